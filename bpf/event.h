@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * The wire between the kernel programs and user space: what one ring-buffer record holds.
+ * This header is the only definition. The TypeScript layout (src/wire/layout.gen.ts) is generated from the BTF that the
+ * compiler makes of it. All integers are native endian unless a field says "network order"; no hidden padding: largest
+ * field first, sizes asserted below.
+ */
+#ifndef WHODNS_EVENT_H
+#define WHODNS_EVENT_H
+
+#include <linux/types.h>
+
+#define COMM_LEN 16
+#define PATH_BYTES 1024 /* NUL-terminated path components, leaf first */
+#define ARGS_BYTES 1024 /* argv as in mm->arg_start..arg_end: NUL-terminated strings */
+
+/* What a ring record is: event_header.kind. */
+enum event_kind {
+	EVENT_MESSAGE = 1, /* struct message_event, then `captured` payload bytes */
+	EVENT_PROCESS = 2, /* struct process_event, then its strings */
+};
+
+/* Seen from the process that asks: event of a request goes out, of a response comes in. */
+enum message_direction {
+	DIRECTION_REQUEST = 1,
+	DIRECTION_RESPONSE = 2,
+};
+
+enum hook_family {
+	HOOK_FENTRY = 1,
+	HOOK_KPROBE = 2,
+	HOOK_TRACEPOINT = 3,
+};
+
+/* message_event.flags */
+enum message_flags {
+	MESSAGE_OWNER = 1 << 0,        /* `owner` is filled (read in the context of the sending or receiving task) */
+	MESSAGE_OWNER_CACHED = 1 << 1, /* `owner` was remembered for this socket: the packet left in softirq context */
+	MESSAGE_STREAM_START = 1 << 2, /* TCP: the first payload byte of the connection in this direction */
+	MESSAGE_STREAM_END = 1 << 3,   /* TCP: FIN or RST; payload may be empty */
+	MESSAGE_MORE = 1 << 4,         /* UDP: MSG_MORE or UDP_CORK, the datagram continues with the next send */
+	MESSAGE_UNREADABLE = 1 << 5,   /* the payload could not be read (page fault, unsupported iterator): captured < min(length, limit) */
+	MESSAGE_DIALED = 1 << 6,       /* `dialed_*` is filled: the socket is connected to another address than the packet's (NAT) */
+	MESSAGE_LOCAL_ANY = 1 << 7,    /* the local address was not bound yet: `local_address` is unspecified */
+};
+
+/* Who: read in the kernel in the task's own context. 88 bytes. */
+struct owner {
+	__u64 start_time; /* thread group leader's start, ns of CLOCK_BOOTTIME; with tgid the identity of a process */
+	__u64 cgroup_id;  /* cgroup v2 id of the task */
+	__u32 tgid;       /* pid in the initial pid namespace */
+	__u32 tid;
+	__u32 ppid; /* real parent's tgid, initial pid namespace */
+	__u32 vpid; /* tgid in the innermost pid namespace of the task */
+	__u32 uid;  /* effective ids, initial user namespace */
+	__u32 gid;
+	__u32 pid_ns; /* namespace inode numbers */
+	__u32 mnt_ns;
+	__u32 net_ns;
+	__u32 reserved;
+	char comm[COMM_LEN];        /* the thread's name */
+	char leader_comm[COMM_LEN]; /* the thread group leader's name */
+};
+
+struct event_header {
+	__u64 time; /* ns of CLOCK_MONOTONIC (bpf_ktime_get_ns) */
+	__u32 size; /* bytes of the whole event that are meaningful, this header included */
+	__u16 kind; /* enum event_kind */
+	__u8 hook;  /* enum hook_family */
+	__u8 reserved;
+};
+
+/*
+ * One datagram, one TCP segment or one TCP send/receive. The payload is DNS as the transport carries it: for TCP the
+ * two-byte length prefix is part of the stream.
+ */
+struct message_event {
+	struct event_header header;
+	struct owner owner;
+	__u64 socket;           /* socket cookie; 0 = unknown (received at packet level) */
+	__u8 local_address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
+	__u8 remote_address[16];
+	__u8 dialed_address[16]; /* MESSAGE_DIALED: what the program connected to */
+	__u32 length;            /* payload bytes there were */
+	__u32 captured;          /* payload bytes that follow */
+	__u32 sequence;          /* TCP: sequence number of the first payload byte */
+	__u32 net_ns;            /* network namespace inode of socket or device */
+	__u32 interface;         /* ifindex; 0 at the socket hooks */
+	__u16 local_port;        /* host order */
+	__u16 remote_port;
+	__u16 dialed_port;
+	__u16 flags;      /* enum message_flags */
+	__u8 direction;   /* enum message_direction */
+	__u8 protocol;    /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
+	__u8 family;      /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
+	__u8 reserved[9];
+};
+
+/*
+ * A process or a cgroup seen for the first time. Strings follow in this order, each `*_bytes` long:
+ * executable path, arguments, working directory, cgroup path. Paths are components, leaf first, each NUL-terminated;
+ * the last component may be cut (PROCESS_*_CUT).
+ */
+enum process_flags {
+	PROCESS_EXE_CUT = 1 << 0,
+	PROCESS_ARGS_CUT = 1 << 1,
+	PROCESS_CWD_CUT = 1 << 2,
+	PROCESS_CGROUP_CUT = 1 << 3,
+	PROCESS_EXE_DELETED = 1 << 4, /* the executable has no link left, or lies in a memory file */
+	PROCESS_KERNEL_THREAD = 1 << 5,
+	PROCESS_CGROUP_V1 = 1 << 6, /* cgroup path comes from a v1 controller (hybrid hosts) */
+};
+
+struct process_event {
+	struct event_header header;
+	struct owner owner;
+	__u64 exe_inode;
+	__u32 flags; /* enum process_flags */
+	__u32 tty;   /* device number of the controlling terminal, 0 = none */
+	__u16 exe_bytes;
+	__u16 args_bytes;
+	__u16 cwd_bytes;
+	__u16 cgroup_bytes;
+	__u32 args_length; /* arg_end - arg_start: how long the arguments are in truth */
+	__u32 reserved;
+	char parent_comm[COMM_LEN];
+};
+
+_Static_assert(sizeof(struct event_header) == 16, "event_header");
+_Static_assert(sizeof(struct owner) == 88, "owner");
+_Static_assert(sizeof(struct message_event) == 16 + 88 + 8 + 48 + 20 + 8 + 12, "message_event");
+_Static_assert(sizeof(struct process_event) == 16 + 88 + 8 + 8 + 8 + 8 + 16, "process_event");
+
+/* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. Mirrored in src/tables/drops.ts by the generator. */
+enum drop_reason {
+	DROP_RING_FULL = 0,        /* a message event found no room */
+	DROP_PROCESS_RING_FULL = 1, /* a process record found no room: /proc fills the gap */
+	DROP_PROCESS_TABLE_FULL = 2, /* the per-process counter map is full: the message is captured, its process is not counted */
+	DROP_PAYLOAD_UNREADABLE = 3, /* captured with MESSAGE_UNREADABLE */
+	DROP_NO_OWNER = 4,           /* a request left without a known owner: captured without MESSAGE_OWNER */
+	DROP_RECEIVE_STATE = 5,      /* receive: entry state missing at the function's return, bytes not seen */
+	DROP_REASON_MAX = 6,
+};
+
+/* What was seen. Index of the per-CPU `counters` map. */
+enum counter {
+	COUNTER_REQUESTS = 0,       /* wanted request events (UDP datagrams, TCP pieces with payload) */
+	COUNTER_RESPONSES = 1,      /* wanted response events */
+	COUNTER_SUBMITTED = 2,      /* message events put into the ring */
+	COUNTER_PROCESSES = 3,      /* process records put into the ring */
+	COUNTER_SKIPPED = 4,        /* calls that were not DNS */
+	COUNTER_SELF = 5,           /* the agent's own messages, left out */
+	COUNTER_UNMATCHED = 6,      /* responses nobody here asked for (packet level), left out */
+	COUNTER_DUPLICATE_DEVICE = 7, /* the same packet on a stacked device, left out */
+	COUNTER_MAX = 8,
+};
+
+/* Per-process counters, exact and independent of the ring. Key and value of the `processes` hash map. */
+struct process_key {
+	__u64 start_time;
+	__u32 tgid;
+	__u32 reserved;
+};
+
+struct process_value {
+	__u64 udp_requests;   /* datagrams sent to a DNS port */
+	__u64 tcp_requests;   /* TCP pieces with payload sent to a DNS port */
+	__u64 request_bytes;  /* payload */
+	__u64 last_seen;      /* CLOCK_MONOTONIC ns */
+	__u64 cgroup_id;
+	__u32 announced;      /* 1 = its process record is in the ring */
+	__u32 reserved;
+};
+
+#endif

@@ -1,0 +1,213 @@
+/**
+ * The shapes that flow from the kernel to the sinks, one direction, all readonly.
+ * Raw* come from `wire/` (kernel) or `capture/pcap.ts` (file); DnsEvent from `streams/` + `dns/`; Lookup from
+ * `correlate.ts`; Finding from `detect/`; LogEvent is what a sink accepts.
+ */
+
+export type HookFamily = 'fentry' | 'kprobe' | 'tracepoint' | 'pcap';
+export type Transport = 'udp' | 'tcp';
+export type Direction = 'request' | 'response';
+
+/** Address in presentation form (RFC 5952 for IPv6; a v4-mapped address is shown as IPv4) and port in host order. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The task behind a message, read in the kernel in its own context (bpf/event.h, struct owner). */
+export interface Owner {
+  readonly pid: number;
+  readonly tid: number;
+  readonly parentPid: number;
+  readonly vpid: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly pidNamespace: number;
+  readonly mountNamespace: number;
+  readonly networkNamespace: number;
+  /** ns of CLOCK_BOOTTIME; with `pid` the identity of a process. */
+  readonly startTime: bigint;
+  readonly cgroupId: bigint;
+  /** Thread's name (comm); raw bytes decoded as latin1, so hostile until escaped. */
+  readonly threadName: string;
+  /** Thread group leader's name. */
+  readonly processName: string;
+  /** The owner was remembered for the socket, not read at this very packet. */
+  readonly cached: boolean;
+}
+
+/** One datagram, TCP segment or TCP send/receive as captured (struct message_event). */
+export interface RawMessage {
+  readonly kind: 'message';
+  /** Unix time, ns. */
+  readonly time: bigint;
+  readonly hook: HookFamily;
+  readonly direction: Direction;
+  readonly transport: Transport;
+  readonly family: 4 | 6;
+  readonly networkNamespace: number;
+  /** Socket cookie; 0n = unknown. */
+  readonly socket: bigint;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** The local address was not bound yet when the request was sent: match any. */
+  readonly localAny: boolean;
+  /** What the program connected to, where it differs from `remote` (destination NAT). */
+  readonly dialed: Endpoint | undefined;
+  readonly owner: Owner | undefined;
+  /** TCP only. */
+  readonly sequence: number;
+  readonly streamStart: boolean;
+  readonly streamEnd: boolean;
+  /** UDP: the datagram continues with the next send (MSG_MORE, UDP_CORK). */
+  readonly more: boolean;
+  /** The kernel could not read (all of) the payload. */
+  readonly unreadable: boolean;
+  /** Payload bytes there were; `payload.length` may be less (copy limit). */
+  readonly length: number;
+  readonly payload: Uint8Array;
+}
+
+/** First sight of a process (struct process_event). Strings are raw bytes decoded as UTF-8 with replacement: hostile. */
+export interface RawProcess {
+  readonly kind: 'process';
+  readonly time: bigint;
+  readonly owner: Owner;
+  readonly executablePath: string;
+  readonly executableDeleted: boolean;
+  readonly kernelThread: boolean;
+  readonly executableInode: bigint;
+  readonly args: readonly string[];
+  readonly argsCut: boolean;
+  readonly workingDirectory: string;
+  /** As in /proc/PID/cgroup, e.g. `/system.slice/docker-<id>.scope`; '' = unknown. */
+  readonly cgroupPath: string;
+  readonly cgroupVersion: 1 | 2;
+  readonly tty: number;
+  readonly parentName: string;
+}
+
+export type RawEvent = RawMessage | RawProcess;
+
+/** dns/: one question (RFC 1035 section 4.1.2). */
+export interface Question {
+  /** Presentation form, no trailing dot except the root "."; bytes outside printable ASCII, dots and backslashes in labels escaped \DDD or \X (RFC 4343). Case as on the wire. */
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+}
+
+export interface ResourceRecord {
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+  readonly ttl: number;
+  /** RDATA in presentation form; RFC 3597 form `\# 4 0a000001` where the type is not rendered or is malformed. */
+  readonly data: string;
+}
+
+/** EDNS(0), RFC 6891. */
+export interface Edns {
+  readonly version: number;
+  readonly udpSize: number;
+  readonly do: boolean;
+  readonly extendedRcode: number;
+  readonly options: readonly { readonly code: number; readonly data: string }[];
+  readonly clientSubnet: string | undefined;
+  /** RFC 8914 extended DNS errors. */
+  readonly extendedErrors: readonly { readonly code: number; readonly text: string }[];
+}
+
+export interface DnsMessage {
+  readonly id: number;
+  readonly response: boolean;
+  readonly opcode: number;
+  readonly authoritative: boolean;
+  readonly truncated: boolean;
+  readonly recursionDesired: boolean;
+  readonly recursionAvailable: boolean;
+  readonly authenticData: boolean;
+  readonly checkingDisabled: boolean;
+  /** With the EDNS extension bits. */
+  readonly rcode: number;
+  readonly questionCount: number;
+  readonly questions: readonly Question[];
+  readonly answers: readonly ResourceRecord[];
+  readonly authorities: readonly ResourceRecord[];
+  readonly additionals: readonly ResourceRecord[];
+  readonly edns: Edns | undefined;
+  /** First thing that was wrong, with its byte offset; everything before it was read. */
+  readonly malformed: DecodeError | undefined;
+}
+
+/** Expected failure as a value. `reason` is a fixed, low-cardinality word (tables/decode-errors). */
+export interface DecodeError {
+  readonly reason: string;
+  readonly offset: number;
+}
+
+/** A whole DNS message with where it was seen. `raw.payload` is not kept. */
+export interface DnsEvent {
+  readonly raw: Omit<RawMessage, 'payload'>;
+  /** DNS bytes there were (without the TCP length prefix) and how many were captured. */
+  readonly length: number;
+  readonly captured: number;
+  readonly message: DnsMessage;
+}
+
+export type AttributeValue =
+  | string
+  | number
+  | boolean
+  | readonly string[]
+  | readonly number[]
+  | readonly boolean[];
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+/**
+ * Everything known of a process, one interned object each: exporters group by this object's identity.
+ * A new object is made only when the metadata changes.
+ */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: bigint;
+  /** How the identity came to be known. */
+  readonly attribution: 'kernel' | 'proc' | 'none';
+  /** Base name of the executable, '' if unknown. */
+  readonly executableName: string;
+  readonly containerId: string | undefined;
+  /** Short display name of container or pod for the table; '' for a host process. */
+  readonly workload: string;
+  /** OpenTelemetry resource attributes (tables/attributes.ts), hostile strings included: sinks escape for their medium. */
+  readonly resource: Attributes;
+}
+
+export type Outcome = 'answered' | 'timeout' | 'sent';
+
+/** One logical DNS request with its answer. */
+export interface Lookup {
+  readonly request: DnsEvent;
+  /** undefined when outcome is not 'answered'. */
+  readonly response: DnsEvent | undefined;
+  /** 'timeout': no answer in time, or evicted from the full table; 'sent': --emit request. */
+  readonly outcome: Outcome;
+  readonly retries: number;
+  /** ns from the first request to the answer; undefined without answer. */
+  readonly duration: bigint | undefined;
+  readonly process: ProcessIdentity;
+}
+
+/** What a sink accepts: one OpenTelemetry log record before encoding. */
+export interface LogEvent {
+  readonly eventName: string;
+  /** Unix ns. */
+  readonly time: bigint;
+  readonly observedTime: bigint;
+  /** OpenTelemetry SeverityNumber. */
+  readonly severity: number;
+  readonly body: string;
+  readonly attributes: Attributes;
+  readonly process: ProcessIdentity;
+  /** The lookup it was made from; undefined for findings and the agent's own events. */
+  readonly lookup: Lookup | undefined;
+}
