@@ -2,8 +2,8 @@
  * Nothing that came from the network, a process or a file reaches a terminal raw.
  * Control characters (C0, DEL, C1), bidirectional overrides, line separators and lone surrogates become visible escapes.
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\p{Cs}/gu;
 
 /** Text safe for one line of a terminal. */

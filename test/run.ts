@@ -1,0 +1,116 @@
+/**
+ * `npm test`: every test that this machine can run, stage by stage, with the counts at the end.
+ * A failed stage does not stop the others. A skip without a reason is a failure.
+ * Usage: node test/run.ts [STAGE ...]
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+
+interface Stage {
+  readonly name: string;
+  readonly files: string;
+  readonly timeoutMs: number;
+  /** How many test files at once: 1 where they share the kernel or measure time. */
+  readonly concurrency: number;
+  /** Not part of `npm test`: it has a script of its own. */
+  readonly onlyWhenNamed?: true;
+}
+
+const MINUTE = 60_000;
+const STAGES: readonly Stage[] = [
+  { name: 'unit', files: 'test/unit/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 2 },
+  { name: 'golden', files: 'test/golden/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
+  { name: 'fuzz', files: 'test/fuzz/**/*.test.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
+  { name: 'bpf', files: 'test/bpf/**/*.test.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
+  { name: 'native', files: 'test/native/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
+  { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
+  { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 20 * MINUTE, concurrency: 1 },
+  { name: 'collector', files: 'test/collector/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
+  {
+    name: 'backends',
+    files: 'test/backends/**/*.test.ts',
+    timeoutMs: 60 * MINUTE,
+    concurrency: 1,
+    onlyWhenNamed: true,
+  },
+];
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const ansi = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
+
+/** Runs one stage; its output goes through, its closing counts are read. */
+async function runStage(stage: Stage): Promise<Counts> {
+  const files = globSync(stage.files).sort();
+  if (files.length === 0) {
+    console.log(`${stage.name}: no test files`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const args = ['--test', `--test-concurrency=${stage.concurrency}`, '--test-reporter=spec', ...files];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const timer = setTimeout(() => child.kill('SIGKILL'), stage.timeoutMs);
+  let tail = '';
+  let unreasoned = 0;
+  for await (const chunk of child.stdout.setEncoding('utf8')) {
+    process.stdout.write(chunk as string);
+    tail += (chunk as string).replace(ansi, '');
+    const lines = tail.split('\n');
+    // node's reporter marks a skip `# SKIP` and puts the reason behind it
+    unreasoned += lines.slice(0, -1).filter((line) => /# (SKIP|TODO)\s*$/.test(line)).length;
+    tail = lines.slice(-20).join('\n');
+  }
+  const code = await new Promise<number | null>((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
+    else child.on('close', resolve);
+  });
+  clearTimeout(timer);
+  const count = (word: string) => Number(new RegExp(`^. ${word} (\\d+)$`, 'm').exec(tail)?.[1] ?? 0);
+  const failed = count('fail') + count('cancelled') + unreasoned;
+  return {
+    passed: count('pass'),
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: count('skipped') + count('todo'),
+  };
+}
+
+/** A stage that is a command of its own: passes or fails as one. */
+function runCommand(command: string, args: readonly string[]): Promise<Counts> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', () => resolve({ passed: 0, failed: 1, skipped: 0 }));
+    child.on('close', (code) =>
+      resolve({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 }),
+    );
+  });
+}
+
+const wanted = process.argv.slice(2);
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const rows: string[] = [];
+async function record(name: string, run: () => Promise<Counts>): Promise<void> {
+  if (wanted.length > 0 && !wanted.includes(name)) return;
+  console.log(`\n== ${name}`);
+  const started = process.hrtime.bigint();
+  const counts = await run();
+  const seconds = Number((process.hrtime.bigint() - started) / 1_000_000_000n);
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped += counts.skipped;
+  rows.push(
+    `${name.padEnd(10)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped  (${seconds} s)`,
+  );
+}
+
+if (!existsSync('package.json')) throw new Error('run from the repository root');
+await record('check', () => runCommand('sh', ['test/check.sh']));
+for (const stage of STAGES) {
+  if (stage.onlyWhenNamed && !wanted.includes(stage.name)) continue;
+  await record(stage.name, () => runStage(stage));
+}
+console.log(`\n${rows.join('\n')}\n`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
