@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+/** argv, signals, exit codes. The only file with process.env and process.exit. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArguments } from './cli.ts';
+import { type Config, resolveConfig } from './config/config.ts';
+import { reportHost } from './doctor.ts';
+import { EXIT, UserError } from './lib/errors.ts';
+import { forTerminal } from './lib/escape.ts';
+import { createLog, type Log } from './lib/log.ts';
+import { createPipeline, type Pipeline } from './pipeline.ts';
+
+/** Everything in flight leaves within this time after the first signal. */
+const STOP_DEADLINE_MS = 5000;
+
+const stderr = (line: string): void => {
+  process.stderr.write(line);
+};
+
+async function main(): Promise<number> {
+  const version = packageVersion();
+  const invocation = parseArguments(process.argv.slice(2), version);
+  if (invocation.command === 'print') {
+    process.stdout.write(invocation.text);
+    return EXIT.ok;
+  }
+  const { config, warnings } = resolveConfig(invocation.command, invocation.flags, process.env);
+  const log = createLog(config.logLevel, stderr);
+  for (const warning of warnings) log.warn(warning);
+  if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
+
+  const file = invocation.command === 'replay' ? invocation.file : undefined;
+  const noColor = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
+  const pipeline = await createPipeline({ config, version, log, file, noColor, stdout: process.stdout });
+  return run(config, pipeline, log);
+}
+
+/** Until the source ends, the time is over or a signal comes; the second signal leaves at once. */
+async function run(config: Config, pipeline: Pipeline, log: Log): Promise<number> {
+  const stop = Promise.withResolvers<void>();
+  let signals = 0;
+  for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
+    process.on(signal, () => {
+      signals++;
+      if (signals > 1) process.exit(128 + number);
+      stop.resolve();
+    });
+  }
+  pipeline.onBroken(stop.resolve);
+  await pipeline.start();
+  const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
+  let damage: string | undefined;
+  try {
+    await Promise.race([pipeline.finished, stop.promise]);
+    damage = pipeline.damage();
+  } finally {
+    clearTimeout(timer);
+    await pipeline.stop(STOP_DEADLINE_MS);
+    if (config.stats !== undefined) writeStats(config.stats, pipeline, log);
+  }
+  if (damage === undefined) return EXIT.ok;
+  log.error(damage);
+  return EXIT.usage;
+}
+
+function writeStats(file: string, pipeline: Pipeline, log: Log): void {
+  const text = JSON.stringify(pipeline.stats(), (_, value) => (typeof value === 'bigint' ? String(value) : value));
+  try {
+    writeFileSync(file, `${text}\n`);
+  } catch (error) {
+    log.error(`cannot write the statistics: ${(error as Error).message}`);
+  }
+}
+
+/** From package.json, one folder above both src/ and dist/. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function explain(error: unknown): number {
+  if (!(error instanceof UserError)) {
+    stderr(`whodns: internal error: ${forTerminal(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
+    return EXIT.unavailable;
+  }
+  for (const line of error.message.split('\n')) stderr(`whodns: ${forTerminal(line)}\n`);
+  for (const line of error.hint?.split('\n') ?? []) stderr(`  ${forTerminal(line)}\n`);
+  return error.exitCode;
+}
+
+process.exitCode = await main().catch(explain);
+// Sockets of an exporter may still be closing; everything that counts is flushed.
+process.exit();
