@@ -32,7 +32,7 @@ Exit codes: 0 success; 1 this host or an endpoint lacks something; 2 bad flag, o
 export function parseArguments(argv: readonly string[], version: string): Invocation {
   let found: Invocation | undefined;
   let printed = '';
-  const program = new Commander('whodns')
+  const program: Commander = new Commander('whodns')
     .description('Which process asked DNS for which name, and what it was told.')
     .version(version, '--version', 'print the version')
     .helpOption('--help', 'print this help')

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { Agent } from './agent.ts';
 import { parseArguments } from './cli.ts';
 import { type Config, resolveConfig } from './config/config.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
-import { createPipeline, type Pipeline } from './pipeline.ts';
 
 /** Everything in flight leaves within this time after the first signal. */
 const STOP_DEADLINE_MS = 5000;
@@ -29,13 +29,13 @@ async function main(): Promise<number> {
   if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
 
   const file = invocation.command === 'replay' ? invocation.file : undefined;
-  const noColor = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
-  const pipeline = await createPipeline({ config, version, log, file, noColor, stdout: process.stdout });
-  return run(config, pipeline, log);
+  const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
+  const color = process.stdout.isTTY === true && !plain;
+  return run(config, new Agent({ config, version, log, file, stdout: process.stdout, color }), log);
 }
 
 /** Until the source ends, the time is over or a signal comes; the second signal leaves at once. */
-async function run(config: Config, pipeline: Pipeline, log: Log): Promise<number> {
+async function run(config: Config, agent: Agent, log: Log): Promise<number> {
   const stop = Promise.withResolvers<void>();
   let signals = 0;
   for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
@@ -45,25 +45,24 @@ async function run(config: Config, pipeline: Pipeline, log: Log): Promise<number
       stop.resolve();
     });
   }
-  pipeline.onBroken(stop.resolve);
-  await pipeline.start();
+  await agent.start();
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
-  let damage: string | undefined;
   try {
-    await Promise.race([pipeline.finished, stop.promise]);
-    damage = pipeline.damage();
+    await Promise.race([agent.finished, agent.broken, stop.promise]);
   } finally {
     clearTimeout(timer);
-    await pipeline.stop(STOP_DEADLINE_MS);
-    if (config.stats !== undefined) writeStats(config.stats, pipeline, log);
+    await agent.stop(STOP_DEADLINE_MS);
+    if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
-  if (damage === undefined) return EXIT.ok;
-  log.error(damage);
+  if (agent.damage === undefined) return EXIT.ok;
+  log.error(agent.damage);
   return EXIT.usage;
 }
 
-function writeStats(file: string, pipeline: Pipeline, log: Log): void {
-  const text = JSON.stringify(pipeline.stats(), (_, value) => (typeof value === 'bigint' ? String(value) : value));
+function writeStats(file: string, agent: Agent, log: Log): void {
+  const text = JSON.stringify(agent.stats(), (_, value) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
   try {
     writeFileSync(file, `${text}\n`);
   } catch (error) {
@@ -79,7 +78,9 @@ function packageVersion(): string {
 
 function explain(error: unknown): number {
   if (!(error instanceof UserError)) {
-    stderr(`whodns: internal error: ${forTerminal(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
+    stderr(
+      `whodns: internal error: ${forTerminal(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`,
+    );
     return EXIT.unavailable;
   }
   for (const line of error.message.split('\n')) stderr(`whodns: ${forTerminal(line)}\n`);

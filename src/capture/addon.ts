@@ -1,0 +1,51 @@
+/** What native/addon.cc exports. Expected failures are values; kernel.ts makes typed errors of them. */
+
+export interface NativeError {
+  /** open, family, rodata, ring, load, attach, map, thread, start, closed */
+  readonly op: string;
+  /** File, program, map or setting that it is about. */
+  readonly subject: string;
+  readonly errno: number;
+  /** Name of errno: EPERM, ENOTSUPP, ... */
+  readonly code: string;
+  readonly hint: string;
+  /** End of libbpf's and the verifier's log. */
+  readonly detail: string;
+}
+
+export type NativeResult<T> = T | { readonly error: NativeError };
+
+export interface NativeOptions {
+  /** Path of the BPF object. */
+  readonly object: string;
+  /** Programs named `<family>_*` are loaded, no others. */
+  readonly family: string;
+  readonly ringBytes: number;
+  /** Read-only data of the object (bpf/config.h) by name. */
+  readonly knobs: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface NativeCapture {
+  /**
+   * Starts the reader. `onBatch` gets a batch of its own, or undefined when after `finish` nothing more will come. Four
+   * batches are handed out at most until `release` is called for them.
+   */
+  start(onBatch: (batch: Uint8Array | undefined) => void): NativeResult<object>;
+  release(): void;
+  /** Detaches, empties the ring, then `onBatch(undefined)`. */
+  finish(): void;
+  /** Frees everything at once. Idempotent; the other methods then give the error `closed`. */
+  close(): void;
+  /** Sums over all CPUs of an array map's values. */
+  sums(map: string): NativeResult<{ readonly values: readonly number[] }>;
+  processes(): NativeResult<{ readonly bytes: Uint8Array }>;
+  forget(keys: Uint8Array): NativeResult<object>;
+  ring(): NativeResult<{ readonly used: number; readonly size: number }>;
+  recursionMisses(): NativeResult<{ readonly value: number }>;
+}
+
+export interface NativeAddon {
+  open(options: NativeOptions): NativeResult<{ readonly capture: NativeCapture }>;
+  /** `fires`: whether the programs saw a test datagram; absent = none could be sent. `portsKnob` names the ports setting. */
+  tryFamily(options: NativeOptions, portsKnob: string): NativeResult<{ readonly fires?: boolean }>;
+}

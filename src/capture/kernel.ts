@@ -1,0 +1,221 @@
+/**
+ * The running kernel as a source of events. The only file that loads the native addon.
+ * One BPF object for all kernels; the hook family is chosen when it is opened.
+ */
+import { randomInt } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { Stage } from '../health.ts';
+import { type Clock, hostClock } from '../lib/clock.ts';
+import { UserError } from '../lib/errors.ts';
+import { decodeBatch } from '../wire/decode.ts';
+import { COUNTERS, DROP_REASONS } from '../wire/layout.gen.ts';
+import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
+import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
+import { CaptureError } from './capture-error.ts';
+import type { OnBatch, ProcessCount, ProcessKey, Source, SourceStats } from './source.ts';
+
+/** Best first: `auto` takes the first that attaches. */
+export const FAMILIES = ['fentry', 'kprobe', 'tracepoint'] as const;
+export type KernelFamily = (typeof FAMILIES)[number];
+
+/** Both are in build/ of the package, two folders above src/capture/ and dist/capture/. */
+const ADDON = new URL('../../build/whodns.node', import.meta.url);
+const OBJECT = fileURLToPath(new URL('../../build/dns.bpf.o', import.meta.url));
+
+export interface KernelOptions {
+  readonly hook: 'auto' | KernelFamily;
+  /** Remote ports that are DNS; at most 4. */
+  readonly ports: readonly number[];
+  /** Payload bytes copied of one message. */
+  readonly maxPayload: number;
+  /** Size of the kernel's ring: a power of two, at least one page. */
+  readonly ringBytes: number;
+  /** The stage `wire`. */
+  readonly stage: Stage;
+  readonly clock?: Clock;
+  /** BPF object file; default: the package's own. */
+  readonly object?: string;
+}
+
+export class KernelSource implements Source {
+  readonly #options: KernelOptions;
+  readonly #clock: Clock;
+  readonly #done = Promise.withResolvers<void>();
+  #capture: NativeCapture | undefined;
+  #family: KernelFamily | undefined;
+  #fallbacks: readonly CaptureError[] = [];
+  #stopping: Promise<void> | undefined;
+  #batches = 0;
+  #batchBytes = 0;
+  #lastStats: SourceStats | undefined;
+  #lastProcesses: readonly ProcessCount[] = [];
+
+  constructor(options: KernelOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? hostClock();
+  }
+
+  get finished(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** Why the families better than the one in use did not attach (`auto` only). */
+  get fallbacks(): readonly CaptureError[] {
+    return this.#fallbacks;
+  }
+
+  /** @throws UserError: no addon, no privileges, no family that attaches. Nothing is left in the kernel then. */
+  start(onBatch: OnBatch): void {
+    if (this.#capture !== undefined || this.#stopping !== undefined)
+      throw new Error('started twice or after stop');
+    const { capture, family, failures } = openFirst(this.#options);
+    const ended = Promise.withResolvers<void>();
+    const started = capture.start((batch) => {
+      if (batch === undefined) ended.resolve();
+      else this.#deliver(capture, batch, onBatch);
+    });
+    if ('error' in started) {
+      capture.close();
+      throw new CaptureError(started.error);
+    }
+    this.#capture = capture;
+    this.#family = family;
+    this.#fallbacks = failures;
+    this.#ended = ended.promise;
+  }
+  #ended: Promise<void> = Promise.resolve();
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  stats(): SourceStats {
+    return this.#lastStats ?? this.#readStats();
+  }
+
+  processes(): readonly ProcessCount[] {
+    if (this.#capture === undefined) return this.#lastProcesses;
+    const { bytes } = unwrap(this.#capture.processes());
+    return decodeProcessCounts(bytes, this.#clock.monotonicToUnix());
+  }
+
+  forget(keys: readonly ProcessKey[]): void {
+    if (this.#capture !== undefined && keys.length > 0) unwrap(this.#capture.forget(encodeProcessKeys(keys)));
+  }
+
+  #deliver(capture: NativeCapture, batch: Uint8Array, onBatch: OnBatch): void {
+    this.#batches++;
+    this.#batchBytes += batch.length;
+    onBatch(decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage));
+    // Not at once: Node hands over up to 1000 waiting batches in one turn of the event loop (ThreadSafeFunction::Dispatch),
+    // and timers and sockets would starve. So the reader gets its room back in the next turn.
+    setImmediate(() => capture.release());
+  }
+
+  async #stop(): Promise<void> {
+    const capture = this.#capture;
+    if (capture !== undefined) {
+      capture.finish();
+      await this.#ended;
+      this.#lastProcesses = this.processes();
+      this.#lastStats = this.#readStats();
+      this.#capture = undefined;
+      capture.close();
+    }
+    this.#done.resolve();
+  }
+
+  #readStats(): SourceStats {
+    const capture = this.#capture;
+    const sums = (map: string) => (capture === undefined ? [] : unwrap(capture.sums(map)).values);
+    return {
+      hook: this.#family,
+      counters: named(COUNTERS, sums('counters')),
+      drops: named(DROP_REASONS, sums('drops')),
+      missedRuns: capture === undefined ? 0 : unwrap(capture.recursionMisses()).value,
+      batches: this.#batches,
+      batchBytes: this.#batchBytes,
+      ring: capture === undefined ? undefined : unwrap(capture.ring()),
+    };
+  }
+}
+
+/** Tries one family: load, attach, one datagram to itself, and out again. Seen by `whodns doctor`. */
+export function tryFamily(
+  family: KernelFamily,
+  object: string = OBJECT,
+): { readonly fires: boolean | undefined } | { readonly error: CaptureError } {
+  const tried = loadAddon().tryFamily({ object, family, ringBytes: 65536, knobs: selfKnobs() }, 'dns_ports');
+  return 'error' in tried ? { error: new CaptureError(tried.error) } : { fires: tried.fires };
+}
+
+function openFirst(options: KernelOptions): {
+  readonly capture: NativeCapture;
+  readonly family: KernelFamily;
+  readonly failures: readonly CaptureError[];
+} {
+  const addon = loadAddon();
+  const failures: CaptureError[] = [];
+  for (const family of options.hook === 'auto' ? FAMILIES : [options.hook]) {
+    const opened = addon.open({
+      object: options.object ?? OBJECT,
+      family,
+      ringBytes: options.ringBytes,
+      knobs: {
+        ...selfKnobs(),
+        dns_ports: options.ports,
+        dns_port_count: [options.ports.length],
+        payload_limit: [options.maxPayload],
+        wakeup_bytes: [options.ringBytes / 4],
+        identity_seed: [randomInt(2 ** 48 - 1)],
+      },
+    });
+    if ('capture' in opened) return { capture: opened.capture, family, failures };
+    failures.push(new CaptureError(opened.error));
+  }
+  throw noFamily(failures);
+}
+
+/** One cause for all families: that one. Else each family's. */
+function noFamily(failures: readonly CaptureError[]): UserError {
+  const [first] = failures;
+  if (first === undefined) throw new Error('no family was tried');
+  const general = !['load', 'attach', 'family'].includes(first.op);
+  if (failures.length === 1 || general) return first;
+  if (failures.every((failure) => failure.code === 'EPERM' || failure.code === 'EACCES')) {
+    return new UserError('not allowed to load BPF programs', { hint: first.hint ?? '', cause: first });
+  }
+  const hint = failures.map((failure) => `- ${failure.message}`).join('\n');
+  return new UserError('no hook family attaches on this kernel (whodns doctor says more)', {
+    hint,
+    cause: first,
+  });
+}
+
+/** The agent itself, as the kernel knows it: its own lookups (of the collector, say) are left out. */
+function selfKnobs(): Readonly<Record<string, readonly number[]>> {
+  return { self_pid_ns: [statSync('/proc/self/ns/pid').ino], self_vpid: [process.pid] };
+}
+
+function loadAddon(): NativeAddon {
+  try {
+    return createRequire(import.meta.url)(fileURLToPath(ADDON)) as NativeAddon;
+  } catch (cause) {
+    throw new UserError('the native addon build/whodns.node cannot be loaded', {
+      hint: `build it with npm run build (${(cause as Error).message.split('\n')[0]})`,
+      cause,
+    });
+  }
+}
+
+function unwrap<T extends object>(result: NativeResult<T>): T {
+  if ('error' in result) throw new CaptureError(result.error);
+  return result;
+}
+
+function named(names: readonly string[], values: readonly number[]): Record<string, number> {
+  return Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0]));
+}

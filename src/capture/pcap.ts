@@ -1,0 +1,132 @@
+/** A capture file as a source: the same events as from the kernel, without owners. */
+import { setImmediate } from 'node:timers/promises';
+import type { RawMessage } from '../model.ts';
+import { openPackets } from './capture-file.ts';
+import type { CapturedPacket, Damage, Packets } from './captured-packet.ts';
+import { DnsPackets } from './dns-packets.ts';
+import { FileBytes, unreadable } from './file-bytes.ts';
+import { readIp } from './ip-packet.ts';
+import { findIp } from './link-layer.ts';
+import type { OnBatch, ProcessCount, Source, SourceStats } from './source.ts';
+
+/** Messages handed over at once; then the event loop gets its turn, so that sinks can write. */
+const BATCH = 512;
+/** Packets after which the event loop gets its turn even without messages. */
+const PACKETS_PER_TURN = 8192;
+
+export interface PcapOptions {
+  readonly path: string;
+  /** Ports that DNS servers listen on. */
+  readonly ports: readonly number[];
+}
+
+export class PcapSource implements Source {
+  readonly finished: Promise<void>;
+  /** Where the file stopped being readable; undefined if it was whole. Known when `finished` resolves. */
+  damage: Damage | undefined;
+  readonly #path: string;
+  readonly #packets: DnsPackets;
+  #batch: RawMessage[] = [];
+  #onBatch: OnBatch = () => {};
+  #batches = 0;
+  #batchBytes = 0;
+  #submitted = 0;
+  #stopping = false;
+  #started = false;
+  readonly #settle: PromiseWithResolvers<void>;
+
+  constructor(options: PcapOptions) {
+    this.#path = options.path;
+    this.#packets = new DnsPackets(options.ports, (message) => this.#batch.push(message));
+    this.#settle = Promise.withResolvers<void>();
+    this.finished = this.#settle.promise;
+    // A start that fails reports the error itself; nobody need listen here.
+    this.finished.catch(() => {});
+  }
+
+  /** Opens the file and begins to read it. Rejects with a UserError if it cannot be read or is no capture file. */
+  async start(onBatch: OnBatch): Promise<void> {
+    this.#started = true;
+    this.#onBatch = onBatch;
+    const file = await FileBytes.open(this.#path);
+    let packets: Packets;
+    try {
+      packets = await openPackets(file, this.#path);
+    } catch (error) {
+      await file.close();
+      const failure = error instanceof Error && 'code' in error ? unreadable(this.#path, error) : error;
+      this.#settle.reject(failure);
+      throw failure;
+    }
+    this.#read(packets)
+      .finally(() => file.close())
+      .then(this.#settle.resolve, (error: unknown) =>
+        this.#settle.reject(
+          error instanceof Error && 'code' in error ? unreadable(this.#path, error) : error,
+        ),
+      );
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (!this.#started) this.#settle.resolve();
+    await this.finished.catch(() => {});
+  }
+
+  stats(): SourceStats {
+    return {
+      hook: 'pcap',
+      counters: { ...this.#packets.counters, submitted: this.#submitted },
+      drops: Object.fromEntries(this.#packets.droppedFragments),
+      missedRuns: 0,
+      batches: this.#batches,
+      batchBytes: this.#batchBytes,
+      ring: undefined,
+    };
+  }
+
+  /** A capture file knows no processes. */
+  processes(): readonly ProcessCount[] {
+    return [];
+  }
+
+  forget(): void {}
+
+  async #read(packets: Packets): Promise<void> {
+    let count = 0;
+    for (;;) {
+      const result = await packets.next();
+      if (result.done === true) {
+        this.damage = result.value;
+        break;
+      }
+      this.#accept(result.value);
+      count++;
+      if (this.#batch.length >= BATCH || count % PACKETS_PER_TURN === 0) {
+        this.#handOver();
+        await setImmediate();
+      }
+      if (this.#stopping) break;
+    }
+    this.#packets.close();
+    this.#handOver();
+  }
+
+  #accept({ time, linkType, bytes }: CapturedPacket): void {
+    this.#packets.counters.packets++;
+    const offset = findIp(linkType, bytes);
+    const packet = offset < 0 ? undefined : readIp(bytes, offset);
+    if (packet === undefined) this.#packets.counters.unreadable++;
+    else this.#packets.accept(packet, time);
+  }
+
+  #handOver(): void {
+    if (this.#batch.length === 0) return;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#batches++;
+    this.#submitted += batch.length;
+    for (const message of batch) this.#batchBytes += message.payload.length;
+    this.#onBatch(batch);
+  }
+}

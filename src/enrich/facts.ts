@@ -1,0 +1,156 @@
+/** Where the facts of a process come from: the kernel's process record first, /proc for what it leaves open. */
+import type { Owner, RawProcess } from '../model.ts';
+import { chooseCgroup } from './container.ts';
+import { type ProcDirectory, readFile, readProcess } from './proc.ts';
+import { masked } from './redact.ts';
+import type { ProcessFacts } from './resource.ts';
+import { ENVIRON_BYTES, serviceAttributes, serviceVariables } from './service.ts';
+
+const CGROUP_BYTES = 16 * 1024;
+/** As much as the kernel's record carries (ARGS_BYTES of bpf/event.h): both ways show the same. */
+const ARGS_BYTES = 1024;
+const COMM_BYTES = 64;
+
+export interface FactsOptions {
+  readonly procRoot: string;
+  readonly commandArgs: boolean;
+}
+
+export interface GatheredFacts {
+  readonly facts: ProcessFacts;
+  readonly service: 'read' | 'unreadable' | 'invalid';
+}
+
+const UNKNOWN: ProcessFacts = {
+  announced: false,
+  fromProc: false,
+  executablePath: '',
+  executableInode: undefined,
+  command: undefined,
+  argsCount: undefined,
+  args: undefined,
+  workingDirectory: '',
+  cgroupPath: '',
+  cgroup: '',
+  interactive: undefined,
+  parentName: '',
+  service: undefined,
+};
+
+/**
+ * Everything that can be known now. Reads /proc/PID/environ in any case (the kernel's record does not have it) and the
+ * rest of /proc only where the record has gaps.
+ */
+export function gatherFacts(
+  owner: Owner,
+  record: RawProcess | undefined,
+  options: FactsOptions,
+): GatheredFacts {
+  const told = record === undefined ? UNKNOWN : factsOfRecord(record, options);
+  const read = readProcess(options.procRoot, owner.pid, owner.startTime, (directory) => {
+    const environ = directory.read('environ', ENVIRON_BYTES);
+    return { facts: fillGaps(told, record, directory, options), environ };
+  });
+  const facts = read?.facts ?? told;
+  if (read?.environ === undefined) return { facts, service: 'unreadable' };
+  const { attributes, invalid } = serviceAttributes(serviceVariables(read.environ));
+  return { facts: { ...facts, service: attributes }, service: invalid ? 'invalid' : 'read' };
+}
+
+/** Cgroup of the process as it is now; undefined: it is gone. */
+export function currentCgroup(
+  owner: Owner,
+  procRoot: string,
+): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> | undefined {
+  return readProcess(procRoot, owner.pid, owner.startTime, cgroupOf);
+}
+
+/** The executable as it is now; undefined: the process is gone, or has none. */
+export function currentExecutable(
+  owner: Owner,
+  procRoot: string,
+): { readonly path: string; readonly inode: bigint | undefined } | undefined {
+  return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
+    const { executablePath, executableInode } = executableFacts(directory);
+    return executablePath === undefined ? undefined : { path: executablePath, inode: executableInode };
+  });
+}
+
+function factsOfRecord(record: RawProcess, options: FactsOptions): ProcessFacts {
+  return {
+    ...UNKNOWN,
+    announced: true,
+    executablePath: record.executablePath,
+    executableInode: record.executableInode,
+    ...argumentFacts(record.args, record.argsCut, options),
+    workingDirectory: record.workingDirectory,
+    cgroupPath: record.cgroupPath,
+    // The record does not say which controller's hierarchy a version 1 path is of.
+    cgroup:
+      record.cgroupVersion === 2 && record.cgroupPath !== '' ? `0::${record.cgroupPath}` : record.cgroupPath,
+    interactive: record.tty !== 0,
+    parentName: record.parentName,
+  };
+}
+
+function argumentFacts(
+  args: readonly string[],
+  cut: boolean,
+  options: FactsOptions,
+): Pick<ProcessFacts, 'command' | 'argsCount' | 'args'> {
+  return {
+    command: args[0],
+    argsCount: cut || args.length === 0 ? undefined : args.length,
+    args: options.commandArgs && args.length > 0 ? masked(args) : undefined,
+  };
+}
+
+function fillGaps(
+  told: ProcessFacts,
+  record: RawProcess | undefined,
+  directory: ProcDirectory,
+  options: FactsOptions,
+): ProcessFacts {
+  const gaps: Partial<Omit<ProcessFacts, 'announced' | 'fromProc'>> = {
+    // A kernel thread has no executable and no arguments: nothing to look for.
+    ...(told.executablePath === '' && record?.kernelThread !== true ? executableFacts(directory) : {}),
+    ...(told.command === undefined && record?.kernelThread !== true
+      ? commandLineFacts(directory, options)
+      : {}),
+    ...(told.workingDirectory === '' ? { workingDirectory: directory.link('cwd') ?? '' } : {}),
+    ...(told.cgroupPath === '' ? cgroupOf(directory) : {}),
+    ...(told.interactive === undefined ? { interactive: directory.stat.tty !== 0 } : {}),
+    ...(told.parentName === '' ? { parentName: nameOf(directory.stat.parentPid, options.procRoot) } : {}),
+  };
+  return { ...told, ...gaps, fromProc: Object.keys(gaps).length > 0 };
+}
+
+function executableFacts(directory: ProcDirectory): Partial<ProcessFacts> {
+  const target = directory.link('exe');
+  if (target === undefined) return {};
+  const file = directory.inode('exe');
+  // proc(5): the kernel appends this to the path of an unlinked file. A file may also be called so.
+  const path = file?.links === 0n ? target.replace(/ \(deleted\)$/, '') : target;
+  return { executablePath: path, executableInode: file?.inode };
+}
+
+function commandLineFacts(directory: ProcDirectory, options: FactsOptions): Partial<ProcessFacts> {
+  const bytes = directory.read('cmdline', ARGS_BYTES + 1);
+  if (bytes === undefined || bytes.length === 0) return {};
+  const cut = bytes.length > ARGS_BYTES;
+  const text = bytes.toString('utf8', 0, Math.min(bytes.length, ARGS_BYTES));
+  const args = (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
+  return argumentFacts(args, cut, options);
+}
+
+function cgroupOf(directory: ProcDirectory): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> {
+  const chosen = chooseCgroup(directory.read('cgroup', CGROUP_BYTES)?.toString('utf8') ?? '');
+  return { cgroup: chosen?.line ?? '', cgroupPath: chosen?.path ?? '' };
+}
+
+/** comm of a process: as the kernel's record has it of the parent. */
+function nameOf(pid: number, procRoot: string): string {
+  if (pid === 0) return '';
+  const name = readFile(`${procRoot}/${pid}/comm`, COMM_BYTES)?.toString('utf8') ?? '';
+  return name.endsWith('\n') ? name.slice(0, -1) : name;
+}

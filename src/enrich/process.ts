@@ -1,0 +1,268 @@
+/**
+ * Which process: one interned identity per process (pid, start time) and effective user. Synchronous; the only input
+ * and output is one look into /proc at first sight, for the environment and for what the kernel's record left open.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Attributes, Owner, ProcessIdentity, RawProcess } from '../model.ts';
+import { currentCgroup, currentExecutable, gatherFacts } from './facts.ts';
+import { isAlive } from './proc.ts';
+import { describe, type ProcessFacts, type ResourceContext } from './resource.ts';
+import { unknownService } from './service.ts';
+
+/** Processes of one pid, or users of one process, that are known at once; the oldest is forgotten. */
+const MOST_VARIANTS = 8;
+/** A program can rename itself or move between cgroups at will: so often it is looked at anew. */
+const MOST_REFRESHES = 8;
+/** Short form of a container id, as docker ps shows it. */
+const SHORT_ID = 12;
+
+export interface ProcessTableOptions extends ResourceContext {
+  /** pids known at once. Full: the least recently seen is forgotten, and read from /proc should it be seen again. */
+  readonly maxProcesses?: number;
+  /** The host's procfs: pids in it are those of the initial pid namespace. */
+  readonly procRoot?: string;
+  /** Keep arguments, secrets masked. */
+  readonly commandArgs?: boolean;
+}
+
+/** How identities came about, for the program's own metrics. */
+export interface ProcessTableCounts {
+  /** First seen with the kernel's record, from /proc alone, with neither. */
+  kernel: number;
+  proc: number;
+  bare: number;
+  /** Requests without an owner. */
+  anonymous: number;
+  /** Environment not readable: the process was gone, or it was not permitted. The service name is the fallback. */
+  environmentUnreadable: number;
+  /** OTEL_RESOURCE_ATTRIBUTES not well-formed, discarded. */
+  resourceAttributesInvalid: number;
+  /** Metadata changed: new executable, user, cgroup. */
+  refreshed: number;
+  /** Forgotten for want of room. */
+  evicted: number;
+  /** Forgotten after exit. */
+  exited: number;
+}
+
+interface Entry {
+  owner: Owner;
+  facts: ProcessFacts;
+  identity: ProcessIdentity;
+  refreshes: number;
+}
+
+interface Slot {
+  /** Newest first. */
+  readonly entries: Entry[];
+  /** `sweep` during which it was last seen. */
+  generation: number;
+}
+
+export class ProcessTable {
+  readonly counts: ProcessTableCounts = {
+    kernel: 0,
+    proc: 0,
+    bare: 0,
+    anonymous: 0,
+    environmentUnreadable: 0,
+    resourceAttributesInvalid: 0,
+    refreshed: 0,
+    evicted: 0,
+    exited: 0,
+  };
+  readonly #context: ResourceContext;
+  readonly #procRoot: string;
+  readonly #commandArgs: boolean;
+  readonly #slots: LRUCache<number, Slot>;
+  readonly #anonymous: ProcessIdentity;
+  #generation = 0;
+  /** pids still to be looked at in this round of sweeps. */
+  #idle: number[] = [];
+
+  constructor(options: ProcessTableOptions) {
+    this.#context = options;
+    this.#procRoot = options.procRoot ?? '/proc';
+    this.#commandArgs = options.commandArgs ?? false;
+    this.#slots = new LRUCache({
+      max: options.maxProcesses ?? 16_384,
+      dispose: (_slot, _pid, reason) => {
+        if (reason === 'evict') this.counts.evicted++;
+      },
+    });
+    this.#anonymous = anonymous(options.host);
+  }
+
+  /** pids known. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** The kernel's record of a process seen for the first time, or for the first time after an exec. Precedes its messages. */
+  announce(event: RawProcess): void {
+    const slot = this.#slot(event.owner.pid);
+    const known = find(slot, event.owner);
+    // Other users of the same process have the old facts; they are made anew when seen.
+    for (let i = slot.entries.length - 1; i >= 0; i--) {
+      const entry = slot.entries[i] as Entry;
+      if (entry !== known && entry.owner.startTime === event.owner.startTime) slot.entries.splice(i, 1);
+    }
+    const facts = this.#gather(event.owner, event);
+    if (known === undefined) this.#add(slot, event.owner, facts);
+    else this.#replace(known, event.owner, facts);
+  }
+
+  /** The same object for the same process as long as nothing is learnt of it that changes its metadata. */
+  identify(owner: Owner | undefined): ProcessIdentity {
+    if (owner === undefined) {
+      this.counts.anonymous++;
+      return this.#anonymous;
+    }
+    const slot = this.#slot(owner.pid);
+    const entry = find(slot, owner) ?? this.#learn(slot, owner);
+    if (entry.owner.processName !== owner.processName || entry.owner.cgroupId !== owner.cgroupId)
+      this.#reconsider(entry, owner);
+    return entry.identity;
+  }
+
+  /**
+   * Forgets processes that have exited. Call it every few seconds: only what was not seen since the last call but one is
+   * looked at, at most `limit` pids a call. Records in flight keep their identity.
+   * @returns the processes forgotten
+   */
+  sweep(limit = 256): { readonly pid: number; readonly startTime: bigint }[] {
+    this.#generation++;
+    if (this.#idle.length === 0) {
+      for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
+      this.#idle.reverse();
+    }
+    const gone: { pid: number; startTime: bigint }[] = [];
+    for (let i = 0; i < limit; i++) {
+      const pid = this.#idle.pop();
+      if (pid === undefined) break;
+      const slot = this.#slots.peek(pid);
+      if (slot === undefined || !this.#isIdle(slot)) continue;
+      const exited = slot.entries.filter(({ owner }) => !isAlive(this.#procRoot, pid, owner.startTime));
+      for (const { owner } of exited) gone.push({ pid, startTime: owner.startTime });
+      if (exited.length === slot.entries.length) this.#slots.delete(pid);
+      else for (const entry of exited) slot.entries.splice(slot.entries.indexOf(entry), 1);
+    }
+    this.counts.exited += gone.length;
+    return gone;
+  }
+
+  #isIdle(slot: Slot): boolean {
+    return slot.generation < this.#generation - 1;
+  }
+
+  #slot(pid: number): Slot {
+    let slot = this.#slots.get(pid);
+    if (slot === undefined) {
+      slot = { entries: [], generation: this.#generation };
+      this.#slots.set(pid, slot);
+    } else slot.generation = this.#generation;
+    return slot;
+  }
+
+  /** A process, or a user of a process, not seen before: its announcement was lost, or it changed its user. */
+  #learn(slot: Slot, owner: Owner): Entry {
+    const sibling = slot.entries.find((entry) => entry.owner.startTime === owner.startTime);
+    if (sibling === undefined) return this.#add(slot, owner, this.#gather(owner, undefined));
+    this.counts.refreshed++;
+    return this.#add(slot, owner, sibling.facts, false);
+  }
+
+  #add(slot: Slot, owner: Owner, facts: ProcessFacts, isNew = true): Entry {
+    const identity = this.#identity(owner, facts);
+    const entry = { owner, facts, identity, refreshes: 0 };
+    slot.entries.unshift(entry);
+    if (slot.entries.length > MOST_VARIANTS) {
+      slot.entries.pop();
+      this.counts.evicted++;
+    }
+    if (isNew) this.counts[facts.announced ? 'kernel' : facts.fromProc ? 'proc' : 'bare']++;
+    return entry;
+  }
+
+  #replace(entry: Entry, owner: Owner, facts: ProcessFacts): void {
+    entry.owner = owner;
+    entry.facts = facts;
+    const identity = this.#identity(owner, facts);
+    if (isSame(identity, entry.identity)) return;
+    entry.identity = identity;
+    this.counts.refreshed++;
+  }
+
+  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup. */
+  #reconsider(entry: Entry, owner: Owner): void {
+    if (entry.refreshes >= MOST_REFRESHES) return;
+    entry.refreshes++;
+    const before = entry.owner;
+    entry.owner = owner;
+    if (before.processName !== owner.processName) {
+      const now = currentExecutable(owner, this.#procRoot);
+      // Both: paths of the kernel's walk and of /proc may differ under chroot, inodes under overlayfs.
+      const { executablePath, executableInode } = entry.facts;
+      if (now !== undefined && now.inode !== executableInode && now.path !== executablePath) {
+        this.#replace(entry, owner, this.#gather(owner, undefined));
+        return;
+      }
+    }
+    if (before.cgroupId !== owner.cgroupId) {
+      const cgroup = currentCgroup(owner, this.#procRoot);
+      if (cgroup !== undefined) this.#replace(entry, owner, { ...entry.facts, ...cgroup });
+    }
+  }
+
+  #gather(owner: Owner, record: RawProcess | undefined): ProcessFacts {
+    const { facts, service } = gatherFacts(owner, record, {
+      procRoot: this.#procRoot,
+      commandArgs: this.#commandArgs,
+    });
+    if (service === 'unreadable') this.counts.environmentUnreadable++;
+    if (service === 'invalid') this.counts.resourceAttributesInvalid++;
+    return facts;
+  }
+
+  #identity(owner: Owner, facts: ProcessFacts): ProcessIdentity {
+    const { resource, executableName, container } = describe(owner, facts, this.#context);
+    return {
+      pid: owner.pid,
+      startTime: owner.startTime,
+      // Without a record the owner itself still is the kernel's word.
+      attribution: facts.fromProc && !facts.announced ? 'proc' : 'kernel',
+      executableName,
+      containerId: container?.id,
+      workload: container?.id.slice(0, SHORT_ID) ?? '',
+      resource,
+    };
+  }
+}
+
+function find(slot: Slot, owner: Owner): Entry | undefined {
+  return slot.entries.find(
+    (entry) => entry.owner.startTime === owner.startTime && entry.owner.uid === owner.uid,
+  );
+}
+
+/** A request nobody is known for: a capture file, or a packet whose socket was not seen before. */
+function anonymous(host: Attributes): ProcessIdentity {
+  return {
+    pid: 0,
+    startTime: 0n,
+    attribution: 'none',
+    executableName: '',
+    containerId: undefined,
+    workload: '',
+    resource: { ...host, 'service.name': unknownService('') },
+  };
+}
+
+function isSame(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  const names = Object.keys(a.resource);
+  return (
+    a.attribution === b.attribution &&
+    names.length === Object.keys(b.resource).length &&
+    names.every((name) => String(a.resource[name]) === String(b.resource[name]))
+  );
+}

@@ -1,0 +1,87 @@
+/** Facts of a process as OpenTelemetry resource attributes (tables/resource-attributes.ts). */
+import type { Attributes, AttributeValue, Owner } from '../model.ts';
+import type { ResourceAttributeName } from '../tables/resource-attributes.ts';
+import { type Container, containerOf } from './container.ts';
+import { unknownService } from './service.ts';
+import type { UserNames } from './users.ts';
+
+/** What is known of a process besides its owner. undefined or '' = unknown. */
+export interface ProcessFacts {
+  /** Some of it came from the kernel's process record. */
+  readonly announced: boolean;
+  /** Some of it came from /proc. */
+  readonly fromProc: boolean;
+  readonly executablePath: string;
+  readonly executableInode: bigint | undefined;
+  readonly command: string | undefined;
+  readonly argsCount: number | undefined;
+  /** Masked; only when asked for. */
+  readonly args: readonly string[] | undefined;
+  readonly workingDirectory: string;
+  readonly cgroupPath: string;
+  /** As process.linux.cgroup shows it. */
+  readonly cgroup: string;
+  readonly interactive: boolean | undefined;
+  readonly parentName: string;
+  /** What the application says about itself; undefined: its environment was not read. */
+  readonly service: Attributes | undefined;
+}
+
+export interface ResourceContext {
+  readonly host: Attributes;
+  readonly users: UserNames;
+  /** Unix ns at which CLOCK_BOOTTIME was 0. */
+  readonly bootTime: bigint;
+}
+
+export interface Described {
+  readonly resource: Attributes;
+  readonly executableName: string;
+  readonly container: Container | undefined;
+}
+
+export function describe(owner: Owner, facts: ProcessFacts, context: ResourceContext): Described {
+  const executableName = baseName(facts.executablePath);
+  const container = containerOf(facts.cgroupPath);
+  const known: Partial<Record<ResourceAttributeName, AttributeValue | undefined>> = {
+    'process.pid': owner.pid,
+    'process.creation.time': creationTime(owner.startTime, context.bootTime),
+    'process.executable.name': text(executableName),
+    'process.executable.path': text(facts.executablePath),
+    'process.command': facts.command,
+    'process.args_count': facts.argsCount,
+    'process.command_args': facts.args,
+    'process.parent_pid': owner.parentPid,
+    'process.vpid': owner.vpid,
+    'process.user.id': owner.uid,
+    // A container has a user list of its own: the host's name of its uid would be another's.
+    'process.user.name': container === undefined ? context.users.name(owner.uid) : undefined,
+    'process.working_directory': text(facts.workingDirectory),
+    'process.interactive': facts.interactive,
+    'process.linux.cgroup': text(facts.cgroup),
+    'whodns.process.parent.executable.name': text(facts.parentName),
+    'container.id': container?.id,
+    'container.runtime.name': container?.runtime,
+    'k8s.pod.uid': container?.podUid,
+    'service.name': facts.service?.['service.name'] ?? unknownService(executableName),
+  };
+  // The application's own words first: what was measured stands, should both name it.
+  const resource: Record<string, AttributeValue> = { ...facts.service, ...context.host };
+  for (const [name, value] of Object.entries(known)) if (value !== undefined) resource[name] = value;
+  return { resource, executableName, container };
+}
+
+/** Start time in ns of CLOCK_BOOTTIME as ISO 8601 with milliseconds, UTC. */
+function creationTime(startTime: bigint, bootTime: bigint): string | undefined {
+  const milliseconds = Number((bootTime + startTime) / 1_000_000n);
+  const LAST = 8.64e15; // ECMA-262 section 21.4.1.1: what a Date can hold
+  return milliseconds <= LAST ? new Date(milliseconds).toISOString() : undefined;
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function text(value: string): string | undefined {
+  return value === '' ? undefined : value;
+}

@@ -1,0 +1,92 @@
+/**
+ * What an application says about itself in its environment: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, read as
+ * its own OpenTelemetry SDK reads them, since equal values are what joins our records to its traces
+ * (specification: resource/sdk.md, "Specifying resource information via an environment variable").
+ */
+import type { Attributes } from '../model.ts';
+
+/** Most of /proc/PID/environ that is read; a variable behind it is not seen. */
+export const ENVIRON_BYTES = 128 * 1024;
+/** As the JavaScript SDK has it; the specification sets no bound. */
+const MOST_CHARACTERS = 255;
+const MOST_ATTRIBUTES = 64;
+
+/** What this program measures itself: an application's word on it is not taken. */
+const MEASURED = /^(?:process|host|os|container|telemetry|whodns)\./;
+
+export interface ServiceVariables {
+  readonly serviceName: string | undefined;
+  readonly resourceAttributes: string | undefined;
+}
+
+/** @param environ bytes of /proc/PID/environ: NUL-terminated NAME=value. Of a name given twice the first counts, as getenv has it. */
+export function serviceVariables(environ: Buffer): ServiceVariables {
+  return {
+    serviceName: variable(environ, 'OTEL_SERVICE_NAME'),
+    resourceAttributes: variable(environ, 'OTEL_RESOURCE_ATTRIBUTES'),
+  };
+}
+
+function variable(environ: Buffer, name: string): string | undefined {
+  const key = `${name}=`;
+  for (let at = environ.indexOf(key); at >= 0; at = environ.indexOf(key, at + key.length)) {
+    if (at > 0 && environ[at - 1] !== 0) continue;
+    const end = environ.indexOf(0, at);
+    // No end: cut by the bound, or overwritten by the program. Half a value would be a wrong one.
+    if (end < 0) return undefined;
+    return environ.toString('utf8', at + key.length, end);
+  }
+  return undefined;
+}
+
+export interface ServiceAttributes {
+  readonly attributes: Attributes;
+  /** OTEL_RESOURCE_ATTRIBUTES was there but not well-formed: the whole value is discarded, as the specification says. */
+  readonly invalid: boolean;
+}
+
+/**
+ * Resource attributes that the application gives itself; `service.name` only if it does. Values that begin with `$`
+ * are variables nobody expanded (a Kubernetes manifest naming an unknown one): ignored, as OBI does.
+ */
+export function serviceAttributes(variables: ServiceVariables): ServiceAttributes {
+  const parsed = parseResourceAttributes(variables.resourceAttributes ?? '');
+  const attributes: Record<string, string> = {};
+  for (const [key, value] of parsed ?? []) {
+    if (MEASURED.test(key) || value === '' || value.startsWith('$')) continue;
+    attributes[key] = value;
+  }
+  const name = variables.serviceName?.trim() ?? '';
+  if (name !== '' && !name.startsWith('$'))
+    attributes['service.name'] = name.slice(0, MOST_CHARACTERS).toWellFormed();
+  return { attributes, invalid: parsed === undefined };
+}
+
+/** `key1=value1,key2=value2`, both percent-encoded. undefined: some part is not well-formed or above a bound. */
+function parseResourceAttributes(text: string): Map<string, string> | undefined {
+  const attributes = new Map<string, string>();
+  for (const part of text.split(',')) {
+    if (part.trim() === '') continue;
+    const pair = part.split('=');
+    if (pair.length !== 2 || attributes.size === MOST_ATTRIBUTES) return undefined;
+    const key = percentDecoded(pair[0] ?? '');
+    const value = percentDecoded(pair[1] ?? '');
+    if (key === undefined || value === undefined || key === '') return undefined;
+    if (key.length > MOST_CHARACTERS || value.length > MOST_CHARACTERS) return undefined;
+    attributes.set(key, value);
+  }
+  return attributes;
+}
+
+function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.trim());
+  } catch {
+    return undefined;
+  }
+}
+
+/** Last resort (semantic conventions, service.name): `unknown_service:` and the executable, without it if unknown. */
+export function unknownService(executableName: string): string {
+  return executableName === '' ? 'unknown_service' : `unknown_service:${executableName}`;
+}

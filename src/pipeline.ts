@@ -1,0 +1,138 @@
+/**
+ * The whole graph on one screen:
+ *   source -> streams -> dns -> enrich -> correlate -> record -> fan-out -> sinks
+ * One synchronous loop per batch; only flushing is asynchronous.
+ */
+import type { Source } from './capture/source.ts';
+import type { Config } from './config/config.ts';
+import { Correlator } from './correlate.ts';
+import { decodeMessage } from './dns/message.ts';
+import type { ProcessTable } from './enrich/process.ts';
+import type { Ledger, StageSnapshot } from './health.ts';
+import { wallClock } from './lib/clock.ts';
+import type { Lookup, RawEvent } from './model.ts';
+import { toLogEvent } from './sinks/record.ts';
+import type { Sink } from './sinks/sink.ts';
+import type { StreamMessage } from './streams/message.ts';
+import { Streams } from './streams/streams.ts';
+
+/** Housekeeping interval. */
+const TICK_MS = 200;
+/** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
+const RING_DELAY_NS = 300_000_000n;
+
+export interface PipelineParts {
+  readonly config: Config;
+  readonly source: Source;
+  readonly processes: ProcessTable;
+  /** All sinks behind one (sinks/fan-out.ts). */
+  readonly sink: Sink;
+  readonly ledger: Ledger;
+}
+
+export interface PipelineStats {
+  readonly stages: readonly StageSnapshot[];
+  readonly source: ReturnType<Source['stats']>;
+  readonly processes: ReturnType<Source['processes']>;
+}
+
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  readonly #streams: Streams;
+  readonly #correlator: Correlator;
+  readonly #dns;
+  #ticker: NodeJS.Timeout | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(parts: PipelineParts) {
+    const { config, ledger } = parts;
+    this.#parts = parts;
+    this.#streams = new Streams(ledger.stage('streams'));
+    this.#dns = ledger.stage('dns');
+    this.#correlator = new Correlator({
+      timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
+      maxInFlight: config.maxInFlight,
+      emit: config.emit,
+      onLookup: (lookup) => this.#record(lookup),
+      stage: ledger.stage('correlate'),
+      answers: ledger.stage('answers'),
+    });
+  }
+
+  /** Resolves when the source has nothing more to give. */
+  get finished(): Promise<void> {
+    return this.#parts.source.finished;
+  }
+
+  /** Requests waiting for their answer. */
+  get evicted(): number {
+    return this.#correlator.evicted;
+  }
+
+  async start(): Promise<void> {
+    const { source, config } = this.#parts;
+    await source.start((events) => this.#batch(events));
+    // A capture file brings its own time.
+    if (config.command === 'run') this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Ends capturing, finishes what is in flight and flushes the sinks within `deadlineMs`. */
+  stop(deadlineMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(deadlineMs);
+    return this.#stopped;
+  }
+
+  stats(): PipelineStats {
+    const { ledger, source } = this.#parts;
+    return { stages: ledger.snapshot(), source: source.stats(), processes: source.processes() };
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    const deadline = performance.now() + deadlineMs;
+    clearInterval(this.#ticker);
+    await this.#parts.source.stop();
+    this.#streams.close(this.#message);
+    if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
+    this.#correlator.flush();
+    await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
+  }
+
+  #batch(events: readonly RawEvent[]): void {
+    for (const event of events) {
+      if (event.kind === 'message') this.#streams.accept(event, this.#message);
+      else this.#parts.processes.announce(event);
+    }
+  }
+
+  readonly #message = (whole: StreamMessage): void => {
+    const { raw, payload, length } = whole;
+    const message = decodeMessage(payload, length);
+    const event = { raw, length, captured: payload.length, message };
+    const isReadable = message.id >= 0;
+    this.#dns.in++;
+    if (raw.direction === 'request') {
+      // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
+      if (isReadable && message.response) {
+        this.#dns.filter('answer-sent');
+        return;
+      }
+      this.#dns.out++;
+      this.#correlator.request(event, this.#parts.processes.identify(raw.owner));
+    } else if (isReadable && !message.response) {
+      this.#dns.filter('request-received');
+    } else {
+      this.#dns.out++;
+      this.#correlator.response(event);
+    }
+  };
+
+  #record(lookup: Lookup): void {
+    this.#parts.sink.accept(toLogEvent(lookup, wallClock(), this.#parts.config));
+  }
+
+  #tick(): void {
+    const handedOver = wallClock() - RING_DELAY_NS;
+    this.#streams.expire(handedOver, this.#message);
+    this.#correlator.expire(handedOver);
+  }
+}

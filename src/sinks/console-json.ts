@@ -1,0 +1,70 @@
+/** One JSON object a line, for machines; safe to look at on a terminal all the same. */
+import type { Writable } from 'node:stream';
+import type { Ledger } from '../health.ts';
+import type { LogEvent } from '../model.ts';
+import { LineWriter } from './line-writer.ts';
+import { type Sink, stageName } from './sink.ts';
+
+/**
+ * JSON leaves DEL, C1 controls, bidirectional overrides, zero-width and line separators as they are; a terminal obeys
+ * some of them. All can be written as \uXXXX in JSON without a change of meaning. Lone surrogates and C0 JSON.stringify
+ * escapes itself (ECMA-262, QuoteJSONString).
+ */
+const UNSAFE = /[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+
+/** JSON text of one line, without line break, that holds no character a terminal obeys. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** RFC 3339 in UTC with nanoseconds. @param time Unix ns */
+export function rfc3339(time: bigint): string {
+  const seconds = time / 1_000_000_000n;
+  const nanos = time % 1_000_000_000n;
+  const stamp = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
+  return `${stamp}.${nanos.toString().padStart(9, '0')}Z`;
+}
+
+export interface ConsoleJsonOptions {
+  readonly stream: Writable;
+  readonly ledger: Ledger;
+  /** Called once when the reader has gone away (a closed pipe). */
+  readonly onBroken?: () => void;
+  readonly maxWaiting?: number;
+}
+
+export class ConsoleJsonSink implements Sink {
+  readonly name = 'console';
+  readonly #writer: LineWriter;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ConsoleJsonOptions) {
+    const stage = options.ledger.stage(stageName(this.name));
+    this.#writer = new LineWriter(options.stream, stage, options);
+  }
+
+  accept(event: LogEvent): void {
+    const line = safeJson({
+      time: rfc3339(event.time),
+      observed_time: rfc3339(event.observedTime),
+      event_name: event.eventName,
+      severity_number: event.severity,
+      body: event.body,
+      attributes: event.attributes,
+      resource: event.process.resource,
+    });
+    this.#writer.write(`${line}\n`);
+  }
+
+  flush(): Promise<void> {
+    return this.#writer.flush();
+  }
+
+  close(deadlineMs: number): Promise<void> {
+    this.#closed ??= this.#writer.close(deadlineMs);
+    return this.#closed;
+  }
+}

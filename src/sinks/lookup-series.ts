@@ -1,0 +1,128 @@
+/** Lookups aggregated for the metrics whodns.queries and dns.lookup.duration. */
+import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
+import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
+import { SERIES_LIMITS, type SeriesLimits, SeriesTable } from './series-table.ts';
+
+export interface Counter {
+  count: number;
+}
+
+export interface Distribution {
+  count: number;
+  sum: number;
+  min: number;
+  max: number;
+  /** One more than DURATION_BOUNDS; a bucket holds its upper bound (OTLP, explicit_bounds). */
+  readonly buckets: number[];
+}
+
+/** Attributes of a process that one metric shows, and a string that tells them apart. */
+interface Part {
+  readonly key: string;
+  readonly attributes: Attributes;
+}
+
+export class LookupSeries {
+  readonly queries: SeriesTable<Counter>;
+  readonly durations: SeriesTable<Distribution>;
+  readonly #withName: boolean;
+  readonly #workloads = new WeakMap<ProcessIdentity, Part>();
+  readonly #services = new WeakMap<ProcessIdentity, Part>();
+
+  /** @param start Unix ns; @param withName dns.question.name on durations: anyone who asks can fill the table */
+  constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
+    this.#withName = withName;
+    this.queries = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
+    this.durations = new SeriesTable<Distribution>(emptyDistribution, start, limits);
+  }
+
+  /** Counts an event that is a lookup; others are not counted. */
+  add({ process, attributes }: LogEvent): void {
+    const type = listed(attributes['dns.question.type'], UNLISTED_TYPE);
+    if (type === undefined && attributes['dns.id'] === undefined) return;
+    const code = listed(attributes['dns.response_code'], UNLISTED_CODE);
+    const error = attributes['error.type'];
+    const transport = attributes['network.transport'];
+    const key = `${type}\0${code}\0${error}\0${transport}`;
+    const result = (): Attributes =>
+      defined({
+        'dns.question.type': type,
+        'dns.response_code': code,
+        'error.type': error,
+        'network.transport': transport,
+      });
+    const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
+    this.queries.series(`${workload.key}\0${key}`, () => ({ ...workload.attributes, ...result() })).value
+      .count++;
+    const duration = attributes['dns.lookup.duration'];
+    if (typeof duration !== 'number') return;
+    const service = part(this.#services, process, SERVICE_ATTRIBUTES);
+    const name = this.#withName ? attributes['dns.question.name'] : undefined;
+    const { value } = this.durations.series(`${service.key}\0${key}\0${name}`, () => ({
+      ...service.attributes,
+      ...result(),
+      ...defined({ 'dns.question.name': name }),
+    }));
+    record(value, duration);
+  }
+}
+
+function record(into: Distribution, seconds: number): void {
+  into.count++;
+  into.sum += seconds;
+  into.min = Math.min(into.min, seconds);
+  into.max = Math.max(into.max, seconds);
+  const bucket = bucketOf(seconds);
+  into.buckets[bucket] = (into.buckets[bucket] ?? 0) + 1;
+}
+
+function emptyDistribution(): Distribution {
+  const buckets = new Array<number>(DURATION_BOUNDS.length + 1).fill(0);
+  return { count: 0, sum: 0, min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY, buckets };
+}
+
+function bucketOf(seconds: number): number {
+  const bucket = DURATION_BOUNDS.findIndex((bound) => seconds <= bound);
+  return bucket < 0 ? DURATION_BOUNDS.length : bucket;
+}
+
+/** Anyone can send any of 65 536 types and 4096 codes: those that IANA does not list share one value. */
+const UNLISTED_TYPE = /^TYPE\d/;
+const UNLISTED_CODE = /^RCODE\d/;
+
+function listed(value: AttributeValue | undefined, unlisted: RegExp): string | undefined {
+  if (value === undefined) return undefined;
+  const text = String(value);
+  return unlisted.test(text) ? '_OTHER' : text;
+}
+
+function defined(attributes: Readonly<Record<string, AttributeValue | undefined>>): Attributes {
+  return pick(attributes, Object.keys(attributes));
+}
+
+function part(
+  cache: WeakMap<ProcessIdentity, Part>,
+  process: ProcessIdentity,
+  names: readonly string[],
+): Part {
+  let known = cache.get(process);
+  if (known === undefined) {
+    const attributes = pick(process.resource, names);
+    known = { attributes, key: JSON.stringify(attributes) };
+    cache.set(process, known);
+  }
+  return known;
+}
+
+/** The attributes of these names that there are. */
+export function pick(
+  from: Readonly<Record<string, AttributeValue | undefined>>,
+  names: readonly string[],
+): Attributes {
+  const picked: Record<string, AttributeValue> = {};
+  for (const name of names) {
+    const value = from[name];
+    if (value !== undefined && value !== '') picked[name] = value;
+  }
+  return picked;
+}

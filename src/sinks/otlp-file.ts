@@ -1,0 +1,152 @@
+/**
+ * OTLP/JSON lines in a file, one ExportLogsServiceRequest or ExportMetricsServiceRequest a line: what the Collector's
+ * file exporter writes and its otlp_json_file receiver reads (OpenTelemetry specification, "OpenTelemetry Protocol File
+ * Exporter"). The file is appended to, never rotated and never truncated but for a line that could not be finished.
+ */
+import { close, constants, fstatSync, ftruncateSync, openSync, statSync, write } from 'node:fs';
+import { promisify } from 'node:util';
+import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
+import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
+import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { Ledger } from '../health.ts';
+import { UserError } from '../lib/errors.ts';
+import type { LogEvent } from '../model.ts';
+import { type BatchExporter, BatchingSink, type BatchOptions, type BatchResult } from './batching.ts';
+import { canonicalMetricsRequest, logsRequest } from './otlp-json.ts';
+import { OtlpRecords } from './otlp-records.ts';
+import type { Notices } from './sink.ts';
+
+const writeBytes = promisify(write);
+const closeFile = promisify(close);
+
+/** A file of lines. Several writers may share it: each line is written whole, in the order of the calls. */
+export class LinesFile {
+  readonly path: string;
+  readonly #descriptor: number;
+  readonly #regular: boolean;
+  #last: Promise<unknown> = Promise.resolve();
+  #users = 0;
+
+  private constructor(path: string, descriptor: number) {
+    this.path = path;
+    this.#descriptor = descriptor;
+    this.#regular = fstatSync(descriptor).isFile();
+  }
+
+  /** @throws UserError when the file cannot be opened for appending */
+  static open(path: string): LinesFile {
+    try {
+      // Opening a FIFO would wait for its reader, and hold the whole program.
+      const kind = statSync(path, { throwIfNoEntry: false });
+      if (kind !== undefined && !kind.isFile() && !kind.isCharacterDevice()) {
+        throw new UserError(`cannot write to ${path}: not a regular file`);
+      }
+      const descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND, 0o640);
+      return new LinesFile(path, descriptor);
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      const hint = 'give a path in a directory that exists and is writable: --exporter otlp-file:PATH';
+      throw new UserError(`cannot write to ${path}: ${(error as Error).message}`, { hint, cause: error });
+    }
+  }
+
+  /** Each user calls `release` once. */
+  use(): this {
+    this.#users++;
+    return this;
+  }
+
+  /** Appends one line. Rejects when it could not be written; then nothing of it is in the file. */
+  append(line: string): Promise<void> {
+    const written = this.#last.then(() => this.#write(Buffer.from(`${line}\n`)));
+    this.#last = written.catch(() => undefined);
+    return written;
+  }
+
+  /** Closes the file when its last user is done. */
+  async release(): Promise<void> {
+    await this.#last;
+    this.#users--;
+    if (this.#users === 0) await closeFile(this.#descriptor);
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    const before = this.#regular ? fstatSync(this.#descriptor).size : 0;
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await writeBytes(this.#descriptor, bytes, done, bytes.length - done);
+        done += bytesWritten;
+      }
+    } catch (error) {
+      // Half a line would make the next one unreadable too.
+      if (this.#regular) ftruncateSync(this.#descriptor, before);
+      throw error;
+    }
+  }
+}
+
+export interface OtlpFileOptions {
+  readonly file: LinesFile;
+  readonly scope: { readonly name: string; readonly version: string };
+  readonly ledger: Ledger;
+  readonly notices: Notices;
+  readonly batch?: Partial<BatchOptions>;
+}
+
+/** A sink that writes records to the file. */
+export function createOtlpFileSink(options: OtlpFileOptions): BatchingSink {
+  const exporter = new FileLogExporter(options.file.use(), options.scope);
+  const batch = { ...options.batch, maxInFlight: 1 };
+  return new BatchingSink('otlp-file', exporter, options.ledger, options.notices, batch);
+}
+
+class FileLogExporter implements BatchExporter {
+  readonly #file: LinesFile;
+  readonly #scope: { readonly name: string; readonly version: string };
+  readonly #records: OtlpRecords;
+
+  constructor(file: LinesFile, scope: { readonly name: string; readonly version: string }) {
+    this.#file = file;
+    this.#scope = scope;
+    this.#records = new OtlpRecords(scope);
+  }
+
+  size(event: LogEvent, resourceSeen: boolean): number {
+    return this.#records.size(event, resourceSeen);
+  }
+
+  async export(events: readonly LogEvent[]): Promise<BatchResult> {
+    try {
+      await this.#file.append(logsRequest(events, this.#scope));
+      return { rejected: 0, failure: undefined, warning: undefined };
+    } catch (error) {
+      const message = `${this.#file.path}: ${(error as Error).message}`;
+      return { rejected: 0, failure: { reason: 'failed', message }, warning: undefined };
+    }
+  }
+
+  shutdown(): Promise<void> {
+    return this.#file.release();
+  }
+}
+
+/** Metrics to the same kind of file, for MetricsSink; cumulative. */
+export function createOtlpFileMetricExporter(file: LinesFile): PushMetricExporter {
+  file.use();
+  let released: Promise<void> | undefined;
+  return {
+    export(metrics: ResourceMetrics, done: (result: ExportResult) => void): void {
+      const bytes = JsonMetricsSerializer.serializeRequest(metrics);
+      if (bytes === undefined) return done({ code: ExportResultCode.SUCCESS });
+      file.append(canonicalMetricsRequest(new TextDecoder().decode(bytes))).then(
+        () => done({ code: ExportResultCode.SUCCESS }),
+        (error: Error) => done({ code: ExportResultCode.FAILED, error }),
+      );
+    },
+    forceFlush: async () => {},
+    shutdown(): Promise<void> {
+      released ??= file.release();
+      return released;
+    },
+  };
+}

@@ -1,0 +1,236 @@
+/**
+ * Metrics to an OTLP endpoint or a file. Series whose number depends on who uses the host come from own, bounded tables
+ * (series-table.ts, process-series.ts); the agent's own health, whose series are fixed, from the SDK's instruments.
+ */
+import { randomUUID } from 'node:crypto';
+import { type BatchObservableResult, type Meter, type Observable, ValueType } from '@opentelemetry/api';
+import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
+import { OTLPMetricExporter as GrpcMetricExporter } from '@opentelemetry/exporter-metrics-otlp-grpc';
+import { OTLPMetricExporter as HttpMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
+import {
+  defaultResource,
+  detectResources,
+  envDetector,
+  type Resource,
+  resourceFromAttributes,
+} from '@opentelemetry/resources';
+import {
+  AggregationTemporality,
+  InstrumentType,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+  type PushMetricExporter,
+  type ResourceMetrics,
+} from '@opentelemetry/sdk-metrics';
+import type { SourceStats } from '../capture/source.ts';
+import type { Ledger, Stage } from '../health.ts';
+import { wallClock } from '../lib/clock.ts';
+import type { Attributes, LogEvent } from '../model.ts';
+import { METRICS, type MetricName } from '../tables/metrics.ts';
+import type { SinkDrop } from '../tables/sink-drops.ts';
+import { FailureReporter } from './failure-reporter.ts';
+import { LookupSeries } from './lookup-series.ts';
+import type { OtlpTarget } from './otlp-logs.ts';
+import { SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
+import { type ProcessLimits, ProcessSeries, type ProcessSource } from './process-series.ts';
+import type { SeriesLimits } from './series-table.ts';
+import { type Notices, type Sink, stageName } from './sink.ts';
+
+export interface MetricsOptions {
+  /** `metrics` unless there are several. */
+  readonly name?: string;
+  readonly exporter: PushMetricExporter;
+  readonly ledger: Ledger;
+  readonly notices: Notices;
+  /** Counters of the capture and of the kernel. */
+  readonly source: ProcessSource & { stats(): SourceStats };
+  readonly scope: { readonly name: string; readonly version: string };
+  /** Attributes of this host (host.*, os.type) for the agent's own resource. */
+  readonly hostAttributes: Attributes;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** dns.question.name on dns.lookup.duration; default false. */
+  readonly questionName?: boolean;
+  readonly seriesLimits?: SeriesLimits;
+  readonly processLimits?: ProcessLimits;
+}
+
+/** An exporter to an OTLP endpoint; the standard OTEL_EXPORTER_OTLP_* variables are read by the SDK's packages. */
+export function createOtlpMetricExporter({ protocol, url, scope }: OtlpTarget): PushMetricExporter {
+  const config = { userAgent: `${scope.name}/${scope.version}`, ...(url === undefined ? {} : { url }) };
+  return protocol === 'grpc' ? new GrpcMetricExporter(config) : new HttpMetricExporter(config);
+}
+
+export class MetricsSink implements Sink {
+  readonly name: string;
+  readonly #stage: Stage;
+  readonly #lookups: LookupSeries;
+  readonly #processes: ProcessSeries;
+  readonly #provider: MeterProvider;
+  readonly #reporter: FailureReporter;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: MetricsOptions) {
+    this.name = options.name ?? 'metrics';
+    this.#stage = options.ledger.stage(stageName(this.name));
+    this.#reporter = new FailureReporter(this.name, options.notices, 'data point');
+    const start = wallClock();
+    this.#lookups = new LookupSeries(start, options.questionName ?? false, options.seriesLimits);
+    this.#processes = new ProcessSeries(options.source, start, options.processLimits);
+    const exporter = reporting(options.exporter, this.#reporter);
+    const producer = new SeriesProducer({
+      lookups: this.#lookups,
+      processes: this.#processes,
+      scope: options.scope,
+      now: wallClock,
+      counterTemporality: temporalityOf(exporter, InstrumentType.COUNTER),
+      histogramTemporality: temporalityOf(exporter, InstrumentType.HISTOGRAM),
+    });
+    const reader = new PeriodicExportingMetricReader({
+      exporter,
+      exportIntervalMillis: options.intervalMs,
+      exportTimeoutMillis: Math.min(options.timeoutMs, options.intervalMs),
+      metricProducers: [producer],
+    });
+    this.#provider = new MeterProvider({ resource: agentResource(options), readers: [reader] });
+    const meter = this.#provider.getMeter(options.scope.name, options.scope.version);
+    observeLedger(meter, options.ledger, options.source);
+    observeSource(meter, options.source);
+  }
+
+  /** Counts the event in its series, which cannot fail or wait: it is delivered. Cumulative sums survive a failed export. */
+  accept(event: LogEvent): void {
+    this.#stage.in++;
+    if (this.#closed !== undefined) {
+      this.#stage.drop('closed' satisfies SinkDrop);
+      return;
+    }
+    this.#lookups.add(event);
+    this.#processes.remember(event.process);
+    this.#stage.out++;
+  }
+
+  /** Collects and exports now. */
+  async flush(): Promise<void> {
+    if (this.#closed === undefined) await this.#provider.forceFlush().catch(() => undefined);
+  }
+
+  /** Exports a last time. */
+  close(deadlineMs: number): Promise<void> {
+    this.#closed ??= this.#close(deadlineMs);
+    return this.#closed;
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    const late = Promise.withResolvers<'late'>();
+    const handle = setTimeout(() => late.resolve('late'), deadlineMs);
+    const shutdown = this.#provider.shutdown().then(
+      () => 'done' as const,
+      () => 'done' as const,
+    );
+    if ((await Promise.race([shutdown, late.promise])) === 'late')
+      this.#reporter.failed(0, 'the last export did not end in time');
+    clearTimeout(handle);
+    this.#reporter.finish(0);
+  }
+}
+
+/** Says when an export fails; the reader itself only tells the SDK's diagnostics. */
+function reporting(exporter: PushMetricExporter, reporter: FailureReporter): PushMetricExporter {
+  const select = exporter.selectAggregationTemporality?.bind(exporter);
+  const aggregation = exporter.selectAggregation?.bind(exporter);
+  return {
+    export: (metrics: ResourceMetrics, done: (result: ExportResult) => void) =>
+      exporter.export(metrics, (result) => {
+        if (result.code === ExportResultCode.SUCCESS) reporter.succeeded();
+        else reporter.failed(points(metrics), result.error?.message ?? 'unknown error');
+        done(result);
+      }),
+    forceFlush: () => exporter.forceFlush(),
+    shutdown: () => exporter.shutdown(),
+    ...(select === undefined ? {} : { selectAggregationTemporality: select }),
+    ...(aggregation === undefined ? {} : { selectAggregation: aggregation }),
+  };
+}
+
+function points({ scopeMetrics }: ResourceMetrics): number {
+  let count = 0;
+  for (const { metrics } of scopeMetrics) for (const metric of metrics) count += metric.dataPoints.length;
+  return count;
+}
+
+function temporalityOf(exporter: PushMetricExporter, instrument: InstrumentType): Temporality {
+  const chosen = exporter.selectAggregationTemporality?.(instrument) ?? AggregationTemporality.CUMULATIVE;
+  return chosen === AggregationTemporality.DELTA ? 'delta' : 'cumulative';
+}
+
+/** Who the agent is; what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME of its own environment say comes first. */
+function agentResource({ scope, hostAttributes }: MetricsOptions): Resource {
+  const own = resourceFromAttributes({
+    ...(hostAttributes as Record<string, string>),
+    'service.name': scope.name,
+    'service.version': scope.version,
+    'service.instance.id': randomUUID(),
+  });
+  return defaultResource()
+    .merge(own)
+    .merge(detectResources({ detectors: [envDetector] }));
+}
+
+function observeLedger(meter: Meter, ledger: Ledger, source: { stats(): SourceStats }): void {
+  const dropped = instrument(meter, 'whodns.dropped');
+  const filtered = instrument(meter, 'whodns.filtered');
+  const held = instrument(meter, 'whodns.held');
+  meter.addBatchObservableCallback(
+    (result) => {
+      for (const stage of ledger.snapshot()) {
+        const at = { 'whodns.stage': stage.name };
+        observeReasons(result, dropped, at, stage.dropped);
+        observeReasons(result, filtered, at, stage.filtered);
+        result.observe(held, stage.held, at);
+      }
+      observeReasons(result, dropped, { 'whodns.stage': 'kernel' }, source.stats().drops);
+    },
+    [dropped, filtered, held],
+  );
+}
+
+function observeReasons(
+  result: BatchObservableResult,
+  into: Observable,
+  stage: Readonly<Record<string, string>>,
+  reasons: Readonly<Record<string, number>>,
+): void {
+  for (const [reason, count] of Object.entries(reasons))
+    result.observe(into, count, { ...stage, 'whodns.reason': reason });
+}
+
+function observeSource(meter: Meter, source: { stats(): SourceStats }): void {
+  const events = instrument(meter, 'whodns.kernel.events');
+  const missed = instrument(meter, 'whodns.kernel.missed_runs');
+  const batches = instrument(meter, 'whodns.batches');
+  const bytes = instrument(meter, 'whodns.batch.bytes');
+  const used = instrument(meter, 'whodns.ring.used');
+  const size = instrument(meter, 'whodns.ring.size');
+  meter.addBatchObservableCallback(
+    (result) => {
+      const stats = source.stats();
+      for (const [name, count] of Object.entries(stats.counters))
+        result.observe(events, count, { 'whodns.kernel.event': name });
+      result.observe(missed, stats.missedRuns);
+      result.observe(batches, stats.batches);
+      result.observe(bytes, stats.batchBytes);
+      if (stats.ring === undefined) return; // a capture file has no ring
+      result.observe(used, stats.ring.used);
+      result.observe(size, stats.ring.size);
+    },
+    [events, missed, batches, bytes, used, size],
+  );
+}
+
+function instrument(meter: Meter, name: MetricName): Observable {
+  const { kind, unit, brief: description } = METRICS[name];
+  return kind === 'gauge'
+    ? meter.createObservableGauge(name, { unit, description, valueType: ValueType.INT })
+    : meter.createObservableCounter(name, { unit, description, valueType: ValueType.INT });
+}

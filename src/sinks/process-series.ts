@@ -1,0 +1,160 @@
+/**
+ * The kernel's per-process counters as series of the metric whodns.process.queries. A process that has not asked for
+ * `idleNs` is exported a last time and forgotten, here and in the kernel: processes come and go without end. At most
+ * `limit` processes have series of their own; the requests of the others are summed in overflow series.
+ */
+import { LRUCache } from 'lru-cache';
+import type { ProcessCount, ProcessKey } from '../capture/source.ts';
+import type { Attributes, ProcessIdentity } from '../model.ts';
+import { PROCESS_ATTRIBUTES } from '../tables/metrics.ts';
+import { pick } from './lookup-series.ts';
+import { OVERFLOW } from './series-table.ts';
+
+export interface ProcessSource {
+  processes(): readonly ProcessCount[];
+  forget(keys: readonly ProcessKey[]): void;
+}
+
+export interface ProcessLimits {
+  /** Processes with series of their own. */
+  readonly limit: number;
+  readonly idleNs: bigint;
+}
+
+export const PROCESS_LIMITS: ProcessLimits = { limit: 2000, idleNs: 600_000_000_000n };
+
+/** Identities remembered until the next collection asks for them; beyond it the longest unused is forgotten. */
+const MAX_IDENTITIES = 16_384;
+
+export interface ProcessPoint {
+  readonly attributes: Attributes;
+  /** Unix ns. */
+  readonly start: bigint;
+  readonly count: number;
+}
+
+type Transport = 'udp' | 'tcp';
+const TRANSPORTS: readonly Transport[] = ['udp', 'tcp'];
+
+interface Known {
+  readonly start: bigint;
+  readonly own: boolean;
+  /** The kernel's counters at the last collection. */
+  readonly seen: Record<Transport, number>;
+  changed: bigint;
+}
+
+export class ProcessSeries {
+  readonly #source: ProcessSource;
+  readonly #limits: ProcessLimits;
+  readonly #begin: bigint;
+  readonly #known = new Map<string, Known>();
+  readonly #identities = new LRUCache<string, ProcessIdentity>({ max: MAX_IDENTITIES });
+  readonly #keys = new WeakMap<ProcessIdentity, string>();
+  readonly #overflow: Record<Transport, number> = { udp: 0, tcp: 0 };
+  #own = 0;
+  #lastCollection: bigint;
+
+  /** @param start Unix ns */
+  constructor(source: ProcessSource, start: bigint, limits: ProcessLimits = PROCESS_LIMITS) {
+    this.#source = source;
+    this.#limits = limits;
+    this.#begin = start;
+    this.#lastCollection = start;
+  }
+
+  /** Learns what a process is called. */
+  remember(identity: ProcessIdentity): void {
+    let key = this.#keys.get(identity);
+    if (key === undefined) {
+      key = keyOf(identity);
+      this.#keys.set(identity, key);
+    }
+    if (this.#identities.get(key) !== identity) this.#identities.set(key, identity);
+  }
+
+  /** @param now Unix ns */
+  collect(now: bigint, temporality: 'cumulative' | 'delta'): readonly ProcessPoint[] {
+    const points: ProcessPoint[] = [];
+    const present = new Set<string>();
+    const idle: ProcessKey[] = [];
+    for (const process of this.#source.processes()) {
+      const key = keyOf(process);
+      present.add(key);
+      const known = this.#lookUp(key, process, now);
+      this.#report(process, key, known, temporality, points);
+      if (now - known.changed >= this.#limits.idleNs)
+        idle.push({ pid: process.pid, startTime: process.startTime });
+    }
+    if (idle.length > 0) this.#source.forget(idle);
+    for (const process of idle) present.delete(keyOf(process));
+    for (const [key, known] of this.#known) if (!present.has(key)) this.#remove(key, known);
+    this.#addOverflow(points, temporality);
+    this.#lastCollection = now;
+    return points;
+  }
+
+  /** State of the process; a new one when it is seen first or its counters began anew (it was forgotten). */
+  #lookUp(key: string, process: ProcessCount, now: bigint): Known {
+    const old = this.#known.get(key);
+    const restarted =
+      old !== undefined && (process.udpRequests < old.seen.udp || process.tcpRequests < old.seen.tcp);
+    if (old !== undefined && !restarted) return old;
+    if (old !== undefined) this.#remove(key, old);
+    const own = this.#own < this.#limits.limit;
+    if (own) this.#own++;
+    const known = { start: this.#lastCollection, own, seen: { udp: 0, tcp: 0 }, changed: now };
+    this.#known.set(key, known);
+    return known;
+  }
+
+  #report(
+    process: ProcessCount,
+    key: string,
+    known: Known,
+    temporality: 'cumulative' | 'delta',
+    points: ProcessPoint[],
+  ): void {
+    const counts = { udp: process.udpRequests, tcp: process.tcpRequests };
+    const attributes = known.own ? this.#attributes(process, key) : undefined;
+    for (const transport of TRANSPORTS) {
+      const more = counts[transport] - known.seen[transport];
+      if (more > 0) known.changed = process.lastSeen;
+      const count = temporality === 'delta' ? more : counts[transport];
+      if (attributes === undefined) this.#overflow[transport] += more;
+      else if (count > 0) {
+        const start = temporality === 'delta' ? this.#lastCollection : known.start;
+        points.push({ attributes: { ...attributes, 'network.transport': transport }, start, count });
+      }
+      known.seen[transport] = counts[transport];
+    }
+  }
+
+  #attributes(process: ProcessCount, key: string): Attributes {
+    const identity = this.#identities.get(key);
+    // Every record of it may have been lost: then only the pid is known, and nothing else is made up.
+    return identity === undefined
+      ? { 'process.pid': process.pid }
+      : pick(identity.resource, PROCESS_ATTRIBUTES);
+  }
+
+  #addOverflow(points: ProcessPoint[], temporality: 'cumulative' | 'delta'): void {
+    for (const transport of TRANSPORTS) {
+      const count = this.#overflow[transport];
+      if (count === 0) continue;
+      const start = temporality === 'delta' ? this.#lastCollection : this.#begin;
+      points.push({ attributes: { ...OVERFLOW, 'network.transport': transport }, start, count });
+      if (temporality === 'delta') this.#overflow[transport] = 0;
+    }
+  }
+
+  #remove(key: string, known: Known): void {
+    this.#known.delete(key);
+    this.#identities.delete(key);
+    if (known.own) this.#own--;
+  }
+}
+
+function keyOf({ pid, startTime }: ProcessKey): string {
+  return `${pid}:${startTime}`;
+}

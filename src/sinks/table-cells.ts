@@ -1,0 +1,119 @@
+/** One event as the texts of a table row. Everything is escaped for a terminal here. */
+import { forTerminal } from '../lib/escape.ts';
+import type { LogEvent, Lookup, ResourceRecord } from '../model.ts';
+import { RCODES, rcodeName } from '../tables/rcodes.ts';
+import { isAddressType, typeName } from '../tables/rrtypes.ts';
+
+/** How a row ended: decides its colour. */
+export type Tone = 'good' | 'notice' | 'bad' | 'plain';
+
+export interface Cells {
+  readonly time: string;
+  readonly pid: string;
+  readonly process: string;
+  /** Container or pod; '' for a process of the host. */
+  readonly workload: string;
+  readonly type: string;
+  readonly name: string;
+  readonly result: string;
+  readonly latency: string;
+  readonly answers: string;
+  readonly server: string;
+  readonly tone: Tone;
+}
+
+/** No cell is ever wider: longer text is cut before it is measured. */
+const CELL_CHARACTERS = 1024;
+const SHOWN_RECORDS = 8;
+export const LIST_SEPARATOR = ', ';
+
+/** The row of any event; one without a lookup (a finding) shows its body in place of the answers. */
+export function cellsOf(event: LogEvent): Cells {
+  const { process, lookup } = event;
+  const common = {
+    time: localTime(event.time),
+    pid: process.attribution === 'none' ? '?' : String(process.pid),
+    process: safe(process.executableName) || '?',
+    workload: safe(process.workload),
+  };
+  if (lookup === undefined) {
+    const empty = { type: '', name: '', result: '', latency: '', server: '' };
+    return { ...common, ...empty, answers: safe(event.body), tone: event.severity >= 13 ? 'bad' : 'plain' };
+  }
+  const question = lookup.request.message.questions[0];
+  return {
+    ...common,
+    type: question === undefined ? '?' : typeName(question.type),
+    name: question === undefined ? '?' : safe(question.name),
+    result: resultOf(lookup),
+    latency: lookup.duration === undefined ? '' : latencyText(lookup.duration),
+    answers: answersOf(lookup),
+    server: serverOf(lookup),
+    tone: toneOf(lookup),
+  };
+}
+
+function resultOf({ outcome, response }: Lookup): string {
+  if (outcome !== 'answered' || response === undefined) return outcome;
+  // Negative: the header could not be read (dns/message.ts).
+  return response.message.rcode < 0 ? 'damaged' : rcodeName(response.message.rcode);
+}
+
+function toneOf({ outcome, response }: Lookup): Tone {
+  if (outcome === 'sent') return 'plain';
+  if (response === undefined) return 'bad';
+  if (response.message.rcode === RCODES.NOERROR) return 'good';
+  return response.message.rcode === RCODES.NXDOMAIN ? 'notice' : 'bad';
+}
+
+/** Addresses, else the data of the first records; with what is wrong with the answer, and how often it was asked for. */
+function answersOf({ request, response, retries }: Lookup): string {
+  const notes: string[] = [];
+  if (retries > 0) notes.push(retries === 1 ? '1 retry' : `${retries} retries`);
+  if (response?.message.truncated) notes.push('truncated');
+  const malformed = response === undefined ? request.message.malformed : response.message.malformed;
+  if (malformed !== undefined) notes.push(`malformed: ${malformed.reason}`);
+  const records = response === undefined ? [] : shownRecords(response.message.answers);
+  if (response?.message.rcode === RCODES.NOERROR && records.length === 0) notes.push('no data');
+  const shown = records.slice(0, SHOWN_RECORDS).map(safe);
+  if (records.length > SHOWN_RECORDS) shown.push(`+${records.length - SHOWN_RECORDS}`);
+  const note = notes.length === 0 ? '' : `(${notes.join(', ')})`;
+  return [shown.join(LIST_SEPARATOR), note].filter((part) => part !== '').join(' ');
+}
+
+function shownRecords(answers: readonly ResourceRecord[]): readonly string[] {
+  const addresses = answers.filter((record) => isAddressType(record.type)).map((record) => record.data);
+  return addresses.length > 0 ? addresses : answers.map((record) => record.data);
+}
+
+function serverOf({ request }: Lookup): string {
+  const { address, port } = request.raw.dialed ?? request.raw.remote;
+  const withPort =
+    port === 53 ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  return request.raw.transport === 'tcp' ? `${withPort}/tcp` : withPort;
+}
+
+/** Three significant digits: `99ns`, `412µs`, `1.23ms`, `45.6ms`, `1.20s`. @param duration ns */
+export function latencyText(duration: bigint): string {
+  if (duration < 1000n) return `${duration}ns`;
+  const micros = Number(duration) / 1000;
+  if (micros < 999.5) return `${Math.round(micros)}µs`;
+  if (micros < 999_500) return `${digits(micros / 1000)}ms`;
+  return `${digits(micros / 1_000_000)}s`;
+}
+
+function digits(value: number): string {
+  return value < 9.995 ? value.toFixed(2) : value < 99.95 ? value.toFixed(1) : value.toFixed(0);
+}
+
+/** Local time of day with milliseconds. @param time Unix ns */
+function localTime(time: bigint): string {
+  const date = new Date(Number(time / 1_000_000n));
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const millis = String(date.getMilliseconds()).padStart(3, '0');
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${millis}`;
+}
+
+function safe(text: string): string {
+  return forTerminal(text.length > CELL_CHARACTERS ? text.slice(0, CELL_CHARACTERS).toWellFormed() : text);
+}

@@ -1,0 +1,310 @@
+/**
+ * TCP streams put back together: pieces (segments, or the bytes of one send or receive) in, whole DNS messages out.
+ * Each direction of a connection is a stream of its own, ordered by sequence number (RFC 9293 section 3.4).
+ */
+import type { Stage } from '../health.ts';
+import type { RawMessage } from '../model.ts';
+import type { StreamDrop } from '../tables/stream-drops.ts';
+import { type Consumed, Framing } from './framing.ts';
+import type { OnMessage } from './message.ts';
+
+export interface StreamLimits {
+  /** Streams remembered (two for each connection); when full the least recently used goes. */
+  readonly maxStreams: number;
+  /** Bytes that all streams hold together; when full the least recently used goes. */
+  readonly maxBytes: number;
+  /** Pieces a stream holds that came before their turn; then what is missing is given up. */
+  readonly maxOutOfOrder: number;
+  /** How long missing bytes are waited for, ns. TCP sends again after 0.2 to 1 s (RFC 6298). */
+  readonly maxWait: bigint;
+  /** A stream without traffic is forgotten after this time, ns. */
+  readonly maxIdle: bigint;
+}
+
+export const STREAM_LIMITS: StreamLimits = {
+  maxStreams: 4096,
+  maxBytes: 16 * 1024 * 1024,
+  maxOutOfOrder: 64,
+  maxWait: 1_000_000_000n,
+  maxIdle: 120_000_000_000n,
+};
+
+/** A piece further than this from the expected byte is of another connection (beyond usual receive windows). */
+const WINDOW = 8 * 1024 * 1024;
+/** What an empty stream or a held piece costs beside its payload, roughly. */
+const OVERHEAD = 256;
+const NOTHING = new Uint8Array(0);
+
+interface Stream {
+  readonly framing: Framing;
+  readonly socket: bigint;
+  /** Sequence number of the first byte. */
+  readonly start: number;
+  /** Sequence number of the next byte in order. */
+  next: number;
+  /** Pieces that came before their turn, by sequence number, with copies of their payload. */
+  readonly waiting: RawMessage[];
+  /** Units of the ledger in the unfinished message. */
+  pending: number;
+  /** Sequence number after the last byte, once FIN or RST was seen. */
+  end: number | undefined;
+  /** Everything up to `end` was consumed. It stays until it is idle, so that retransmissions start no new stream. */
+  closed: boolean;
+  lastSeen: bigint;
+  bytes: number;
+}
+
+/**
+ * The ledger: `in` counts pieces, and one more for each further message that a piece completes or begins; `out` counts
+ * messages. A piece that only adds to a message is filtered as `joined`. So at any time
+ *   in = out + filtered{joined, retransmission, control} + dropped{...} + held
+ * where held is the pieces of unfinished messages and those before their turn.
+ */
+export class TcpStreams {
+  /** How much of `in` is further messages of a piece: in - extra = pieces. */
+  extra = 0;
+  readonly #stage: Stage;
+  readonly #limits: StreamLimits;
+  /** In the order of last use. */
+  readonly #streams = new Map<string, Stream>();
+  #bytes = 0;
+  #held = 0;
+  #lastSweep = 0n;
+
+  constructor(stage: Stage, limits: Partial<StreamLimits> = {}) {
+    this.#stage = stage;
+    this.#limits = { ...STREAM_LIMITS, ...limits };
+  }
+
+  /** Streams remembered. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** Bytes of memory held, estimated. */
+  get heldBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Units of the ledger held. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Takes one piece; whole messages are given to `emit` before it returns. */
+  accept(raw: RawMessage, emit: OnMessage): void {
+    this.#stage.in++;
+    this.expire(raw.time, emit);
+    const key = streamKey(raw);
+    const stream = this.#find(key, raw);
+    if (stream === undefined) {
+      this.#stage.filter('control');
+      return;
+    }
+    stream.lastSeen = raw.time;
+    this.#place(stream, raw, emit);
+    if (raw.streamEnd) stream.end ??= (raw.sequence + raw.length) >>> 0;
+    this.#closeAtEnd(stream);
+    this.#measure(stream);
+    this.#streams.delete(key);
+    this.#streams.set(key, stream);
+    if (this.#streams.size > this.#limits.maxStreams) this.#evict('streams-full');
+    while (this.#bytes > this.#limits.maxBytes) this.#evict('stream-bytes-full');
+  }
+
+  /** Gives up what was waited for too long. `now` is Unix ns: of each piece, and of a timer when none come. */
+  expire(now: bigint, emit: OnMessage): void {
+    const passed = now - this.#lastSweep;
+    if (passed >= 0n && passed < this.#limits.maxWait) return;
+    this.#lastSweep = now;
+    for (const [key, stream] of this.#streams) {
+      if (now - stream.lastSeen > this.#limits.maxIdle) {
+        this.#forget(key, stream, 'stream-idle');
+      } else if (stream.waiting.length > 0) {
+        this.#giveUpOld(stream, now, emit);
+        this.#closeAtEnd(stream);
+        this.#measure(stream);
+      }
+    }
+  }
+
+  /** The end of the capture: what is out of order is delivered over its gaps, what is unfinished is dropped. */
+  close(emit: OnMessage): void {
+    for (const [key, stream] of this.#streams) {
+      while (stream.waiting.length > 0) this.#skipGap(stream, emit);
+      this.#forget(key, stream, 'stream-unfinished');
+    }
+  }
+
+  /** The stream of a piece, a new one if need be; undefined if the piece is empty and starts none. */
+  #find(key: string, raw: RawMessage): Stream | undefined {
+    const known = this.#streams.get(key);
+    if (known !== undefined) {
+      if (!isOtherConnection(known, raw)) return known;
+      this.#forget(key, known, 'stream-replaced');
+    }
+    if (raw.length === 0 && !raw.streamStart) return undefined;
+    this.#bytes += OVERHEAD;
+    return {
+      framing: new Framing(raw.streamStart),
+      socket: raw.socket,
+      start: raw.sequence,
+      next: raw.sequence,
+      waiting: [],
+      pending: 0,
+      end: undefined,
+      closed: false,
+      lastSeen: raw.time,
+      bytes: OVERHEAD,
+    };
+  }
+
+  #place(stream: Stream, raw: RawMessage, emit: OnMessage): void {
+    if (raw.length === 0) {
+      this.#stage.filter('control');
+      return;
+    }
+    if (distance(stream.next, raw.sequence) <= 0) {
+      this.#consume(stream, raw, emit);
+      this.#drain(stream, emit);
+    } else {
+      this.#hold(stream, raw);
+      if (stream.waiting.length > this.#limits.maxOutOfOrder) this.#skipGap(stream, emit);
+    }
+    this.#giveUpOld(stream, raw.time, emit);
+  }
+
+  #hold(stream: Stream, raw: RawMessage): void {
+    const { waiting } = stream;
+    let at = waiting.length;
+    while (at > 0 && distance(raw.sequence, (waiting[at - 1] as RawMessage).sequence) > 0) at--;
+    waiting.splice(at, 0, { ...raw, payload: Uint8Array.from(raw.payload) });
+    this.#held++;
+  }
+
+  /** Takes the waiting pieces whose turn has come. */
+  #drain(stream: Stream, emit: OnMessage): void {
+    for (let first = stream.waiting[0]; first !== undefined; first = stream.waiting[0]) {
+      if (distance(stream.next, first.sequence) > 0) return;
+      stream.waiting.shift();
+      this.#held--;
+      this.#consume(stream, first, emit);
+    }
+  }
+
+  /** A piece that starts at the expected byte or before it. */
+  #consume(stream: Stream, raw: RawMessage, emit: OnMessage): void {
+    const seen = distance(raw.sequence, stream.next);
+    const length = raw.length - seen;
+    if (length <= 0 || stream.closed) {
+      this.#stage.filter('retransmission');
+      return;
+    }
+    stream.next = (raw.sequence + raw.length) >>> 0;
+    const payload = seen === 0 ? raw.payload : raw.payload.subarray(Math.min(seen, raw.payload.length));
+    this.#book(stream, stream.framing.consume(raw, payload, length, emit));
+  }
+
+  #book(stream: Stream, { completed, unfinished, lost }: Consumed): void {
+    if (completed > 0) {
+      this.#stage.filter('joined', stream.pending);
+      this.#held -= stream.pending;
+      stream.pending = 0;
+      const extra = completed - 1 + (unfinished || lost ? 1 : 0);
+      this.extra += extra;
+      this.#stage.in += extra;
+      this.#stage.out += completed;
+    }
+    if (lost) {
+      this.#stage.drop('stream-unsynchronized', 1);
+      this.#drop(stream, 'stream-unsynchronized');
+    } else if (unfinished) {
+      stream.pending++;
+      this.#held++;
+    }
+  }
+
+  /** The bytes before the first waiting piece are never going to come: they count by their length. */
+  #skipGap(stream: Stream, emit: OnMessage): void {
+    const first = stream.waiting[0] as RawMessage;
+    const length = distance(stream.next, first.sequence);
+    stream.next = first.sequence;
+    if (stream.framing.synced) {
+      const { completed, lost } = stream.framing.consume(first, NOTHING, length, emit);
+      if (completed > 0) {
+        this.#stage.out++;
+        this.#stage.filter('joined', stream.pending - 1);
+        this.#held -= stream.pending;
+        stream.pending = 0;
+      } else if (lost) {
+        this.#drop(stream, 'stream-gap');
+      }
+    }
+    this.#drain(stream, emit);
+  }
+
+  #giveUpOld(stream: Stream, now: bigint, emit: OnMessage): void {
+    for (let first = stream.waiting[0]; first !== undefined; first = stream.waiting[0]) {
+      if (now - first.time <= this.#limits.maxWait) return;
+      this.#skipGap(stream, emit);
+    }
+  }
+
+  #closeAtEnd(stream: Stream): void {
+    if (stream.closed || stream.end === undefined || distance(stream.next, stream.end) > 0) return;
+    stream.closed = true;
+    this.#drop(stream, 'stream-unfinished');
+    stream.framing.desynchronize();
+  }
+
+  /** Drops the unfinished message. */
+  #drop(stream: Stream, reason: StreamDrop): void {
+    this.#stage.drop(reason, stream.pending);
+    this.#held -= stream.pending;
+    stream.pending = 0;
+  }
+
+  #forget(key: string, stream: Stream, reason: StreamDrop): void {
+    this.#drop(stream, reason);
+    this.#stage.drop(reason, stream.waiting.length);
+    this.#held -= stream.waiting.length;
+    this.#bytes -= stream.bytes;
+    this.#streams.delete(key);
+  }
+
+  #evict(reason: StreamDrop): void {
+    for (const [key, stream] of this.#streams) {
+      this.#forget(key, stream, reason);
+      return;
+    }
+  }
+
+  #measure(stream: Stream): void {
+    let bytes = OVERHEAD + stream.framing.heldBytes;
+    for (const piece of stream.waiting) bytes += piece.payload.length + OVERHEAD;
+    this.#bytes += bytes - stream.bytes;
+    stream.bytes = bytes;
+  }
+}
+
+/** How far sequence number `to` lies after `from`, negative if before: modulo 2^32 (RFC 9293 section 3.4). */
+function distance(from: number, to: number): number {
+  return (to - from) | 0;
+}
+
+function streamKey(raw: RawMessage): string {
+  const { local, remote } = raw;
+  return `${raw.networkNamespace} ${raw.direction} ${local.address} ${local.port} ${remote.address} ${remote.port}`;
+}
+
+/**
+ * Whether the piece is of a later connection with the same addresses and ports: another socket, another first byte,
+ * bytes after the end, or a sequence number far away.
+ */
+function isOtherConnection(known: Stream, raw: RawMessage): boolean {
+  if (raw.socket !== 0n && known.socket !== 0n && raw.socket !== known.socket) return true;
+  if (raw.streamStart) return raw.sequence !== known.start;
+  if (raw.length === 0) return false;
+  const ahead = distance(known.next, raw.sequence);
+  return Math.abs(ahead) > WINDOW || (known.closed && ahead >= 0);
+}

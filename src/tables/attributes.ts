@@ -1,0 +1,257 @@
+/**
+ * Every attribute that leaves this program, as data: docs/attributes.md is made from these tables and the type
+ * `AttributeName` checks the spelling of the literals in the code. `resource` attributes are in resource-attributes.ts.
+ *
+ * Sources: `semconv` = OpenTelemetry semantic conventions 1.45 (with their stability); `proposed` = semconv issue 2432,
+ * the names ECS uses; `whodns` = what no convention names.
+ */
+import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from './resource-attributes.ts';
+
+/** On the log record `whodns.query` (DESIGN: one record per DNS request). */
+export const RECORD_ATTRIBUTES = {
+  'dns.question.name': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief:
+      'The name asked for, as on the wire: case kept, no trailing dot, bytes outside printable ASCII as \\DDD.',
+    example: 'www.example.com',
+  },
+  'dns.question.type': {
+    type: 'string',
+    stability: 'development',
+    source: 'proposed',
+    brief: 'IANA mnemonic of the record type asked for, TYPE65280 when IANA lists none.',
+    example: 'AAAA',
+  },
+  'dns.question.class': {
+    type: 'string',
+    stability: 'development',
+    source: 'proposed',
+    brief: 'IANA mnemonic of the class asked for; only when it is not IN.',
+    example: 'CH',
+  },
+  'dns.id': {
+    type: 'int',
+    stability: 'development',
+    source: 'proposed',
+    brief: 'Message id of the request.',
+    example: 4711,
+  },
+  'dns.response_code': {
+    type: 'string',
+    stability: 'development',
+    source: 'proposed',
+    brief: 'IANA mnemonic of the response code, EDNS extension bits included; always when answered.',
+    example: 'NXDOMAIN',
+  },
+  'dns.answers': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'semconv',
+    brief: 'Addresses of the answer section, in its order; absent when there are none.',
+    example: ['192.0.2.1', '2001:db8::1'],
+  },
+  'dns.lookup.duration': {
+    type: 'double',
+    stability: 'development',
+    source: 'semconv',
+    brief: 'Seconds from the first request to the answer; absent without an answer.',
+    example: 0.0123,
+  },
+  'error.type': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief:
+      '`timeout`, or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
+    example: 'SERVFAIL',
+  },
+  'server.address': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Address of the name server the program asked (before destination NAT where that is known).',
+    example: '192.0.2.53',
+  },
+  'server.port': {
+    type: 'int',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Port of the name server.',
+    example: 53,
+  },
+  'network.local.address': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Local address of the socket; absent when it was not bound yet.',
+    example: '198.51.100.7',
+  },
+  'network.local.port': {
+    type: 'int',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Local port of the socket.',
+    example: 41215,
+  },
+  'network.transport': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief: '`udp` or `tcp`.',
+    example: 'udp',
+  },
+  'network.type': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief: '`ipv4` or `ipv6`.',
+    example: 'ipv4',
+  },
+  'network.protocol.name': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Always `dns`.',
+    example: 'dns',
+  },
+  'network.peer.address': {
+    type: 'string',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Where the packet went, when destination NAT made that differ from `server.address`.',
+    example: '10.42.0.7',
+  },
+  'network.peer.port': {
+    type: 'int',
+    stability: 'stable',
+    source: 'semconv',
+    brief: 'Port the packet went to, with `network.peer.address`.',
+    example: 5353,
+  },
+  'log.record.uid': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief: 'UUID version 7 of the record: records with the same one are copies of a repeated export.',
+    example: '019a0c3e-8b7a-7c1d-9f00-3b6f1c2d4e5a',
+  },
+  'whodns.answers': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'The answer section in presentation form: name, TTL, type, data.',
+    example: ['www.example.com 300 A 192.0.2.1'],
+  },
+  'whodns.answers.omitted': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Answer records left out of `whodns.answers` and `dns.answers` because there were too many.',
+    example: 36,
+  },
+  'whodns.flags': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Header flags that are set in the answer, else in the request: aa, tc, rd, ra, ad, cd.',
+    example: ['rd', 'ra'],
+  },
+  'whodns.edns.version': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'EDNS version of the request (RFC 6891).',
+    example: 0,
+  },
+  'whodns.edns.udp_size': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'UDP payload size the request offers.',
+    example: 1232,
+  },
+  'whodns.edns.do': {
+    type: 'boolean',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'DNSSEC OK bit of the request.',
+    example: true,
+  },
+  'whodns.edns.client_subnet': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'EDNS client subnet (RFC 7871) of the request.',
+    example: '198.51.100.0/24',
+  },
+  'whodns.edns.errors': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Extended DNS errors (RFC 8914) of the answer: code and text.',
+    example: ['22 no reachable authority'],
+  },
+  'whodns.retries': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Retransmissions folded into this record; records plus retries is what servers received.',
+    example: 1,
+  },
+  'whodns.truncated': {
+    type: 'boolean',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'The message was longer than the copy limit: what lies behind it was not read.',
+    example: true,
+  },
+  'whodns.malformed': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'First thing that was wrong in the message; what came before it was read.',
+    example: 'label-too-long',
+  },
+  'whodns.thread.id': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Kernel thread id (the conventions define `thread.id` as the managed one).',
+    example: 4243,
+  },
+  'whodns.thread.name': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Name of the thread that asked (comm).',
+    example: 'pool-1-thread-3',
+  },
+  'whodns.netns': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Inode number of the network namespace; absent for a capture file.',
+    example: 4026531840,
+  },
+  'whodns.hook': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Where the request was seen: fentry, kprobe, tracepoint, pcap.',
+    example: 'fentry',
+  },
+  'whodns.attribution': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'How the process came to be known: kernel, proc, none.',
+    example: 'kernel',
+  },
+} as const satisfies Readonly<Record<string, AttributeDefinition>>;
+
+export const ATTRIBUTES = { ...RESOURCE_ATTRIBUTES, ...RECORD_ATTRIBUTES } as const;
+
+export type RecordAttributeName = keyof typeof RECORD_ATTRIBUTES;
+export type AttributeName = keyof typeof ATTRIBUTES;

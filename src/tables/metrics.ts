@@ -1,0 +1,113 @@
+/** Every metric that leaves this program, as data: names, units, attributes. docs/metrics.md is made from it. */
+
+export interface MetricDefinition {
+  /** `sum` counts up for ever; `gauge` is what is now. */
+  readonly kind: 'sum' | 'gauge' | 'histogram';
+  /** UCUM; no `_total` in names (OpenTelemetry semantic conventions, metrics). */
+  readonly unit: string;
+  readonly brief: string;
+  readonly attributes: readonly string[];
+}
+
+/** Whose lookups they are; what is not known of a process is left out. */
+export const WORKLOAD_ATTRIBUTES = [
+  'process.executable.name',
+  'service.name',
+  'service.namespace',
+  'container.id',
+  'container.name',
+  'k8s.namespace.name',
+  'k8s.pod.name',
+  'k8s.container.name',
+] as const;
+
+/** Which service a duration belongs to: fewer than above, each series has a dozen buckets. */
+export const SERVICE_ATTRIBUTES = ['service.name', 'service.namespace', 'k8s.namespace.name'] as const;
+
+/** One process, as long as it asks. */
+export const PROCESS_ATTRIBUTES = ['process.pid', 'process.creation.time', ...WORKLOAD_ATTRIBUTES] as const;
+
+const LOOKUP_ATTRIBUTES = [
+  'dns.question.type',
+  'dns.response_code',
+  'error.type',
+  'network.transport',
+] as const;
+
+export const METRICS = {
+  'whodns.queries': {
+    kind: 'sum',
+    unit: '{query}',
+    brief: 'DNS lookups by workload; retries are part of their lookup.',
+    attributes: [...WORKLOAD_ATTRIBUTES, ...LOOKUP_ATTRIBUTES],
+  },
+  'dns.lookup.duration': {
+    kind: 'histogram',
+    unit: 's',
+    brief: 'Time from the first request to the answer; lookups without an answer are not in it.',
+    attributes: [...SERVICE_ATTRIBUTES, ...LOOKUP_ATTRIBUTES, 'dns.question.name (on request)'],
+  },
+  'whodns.process.queries': {
+    kind: 'sum',
+    unit: '{query}',
+    brief:
+      'Requests sent by each process, counted in the kernel: exact, whatever was lost later. TCP counts segments.',
+    attributes: [...PROCESS_ATTRIBUTES, 'network.transport'],
+  },
+  'whodns.dropped': {
+    kind: 'sum',
+    unit: '{record}',
+    brief: 'Lost against our will, by stage of the pipeline and reason. Stage `kernel`: before user space.',
+    attributes: ['whodns.stage', 'whodns.reason'],
+  },
+  'whodns.filtered': {
+    kind: 'sum',
+    unit: '{record}',
+    brief: 'Left out on purpose, by stage of the pipeline and reason.',
+    attributes: ['whodns.stage', 'whodns.reason'],
+  },
+  'whodns.held': {
+    kind: 'gauge',
+    unit: '{record}',
+    brief: 'What each stage holds now: requests waiting for an answer, records waiting for export.',
+    attributes: ['whodns.stage'],
+  },
+  'whodns.kernel.events': {
+    kind: 'sum',
+    unit: '{event}',
+    brief: 'What the kernel programs saw, by kind of event (enum counter of bpf/event.h).',
+    attributes: ['whodns.kernel.event'],
+  },
+  'whodns.kernel.missed_runs': {
+    kind: 'sum',
+    unit: '{run}',
+    brief: 'Times the kernel did not run a program because it was running already on that CPU.',
+    attributes: [],
+  },
+  'whodns.ring.used': {
+    kind: 'gauge',
+    unit: 'By',
+    brief: 'Bytes waiting in the kernel ring buffer.',
+    attributes: [],
+  },
+  'whodns.ring.size': { kind: 'gauge', unit: 'By', brief: 'Size of the kernel ring buffer.', attributes: [] },
+  'whodns.batches': {
+    kind: 'sum',
+    unit: '{batch}',
+    brief: 'Batches handed over by the kernel reader.',
+    attributes: [],
+  },
+  'whodns.batch.bytes': {
+    kind: 'sum',
+    unit: 'By',
+    brief: 'Bytes of the batches handed over by the kernel reader.',
+    attributes: [],
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;
+
+export type MetricName = keyof typeof METRICS;
+
+/** Bucket bounds in seconds that the semantic conventions advise for dns.lookup.duration. */
+export const DURATION_BOUNDS = [
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+] as const;

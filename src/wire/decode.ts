@@ -1,0 +1,203 @@
+/**
+ * Bytes of a batch (records as in bpf/event.h, each padded to 8 bytes) -> RawEvent. Runs for every message: one pass, no
+ * look-ahead, texts from small caches. Bytes that cannot be are counted in the stage, never thrown.
+ */
+import type { Stage } from '../health.ts';
+import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
+import type { Endpoint, HookFamily, Owner, RawEvent, RawMessage, RawProcess } from '../model.ts';
+import {
+  EVENT_HEADER,
+  EVENT_KIND,
+  MESSAGE_FLAGS as F,
+  HOOK_FAMILY,
+  MESSAGE_EVENT as M,
+  MESSAGE_DIRECTION,
+  OWNER,
+  PROCESS_EVENT as P,
+  PROCESS_FLAGS,
+} from './layout.gen.ts';
+import { Slots } from './slots.ts';
+import { argumentTexts, commText, pathText } from './strings.ts';
+
+/** Why bytes of a batch became no event (drop reasons of the stage `wire`). */
+export const WIRE_DROPS = {
+  /** The batch ends, or claims to, in the middle of a record: what follows is lost, counted as one. */
+  cut: 'cut',
+  /** A record of no known kind. */
+  kind: 'kind',
+  /** A field with a value it cannot have. */
+  field: 'field',
+} as const;
+
+const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+const IPPROTO_TCP = 6;
+const IPPROTO_UDP = 17;
+
+const HOOKS: readonly (HookFamily | undefined)[] = (() => {
+  const hooks: HookFamily[] = [];
+  hooks[HOOK_FAMILY.FENTRY] = 'fentry';
+  hooks[HOOK_FAMILY.KPROBE] = 'kprobe';
+  hooks[HOOK_FAMILY.TRACEPOINT] = 'tracepoint';
+  return hooks;
+})();
+
+const addresses = new Slots(4096, (bytes, offset) =>
+  isV4Mapped(bytes, offset) ? formatIPv4(bytes, offset + 12) : formatIPv6(bytes, offset),
+);
+const names = new Slots(1024, commText);
+
+/**
+ * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`.
+ *
+ * @param toUnix what to add to CLOCK_MONOTONIC nanoseconds to have Unix time.
+ * @returns events in the order of the batch. A UDP payload is a view of `batch`, meant to be read at once: who keeps it
+ *   keeps the whole batch (about 128 KB). A TCP payload is a copy, since stream reassembly does keep it.
+ */
+export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): RawEvent[] {
+  const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
+  const events: RawEvent[] = [];
+  let at = 0;
+  while (at < batch.length) {
+    stage.in++;
+    const left = batch.length - at;
+    const size = left < EVENT_HEADER.SIZEOF ? 0 : view.getUint32(at + EVENT_HEADER.size, LITTLE);
+    if (size < EVENT_HEADER.SIZEOF || size > left) {
+      stage.drop(WIRE_DROPS.cut);
+      break;
+    }
+    const event = decodeEvent(view, batch, at, size, toUnix);
+    if (typeof event === 'string') {
+      stage.drop(event);
+    } else {
+      stage.out++;
+      events.push(event);
+    }
+    at += (size + 7) & ~7;
+  }
+  return events;
+}
+
+function decodeEvent(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+  toUnix: bigint,
+): RawEvent | string {
+  const kind = view.getUint16(at + EVENT_HEADER.kind, LITTLE);
+  if (kind === EVENT_KIND.MESSAGE) {
+    return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, toUnix);
+  }
+  if (kind === EVENT_KIND.PROCESS) {
+    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, toUnix);
+  }
+  return WIRE_DROPS.kind;
+}
+
+function decodeMessage(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+  toUnix: bigint,
+): RawMessage | string {
+  const hook = HOOKS[view.getUint8(at + EVENT_HEADER.hook)];
+  const direction = view.getUint8(at + M.direction);
+  const protocol = view.getUint8(at + M.protocol);
+  const family = view.getUint8(at + M.family);
+  const length = view.getUint32(at + M.length, LITTLE);
+  const captured = view.getUint32(at + M.captured, LITTLE);
+  if (
+    hook === undefined ||
+    (direction !== MESSAGE_DIRECTION.REQUEST && direction !== MESSAGE_DIRECTION.RESPONSE) ||
+    (protocol !== IPPROTO_UDP && protocol !== IPPROTO_TCP) ||
+    (family !== 4 && family !== 6) ||
+    captured > size - M.SIZEOF ||
+    captured > length
+  ) {
+    return WIRE_DROPS.field;
+  }
+  const flags = view.getUint16(at + M.flags, LITTLE);
+  const start = at + M.SIZEOF;
+  const tcp = protocol === IPPROTO_TCP;
+  const cached = (flags & F.OWNER_CACHED) !== 0;
+  return {
+    kind: 'message',
+    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
+    hook,
+    direction: direction === MESSAGE_DIRECTION.REQUEST ? 'request' : 'response',
+    transport: tcp ? 'tcp' : 'udp',
+    family,
+    networkNamespace: view.getUint32(at + M.net_ns, LITTLE),
+    socket: view.getBigUint64(at + M.socket, LITTLE),
+    local: endpoint(view, bytes, at + M.local_address, at + M.local_port),
+    remote: endpoint(view, bytes, at + M.remote_address, at + M.remote_port),
+    localAny: (flags & F.LOCAL_ANY) !== 0,
+    dialed:
+      (flags & F.DIALED) === 0 ? undefined : endpoint(view, bytes, at + M.dialed_address, at + M.dialed_port),
+    owner:
+      (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : decodeOwner(view, bytes, at + M.owner, cached),
+    sequence: view.getUint32(at + M.sequence, LITTLE),
+    streamStart: (flags & F.STREAM_START) !== 0,
+    streamEnd: (flags & F.STREAM_END) !== 0,
+    more: (flags & F.MORE) !== 0,
+    unreadable: (flags & F.UNREADABLE) !== 0,
+    length,
+    payload: tcp ? bytes.slice(start, start + captured) : bytes.subarray(start, start + captured),
+  };
+}
+
+function endpoint(view: DataView, bytes: Uint8Array, address: number, port: number): Endpoint {
+  return { address: addresses.text(view, bytes, address), port: view.getUint16(port, LITTLE) };
+}
+
+function decodeOwner(view: DataView, bytes: Uint8Array, at: number, cached: boolean): Owner {
+  return {
+    pid: view.getUint32(at + OWNER.tgid, LITTLE),
+    tid: view.getUint32(at + OWNER.tid, LITTLE),
+    parentPid: view.getUint32(at + OWNER.ppid, LITTLE),
+    vpid: view.getUint32(at + OWNER.vpid, LITTLE),
+    uid: view.getUint32(at + OWNER.uid, LITTLE),
+    gid: view.getUint32(at + OWNER.gid, LITTLE),
+    pidNamespace: view.getUint32(at + OWNER.pid_ns, LITTLE),
+    mountNamespace: view.getUint32(at + OWNER.mnt_ns, LITTLE),
+    networkNamespace: view.getUint32(at + OWNER.net_ns, LITTLE),
+    startTime: view.getBigUint64(at + OWNER.start_time, LITTLE),
+    cgroupId: view.getBigUint64(at + OWNER.cgroup_id, LITTLE),
+    threadName: names.text(view, bytes, at + OWNER.comm),
+    processName: names.text(view, bytes, at + OWNER.leader_comm),
+    cached,
+  };
+}
+
+function decodeProcess(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+  toUnix: bigint,
+): RawProcess | string {
+  const flags = view.getUint32(at + P.flags, LITTLE);
+  const exeEnd = P.SIZEOF + view.getUint16(at + P.exe_bytes, LITTLE);
+  const argsEnd = exeEnd + view.getUint16(at + P.args_bytes, LITTLE);
+  const cwdEnd = argsEnd + view.getUint16(at + P.cwd_bytes, LITTLE);
+  const cgroupEnd = cwdEnd + view.getUint16(at + P.cgroup_bytes, LITTLE);
+  if (cgroupEnd > size) return WIRE_DROPS.field;
+  const piece = (from: number, to: number) => bytes.subarray(at + from, at + to);
+  return {
+    kind: 'process',
+    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
+    owner: decodeOwner(view, bytes, at + P.owner, false),
+    executablePath: pathText(piece(P.SIZEOF, exeEnd), (flags & PROCESS_FLAGS.EXE_CUT) !== 0),
+    executableDeleted: (flags & PROCESS_FLAGS.EXE_DELETED) !== 0,
+    kernelThread: (flags & PROCESS_FLAGS.KERNEL_THREAD) !== 0,
+    executableInode: view.getBigUint64(at + P.exe_inode, LITTLE),
+    args: argumentTexts(piece(exeEnd, argsEnd)),
+    argsCut: (flags & PROCESS_FLAGS.ARGS_CUT) !== 0,
+    workingDirectory: pathText(piece(argsEnd, cwdEnd), (flags & PROCESS_FLAGS.CWD_CUT) !== 0),
+    cgroupPath: pathText(piece(cwdEnd, cgroupEnd), (flags & PROCESS_FLAGS.CGROUP_CUT) !== 0),
+    cgroupVersion: (flags & PROCESS_FLAGS.CGROUP_V1) === 0 ? 2 : 1,
+    tty: view.getUint32(at + P.tty, LITTLE),
+    parentName: names.text(view, bytes, at + P.parent_comm),
+  };
+}

@@ -1,0 +1,52 @@
+/** The kernel's map `processes`: messages per process, counted where they are sent (struct process_key, process_value). */
+import { PROCESS_KEY as K, PROCESS_VALUE as V } from './layout.gen.ts';
+
+const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** Identity of a process: pid in the initial pid namespace, start time in ns of CLOCK_BOOTTIME. */
+export interface ProcessKey {
+  readonly pid: number;
+  readonly startTime: bigint;
+}
+
+export interface ProcessCount extends ProcessKey {
+  readonly udpRequests: number;
+  /** TCP pieces with payload; one message may come in several. */
+  readonly tcpRequests: number;
+  /** DNS payload bytes of both. */
+  readonly requestBytes: number;
+  /** Unix ns. */
+  readonly lastSeen: bigint;
+  readonly cgroupId: bigint;
+}
+
+/** Entries as the addon packs them: key and value, one after the other. */
+export function decodeProcessCounts(bytes: Uint8Array, toUnix: bigint): ProcessCount[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const counts: ProcessCount[] = [];
+  for (let key = 0; key + K.SIZEOF + V.SIZEOF <= bytes.length; key += K.SIZEOF + V.SIZEOF) {
+    const value = key + K.SIZEOF;
+    counts.push({
+      pid: view.getUint32(key + K.tgid, LITTLE),
+      startTime: view.getBigUint64(key + K.start_time, LITTLE),
+      // exact up to 2^53
+      udpRequests: Number(view.getBigUint64(value + V.udp_requests, LITTLE)),
+      tcpRequests: Number(view.getBigUint64(value + V.tcp_requests, LITTLE)),
+      requestBytes: Number(view.getBigUint64(value + V.request_bytes, LITTLE)),
+      lastSeen: view.getBigUint64(value + V.last_seen, LITTLE) + toUnix,
+      cgroupId: view.getBigUint64(value + V.cgroup_id, LITTLE),
+    });
+  }
+  return counts;
+}
+
+/** Packed keys, as the addon takes them. */
+export function encodeProcessKeys(keys: readonly ProcessKey[]): Uint8Array {
+  const bytes = new Uint8Array(keys.length * K.SIZEOF);
+  const view = new DataView(bytes.buffer);
+  keys.forEach((key, index) => {
+    view.setBigUint64(index * K.SIZEOF + K.start_time, key.startTime, LITTLE);
+    view.setUint32(index * K.SIZEOF + K.tgid, key.pid, LITTLE);
+  });
+  return bytes;
+}
