@@ -169,7 +169,7 @@ struct process_value {
 	__u64 last_seen;      /* CLOCK_MONOTONIC ns */
 	__u64 cgroup_id;
 	__u32 announced;      /* 1 = its process record is in the ring */
-	__u32 reserved;
+	__u32 exec_id;        /* which exec of the process the record is of: another one is announced anew */
 };
 
 #endif

@@ -46,8 +46,11 @@ const MOST_ATTEMPTS = 8;
 const MOST_CANDIDATES = 64;
 /** An answer may be stamped this much before its request (clocks of capture queues differ); its duration is then 0. */
 const CLOCK_SLACK_NS = 1_000_000n;
-/** Event time going back further than this is a step of the clock, less is the order of CPUs. */
-const STEP_BACK_NS = 1_000_000_000;
+/**
+ * Event time going back further than this is a step of the clock. Less is no news: rings of several CPUs, or events that
+ * waited while this program did not run. The clock of the time-outs then stands still until time has caught up.
+ */
+const STEP_BACK_NS = 60_000_000_000;
 
 export interface CorrelatorOptions {
   readonly timeoutNs: bigint;
@@ -77,7 +80,7 @@ class Pending implements Linked<Pending> {
   state: 'open' | Outcome = 'open';
   retries = 0;
   readonly attempts: Attempt[] = [];
-  readonly request: DnsEvent;
+  request: DnsEvent;
   readonly process: ProcessIdentity;
   readonly deadline: number;
   readonly retryKey: number;
@@ -217,6 +220,8 @@ export class Correlator {
   /** The open lookup that this request repeats. */
   #repeated(event: DnsEvent, key: number): Pending | undefined {
     const { raw, message } = event;
+    // Without id or question nothing says that it is the same.
+    if (message.id < 0 || message.questions.length === 0) return undefined;
     for (const lookup of this.#byRetry.get(key, MOST_CANDIDATES)) {
       const first = lookup.request;
       const isSame =
@@ -290,7 +295,8 @@ export class Correlator {
 
   #matchWithoutQuestion(attempt: Attempt, response: DnsEvent): boolean {
     const { raw, message } = attempt.event;
-    if (message.id !== response.message.id) return false;
+    // -1: too short to have an id
+    if (message.id !== response.message.id || message.id < 0) return false;
     if (message.questions.length > 0 && response.message.questions.length > 0) return false;
     if (response.raw.time + CLOCK_SLACK_NS < raw.time || !isOnSameWay(raw, response.raw)) return false;
     return !isMulticast(raw) || answersQuestion(response.message, message);
@@ -324,8 +330,12 @@ export class Correlator {
 
   #answer(attempt: Attempt, response: DnsEvent): void {
     this.#options.answers.out++;
-    const elapsed = response.raw.time - attempt.lookup.request.raw.time;
-    this.#finish(attempt.lookup, 'answered', response, elapsed > 0n ? elapsed : 0n);
+    const { lookup, event } = attempt;
+    const { time } = lookup.request.raw;
+    // The transmission that was answered says which server and port, the first one when it was asked.
+    if (event !== lookup.request) lookup.request = { ...event, raw: { ...event.raw, time } };
+    const elapsed = response.raw.time - time;
+    this.#finish(lookup, 'answered', response, elapsed > 0n ? elapsed : 0n);
   }
 
   #evict(): void {

@@ -186,6 +186,7 @@ export type Outcome = 'answered' | 'timeout' | 'sent';
 
 /** One logical DNS request with its answer. */
 export interface Lookup {
+  /** The transmission that was answered, stamped with the time of the first one; the first one when none was answered. */
   readonly request: DnsEvent;
   /** undefined when outcome is not 'answered'. */
   readonly response: DnsEvent | undefined;
@@ -210,4 +211,38 @@ export interface LogEvent {
   readonly process: ProcessIdentity;
   /** The lookup it was made from; undefined for findings and the agent's own events. */
   readonly lookup: Lookup | undefined;
+}
+
+/** What a source says of itself. */
+export interface SourceStats {
+  /** undefined before start. */
+  readonly hook: HookFamily | undefined;
+  /** What was seen, by name: the enum `counter` of bpf/event.h in lower case (`requests`, `responses`, `submitted`, ...). */
+  readonly counters: Readonly<Record<string, number>>;
+  /** Wanted messages lost before the first stage of the pipeline, by reason: enum `drop_reason` in lower case. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** Times the kernel did not run a program because the same was already running on that CPU: messages possibly unseen. */
+  readonly missedRuns: number;
+  /** Batches handed over since the start, and their bytes. */
+  readonly batches: number;
+  readonly batchBytes: number;
+  /** Bytes waiting in the kernel's ring and its size; undefined where there is no ring. */
+  readonly ring: { readonly used: number; readonly size: number } | undefined;
+}
+
+/** Identity of a process: pid in the initial pid namespace, start time in ns of CLOCK_BOOTTIME. */
+export interface ProcessKey {
+  readonly pid: number;
+  readonly startTime: bigint;
+}
+
+export interface ProcessCount extends ProcessKey {
+  readonly udpRequests: number;
+  /** TCP pieces with payload; one message may come in several. */
+  readonly tcpRequests: number;
+  /** DNS payload bytes of both. */
+  readonly requestBytes: number;
+  /** Unix ns. */
+  readonly lastSeen: bigint;
+  readonly cgroupId: bigint;
 }

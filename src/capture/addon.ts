@@ -45,7 +45,10 @@ export interface NativeCapture {
 }
 
 export interface NativeAddon {
-  open(options: NativeOptions): NativeResult<{ readonly capture: NativeCapture }>;
+  /** `skipped`: programs of the family that this kernel has nothing to attach to. */
+  open(
+    options: NativeOptions,
+  ): NativeResult<{ readonly capture: NativeCapture; readonly skipped: readonly string[] }>;
   /** `fires`: whether the programs saw a test datagram; absent = none could be sent. `portsKnob` names the ports setting. */
   tryFamily(options: NativeOptions, portsKnob: string): NativeResult<{ readonly fires?: boolean }>;
 }

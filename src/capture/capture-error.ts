@@ -20,7 +20,7 @@ export class CaptureError extends UserError {
 
 const WHAT: Readonly<Record<string, (subject: string) => string>> = {
   open: (subject) => `cannot read the BPF object ${subject}`,
-  family: (subject) => `the BPF object has no ${subject} programs`,
+  family: (subject) => `the BPF object has no ${subject} programs for this kernel`,
   rodata: (subject) => `cannot set ${subject}`,
   ring: (subject) => `cannot make the ring buffer (${subject})`,
   load: (subject) => `the kernel does not load the ${subject} programs`,

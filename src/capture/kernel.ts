@@ -9,12 +9,13 @@ import { fileURLToPath } from 'node:url';
 import type { Stage } from '../health.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
+import type { ProcessCount, ProcessKey, SourceStats } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
 import { COUNTERS, DROP_REASONS } from '../wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
 import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
-import type { OnBatch, ProcessCount, ProcessKey, Source, SourceStats } from './source.ts';
+import type { OnBatch, Source } from './source.ts';
 
 /** Best first: `auto` takes the first that attaches. */
 export const FAMILIES = ['fentry', 'kprobe', 'tracepoint'] as const;

@@ -1,13 +1,13 @@
 /** A capture file as a source: the same events as from the kernel, without owners. */
 import { setImmediate } from 'node:timers/promises';
-import type { RawMessage } from '../model.ts';
+import type { ProcessCount, RawMessage, SourceStats } from '../model.ts';
 import { openPackets } from './capture-file.ts';
 import type { CapturedPacket, Damage, Packets } from './captured-packet.ts';
 import { DnsPackets } from './dns-packets.ts';
 import { FileBytes, unreadable } from './file-bytes.ts';
 import { readIp } from './ip-packet.ts';
 import { findIp } from './link-layer.ts';
-import type { OnBatch, ProcessCount, Source, SourceStats } from './source.ts';
+import type { OnBatch, Source } from './source.ts';
 
 /** Messages handed over at once; then the event loop gets its turn, so that sinks can write. */
 const BATCH = 512;

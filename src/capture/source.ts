@@ -1,10 +1,7 @@
 /**
  * Where events come from: the running kernel (kernel.ts) or a capture file (pcap.ts). The pipeline knows only this.
  */
-import type { HookFamily, RawEvent } from '../model.ts';
-import type { ProcessCount, ProcessKey } from '../wire/processes.ts';
-
-export type { ProcessCount, ProcessKey } from '../wire/processes.ts';
+import type { ProcessCount, ProcessKey, RawEvent, SourceStats } from '../model.ts';
 
 /** Called with each batch, synchronously and in the order of capture. The array must not be kept by the source. */
 export type OnBatch = (events: readonly RawEvent[]) => void;
@@ -28,20 +25,4 @@ export interface Source {
   forget(keys: readonly ProcessKey[]): void;
   /** Resolves when nothing more will come: end of file, or `stop` is done. Rejects when the capture broke off by itself. */
   readonly finished: Promise<void>;
-}
-
-export interface SourceStats {
-  /** undefined before start. */
-  readonly hook: HookFamily | undefined;
-  /** What was seen, by name: the enum `counter` of bpf/event.h in lower case (`requests`, `responses`, `submitted`, ...). */
-  readonly counters: Readonly<Record<string, number>>;
-  /** Wanted messages lost before the first stage of the pipeline, by reason: enum `drop_reason` in lower case. */
-  readonly drops: Readonly<Record<string, number>>;
-  /** Times the kernel did not run a program because the same was already running on that CPU: messages possibly unseen. */
-  readonly missedRuns: number;
-  /** Batches handed over since the start, and their bytes. */
-  readonly batches: number;
-  readonly batchBytes: number;
-  /** Bytes waiting in the kernel's ring and its size; undefined where there is no ring. */
-  readonly ring: { readonly used: number; readonly size: number } | undefined;
 }

@@ -1,5 +1,6 @@
 /** The host and this program: resource attributes that every process shares; and when the host booted. */
 import { hostname } from 'node:os';
+import { hostClock } from '../lib/clock.ts';
 import type { Attributes } from '../model.ts';
 import { readFile } from './proc.ts';
 
@@ -24,17 +25,9 @@ function machineId(path: string): string | undefined {
 }
 
 /**
- * Unix time, ns, at which CLOCK_BOOTTIME was 0: what turns a process's start time into a date. To the millisecond.
- * Time spent asleep (boot time runs on, monotonic time does not) is known to 10 ms only, from /proc/uptime; less than
- * two such ticks is no sleep.
+ * Unix time, ns, at which CLOCK_BOOTTIME was 0: what turns a process's start time into a date. Take it once: the creation
+ * time is part of a process's identity and must not move when the wall clock is stepped.
  */
 export function bootTime(): bigint {
-  const TWO_TICKS = 20_000_000n;
-  const uptime = /^(\d+)\.(\d\d) /.exec(readFile('/proc/uptime', 64)?.toString('latin1') ?? '');
-  const monotonic = process.hrtime.bigint();
-  const unix = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1_000n;
-  if (uptime === null) return unix - monotonic;
-  const boottime = BigInt(uptime[1] ?? 0) * 1_000_000_000n + BigInt(uptime[2] ?? 0) * 10_000_000n;
-  const asleep = boottime - monotonic;
-  return unix - monotonic - (asleep > TWO_TICKS ? asleep : 0n);
+  return hostClock().boottimeToUnix(0n);
 }

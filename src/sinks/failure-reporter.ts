@@ -1,6 +1,6 @@
 /**
- * Says once that a destination fails, then at most once a minute while it keeps failing, then once that it works again:
- * an endpoint that is down for a night must not fill the operator's disk.
+ * Says that a destination fails and that it works again, each at most once a minute: an endpoint that is down for a
+ * night must not fill the operator's disk.
  */
 import type { Notices } from './sink.ts';
 
@@ -10,16 +10,14 @@ const MESSAGE_CHARACTERS = 300;
 export class FailureReporter {
   readonly #name: string;
   readonly #notices: Notices;
-  readonly #unit: string;
   #lost = 0;
   #lastReport = Number.NEGATIVE_INFINITY;
+  #lastRecovery = Number.NEGATIVE_INFINITY;
   #failing = false;
 
-  /** @param unit what is lost, in the singular */
-  constructor(name: string, notices: Notices, unit = 'record') {
+  constructor(name: string, notices: Notices) {
     this.#name = name;
     this.#notices = notices;
-    this.#unit = unit;
   }
 
   /** @param lost records; @param message what went wrong, foreign text of any length */
@@ -29,7 +27,7 @@ export class FailureReporter {
     const now = performance.now();
     if (now - this.#lastReport < REPEAT_MS) return;
     this.#lastReport = now;
-    const loss = this.#lost === 0 ? '' : `${this.#count(this.#lost)} lost: `;
+    const loss = this.#lost === 0 ? '' : `${records(this.#lost)} lost: `;
     this.#notices.warn(`${this.#name}: ${loss}${oneLine(message)}`);
     this.#lost = 0;
   }
@@ -37,22 +35,24 @@ export class FailureReporter {
   succeeded(): void {
     if (!this.#failing) return;
     this.#failing = false;
-    const more = this.#lost === 0 ? '' : ` (${this.#lost} more ${this.#unit}s were lost meanwhile)`;
+    const more = this.#lost === 0 ? '' : ` (${records(this.#lost)} more lost meanwhile)`;
+    const now = performance.now();
+    if (now - this.#lastRecovery < REPEAT_MS) return; // it comes and goes: the losses are in the next warning
+    this.#lastRecovery = now;
     this.#lost = 0;
-    this.#lastReport = Number.NEGATIVE_INFINITY;
     this.#notices.info(`${this.#name}: works again${more}`);
   }
 
   /** At the end: what was lost since the last line, and what was still waiting. */
   finish(undelivered: number): void {
     const lost = this.#lost + undelivered;
-    if (lost > 0) this.#notices.warn(`${this.#name}: ${this.#count(lost)} lost until the end`);
+    if (lost > 0) this.#notices.warn(`${this.#name}: ${records(lost)} lost until the end`);
     this.#lost = 0;
   }
+}
 
-  #count(lost: number): string {
-    return `${lost} ${this.#unit}${lost === 1 ? '' : 's'}`;
-  }
+function records(count: number): string {
+  return count === 1 ? '1 record' : `${count} records`;
 }
 
 function oneLine(message: string): string {

@@ -137,7 +137,6 @@ export function createOtlpFileMetricExporter(file: LinesFile): PushMetricExporte
   return {
     export(metrics: ResourceMetrics, done: (result: ExportResult) => void): void {
       const bytes = JsonMetricsSerializer.serializeRequest(metrics);
-      if (bytes === undefined) return done({ code: ExportResultCode.SUCCESS });
       file.append(canonicalMetricsRequest(new TextDecoder().decode(bytes))).then(
         () => done({ code: ExportResultCode.SUCCESS }),
         (error: Error) => done({ code: ExportResultCode.FAILED, error }),

@@ -75,7 +75,6 @@ function histogram({ buckets, count, sum: total, min, max }: Distribution): Hist
     buckets: { boundaries: [...DURATION_BOUNDS], counts: [...buckets] },
     sum: total,
     count,
-    hasMinMax: true,
     min,
     max,
   };

@@ -22,10 +22,9 @@ import {
   type PushMetricExporter,
   type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
-import type { SourceStats } from '../capture/source.ts';
 import type { Ledger, Stage } from '../health.ts';
 import { wallClock } from '../lib/clock.ts';
-import type { Attributes, LogEvent } from '../model.ts';
+import type { Attributes, LogEvent, SourceStats } from '../model.ts';
 import { METRICS, type MetricName } from '../tables/metrics.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
 import { FailureReporter } from './failure-reporter.ts';
@@ -73,7 +72,7 @@ export class MetricsSink implements Sink {
   constructor(options: MetricsOptions) {
     this.name = options.name ?? 'metrics';
     this.#stage = options.ledger.stage(stageName(this.name));
-    this.#reporter = new FailureReporter(this.name, options.notices, 'data point');
+    this.#reporter = new FailureReporter(this.name, options.notices);
     const start = wallClock();
     this.#lookups = new LookupSeries(start, options.questionName ?? false, options.seriesLimits);
     this.#processes = new ProcessSeries(options.source, start, options.processLimits);
@@ -143,7 +142,7 @@ function reporting(exporter: PushMetricExporter, reporter: FailureReporter): Pus
     export: (metrics: ResourceMetrics, done: (result: ExportResult) => void) =>
       exporter.export(metrics, (result) => {
         if (result.code === ExportResultCode.SUCCESS) reporter.succeeded();
-        else reporter.failed(points(metrics), result.error?.message ?? 'unknown error');
+        else reporter.failed(0, `export failed: ${result.error?.message ?? 'unknown error'}`);
         done(result);
       }),
     forceFlush: () => exporter.forceFlush(),
@@ -151,12 +150,6 @@ function reporting(exporter: PushMetricExporter, reporter: FailureReporter): Pus
     ...(select === undefined ? {} : { selectAggregationTemporality: select }),
     ...(aggregation === undefined ? {} : { selectAggregation: aggregation }),
   };
-}
-
-function points({ scopeMetrics }: ResourceMetrics): number {
-  let count = 0;
-  for (const { metrics } of scopeMetrics) for (const metric of metrics) count += metric.dataPoints.length;
-  return count;
 }
 
 function temporalityOf(exporter: PushMetricExporter, instrument: InstrumentType): Temporality {

@@ -4,8 +4,7 @@
  * `limit` processes have series of their own; the requests of the others are summed in overflow series.
  */
 import { LRUCache } from 'lru-cache';
-import type { ProcessCount, ProcessKey } from '../capture/source.ts';
-import type { Attributes, ProcessIdentity } from '../model.ts';
+import type { Attributes, ProcessCount, ProcessIdentity, ProcessKey } from '../model.ts';
 import { PROCESS_ATTRIBUTES } from '../tables/metrics.ts';
 import { pick } from './lookup-series.ts';
 import { OVERFLOW } from './series-table.ts';

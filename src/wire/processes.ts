@@ -1,24 +1,8 @@
 /** The kernel's map `processes`: messages per process, counted where they are sent (struct process_key, process_value). */
+import type { ProcessCount, ProcessKey } from '../model.ts';
 import { PROCESS_KEY as K, PROCESS_VALUE as V } from './layout.gen.ts';
 
 const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-
-/** Identity of a process: pid in the initial pid namespace, start time in ns of CLOCK_BOOTTIME. */
-export interface ProcessKey {
-  readonly pid: number;
-  readonly startTime: bigint;
-}
-
-export interface ProcessCount extends ProcessKey {
-  readonly udpRequests: number;
-  /** TCP pieces with payload; one message may come in several. */
-  readonly tcpRequests: number;
-  /** DNS payload bytes of both. */
-  readonly requestBytes: number;
-  /** Unix ns. */
-  readonly lastSeen: bigint;
-  readonly cgroupId: bigint;
-}
 
 /** Entries as the addon packs them: key and value, one after the other. */
 export function decodeProcessCounts(bytes: Uint8Array, toUnix: bigint): ProcessCount[] {

@@ -16,11 +16,13 @@ const ORDER = [
   'streams',
   'capture',
   'enrich',
+  'exchange',
   'correlate',
   'detect',
   'sinks',
   'doctor',
   'pipeline',
+  'agent',
   'cli',
   'main',
 ] as const;

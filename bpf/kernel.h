@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * The kernel structures this program touches, and of them only the fields it touches. Offsets are not these: the loader
+ * relocates every access by field name against the running kernel's BTF (CO-RE), so order and unions do not matter here.
+ * A `___suffix` marks what the same structure is called on other kernels; the loader ignores the suffix.
+ */
+#ifndef WHODNS_KERNEL_H
+#define WHODNS_KERNEL_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* -- namespaces, processes ------------------------------------------------------------------------------------------ */
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+typedef struct {
+	__u32 val;
+} kgid_t;
+
+struct cred {
+	kuid_t euid;
+	kgid_t egid;
+};
+
+struct tty_driver {
+	int major;
+	int minor_start;
+};
+
+struct tty_struct {
+	struct tty_driver *driver;
+	int index;
+};
+
+struct signal_struct {
+	struct tty_struct *tty;
+};
+
+struct kernfs_node {
+	struct kernfs_node *__parent; /* since 6.15 */
+	const char *name;
+};
+
+struct kernfs_node___old {
+	struct kernfs_node *parent;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+/* Values differ with the kernel's configuration: read by bpf_core_enum_value. */
+enum cgroup_subsys_id {
+	cpu_cgrp_id,
+	memory_cgrp_id,
+	pids_cgrp_id,
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[16];
+	struct cgroup *dfl_cgrp;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct inode {
+	unsigned long i_ino;
+	unsigned int i_nlink;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct fs_struct {
+	struct path pwd;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+};
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	struct file *exe_file;
+};
+
+struct task_struct {
+	void *stack;
+	unsigned int flags;
+	int pid;
+	int tgid;
+	__u64 start_boottime;
+	__u32 self_exec_id;
+	char comm[16];
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct cred *cred;
+	struct nsproxy *nsproxy;
+	struct css_set *cgroups;
+	struct signal_struct *signal;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+};
+
+/* PREEMPT_RT keeps the softirq count in the task (include/linux/preempt.h). */
+struct task_struct___rt {
+	int softirq_disable_cnt;
+};
+
+/* arm64 keeps the preempt count in thread_info (arch/arm64/include/asm/thread_info.h). */
+struct thread_info___arm64 {
+	struct {
+		__u32 count;
+	} preempt;
+};
+
+struct task_struct___arm64 {
+	struct thread_info___arm64 thread_info;
+};
+
+/* -- sockets -------------------------------------------------------------------------------------------------------- */
+
+struct in6_addr___kernel {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+typedef struct {
+	long long counter;
+} atomic64_t;
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr___kernel skc_v6_daddr;
+	struct in6_addr___kernel skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+};
+
+struct tcp_sock {
+	__u32 copied_seq;
+	__u32 rcv_nxt;
+	__u32 write_seq;
+	__u32 snd_una;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+};
+
+struct udp_sock {
+	unsigned long udp_flags; /* since 6.7; bit 0 is UDP_FLAGS_CORK */
+};
+
+struct udp_sock___old {
+	unsigned int corkflag;
+};
+
+struct bio_vec {
+	struct page *bv_page;
+	unsigned int bv_len;
+	unsigned int bv_offset;
+};
+
+struct iovec {
+	void *iov_base;
+	size_t iov_len;
+};
+
+/* Values differ between kernels: read by bpf_core_enum_value. */
+enum iter_type {
+	ITER_IOVEC,
+	ITER_KVEC,
+	ITER_BVEC,
+	ITER_UBUF, /* since 6.0 */
+};
+
+struct iov_iter {
+	__u8 iter_type; /* since 5.14 */
+	size_t iov_offset;
+	size_t count;
+	const struct iovec *__iov; /* since 6.4 */
+	const struct iovec *kvec;
+	const struct bio_vec *bvec;
+	void *ubuf;
+	unsigned long nr_segs;
+};
+
+struct iov_iter___old {
+	unsigned int type; /* until 5.13: enum iter_type and the direction in bit 0 */
+	const struct iovec *iov; /* until 6.3 */
+};
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+	struct iov_iter msg_iter;
+	unsigned int msg_flags;
+};
+
+/* -- packets -------------------------------------------------------------------------------------------------------- */
+
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned int len;
+	unsigned int data_len;
+	__be16 protocol;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned int end;
+	unsigned char *head;
+	unsigned char *data;
+};
+
+struct skb_frag {
+	unsigned long netmem; /* since 6.9; a struct page * unless bit 0 is set */
+	unsigned int len; /* since 6.9, bv_len before */
+	unsigned int offset;
+};
+
+struct skb_frag___bvec {
+	struct page *bv_page;
+	unsigned int bv_len;
+	unsigned int bv_offset;
+};
+
+struct skb_shared_info {
+	__u8 nr_frags;
+	struct skb_frag frags[17];
+};
+
+struct sk_buff_head {
+	struct sk_buff *prev;
+};
+
+struct neighbour {
+	struct sk_buff_head arp_queue;
+};
+
+struct page {
+	unsigned long flags;
+};
+
+#pragma clang attribute pop
+
+#endif

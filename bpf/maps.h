@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* Every map: its bound, its eviction, and what happens when it is full. */
+#ifndef WHODNS_MAPS_H
+#define WHODNS_MAPS_H
+
+#include "event.h"
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+
+/* Records for user space. 16 MiB unless the loader resizes it. Full: the record is lost and counted (drops.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} events SEC(".maps");
+
+/* enum counter, enum drop_reason. Arrays: never full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DROP_REASON_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} drops SEC(".maps");
+
+/*
+ * Counters per process. User space removes a process some time after it has gone. Full: DROP_PROCESS_TABLE_FULL, the
+ * message is captured, the process neither counted nor announced.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct process_key);
+	__type(value, struct process_value);
+} processes SEC(".maps");
+
+/*
+ * Tracepoint family. Who used a socket last, for packets that leave in softirq context: TCP (filled when the SYN leaves
+ * in connect(), refreshed by each send), UDP while its packet waits for neighbour resolution. Oldest evicted: such a
+ * packet is then captured without owner (DROP_NO_OWNER).
+ */
+struct socket_state {
+	struct owner owner;
+	__u32 first_sequence; /* sequence number of the first payload byte; valid when `handshake` */
+	__u32 handshake;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* socket identity */
+	__type(value, struct socket_state);
+} sockets SEC(".maps");
+
+/*
+ * Tracepoint family. What was asked for here, so that a received packet that nobody here asked for costs one look-up.
+ * Oldest evicted: its answer is then COUNTER_UNMATCHED.
+ */
+struct asked_key {
+	__u8 remote_address[16];
+	__u32 net_ns;
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 protocol;
+};
+
+struct asked_value {
+	__u32 first_sequence; /* of the TCP stream that comes back; valid when `handshake` */
+	__u32 handshake;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct asked_key);
+	__type(value, struct asked_value);
+} asked SEC(".maps");
+
+/*
+ * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (VLAN,
+ * bond, bridge). A collision overwrites: the packet would then be reported once more.
+ */
+#define SEEN_MAX 4096
+
+struct seen_packet {
+	__u64 buffer;
+	__u64 fingerprint;
+	__u32 interface;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SEEN_MAX);
+	__type(key, __u32);
+	__type(value, struct seen_packet);
+} seen SEC(".maps");
+
+/*
+ * fentry and kprobe families. A TCP receive between entry and return, by task. A task that dies in between leaves its
+ * entry; the oldest is evicted when full: that receive is DROP_RECEIVE_STATE.
+ */
+struct receive_state {
+	__u64 socket; /* struct sock * */
+	__u64 segment; /* iovec array, or the address itself when `segments` is 0 */
+	__u64 offset;
+	__u32 segments;
+	__u32 kind; /* enum buffer_kind */
+	__u32 sequence;
+	__u32 start;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64); /* pid_tgid */
+	__type(value, struct receive_state);
+} receives SEC(".maps");
+
+#endif

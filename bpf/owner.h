@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* Who: the task behind a message, read in its own context. */
+#ifndef WHODNS_OWNER_H
+#define WHODNS_OWNER_H
+
+#include "config.h"
+#include "event.h"
+#include "kernel.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/*
+ * One field. `direct` is a constant: true follows a pointer the verifier knows by its BTF type (no call, a fault reads
+ * 0), false goes through bpf_probe_read_kernel, for pointers the program type or the kernel does not vouch for.
+ */
+#define LOAD(direct, pointer, field)                                                                                   \
+	({                                                                                                                 \
+		typeof((pointer)->field) value_;                                                                               \
+		if (direct)                                                                                                    \
+			value_ = (pointer)->field;                                                                                 \
+		else                                                                                                           \
+			bpf_core_read(&value_, sizeof(value_), &(pointer)->field);                                                 \
+		value_;                                                                                                        \
+	})
+
+#define SOFTIRQ_OFFSET 0x100          /* include/linux/preempt.h: set while a softirq is served */
+#define HARDIRQ_NMI_MASK 0x00ff0000
+#define PF_KTHREAD 0x00200000         /* include/linux/sched.h */
+#define THREAD_SIZE 16384             /* x86_64; larger only with KASAN, whose owners are then unknown, not wrong */
+
+/*
+ * Does `current` run on its own behalf? Not in an interrupt, and not as a kernel thread, which sends packets that others
+ * left behind (ksoftirqd, threaded NAPI, work queues).
+ *
+ * x86_64 serves interrupts and softirqs on stacks of their own (arch/x86/include/asm/irq_stack.h), and the program's
+ * context lies on the stack of whoever runs into the tracepoint: so its address tells. The preempt count would too, but
+ * it is a per-CPU variable, which a program finds only on kernels with CONFIG_KALLSYMS_ALL. PREEMPT_RT serves softirqs on
+ * the task's stack and counts them in the task; arm64 keeps the preempt count in the task.
+ */
+static __always_inline bool in_task_context(void *context)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (LOAD(false, task, flags) & PF_KTHREAD)
+		return false;
+	if (bpf_core_field_exists(struct task_struct___rt, softirq_disable_cnt) &&
+	    LOAD(false, (struct task_struct___rt *)task, softirq_disable_cnt) & SOFTIRQ_OFFSET)
+		return false;
+	if (bpf_core_field_exists(struct task_struct___arm64, thread_info.preempt.count))
+		return !(LOAD(false, (struct task_struct___arm64 *)task, thread_info.preempt.count) &
+		         (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
+#ifdef __TARGET_ARCH_x86
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &context); /* the verifier lets no pointer be compared */
+	return address - (__u64)LOAD(false, task, stack) < THREAD_SIZE;
+#else
+	return false;
+#endif
+}
+
+/* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). */
+static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader, const bool direct)
+{
+	struct pid *pid = LOAD(direct, leader, thread_pid);
+	unsigned int level = LOAD(direct, pid, level);
+	struct upid innermost;
+	struct pid_namespace *namespace;
+
+	if (level > 32) /* MAX_PID_NS_LEVEL */
+		return;
+	/* An element of a flexible array: its size by BTF, its index at run time. */
+	bpf_probe_read_kernel(&innermost, sizeof(innermost),
+	                      (void *)pid + bpf_core_field_offset(pid->numbers) + level * bpf_core_type_size(struct upid));
+	owner->vpid = innermost.nr;
+	namespace = innermost.ns;
+	owner->pid_ns = LOAD(false, namespace, ns.inum);
+}
+
+static __always_inline void owner_read_task(struct owner *owner, struct task_struct *task, const bool direct)
+{
+	struct task_struct *leader = LOAD(direct, task, group_leader);
+	struct task_struct *parent = LOAD(direct, leader, real_parent);
+	struct cred *cred = LOAD(direct, task, cred);
+	struct nsproxy *nsproxy = LOAD(direct, task, nsproxy);
+
+	owner->start_time = LOAD(direct, leader, start_boottime);
+	owner->ppid = LOAD(direct, parent, tgid);
+	owner->uid = LOAD(direct, cred, euid.val);
+	owner->gid = LOAD(direct, cred, egid.val);
+	owner_read_pid(owner, leader, direct);
+	if (nsproxy) { /* NULL while the task exits */
+		struct mnt_namespace *mnt_ns = LOAD(direct, nsproxy, mnt_ns);
+		struct net *net_ns = LOAD(direct, nsproxy, net_ns);
+
+		owner->mnt_ns = LOAD(false, mnt_ns, ns.inum);
+		owner->net_ns = LOAD(direct, net_ns, ns.inum);
+	}
+	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
+	if (owner->tid == owner->tgid)
+		__builtin_memcpy(owner->leader_comm, owner->comm, COMM_LEN);
+	else
+		bpf_core_read(owner->leader_comm, COMM_LEN, &leader->comm);
+}
+
+/* Fills `owner` from the current task. `owner` is zeroed by the caller. */
+static __always_inline void owner_read(struct owner *owner)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	owner->tgid = pid_tgid >> 32;
+	owner->tid = pid_tgid;
+	owner->cgroup_id = bpf_get_current_cgroup_id();
+	if (LINUX_KERNEL_VERSION >= KERNEL(5, 11, 0))
+		owner_read_task(owner, (struct task_struct *)bpf_get_current_task_btf(), true);
+	else
+		owner_read_task(owner, (struct task_struct *)bpf_get_current_task(), false);
+}
+
+static __always_inline bool owner_is_self(const struct owner *owner)
+{
+	return self_vpid && owner->vpid == self_vpid && owner->pid_ns == self_pid_ns;
+}
+
+/* Is the current task the agent? For receives, whose owner is not read. */
+static __always_inline bool current_is_self(void)
+{
+	struct owner owner = {};
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (!self_vpid)
+		return false;
+	task = LOAD(false, task, group_leader);
+	owner_read_pid(&owner, task, false);
+	return owner_is_self(&owner);
+}
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* Packet headers: what the tracepoint family needs of IPv4, IPv6, UDP and TCP. */
+#ifndef WHODNS_PACKET_H
+#define WHODNS_PACKET_H
+
+#include "event.h"
+#include "kernel.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86dd
+#define ETHERTYPE_VLAN 0x8100
+#define ETHERTYPE_QINQ 0x88a8
+#define EXTENSIONS_MAX 6 /* IPv6 extension headers walked; a packet with more is not looked at */
+
+struct packet {
+	__u32 source[4]; /* network order; IPv4 as ::ffff:a.b.c.d */
+	__u32 destination[4];
+	__u32 payload;  /* offset of the transport's payload from the IP header */
+	__u32 length;   /* payload bytes by the headers */
+	__u32 sequence; /* TCP */
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 protocol;
+	__u8 family;
+	__u8 tcp_flags;
+	__u8 reserved;
+};
+
+static __always_inline __u32 be16_at(const __u8 *bytes)
+{
+	return (__u32)bytes[0] << 8 | bytes[1];
+}
+
+static __always_inline __u32 word_at(const __u8 *bytes)
+{
+	__u32 word;
+
+	__builtin_memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+/* `transport`: 20 bytes from `offset` on; `total`: bytes of the IP packet. */
+static __always_inline bool parse_transport(const __u8 *transport, __u32 offset, __u32 total, struct packet *packet)
+{
+	__u32 header = 8, there;
+
+	packet->source_port = be16_at(transport);
+	packet->destination_port = be16_at(transport + 2);
+	if (packet->protocol == PROTOCOL_TCP) {
+		header = (transport[12] >> 4) * 4;
+		packet->sequence = bpf_ntohl(word_at(transport + 4));
+		packet->tcp_flags = transport[13];
+		if (header < 20)
+			return false;
+	} else if (packet->protocol != PROTOCOL_UDP) {
+		return false;
+	}
+	if (total < offset + header)
+		return false;
+	there = total - offset - header;
+	packet->payload = offset + header;
+	packet->length = there;
+	if (packet->protocol == PROTOCOL_UDP) {
+		__u32 length = be16_at(transport + 4);
+
+		/* 0: a jumbogram (RFC 2675 section 4). The header of a first fragment tells the whole datagram's length. */
+		if (length >= 8 && (length - 8 < there || packet->reserved))
+			packet->length = length - 8;
+	}
+	return true;
+}
+
+static __always_inline bool parse_ipv4(const __u8 *header, const void *address, __u32 available, struct packet *packet)
+{
+	__u32 length = (header[0] & 15) * 4, total = be16_at(header + 2), fragment = be16_at(header + 6);
+	__u8 transport[20];
+
+	if (length < 20 || (fragment & 0x1fff)) /* a later fragment: no ports in it */
+		return false;
+	if (total == 0 || total > available) /* 0: more than 64 KB, by segmentation offload */
+		total = available;
+	packet->reserved = !!(fragment & 0x2000);
+	packet->family = 4;
+	packet->protocol = header[9];
+	packet->source[2] = packet->destination[2] = bpf_htonl(0xffff);
+	packet->source[3] = word_at(header + 12);
+	packet->destination[3] = word_at(header + 16);
+	if (length == 20)
+		return parse_transport(header + 20, 20, total, packet);
+	if (packet->protocol != PROTOCOL_UDP && packet->protocol != PROTOCOL_TCP)
+		return false;
+	if (bpf_probe_read_kernel(transport, sizeof(transport), address + length))
+		return false;
+	return parse_transport(transport, length, total, packet);
+}
+
+static __always_inline bool parse_ipv6(const __u8 *header, const void *address, __u32 available, struct packet *packet)
+{
+	__u32 offset = 40, total = be16_at(header + 4) + 40, next = header[6];
+	__u8 transport[20];
+
+	if (total == 40 || total > available)
+		total = available;
+	packet->family = 6;
+	__builtin_memcpy(packet->source, header + 8, 16);
+	if (bpf_probe_read_kernel(packet->destination, 16, address + 24))
+		return false;
+	for (int i = 0; i < EXTENSIONS_MAX && next != PROTOCOL_UDP && next != PROTOCOL_TCP; i++) {
+		__u8 extension[4];
+
+		if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60) /* RFC 8200 section 4, RFC 4302 */
+			return false;
+		if (bpf_probe_read_kernel(extension, sizeof(extension), address + offset))
+			return false;
+		if (next == 44) {
+			if (be16_at(extension + 2) & 0xfff8)
+				return false;
+			packet->reserved = extension[3] & 1;
+			offset += 8;
+		} else if (next == 51) {
+			offset += (extension[1] + 2) * 4;
+		} else {
+			offset += (extension[1] + 1) * 8;
+		}
+		next = extension[0];
+	}
+	packet->protocol = next;
+	if (bpf_probe_read_kernel(transport, sizeof(transport), address + offset))
+		return false;
+	return parse_transport(transport, offset, total, packet);
+}
+
+/* Reads the headers at `address`; `available` bytes of packet follow there. False: not a UDP or TCP packet to look at. */
+static __always_inline bool parse_packet(const void *address, __u32 available, struct packet *packet)
+{
+	__u8 header[40];
+
+	__builtin_memset(packet, 0, sizeof(*packet));
+	if (bpf_probe_read_kernel(header, sizeof(header), address))
+		return false;
+	if (header[0] >> 4 == 4)
+		return parse_ipv4(header, address, available, packet);
+	if (header[0] >> 4 == 6)
+		return parse_ipv6(header, address, available, packet);
+	return false;
+}
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * Payload bytes: where they lie (a packet's linear part and page fragments, a send's or receive's buffers) and how they
+ * get into a ring record.
+ */
+#ifndef WHODNS_PAYLOAD_H
+#define WHODNS_PAYLOAD_H
+
+#include "config.h"
+#include "kernel.h"
+#include "owner.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+
+#define PIECES_MAX 18 /* iovecs or fragments read of one message; what lies beyond is MESSAGE_UNREADABLE */
+
+/* Where x86_64 maps physical memory, and where its struct pages are (arch/x86/include/asm/page_64.h). */
+extern const void page_offset_base __ksym __weak;
+extern const void vmemmap_base __ksym __weak;
+
+/* Tracing programs may make a dynptr of a packet since 6.12; it reads across fragments. */
+extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr__uninit) __ksym __weak;
+
+enum buffer_kind {
+	BUFFER_UNKNOWN = 0,
+	BUFFER_USER = 1,   /* one user address */
+	BUFFER_IOVEC = 2,  /* array of user addresses */
+	BUFFER_KVEC = 3,   /* array of kernel addresses */
+	BUFFER_BVEC = 4,   /* array of pages */
+};
+
+/* The bytes of a send or receive, from struct iov_iter. */
+struct buffer {
+	__u64 segment;  /* address of the array, or of the bytes (BUFFER_USER) */
+	__u64 offset;   /* bytes of the first segment already consumed */
+	__u32 segments;
+	enum buffer_kind kind;
+};
+
+struct piece {
+	__u64 address; /* 0 = cannot be addressed */
+	__u64 length;
+};
+
+/* Tells the verifier what the code before it made sure: value <= most. A compiler cannot remove or move it. */
+#define AT_MOST(value, most)                                                                                           \
+	asm volatile("if %[v] <= %[m] goto +1\n\t%[v] = %[m]" : [v] "+r"(value) : [m] "r"((__u64)(most)))
+
+/* Kernel address of a byte in a page; 0 where the mapping is not known (other architectures, kallsyms hidden). */
+static __always_inline __u64 page_byte(__u64 page, __u32 offset)
+{
+	__u64 pages = 0, memory = 0;
+
+	if (!&vmemmap_base || !&page_offset_base || (page & 1)) /* bit 0: not kernel memory (NET_IOV) */
+		return 0;
+	bpf_probe_read_kernel(&pages, sizeof(pages), &vmemmap_base);
+	bpf_probe_read_kernel(&memory, sizeof(memory), &page_offset_base);
+	if (!pages || !memory || page < pages)
+		return 0;
+	return memory + (((page - pages) / bpf_core_type_size(struct page)) << 12) + offset;
+}
+
+/* Fragment `index` of a packet (skb_shinfo(skb)->frags). */
+static __always_inline struct piece packet_fragment(__u64 shared_info, __u32 index)
+{
+	__u64 at = shared_info + bpf_core_field_offset(struct skb_shared_info, frags) +
+	           index * bpf_core_type_size(struct skb_frag);
+	struct piece piece = {};
+	__u64 page = 0;
+	__u32 offset;
+
+	if (bpf_core_field_exists(struct skb_frag, netmem)) {
+		page = LOAD(false, (struct skb_frag *)at, netmem);
+		piece.length = LOAD(false, (struct skb_frag *)at, len);
+		offset = LOAD(false, (struct skb_frag *)at, offset);
+	} else {
+		page = (__u64)LOAD(false, (struct skb_frag___bvec *)at, bv_page);
+		piece.length = LOAD(false, (struct skb_frag___bvec *)at, bv_len);
+		offset = LOAD(false, (struct skb_frag___bvec *)at, bv_offset);
+	}
+	piece.address = page_byte(page, offset);
+	return piece;
+}
+
+/* Segment `index` of a send's or receive's buffers. */
+static __always_inline struct piece buffer_segment(const struct buffer *buffer, __u32 index)
+{
+	struct piece piece = {};
+
+	if (buffer->kind == BUFFER_BVEC) {
+		struct bio_vec *vec = (void *)buffer->segment + index * bpf_core_type_size(struct bio_vec);
+		__u64 page = (__u64)LOAD(false, vec, bv_page);
+
+		piece.address = page_byte(page, LOAD(false, vec, bv_offset));
+		piece.length = LOAD(false, vec, bv_len);
+	} else {
+		struct iovec vec = {}; /* kvec has the same shape */
+
+		bpf_probe_read_kernel(&vec, sizeof(vec), (void *)buffer->segment + index * sizeof(vec));
+		piece.address = (__u64)vec.iov_base;
+		piece.length = vec.iov_len;
+	}
+	if (index == 0) {
+		__u64 skip = buffer->offset < piece.length ? buffer->offset : piece.length;
+
+		if (piece.address)
+			piece.address += skip;
+		piece.length -= skip;
+	}
+	return piece;
+}
+
+static __always_inline bool kind_is(__u32 kind, const __u32 wanted)
+{
+	return kind == wanted;
+}
+
+/*
+ * Reads an iterator. Until 5.13 `type` holds the kind with the direction in bit 0; since then `iter_type` is the enum.
+ * The iovec array is `iov` until 6.3, `__iov` since.
+ */
+static __always_inline struct buffer buffer_of(struct msghdr *msg)
+{
+	struct iov_iter *iter = &msg->msg_iter;
+	struct iov_iter___old *old = (void *)iter;
+	struct buffer buffer = {};
+	__u32 kind;
+
+	if (bpf_core_field_exists(iter->iter_type))
+		kind = LOAD(false, iter, iter_type);
+	else
+		kind = LOAD(false, old, type) & ~1u;
+	buffer.offset = LOAD(false, iter, iov_offset);
+	buffer.segments = LOAD(false, iter, nr_segs);
+	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) && kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
+		buffer.kind = BUFFER_USER;
+		buffer.segment = (__u64)LOAD(false, iter, ubuf) + buffer.offset;
+		buffer.segments = 0;
+	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
+		buffer.kind = BUFFER_IOVEC;
+		if (bpf_core_field_exists(iter->__iov))
+			buffer.segment = (__u64)LOAD(false, iter, __iov);
+		else
+			buffer.segment = (__u64)LOAD(false, old, iov);
+	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_KVEC))) {
+		buffer.kind = BUFFER_KVEC;
+		buffer.segment = (__u64)LOAD(false, iter, kvec);
+	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_BVEC))) {
+		buffer.kind = BUFFER_BVEC;
+		buffer.segment = (__u64)LOAD(false, iter, bvec);
+	}
+	return buffer;
+}
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * The process record: what is known of a process besides struct owner, read once, in the process's own context, before
+ * its first message. And the per-process counters.
+ */
+#ifndef WHODNS_PROCESS_H
+#define WHODNS_PROCESS_H
+
+#include "drops.h"
+#include "owner.h"
+
+#define NAME_BYTES 256      /* NAME_MAX + NUL: one path component at most */
+#define PATH_COMPONENTS 40  /* bound of a walk: components and mount crossings */
+#define CGROUP_COMPONENTS 24
+#define STRINGS_BYTES 4096  /* all strings of a record: one offset, masked, walks through them */
+
+_Static_assert(2 * PATH_BYTES + ARGS_BYTES + PATH_BYTES <= STRINGS_BYTES, "strings fit");
+
+struct process_record {
+	struct process_event event;
+	char strings[STRINGS_BYTES + ARGS_BYTES]; /* slack: the last piece may start anywhere below STRINGS_BYTES */
+};
+
+/*
+ * Strings are appended at record->event.header.size, which counts them until the record is complete. The cursor lives in
+ * the record and not in a variable so that the verifier forgets its value: else it would follow every path through the
+ * walks for every length.
+ */
+static __always_inline __u32 cursor(struct process_record *record)
+{
+	return *(volatile __u32 *)&record->event.header.size;
+}
+
+/* Appends a NUL-terminated name; nothing if it cannot be read. */
+static __always_inline void append_name(struct process_record *record, const void *name)
+{
+	__u32 at = cursor(record) & (STRINGS_BYTES - 1);
+	long length = bpf_probe_read_kernel_str(record->strings + at, NAME_BYTES, name);
+
+	if (length > 0)
+		record->event.header.size += length;
+}
+
+/*
+ * Appends the components of a path, leaf first, as fs/d_path.c prepend_path walks them: up the dentries, and at the root
+ * of a mount on from its mount point. The root directory itself is one empty component. Sets `cut` in the record's flags
+ * when a bound was met.
+ */
+static __noinline int append_path(struct process_record *record, struct dentry *dentry, struct vfsmount *vfsmount,
+                                  __u32 cut)
+{
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	__u32 start = cursor(record);
+
+	for (int i = 0; i < PATH_COMPONENTS; i++) {
+		struct dentry *parent;
+
+		if (dentry == LOAD(false, vfsmount, mnt_root)) {
+			struct mount *above = LOAD(false, mount, mnt_parent);
+
+			if (above == mount || !above)
+				goto complete;
+			dentry = LOAD(false, mount, mnt_mountpoint);
+			mount = above;
+			vfsmount = (void *)above + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		if (cursor(record) - start > PATH_BYTES - NAME_BYTES)
+			break;
+		parent = LOAD(false, dentry, d_parent);
+		append_name(record, LOAD(false, dentry, d_name.name));
+		if (parent == dentry || !parent) /* not reachable by a path: memory files, detached mounts */
+			goto complete;
+		dentry = parent;
+	}
+	record->event.flags |= cut;
+complete:
+	if (cursor(record) == start)
+		append_name(record, "");
+	return 0;
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	if (bpf_core_field_exists(struct kernfs_node, __parent))
+		return LOAD(false, node, __parent);
+	return LOAD(false, (struct kernfs_node___old *)node, parent);
+}
+
+/* Appends the components of a control group's path, leaf first; the root is one empty component. */
+static __noinline int append_cgroup(struct process_record *record, struct kernfs_node *node)
+{
+	__u32 start = cursor(record);
+
+	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
+		struct kernfs_node *parent = kernfs_parent(node);
+
+		if (!parent)
+			goto complete;
+		if (cursor(record) - start > PATH_BYTES - NAME_BYTES)
+			break;
+		append_name(record, LOAD(false, node, name));
+		node = parent;
+	}
+	record->event.flags |= PROCESS_CGROUP_CUT;
+complete:
+	if (cursor(record) == start)
+		append_name(record, "");
+	return 0;
+}
+
+/* The task's control group under one v1 controller (or, on a v2 host, the v2 group that holds the controller). */
+static __always_inline struct kernfs_node *controller_node(struct css_set *set, __u32 controller)
+{
+	struct cgroup_subsys_state *state;
+	struct cgroup *group;
+
+	bpf_probe_read_kernel(&state, sizeof(state),
+	                      (void *)set + bpf_core_field_offset(set->subsys) + controller * sizeof(void *));
+	group = LOAD(false, state, cgroup);
+	return LOAD(false, group, kn);
+}
+
+/*
+ * The control group that says most: the v2 group, unless that is the root and a v1 controller has a deeper one (hybrid
+ * and v1 hosts). The controllers asked are the ones container runtimes always set.
+ */
+static __always_inline struct kernfs_node *cgroup_node(struct process_record *record, struct task_struct *task)
+{
+	struct css_set *set = LOAD(false, task, cgroups);
+	struct cgroup *v2 = LOAD(false, set, dfl_cgrp);
+	struct kernfs_node *root = LOAD(false, v2, kn);
+	struct kernfs_node *node;
+
+	if (kernfs_parent(root))
+		return root;
+#define TRY_CONTROLLER(id)                                                                                             \
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, id)) {                                                       \
+		node = controller_node(set, bpf_core_enum_value(enum cgroup_subsys_id, id));                                   \
+		if (kernfs_parent(node)) {                                                                                     \
+			record->event.flags |= PROCESS_CGROUP_V1;                                                                              \
+			return node;                                                                                               \
+		}                                                                                                              \
+	}
+	TRY_CONTROLLER(memory_cgrp_id)
+	TRY_CONTROLLER(pids_cgrp_id)
+	TRY_CONTROLLER(cpu_cgrp_id)
+#undef TRY_CONTROLLER
+	return root;
+}
+
+static __noinline int append_executable(struct process_record *record, struct mm_struct *mm)
+{
+	struct file *file = LOAD(false, mm, exe_file);
+	struct inode *inode = LOAD(false, file, f_inode);
+	struct dentry *dentry = LOAD(false, file, f_path.dentry);
+
+	if (!file)
+		return 0;
+	record->event.exe_inode = LOAD(false, inode, i_ino);
+	/* No link left, or unlinked under a hard link's name (fs/d_path.c: d_unlinked). */
+	if (!LOAD(false, inode, i_nlink) || !LOAD(false, dentry, d_hash.pprev))
+		record->event.flags |= PROCESS_EXE_DELETED;
+	append_path(record, dentry, LOAD(false, file, f_path.mnt), PROCESS_EXE_CUT);
+	record->event.exe_bytes = cursor(record);
+	return 0;
+}
+
+/* The argument strings as the process holds them (it may have rewritten them, as setproctitle does). */
+static __noinline int append_arguments(struct process_record *record, struct mm_struct *mm)
+{
+	unsigned long start = LOAD(false, mm, arg_start);
+	unsigned long length = LOAD(false, mm, arg_end) - start;
+	__u32 at = cursor(record) & (STRINGS_BYTES - 1);
+
+	record->event.args_length = length;
+	if (length > ARGS_BYTES) {
+		length = ARGS_BYTES;
+		record->event.flags |= PROCESS_ARGS_CUT;
+	}
+	if (bpf_probe_read_user(record->strings + at, length, (void *)start)) {
+		/* The second page is not in memory: take what lies in the first. */
+		length = 4096 - (start & 4095);
+		record->event.flags |= PROCESS_ARGS_CUT;
+		if (length > ARGS_BYTES || bpf_probe_read_user(record->strings + at, length, (void *)start))
+			length = 0;
+	}
+	record->event.args_bytes = length;
+	record->event.header.size += length;
+	return 0;
+}
+
+static __always_inline __u32 controlling_terminal(struct task_struct *task)
+{
+	struct signal_struct *signal = LOAD(false, task, signal);
+	struct tty_struct *tty = LOAD(false, signal, tty);
+	struct tty_driver *driver;
+	__u32 minor;
+
+	if (!tty)
+		return 0;
+	driver = LOAD(false, tty, driver);
+	minor = LOAD(false, driver, minor_start) + LOAD(false, tty, index);
+	/* As /proc/PID/stat shows it (include/linux/kdev_t.h: new_encode_dev). */
+	return (minor & 0xff) | (LOAD(false, driver, major) << 8) | ((minor & ~0xffu) << 12);
+}
+
+/* Puts the process record of the current task into the ring. False: no room. */
+static __noinline bool emit_process(const struct owner *owner, __u32 hook)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct process_record *record;
+	struct task_struct *parent;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	__u32 start;
+
+	if (!owner)
+		return false;
+	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	if (!record) {
+		drop(DROP_PROCESS_RING_FULL);
+		return false;
+	}
+	__builtin_memset(&record->event, 0, sizeof(record->event));
+	record->event.owner = *owner;
+	record->event.header.time = bpf_ktime_get_ns();
+	record->event.header.kind = EVENT_PROCESS;
+	record->event.header.hook = hook;
+	task = LOAD(false, task, group_leader);
+	if (LOAD(false, task, flags) & PF_KTHREAD)
+		record->event.flags |= PROCESS_KERNEL_THREAD;
+	record->event.tty = controlling_terminal(task);
+	parent = LOAD(false, task, real_parent);
+	parent = LOAD(false, parent, group_leader);
+	bpf_core_read(record->event.parent_comm, COMM_LEN, &parent->comm);
+
+	mm = LOAD(false, (struct task_struct *)bpf_get_current_task(), mm);
+	if (mm) {
+		append_executable(record, mm);
+		append_arguments(record, mm);
+	}
+	fs = LOAD(false, task, fs);
+	start = cursor(record);
+	if (fs)
+		append_path(record, LOAD(false, fs, pwd.dentry), LOAD(false, fs, pwd.mnt), PROCESS_CWD_CUT);
+	record->event.cwd_bytes = cursor(record) - start;
+	start = cursor(record);
+	append_cgroup(record, cgroup_node(record, task));
+	record->event.cgroup_bytes = cursor(record) - start;
+	record->event.header.size += sizeof(record->event);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count(COUNTER_PROCESSES);
+	return true;
+}
+
+/*
+ * The process's entry in the counters, made at first sight, its record put into the ring before any message. A program
+ * replaced by exec keeps pid and start time, so it is announced anew. NULL: the table is full.
+ */
+static __always_inline struct process_value *process_seen(const struct owner *owner, __u32 hook)
+{
+	struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
+	struct process_value *value = bpf_map_lookup_elem(&processes, &key);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 exec_id = LOAD(false, task, self_exec_id);
+
+	if (!value) {
+		struct process_value fresh = {.cgroup_id = owner->cgroup_id};
+
+		bpf_map_update_elem(&processes, &key, &fresh, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(&processes, &key);
+		if (!value) {
+			drop(DROP_PROCESS_TABLE_FULL);
+			return NULL;
+		}
+	}
+	if (!value->announced || value->exec_id != exec_id) {
+		if (emit_process(owner, hook)) {
+			value->announced = 1;
+			value->exec_id = exec_id;
+		}
+	}
+	return value;
+}
+
+/* The entry made earlier for a remembered owner. */
+static __always_inline struct process_value *process_of(const struct owner *owner)
+{
+	struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
+
+	return bpf_map_lookup_elem(&processes, &key);
+}
+
+/* One request of `length` payload bytes. */
+static __always_inline void process_count(struct process_value *value, __u32 length, bool udp)
+{
+	if (udp)
+		__sync_fetch_and_add(&value->udp_requests, 1);
+	else
+		__sync_fetch_and_add(&value->tcp_requests, 1);
+	__sync_fetch_and_add(&value->request_bytes, length);
+	value->last_seen = bpf_ktime_get_ns();
+}
+
+#endif

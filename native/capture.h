@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// One loaded and attached copy of the BPF object: opened with the programs of one hook family.
+#pragma once
+
+#include "handle.h"
+#include "result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace whodns {
+
+// A `const volatile` variable of the object (bpf/config.h) and its value; several values fill an array from its start.
+struct Knob {
+	std::string name;
+	std::vector<uint64_t> values;
+};
+
+struct CaptureOptions {
+	std::string object;          // path of the BPF object file
+	std::string family;          // fentry, kprobe or tracepoint: programs named <family>_* are loaded, no others
+	uint32_t ring_bytes = 0;     // a power of two and a multiple of the page size
+	std::vector<Knob> knobs;
+};
+
+class Capture {
+  public:
+	// Opens, sets the knobs, loads and attaches. On error nothing is left in the kernel.
+	static Result<std::unique_ptr<Capture>> open(const CaptureOptions &options);
+
+	// Detaches all programs and waits until none runs any more: afterwards ring and counters stand still.
+	void detach();
+
+	// Programs of the family that were left out because this kernel has nothing to attach them to.
+	const std::vector<std::string> &skipped() const { return skipped_; }
+
+	int ring_fd() const { return bpf_map__fd(ring_); }
+	uint32_t ring_bytes() const { return bpf_map__max_entries(ring_); }
+	// Bytes in the ring that have not been consumed.
+	uint64_t ring_used() const;
+
+	// Values of the array map `name` by index, summed over the CPUs.
+	Result<std::vector<uint64_t>> sums(const char *name) const;
+	// Entries of the map `processes`, key and value of each after the other (struct process_key, process_value).
+	Result<std::vector<std::byte>> processes() const;
+	// Deletes entries of `processes`: packed keys. Keys that are not there are ignored.
+	Status forget(const std::byte *keys, size_t bytes);
+	// Runs the kernel left out because the same program was active on that CPU (bpf_prog_info.recursion_misses).
+	uint64_t recursion_misses() const;
+
+  private:
+	Capture() = default;
+	void select_family(const std::string &family);
+
+	// Order matters: the links go first, the object with programs and maps last.
+	ObjectHandle object_;
+	bpf_map *ring_ = nullptr; // owned by object_
+	PageView consumer_;
+	PageView producer_;
+	std::vector<bpf_program *> programs_; // owned by object_
+	std::vector<std::string> skipped_;
+	std::vector<LinkHandle> links_;
+};
+
+} // namespace whodns

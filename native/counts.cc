@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Capture's reading of the kernel's counters.
+#include "capture.h"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstring>
+
+namespace whodns {
+namespace {
+
+// Most entries one call of bpf_map_lookup_batch returns; the loop goes on until the map is through.
+constexpr uint32_t kBatch = 4096;
+constexpr const char *kProcesses = "processes";
+
+Error map_error(const char *name, int code) { return Error{"map", name, code, "", ""}; }
+
+} // namespace
+
+Result<std::vector<uint64_t>> Capture::sums(const char *name) const {
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
+	if (map == nullptr || bpf_map__value_size(map) != sizeof(uint64_t))
+		return map_error(name, ENOENT);
+	const bool per_cpu = bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
+	const int cpus = per_cpu ? libbpf_num_possible_cpus() : 1;
+	if (cpus < 1)
+		return map_error(name, -cpus);
+	std::vector<uint64_t> values(static_cast<size_t>(cpus));
+	std::vector<uint64_t> sums;
+	for (uint32_t index = 0; index < bpf_map__max_entries(map); index++) {
+		if (int error = bpf_map_lookup_elem(bpf_map__fd(map), &index, values.data()); error != 0)
+			return map_error(name, -error);
+		uint64_t sum = 0;
+		for (uint64_t value : values)
+			sum += value;
+		sums.push_back(sum);
+	}
+	return sums;
+}
+
+Result<std::vector<std::byte>> Capture::processes() const {
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), kProcesses);
+	if (map == nullptr)
+		return map_error(kProcesses, ENOENT);
+	const size_t key_bytes = bpf_map__key_size(map);
+	const size_t value_bytes = bpf_map__value_size(map);
+	// The kernel returns whole hash buckets and says ENOSPC when one does not fit, so no batch may be smaller than
+	// the fullest bucket: the whole map's size is always enough.
+	const uint32_t batch = std::min(kBatch, bpf_map__max_entries(map));
+	std::vector<std::byte> keys(batch * key_bytes);
+	std::vector<std::byte> values(batch * value_bytes);
+	std::vector<std::byte> packed;
+	uint32_t position = 0; // hash maps: the bucket to go on with (kernel/bpf/hashtab.c)
+	bool first = true;
+	for (;;) {
+		uint32_t count = batch;
+		int error = bpf_map_lookup_batch(bpf_map__fd(map), first ? nullptr : &position, &position, keys.data(),
+										 values.data(), &count, nullptr);
+		if (error != 0 && error != -ENOENT)
+			return map_error(kProcesses, -error);
+		first = false;
+		for (uint32_t i = 0; i < count; i++) {
+			packed.insert(packed.end(), &keys[i * key_bytes], &keys[i * key_bytes] + key_bytes);
+			packed.insert(packed.end(), &values[i * value_bytes], &values[i * value_bytes] + value_bytes);
+		}
+		if (error == -ENOENT) // the end of the map
+			return packed;
+	}
+}
+
+Status Capture::forget(const std::byte *keys, size_t bytes) {
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), kProcesses);
+	if (map == nullptr)
+		return map_error(kProcesses, ENOENT);
+	const size_t key_bytes = bpf_map__key_size(map);
+	if (bytes % key_bytes != 0)
+		return map_error(kProcesses, EINVAL);
+	// One call each: bpf_map_delete_batch stops at the first key that is gone.
+	for (size_t at = 0; at < bytes; at += key_bytes)
+		if (int error = bpf_map_delete_elem(bpf_map__fd(map), keys + at); error != 0 && error != -ENOENT)
+			return map_error(kProcesses, -error);
+	return Unit{};
+}
+
+uint64_t Capture::recursion_misses() const {
+	uint64_t sum = 0;
+	for (const bpf_program *program : programs_) {
+		bpf_prog_info info;
+		memset(&info, 0, sizeof info);
+		uint32_t size = sizeof info;
+		// kernels before 5.12 leave the field 0
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0)
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
+} // namespace whodns

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiled for its BTF only (layout.ts): a compiler describes the types that a variable uses, so here is one of each. */
+#include "../bpf/event.h"
+
+struct layout_roots {
+	struct event_header event_header;
+	struct owner owner;
+	struct message_event message_event;
+	struct process_event process_event;
+	struct process_key process_key;
+	struct process_value process_value;
+	enum event_kind event_kind;
+	enum message_direction message_direction;
+	enum hook_family hook_family;
+	enum message_flags message_flags;
+	enum process_flags process_flags;
+	enum drop_reason drop_reason;
+	enum counter counter;
+} layout_roots;

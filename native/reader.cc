@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader.h"
+#include "event.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+namespace whodns {
+namespace {
+
+// A batch is handed over when it holds this much: some 400 messages, a few milliseconds of JavaScript.
+constexpr size_t kBatchBytes = 128 * 1024;
+constexpr int kMostInFlight = 4;
+// How long the thread sleeps between two looks at the ring: short when busy, so that a 16 MB ring is never near full
+// (the kernel wakes us early when it is), long when idle.
+constexpr int kShortestMs = 5;
+constexpr int kLongestMs = 100;
+// Records in one look from which on the sleep is halved, and below which it is doubled.
+constexpr size_t kBusyRecords = 256;
+constexpr size_t kQuietRecords = 64;
+
+constexpr size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
+
+Error thread_error(const char *what, int code) { return Error{"thread", what, code, "", ""}; }
+
+} // namespace
+
+Reader::Reader(Capture &capture, Deliver deliver, Ended ended)
+	: capture_(capture), deliver_(std::move(deliver)), ended_(std::move(ended)) {}
+
+Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver, Ended ended) {
+	std::unique_ptr<Reader> reader(new Reader(capture, std::move(deliver), std::move(ended)));
+	auto sample = [](void *self, void *data, size_t size) { return static_cast<Reader *>(self)->take(data, size); };
+	reader->ring_.reset(ring_buffer__new(capture.ring_fd(), sample, reader.get(), nullptr));
+	if (!reader->ring_)
+		return thread_error("ring", errno);
+	reader->stop_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	reader->wakeup_ = Fd(epoll_create1(EPOLL_CLOEXEC));
+	if (!reader->stop_ || !reader->wakeup_)
+		return thread_error("epoll", errno);
+	// Level-triggered, the ring would be "ready" whenever it holds one record; edge-triggered it is ready only when
+	// the kernel program asked for a wake-up.
+	epoll_event ring{.events = EPOLLIN | EPOLLET, .data = {}};
+	epoll_event stop{.events = EPOLLIN, .data = {}};
+	if (epoll_ctl(reader->wakeup_.get(), EPOLL_CTL_ADD, capture.ring_fd(), &ring) != 0 ||
+		epoll_ctl(reader->wakeup_.get(), EPOLL_CTL_ADD, reader->stop_.get(), &stop) != 0)
+		return thread_error("epoll", errno);
+
+	// Signals are for the main thread: the new thread inherits a mask that blocks them all.
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	auto body = [](void *self) -> void * {
+		static_cast<Reader *>(self)->run();
+		return nullptr;
+	};
+	// not std::thread, which can only throw when the process may have no more threads
+	const int error = pthread_create(&reader->thread_, nullptr, body, reader.get());
+	pthread_sigmask(SIG_SETMASK, &before, nullptr);
+	if (error != 0)
+		return thread_error("start", error);
+	reader->started_ = true;
+	pthread_setname_np(reader->thread_, "whodns-reader");
+	return reader;
+}
+
+Reader::~Reader() {
+	if (!started_)
+		return;
+	signal(aborted_);
+	pthread_join(thread_, nullptr);
+}
+
+void Reader::finish() { signal(finishing_); }
+
+void Reader::signal(std::atomic<bool> &flag) {
+	{
+		std::lock_guard lock(mutex_);
+		flag = true;
+	}
+	room_.notify_one();
+	const uint64_t one = 1;
+	if (write(stop_.get(), &one, sizeof one) != sizeof one) {
+		// EAGAIN: the counter is at its maximum, so the thread is woken anyway
+	}
+}
+
+void Reader::release() {
+	{
+		std::lock_guard lock(mutex_);
+		in_flight_--;
+	}
+	room_.notify_one();
+}
+
+void Reader::run() {
+	int interval = kShortestMs;
+	while (!finishing_ && !aborted_) {
+		wait_for_data(interval);
+		const size_t records = drain();
+		if (records >= kBusyRecords)
+			interval = std::max(interval / 2, kShortestMs);
+		else if (records < kQuietRecords)
+			interval = std::min(interval * 2, kLongestMs);
+	}
+	capture_.detach();
+	if (!aborted_)
+		drain(); // nothing is written any more, so this empties the ring
+	ended_();
+}
+
+void Reader::wait_for_data(int interval_ms) {
+	epoll_event events[2];
+	// EINTR and time-out alike: look at the ring
+	(void)epoll_wait(wakeup_.get(), events, 2, interval_ms);
+}
+
+// Takes everything out of the ring; gives the number of records. Ends early only when aborted.
+size_t Reader::drain() {
+	records_ = 0;
+	bool more = true;
+	while (more && wait_for_room()) {
+		batch_.clear();
+		batch_.reserve(kBatchBytes);
+		// take() stops the walk by a negative value; the record it was given counts as consumed (libbpf,
+		// ringbuf_process_ring)
+		more = ring_buffer__consume(ring_.get()) < 0;
+		if (batch_.empty())
+			break;
+		{
+			std::lock_guard lock(mutex_);
+			in_flight_++;
+		}
+		deliver_(std::exchange(batch_, {}));
+	}
+	return records_;
+}
+
+bool Reader::wait_for_room() {
+	std::unique_lock lock(mutex_);
+	room_.wait(lock, [this] { return in_flight_ < kMostInFlight || aborted_; });
+	return !aborted_;
+}
+
+// Copies one record; 0 = go on, negative = the batch is full.
+int Reader::take(const void *record, size_t size) {
+	event_header header{};
+	memcpy(&header, record, std::min(size, sizeof header));
+	const bool sane = size >= sizeof header && header.size >= sizeof header && header.size <= size;
+	const size_t bytes = sane ? header.size : std::max(size, sizeof header);
+	const size_t start = batch_.size();
+	batch_.resize(start + padded(bytes)); // zeroes the padding
+	memcpy(&batch_[start], record, std::min(bytes, size));
+	if (!sane) {
+		header.size = static_cast<uint32_t>(bytes);
+		header.kind = 0;
+		memcpy(&batch_[start], &header, sizeof header);
+	}
+	records_++;
+	return batch_.size() < kBatchBytes ? 0 : -ENOBUFS;
+}
+
+} // namespace whodns

@@ -1,0 +1,122 @@
+/** What this host has for the capture, found by reading and by really loading and attaching each hook family. */
+import { existsSync, readFileSync } from 'node:fs';
+import { arch, release } from 'node:os';
+import { UserError } from '../lib/errors.ts';
+import { HOOK_FAMILIES } from '../tables/hook-families.ts';
+import { CaptureError } from './capture-error.ts';
+import { FAMILIES, type KernelFamily, tryFamily } from './kernel.ts';
+
+export interface FamilyReport {
+  readonly family: KernelFamily;
+  /** It loads, attaches, and (unless `fires` is unknown) sees a datagram. */
+  readonly available: boolean;
+  /** Whether a datagram sent for the purpose was seen; undefined = not tried, or the loopback device is down. */
+  readonly fires: boolean | undefined;
+  /** Why it is not available, one line. */
+  readonly reason: string | undefined;
+  readonly hint: string | undefined;
+  /** End of libbpf's and the verifier's log; '' = none. */
+  readonly detail: string;
+  /** What this family cannot see even where it is available. */
+  readonly missed: readonly string[];
+}
+
+export interface HostReport {
+  readonly kernel: string;
+  readonly machine: string;
+  /** /sys/kernel/btf/vmlinux is there: all families need it. */
+  readonly btf: boolean;
+  /** Effective capabilities that matter here. */
+  readonly capabilities: Readonly<Record<string, boolean>>;
+  /** Kernel settings as their files say; undefined = the file is not there or not readable. */
+  readonly settings: Readonly<Record<string, string | undefined>>;
+  /** Soft limit of locked memory in bytes, `unlimited`, or undefined; it matters before 5.11 only. */
+  readonly memlock: string | undefined;
+  readonly families: readonly FamilyReport[];
+  /** What --hook auto would take. */
+  readonly chosen: KernelFamily | undefined;
+}
+
+/** Bit numbers of include/uapi/linux/capability.h. */
+const CAPABILITIES = {
+  CAP_DAC_READ_SEARCH: 2,
+  CAP_NET_ADMIN: 12,
+  CAP_SYS_PTRACE: 19,
+  CAP_SYS_ADMIN: 21,
+  CAP_SYS_RESOURCE: 24,
+  CAP_PERFMON: 38,
+  CAP_BPF: 39,
+} as const;
+
+const SETTINGS = {
+  perf_event_paranoid: '/proc/sys/kernel/perf_event_paranoid',
+  unprivileged_bpf_disabled: '/proc/sys/kernel/unprivileged_bpf_disabled',
+  kptr_restrict: '/proc/sys/kernel/kptr_restrict',
+  bpf_jit_enable: '/proc/sys/net/core/bpf_jit_enable',
+  lockdown: '/sys/kernel/security/lockdown',
+  /** Perf event type of kprobes: there when the kernel has them. */
+  kprobe_pmu: '/sys/bus/event_source/devices/kprobe/type',
+} as const;
+
+/** Takes about a second; leaves nothing in the kernel. Never throws for what the host lacks: that is the report. */
+export function probe(): HostReport {
+  const status = read('/proc/self/status') ?? '';
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const families = FAMILIES.map(report);
+  return {
+    kernel: release(),
+    machine: arch(),
+    btf: existsSync('/sys/kernel/btf/vmlinux'),
+    capabilities: mapValues(CAPABILITIES, (bit) => ((effective >> BigInt(bit)) & 1n) === 1n),
+    settings: mapValues(SETTINGS, read),
+    memlock: /^Max locked memory\s+(\S+)/m.exec(read('/proc/self/limits') ?? '')?.[1],
+    families,
+    chosen: families.find((family) => family.available)?.family,
+  };
+}
+
+function report(family: KernelFamily): FamilyReport {
+  const base = { family, missed: HOOK_FAMILIES[family].missed };
+  try {
+    const tried = tryFamily(family);
+    if ('error' in tried) return { ...base, ...refused(tried.error) };
+    const silent = tried.fires === false;
+    return {
+      ...base,
+      available: !silent,
+      fires: tried.fires,
+      reason: silent ? 'attaches, but does not see a datagram sent for the purpose' : undefined,
+      hint: silent ? 'use another hook family, and please report this kernel' : undefined,
+      detail: '',
+    };
+  } catch (error) {
+    // the addon is not there
+    if (error instanceof UserError) return { ...base, ...refused(error) };
+    throw error;
+  }
+}
+
+function refused(error: UserError): Omit<FamilyReport, 'family' | 'missed'> {
+  return {
+    available: false,
+    fires: undefined,
+    reason: error.message,
+    hint: error.hint,
+    detail: error instanceof CaptureError ? error.detail : '',
+  };
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function mapValues<T, U>(
+  from: Readonly<Record<string, T>>,
+  value: (each: T) => U,
+): Readonly<Record<string, U>> {
+  return Object.fromEntries(Object.entries(from).map(([key, each]) => [key, value(each)]));
+}

@@ -1,0 +1,27 @@
+/** What each hook family needs and what it cannot see. Shown by `whodns doctor`, and in the documentation. */
+
+export interface HookFamilyFacts {
+  readonly needs: string;
+  /** What is not seen, or seen less well, whatever the load. */
+  readonly missed: readonly string[];
+}
+
+export const HOOK_FAMILIES = {
+  fentry: {
+    needs: 'BTF and BPF trampolines (5.5 or later); CAP_BPF and CAP_PERFMON',
+    missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
+  },
+  kprobe: {
+    needs:
+      'BTF and CONFIG_KPROBES; CAP_BPF and CAP_PERFMON, with perf_event_paranoid 3 (Debian) also CAP_SYS_ADMIN',
+    missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
+  },
+  tracepoint: {
+    needs: 'BTF; CAP_BPF and CAP_PERFMON',
+    missed: [
+      'requests that never reach a network device (no route, dropped by a packet filter)',
+      'the owner of a packet sent in softirq context whose socket was not seen before',
+      'messages sent as IP fragments: only the first fragment is read',
+    ],
+  },
+} as const satisfies Readonly<Record<string, HookFamilyFacts>>;

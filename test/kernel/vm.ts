@@ -1,0 +1,157 @@
+/**
+ * Runs a job in a virtual machine with one of the kernels of kernels.txt: qemu, software emulation (KVM is not asked for: it
+ * is missing on many build machines), no disk, no network card. Results come back through the second serial port.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { kernel } from './kernels.ts';
+import { baseArchive, type GuestFiles, runArchive } from './rootfs.ts';
+
+const MEMORY_MB = 1500;
+const CONSOLE_TAIL = 6000;
+
+export interface VmRequest {
+  /** Name in kernels.txt. */
+  readonly kernel: string;
+  /** Shell script, run by busybox sh in the repository's directory; files it puts in /results come back. */
+  readonly job: string;
+  readonly files?: GuestFiles;
+  /** Programs of this host to take along with their libraries, beside those that are always there. */
+  readonly programs?: readonly string[];
+  readonly timeoutS: number;
+  /** Further qemu arguments, e.g. `-icount shift=0,sleep=off`. */
+  readonly qemu?: readonly string[];
+  /** Number of virtual processors, 2 unless told. */
+  readonly processors?: number;
+}
+
+export interface VmResult {
+  /** The job's exit code. */
+  readonly exitCode: number;
+  /** Standard output and error of the job. */
+  readonly output: string;
+  /** What the job left in /results: relative path -> content. */
+  readonly results: ReadonlyMap<string, Buffer>;
+  /** Everything the console said, kernel messages included. */
+  readonly console: string;
+  /** Wall time from starting qemu to its end, s. */
+  readonly seconds: number;
+}
+
+/** Boots, runs, powers off. Throws with the console's tail if the machine hangs, panics or gives no results. */
+export async function runInVm(request: VmRequest): Promise<VmResult> {
+  const { vmlinuz } = await kernel(request.kernel);
+  const base = baseArchive();
+  const directory = mkdtempSync(join(tmpdir(), 'whodns-vm-'));
+  try {
+    const run = runArchive(directory, request.job, request.files ?? {}, request.programs ?? []);
+    const initrd = join(directory, 'initrd');
+    concatenate([base, run], initrd);
+    const resultFile = join(directory, 'results');
+    const started = performance.now();
+    const said = await boot(request, vmlinuz, initrd, resultFile);
+    const seconds = (performance.now() - started) / 1000;
+    const results = readResults(resultFile);
+    if (results === undefined) {
+      const end = said.timedOut ? `did not end within ${request.timeoutS} s` : 'ended without results';
+      throw new Error(
+        `kernel ${request.kernel}: the machine ${end}; its console:\n${said.console.slice(-CONSOLE_TAIL)}`,
+      );
+    }
+    const exitCode = Number.parseInt(results.get('.exit')?.toString() ?? '', 10);
+    const output = results.get('.output')?.toString() ?? '';
+    results.delete('.exit');
+    results.delete('.output');
+    return { exitCode, output, results, console: said.console, seconds };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function boot(
+  request: VmRequest,
+  vmlinuz: string,
+  initrd: string,
+  resultFile: string,
+): Promise<{ console: string; timedOut: boolean }> {
+  const child = spawn('qemu-system-x86_64', qemuArguments(request, vmlinuz, initrd, resultFile), {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let console = '';
+  let timedOut = false;
+  const listen = (chunk: Buffer): void => {
+    console += chunk.toString('latin1');
+    if (process.env['WHODNS_VM_CONSOLE'] !== undefined) process.stderr.write(chunk);
+  };
+  child.stdout.on('data', listen);
+  child.stderr.on('data', listen);
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, request.timeoutS * 1000);
+  const stop = (): void => void child.kill('SIGKILL');
+  process.once('exit', stop); // a test that is ended must not leave the machine running
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', () => resolve());
+    });
+  } finally {
+    clearTimeout(timer);
+    process.removeListener('exit', stop);
+  }
+  return { console, timedOut };
+}
+
+function qemuArguments(request: VmRequest, vmlinuz: string, initrd: string, resultFile: string): string[] {
+  return [
+    ...[
+      '-accel',
+      'tcg',
+      '-cpu',
+      'max,la57=off',
+      '-smp',
+      String(request.processors ?? 2),
+      '-m',
+      String(MEMORY_MB),
+    ],
+    ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-monitor', 'none'],
+    ...['-serial', 'stdio', '-serial', `file:${resultFile}`],
+    ...['-kernel', vmlinuz, '-initrd', initrd],
+    ...['-append', 'console=ttyS0 quiet panic=-1 oops=panic random.trust_cpu=on mitigations=off'],
+    ...(request.qemu ?? []),
+  ];
+}
+
+/** The files between the markers; undefined unless the end marker is there. */
+function readResults(resultFile: string): Map<string, Buffer> | undefined {
+  const text = readFileSync(resultFile, 'latin1').replaceAll('\r', '');
+  const framed = /whodns-results-begin\n([A-Za-z0-9+/=\n]*)whodns-results-end\n/.exec(text)?.[1];
+  if (framed === undefined) return undefined;
+  return untar(gunzipSync(Buffer.from(framed, 'base64')));
+}
+
+/** Regular files of a ustar archive (POSIX.1-1988: 512-byte headers, octal sizes). */
+function untar(archive: Buffer): Map<string, Buffer> {
+  const files = new Map<string, Buffer>();
+  for (let offset = 0; offset + 512 <= archive.length && archive[offset] !== 0; ) {
+    const text = (from: number, length: number): string =>
+      archive.toString('latin1', offset + from, offset + from + length).replace(/\0.*$/s, '');
+    const size = Number.parseInt(text(124, 12), 8);
+    const type = text(156, 1);
+    const name = text(0, 100).replace(/^\.\//, '');
+    if (type === '0' || type === '') files.set(name, archive.subarray(offset + 512, offset + 512 + size));
+    offset += 512 + Math.ceil(size / 512) * 512;
+  }
+  return files;
+}
+
+function concatenate(files: readonly string[], target: string): void {
+  const out = openSync(target, 'w');
+  // Each archive must start on a 4-byte boundary; cpio pads its output to 512 bytes.
+  for (const file of files) writeSync(out, readFileSync(file));
+  closeSync(out);
+}

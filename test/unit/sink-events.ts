@@ -1,0 +1,149 @@
+/** Lookups for the tests of the sinks: built with the same shapes and the same path as real ones. */
+import type {
+  DnsEvent,
+  DnsMessage,
+  Edns,
+  LogEvent,
+  Lookup,
+  ProcessIdentity,
+  RawMessage,
+  ResourceRecord,
+} from '../../src/model.ts';
+import { toLogEvent } from '../../src/sinks/record.ts';
+import { RCODES } from '../../src/tables/rcodes.ts';
+import { RR_TYPES } from '../../src/tables/rrtypes.ts';
+
+export const TIME = 1_793_000_000_123_456_789n;
+
+export function identity(overrides: Partial<ProcessIdentity> = {}): ProcessIdentity {
+  return {
+    pid: 4711,
+    startTime: 123_456_789_000n,
+    attribution: 'kernel',
+    executableName: 'curl',
+    containerId: undefined,
+    workload: '',
+    resource: {
+      'process.pid': 4711,
+      'process.creation.time': '2026-11-21T07:00:00.000Z',
+      'process.executable.name': 'curl',
+      'process.interactive': true,
+      'container.image.tags': ['1.2', 'latest'],
+      'service.name': 'unknown_service:curl',
+      'host.name': 'worker-1',
+    },
+    ...overrides,
+  };
+}
+
+/** The process of a lookup that names none: one object, as the enrichment gives. */
+const CURL = identity();
+
+export function record(name: string, type: number, data: string, ttl = 300): ResourceRecord {
+  return { name, type, class: 1, ttl, data };
+}
+
+export interface Spec {
+  readonly name?: string;
+  readonly type?: number;
+  readonly rcode?: number;
+  readonly answers?: readonly ResourceRecord[];
+  readonly outcome?: Lookup['outcome'];
+  readonly duration?: bigint;
+  readonly retries?: number;
+  readonly process?: ProcessIdentity;
+  readonly raw?: Partial<RawMessage>;
+  readonly request?: Partial<DnsMessage>;
+  readonly response?: Partial<DnsMessage>;
+}
+
+const EDNS: Edns = {
+  version: 0,
+  udpSize: 1232,
+  do: true,
+  extendedRcode: 0,
+  options: [],
+  clientSubnet: '198.51.100.0/24',
+  extendedErrors: [],
+};
+
+function message(spec: Spec, response: boolean): DnsMessage {
+  return {
+    id: 4242,
+    response,
+    opcode: 0,
+    authoritative: false,
+    truncated: false,
+    recursionDesired: true,
+    recursionAvailable: response,
+    authenticData: false,
+    checkingDisabled: false,
+    rcode: response ? (spec.rcode ?? RCODES.NOERROR) : 0,
+    questionCount: 1,
+    questions: [{ name: spec.name ?? 'www.example.com', type: spec.type ?? RR_TYPES.A, class: 1 }],
+    answers: response ? (spec.answers ?? [record(spec.name ?? 'www.example.com', 1, '192.0.2.1')]) : [],
+    authorities: [],
+    additionals: [],
+    edns: response ? undefined : EDNS,
+    malformed: undefined,
+    ...(response ? spec.response : spec.request),
+  };
+}
+
+function event(spec: Spec, response: boolean): DnsEvent {
+  const raw: Omit<RawMessage, 'payload'> = {
+    kind: 'message',
+    time: TIME + (response ? (spec.duration ?? 12_300_000n) : 0n),
+    hook: 'fentry',
+    direction: response ? 'response' : 'request',
+    transport: 'udp',
+    family: 4,
+    networkNamespace: 4026531840,
+    socket: 77n,
+    local: { address: '198.51.100.7', port: 41215 },
+    remote: { address: '192.0.2.53', port: 53 },
+    localAny: false,
+    dialed: undefined,
+    owner: {
+      pid: 4711,
+      tid: 4712,
+      parentPid: 1,
+      vpid: 4711,
+      uid: 0,
+      gid: 0,
+      pidNamespace: 1,
+      mountNamespace: 1,
+      networkNamespace: 4026531840,
+      startTime: 123_456_789_000n,
+      cgroupId: 1n,
+      threadName: 'curl-worker',
+      processName: 'curl',
+      cached: false,
+    },
+    sequence: 0,
+    streamStart: false,
+    streamEnd: false,
+    more: false,
+    unreadable: false,
+    length: 60,
+    ...spec.raw,
+  };
+  return { raw, length: 60, captured: 60, message: message(spec, response) };
+}
+
+export function lookup(spec: Spec = {}): Lookup {
+  const outcome = spec.outcome ?? 'answered';
+  const answered = outcome === 'answered';
+  return {
+    request: event(spec, false),
+    response: answered ? event(spec, true) : undefined,
+    outcome,
+    retries: spec.retries ?? 0,
+    duration: answered ? (spec.duration ?? 12_300_000n) : undefined,
+    process: spec.process ?? CURL,
+  };
+}
+
+export function logEvent(spec: Spec = {}): LogEvent {
+  return toLogEvent(lookup(spec), TIME + 20_000_000n, { nxdomainError: true });
+}
