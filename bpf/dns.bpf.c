@@ -3,8 +3,10 @@
  * The hooks. A program's name starts with its family (fentry_, kprobe_, tracepoint_), by which the loader chooses; all
  * families make the same events (event.h).
  */
+#include "calls.h"
 #include "tracepoint.h"
 
+#include <asm/ptrace.h>
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -31,5 +33,120 @@ int BPF_PROG(tracepoint_neigh_event_send_done, struct neighbour *neighbour, int 
 {
 	if (error)
 		trace_parked(ctx, neighbour->arp_queue.prev);
+	return 0;
+}
+
+SEC("fentry/udp_sendmsg")
+int BPF_PROG(fentry_udp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
+{
+	send_datagram(sk, msg, length, HOOK_FENTRY, true, false);
+	return 0;
+}
+
+SEC("fentry/udpv6_sendmsg")
+int BPF_PROG(fentry_udpv6_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
+{
+	send_datagram(sk, msg, length, HOOK_FENTRY, true, true);
+	return 0;
+}
+
+SEC("fentry/tcp_sendmsg")
+int BPF_PROG(fentry_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
+{
+	send_stream(sk, msg, length, HOOK_FENTRY, true);
+	return 0;
+}
+
+SEC("fentry/tcp_close")
+int BPF_PROG(fentry_tcp_close, struct sock *sk)
+{
+	close_stream(sk, HOOK_FENTRY, true);
+	return 0;
+}
+
+SEC("fentry/skb_consume_udp")
+int BPF_PROG(fentry_skb_consume_udp, struct sock *sk, struct sk_buff *skb, int length)
+{
+	receive_datagram(sk, skb, length, HOOK_FENTRY, true);
+	return 0;
+}
+
+SEC("fentry/tcp_recvmsg")
+int BPF_PROG(fentry_tcp_recvmsg, struct sock *sk, struct msghdr *msg)
+{
+	receive_stream_entry(sk, msg, true);
+	return 0;
+}
+
+SEC("fexit/tcp_recvmsg")
+int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
+{
+	__u64 task = bpf_get_current_pid_tgid();
+	struct receive_state *state;
+
+	if (!is_dns_port(bpf_ntohs(sk->__sk_common.skc_dport)) || current_is_self())
+		return 0;
+	state = bpf_map_lookup_elem(&receives, &task);
+	if (!state) {
+		drop(DROP_RECEIVE_STATE);
+		return 0;
+	}
+	receive_stream_return(sk, state, HOOK_FENTRY, true);
+	bpf_map_delete_elem(&receives, &task);
+	return 0;
+}
+
+SEC("kprobe/udp_sendmsg")
+int BPF_KPROBE(kprobe_udp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
+{
+	send_datagram(sk, msg, length, HOOK_KPROBE, false, false);
+	return 0;
+}
+
+SEC("kprobe/udpv6_sendmsg")
+int BPF_KPROBE(kprobe_udpv6_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
+{
+	send_datagram(sk, msg, length, HOOK_KPROBE, false, true);
+	return 0;
+}
+
+SEC("kprobe/tcp_sendmsg")
+int BPF_KPROBE(kprobe_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
+{
+	send_stream(sk, msg, length, HOOK_KPROBE, false);
+	return 0;
+}
+
+SEC("kprobe/tcp_close")
+int BPF_KPROBE(kprobe_tcp_close, struct sock *sk)
+{
+	close_stream(sk, HOOK_KPROBE, false);
+	return 0;
+}
+
+SEC("kprobe/skb_consume_udp")
+int BPF_KPROBE(kprobe_skb_consume_udp, struct sock *sk, struct sk_buff *skb, int length)
+{
+	receive_datagram(sk, skb, length, HOOK_KPROBE, false);
+	return 0;
+}
+
+SEC("kprobe/tcp_recvmsg")
+int BPF_KPROBE(kprobe_tcp_recvmsg, struct sock *sk, struct msghdr *msg)
+{
+	receive_stream_entry(sk, msg, false);
+	return 0;
+}
+
+SEC("kretprobe/tcp_recvmsg")
+int BPF_KRETPROBE(kprobe_tcp_recvmsg_return)
+{
+	__u64 task = bpf_get_current_pid_tgid();
+	struct receive_state *state = bpf_map_lookup_elem(&receives, &task);
+
+	if (!state)
+		return 0;
+	receive_stream_return((struct sock *)state->socket, state, HOOK_KPROBE, false);
+	bpf_map_delete_elem(&receives, &task);
 	return 0;
 }

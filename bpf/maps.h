@@ -107,13 +107,15 @@ struct {
  * entry; the oldest is evicted when full: that receive is DROP_RECEIVE_STATE.
  */
 struct receive_state {
-	__u64 socket; /* struct sock * */
-	__u64 segment; /* iovec array, or the address itself when `segments` is 0 */
+	__u64 socket;   /* struct sock * */
+	__u64 message;  /* struct msghdr * */
+	__u64 room;     /* bytes the iterator had left */
+	__u64 segment;  /* struct buffer (payload.h) */
 	__u64 offset;
 	__u32 segments;
-	__u32 kind; /* enum buffer_kind */
-	__u32 sequence;
-	__u32 start;
+	__u32 kind;     /* enum buffer_kind */
+	__u32 sequence; /* of the first byte not yet received by the program */
+	__u32 reserved;
 };
 
 struct {

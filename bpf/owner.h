@@ -60,10 +60,10 @@ static __always_inline bool in_task_context(void *context)
 }
 
 /* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). */
-static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader, const bool direct)
+static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader)
 {
-	struct pid *pid = LOAD(direct, leader, thread_pid);
-	unsigned int level = LOAD(direct, pid, level);
+	struct pid *pid = LOAD(false, leader, thread_pid);
+	unsigned int level = LOAD(false, pid, level);
 	struct upid innermost;
 	struct pid_namespace *namespace;
 
@@ -88,7 +88,7 @@ static __always_inline void owner_read_task(struct owner *owner, struct task_str
 	owner->ppid = LOAD(direct, parent, tgid);
 	owner->uid = LOAD(direct, cred, euid.val);
 	owner->gid = LOAD(direct, cred, egid.val);
-	owner_read_pid(owner, leader, direct);
+	owner_read_pid(owner, leader);
 	if (nsproxy) { /* NULL while the task exits */
 		struct mnt_namespace *mnt_ns = LOAD(direct, nsproxy, mnt_ns);
 		struct net *net_ns = LOAD(direct, nsproxy, net_ns);
@@ -131,7 +131,7 @@ static __always_inline bool current_is_self(void)
 	if (!self_vpid)
 		return false;
 	task = LOAD(false, task, group_leader);
-	owner_read_pid(&owner, task, false);
+	owner_read_pid(&owner, task);
 	return owner_is_self(&owner);
 }
 

@@ -9,12 +9,8 @@ import { UserNames } from './enrich/users.ts';
 import { Ledger } from './health.ts';
 import type { Log } from './lib/log.ts';
 import { Pipeline, type PipelineStats } from './pipeline.ts';
-import { ConsoleJsonSink } from './sinks/console-json.ts';
-import { ConsoleTableSink, type TerminalStream } from './sinks/console-table.ts';
-import { FanOut } from './sinks/fan-out.ts';
-import { createOtlpLogsSink } from './sinks/otlp-logs.ts';
-import type { Sink } from './sinks/sink.ts';
-import type { ExporterSpec } from './tables/options.ts';
+import type { TerminalStream } from './sinks/console-table.ts';
+import { createOutput } from './sinks/output.ts';
 
 export interface AgentOptions {
   readonly config: Config;
@@ -32,20 +28,35 @@ export class Agent {
   readonly #pipeline: Pipeline;
   readonly #broken = Promise.withResolvers<void>();
 
+  /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
   constructor(options: AgentOptions) {
     const { config, version, log, file } = options;
     const ledger = new Ledger();
+    const host = hostAttributes(version);
     this.#options = options;
     this.#source = createSource(config, file, ledger);
     const processes = new ProcessTable({
-      host: hostAttributes(version),
+      host,
       bootTime: bootTime(),
       users: new UserNames(),
       commandArgs: config.commandArgs,
     });
-    const sinks = config.logs.map((spec) => this.#createSink(spec, ledger));
-    const sink = new FanOut(sinks, ledger, log);
-    this.#pipeline = new Pipeline({ config, source: this.#source, processes, sink, ledger });
+    const output = createOutput({
+      ...options,
+      ledger,
+      host,
+      source: this.#source,
+      onBroken: this.#broken.resolve,
+    });
+    for (const message of output.notes) log.info(message);
+    this.#pipeline = new Pipeline({
+      config,
+      source: this.#source,
+      processes,
+      sink: output.sink,
+      ledger,
+      metersProcesses: output.metersProcesses,
+    });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -78,30 +89,6 @@ export class Agent {
 
   stats(): PipelineStats {
     return this.#pipeline.stats();
-  }
-
-  #createSink(spec: ExporterSpec, ledger: Ledger): Sink {
-    const { config, version, log, stdout, color } = this.#options;
-    if (spec.kind === 'console') {
-      const onBroken = config.logs.length === 1 ? this.#broken.resolve : () => {};
-      if (config.format === 'json') return new ConsoleJsonSink({ stream: stdout, ledger, onBroken });
-      return new ConsoleTableSink({ stream: stdout, ledger, color, onBroken });
-    }
-    if (spec.kind === 'otlp') {
-      return createOtlpLogsSink({
-        protocol: config.logsProtocol,
-        scope: { name: 'whodns', version },
-        ledger,
-        notices: log,
-        batch: {
-          queueSize: config.batchQueueSize,
-          batchSize: config.batchSize,
-          delayMs: config.batchDelayMs,
-          timeoutMs: config.batchTimeoutMs,
-        },
-      });
-    }
-    throw new Error(`no sink for ${spec.kind}`);
   }
 }
 

@@ -1,4 +1,51 @@
 /** `whodns doctor`: what this host has, which hook family would attach, why not the others, what would be missed. */
-export function reportHost(_format: 'table' | 'json', _write: (text: string) => void): number {
-  throw new Error('waits for the probe');
+import { type FamilyReport, type HostReport, probe } from './capture/probe.ts';
+import { EXIT } from './lib/errors.ts';
+import { forTerminal } from './lib/escape.ts';
+import { HOOK_FAMILIES } from './tables/hook-families.ts';
+
+/** Exit code 0: capturing would work; 1: it would not. */
+export function reportHost(format: 'table' | 'json', write: (text: string) => void): number {
+  const report = probe();
+  write(format === 'json' ? `${JSON.stringify(report)}\n` : describe(report));
+  return report.chosen === undefined ? EXIT.unavailable : EXIT.ok;
+}
+
+function describe(report: HostReport): string {
+  const yes = (has: boolean) => (has ? 'yes' : 'no');
+  const lines = [
+    `kernel        ${report.kernel} ${report.machine}`,
+    `BTF           ${yes(report.btf)}${report.btf ? '' : '  (CONFIG_DEBUG_INFO_BTF: without it nothing can be captured)'}`,
+    `capabilities  ${capabilities(report)}`,
+    ...Object.entries(report.settings)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `${name.padEnd(13)} ${value}`),
+    `memlock       ${report.memlock ?? 'unknown'}`,
+    '',
+    ...report.families.flatMap(family),
+    '',
+    report.chosen === undefined
+      ? 'whodns cannot capture on this host.'
+      : `whodns would use the ${report.chosen} hooks. What they do not see:`,
+    ...(report.chosen === undefined ? [] : HOOK_FAMILIES[report.chosen].missed.map((text) => `  - ${text}`)),
+  ];
+  return `${lines.map(forTerminal).join('\n')}\n`;
+}
+
+function capabilities(report: HostReport): string {
+  const names = Object.entries(report.capabilities);
+  const held = names.filter(([, has]) => has).map(([name]) => name);
+  const lacking = names.filter(([, has]) => !has).map(([name]) => name);
+  return [held.join(' '), lacking.length === 0 ? '' : `(not held: ${lacking.join(' ')})`]
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+function family({ family: name, available, fires, reason, hint }: FamilyReport): string[] {
+  const title = name.padEnd(13);
+  if (available) return [`${title} attaches${fires === true ? ' and sees a test datagram' : ''}`];
+  const lines = [`${title} no: ${reason ?? 'unknown'}`];
+  for (const line of hint?.split('\n') ?? []) lines.push(`${' '.repeat(13)} ${line}`);
+  lines.push(`${' '.repeat(13)} needs ${HOOK_FAMILIES[name].needs}`);
+  return lines;
 }

@@ -18,6 +18,10 @@ import { Streams } from './streams/streams.ts';
 
 /** Housekeeping interval. */
 const TICK_MS = 200;
+/** Exited processes are looked for this often. */
+const SWEEP_TICKS = 50;
+/** Kernel counters of processes that have not asked for this long are forgotten, if no sink does that. */
+const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
 const RING_DELAY_NS = 300_000_000n;
 
@@ -28,6 +32,8 @@ export interface PipelineParts {
   /** All sinks behind one (sinks/fan-out.ts). */
   readonly sink: Sink;
   readonly ledger: Ledger;
+  /** A sink reads and forgets the kernel's per-process counters; else the pipeline keeps their table from filling up. */
+  readonly metersProcesses: boolean;
 }
 
 export interface PipelineStats {
@@ -42,6 +48,7 @@ export class Pipeline {
   readonly #correlator: Correlator;
   readonly #dns;
   #ticker: NodeJS.Timeout | undefined;
+  #ticks = 0;
   #stopped: Promise<void> | undefined;
 
   constructor(parts: PipelineParts) {
@@ -71,9 +78,14 @@ export class Pipeline {
 
   async start(): Promise<void> {
     const { source, config } = this.#parts;
-    await source.start((events) => this.#batch(events));
+    const isReplay = config.command === 'replay';
+    // A file can be read faster than anything can be exported: it waits, a kernel does not.
+    await source.start((events) => {
+      this.#batch(events);
+      return isReplay ? this.#parts.sink.flush() : undefined;
+    });
     // A capture file brings its own time.
-    if (config.command === 'run') this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    if (!isReplay) this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** Ends capturing, finishes what is in flight and flushes the sinks within `deadlineMs`. */
@@ -134,5 +146,14 @@ export class Pipeline {
     const handedOver = wallClock() - RING_DELAY_NS;
     this.#streams.expire(handedOver, this.#message);
     this.#correlator.expire(handedOver);
+    this.#ticks++;
+    if (this.#ticks % SWEEP_TICKS === 0) this.#sweep(handedOver);
+  }
+
+  #sweep(now: bigint): void {
+    const { processes, source, metersProcesses } = this.#parts;
+    processes.sweep();
+    if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
+    source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }
 }

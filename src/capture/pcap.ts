@@ -27,7 +27,7 @@ export class PcapSource implements Source {
   readonly #path: string;
   readonly #packets: DnsPackets;
   #batch: RawMessage[] = [];
-  #onBatch: OnBatch = () => {};
+  #onBatch: OnBatch = () => undefined;
   #batches = 0;
   #batchBytes = 0;
   #submitted = 0;
@@ -103,13 +103,13 @@ export class PcapSource implements Source {
       this.#accept(result.value);
       count++;
       if (this.#batch.length >= BATCH || count % PACKETS_PER_TURN === 0) {
-        this.#handOver();
+        await this.#handOver();
         await setImmediate();
       }
       if (this.#stopping) break;
     }
     this.#packets.close();
-    this.#handOver();
+    await this.#handOver();
   }
 
   #accept({ time, linkType, bytes }: CapturedPacket): void {
@@ -120,13 +120,14 @@ export class PcapSource implements Source {
     else this.#packets.accept(packet, time);
   }
 
-  #handOver(): void {
+  /** What the receiver's promise waits for is waited for: a file need not be read faster than it is exported. */
+  async #handOver(): Promise<void> {
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];
     this.#batches++;
     this.#submitted += batch.length;
     for (const message of batch) this.#batchBytes += message.payload.length;
-    this.#onBatch(batch);
+    await this.#onBatch(batch);
   }
 }

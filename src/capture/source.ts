@@ -3,8 +3,11 @@
  */
 import type { ProcessCount, ProcessKey, RawEvent, SourceStats } from '../model.ts';
 
-/** Called with each batch, synchronously and in the order of capture. The array must not be kept by the source. */
-export type OnBatch = (events: readonly RawEvent[]) => void;
+/**
+ * Called with each batch, in the order of capture. The array must not be kept by the source. A source that can wait
+ * (a file) gives the next batch only when the promise is resolved.
+ */
+export type OnBatch = (events: readonly RawEvent[]) => Promise<void> | undefined;
 
 export interface Source {
   /**

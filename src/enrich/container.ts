@@ -36,6 +36,8 @@ const FORMS: readonly Form[] = [
   { segment: new RegExp(`^[^:]*:cri-containerd:${ID}$`), runtime: 'containerd' },
   { segment: new RegExp(`^[^:]*:docker:${ID}$`), runtime: 'docker' },
   { segment: new RegExp(`^[^:]*:crio:${ID}$`), runtime: 'cri-o' },
+  // builds inside dockerd: moby's builder names its scopes as it does containers, with BuildKit's shorter ids
+  { segment: /^docker-([a-z0-9]{25})\.scope$/, runtime: 'docker' },
   { segment: new RegExp(`^${ID}$`), parent: /^docker$/, runtime: 'docker' },
   { segment: new RegExp(`^${ID}$`) },
   { segment: /^([a-z0-9]{25})$/, parent: /^buildkit$/, runtime: 'buildkit' },

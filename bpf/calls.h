@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * fentry and kprobe families: what goes through a socket's send and receive functions, in the context of the task that
+ * calls them. `direct` (owner.h) is true in fentry programs, whose arguments the verifier knows by type.
+ */
+#ifndef WHODNS_CALLS_H
+#define WHODNS_CALLS_H
+
+#include "emit.h"
+#include "packet.h"
+#include "process.h"
+#include "socket.h"
+
+#define MSG_MORE 0x8000 /* include/linux/socket.h */
+#define TCP_CLOSE 7     /* include/net/tcp_states.h */
+#define TCP_LISTEN 10
+
+/* struct sockaddr_in and sockaddr_in6 (uapi) in one. */
+struct socket_name {
+	__u16 family;
+	__be16 port;
+	__u32 address4; /* IPv6: flow information */
+	__u32 address6[4];
+	__u32 scope;
+};
+
+_Static_assert(sizeof(struct socket_name) == 28, "sockaddr_in6");
+
+/* Both ends of a message that goes out by `sk` to `name`, or without a name to where the socket is connected. */
+static __always_inline void fill_ends(struct message_event *message, struct sock *sk, const struct socket_name *name,
+                                      const bool direct, const bool v6)
+{
+	__u32 local[4] = {}, remote[4] = {};
+
+	if (v6) {
+		bpf_core_read(local, sizeof(local), &sk->__sk_common.skc_v6_rcv_saddr);
+		if (name)
+			__builtin_memcpy(remote, name->address6, sizeof(remote));
+		else
+			bpf_core_read(remote, sizeof(remote), &sk->__sk_common.skc_v6_daddr);
+		if (!(local[0] | local[1] | local[2] | local[3]))
+			message->flags |= MESSAGE_LOCAL_ANY;
+	} else {
+		local[2] = remote[2] = bpf_htonl(0xffff);
+		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
+		remote[3] = name ? name->address4 : LOAD(direct, sk, __sk_common.skc_daddr);
+		if (!local[3])
+			message->flags |= MESSAGE_LOCAL_ANY;
+	}
+	__builtin_memcpy(message->local_address, local, 16);
+	__builtin_memcpy(message->remote_address, remote, 16);
+	message->local_port = LOAD(direct, sk, __sk_common.skc_num);
+	message->family = v6 ? 6 : 4;
+}
+
+static __always_inline void fill_call(struct message_event *message, struct sock *sk, __u32 hook, const bool direct,
+                                      const __u32 direction)
+{
+	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
+
+	message->header.time = bpf_ktime_get_ns();
+	message->header.kind = EVENT_MESSAGE;
+	message->header.hook = hook;
+	message->direction = direction;
+	message->net_ns = LOAD(direct, net, ns.inum);
+	if (direct)
+		message->socket = socket_identity(sk, 0, true);
+	else
+		message->socket = socket_identity(sk, LOAD(false, sk, __sk_common.skc_num), false);
+}
+
+/* Owner, counters and process record of a request. False: it is the agent's own. */
+static __always_inline bool account(struct message_event *message)
+{
+	struct process_value *process;
+
+	owner_read(&message->owner);
+	message->flags |= MESSAGE_OWNER;
+	if (owner_is_self(&message->owner)) {
+		count(COUNTER_SELF);
+		return false;
+	}
+	count(COUNTER_REQUESTS);
+	process = process_seen(&message->owner, message->header.hook);
+	if (process && (message->length || message->protocol == PROTOCOL_UDP))
+		process_count(process, message->length, message->protocol == PROTOCOL_UDP);
+	return true;
+}
+
+/* Is the socket corked (UDP_CORK), so that the datagram continues with the next send? */
+static __always_inline bool is_corked(struct sock *sk)
+{
+	if (bpf_core_field_exists(struct udp_sock, udp_flags))
+		return LOAD(false, (struct udp_sock *)sk, udp_flags) & 1;
+	return LOAD(false, (struct udp_sock___old *)sk, corkflag);
+}
+
+static __always_inline bool is_v4_mapped(const __u32 *address)
+{
+	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
+}
+
+/* Where a datagram goes, if not where the socket is connected. False: no name was given. */
+static __always_inline bool read_name(struct socket_name *name, void *address, const bool v6)
+{
+	if (!address)
+		return false;
+	bpf_probe_read_kernel(name, v6 ? sizeof(*name) : 8, address);
+	return !v6 || name->family; /* AF_UNSPEC means the connected peer (net/ipv6/udp.c) */
+}
+
+/*
+ * udp_sendmsg (`v6` false) and udpv6_sendmsg. The latter hands IPv4 destinations, v4-mapped ones too, to the former,
+ * where they are reported.
+ */
+static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+                                          const bool direct, const bool v6)
+{
+	struct message_event message = {};
+	struct socket_name name = {};
+	struct buffer buffer;
+	bool named = read_name(&name, LOAD(direct, msg, msg_name), v6);
+	__u16 port = bpf_ntohs(named ? name.port : LOAD(direct, sk, __sk_common.skc_dport));
+
+	if (!is_dns_port(port)) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	if (length > PAYLOAD_MAX) /* EMSGSIZE */
+		return;
+	if (v6 && named && name.family != AF_INET6)
+		return;
+	fill_ends(&message, sk, named ? &name : NULL, direct, v6);
+	if (v6) {
+		__u32 remote[4];
+
+		__builtin_memcpy(remote, message.remote_address, sizeof(remote));
+		if (is_v4_mapped(remote))
+			return;
+	}
+	message.remote_port = port;
+	message.protocol = PROTOCOL_UDP;
+	message.length = length;
+	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
+	if (LOAD(direct, msg, msg_flags) & MSG_MORE || is_corked(sk))
+		message.flags |= MESSAGE_MORE;
+	if (!account(&message))
+		return;
+	buffer = buffer_of(msg);
+	emit_buffer(&message, &buffer);
+}
+
+/* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
+static __always_inline void fill_stream(struct message_event *message, struct sock *sk, __u16 port, const bool direct)
+{
+	__u32 remote[4];
+
+	if (LOAD(direct, sk, __sk_common.skc_family) == AF_INET6) {
+		fill_ends(message, sk, NULL, direct, true);
+		__builtin_memcpy(remote, message->remote_address, sizeof(remote));
+		if (is_v4_mapped(remote))
+			message->family = 4;
+	} else {
+		fill_ends(message, sk, NULL, direct, false);
+	}
+	message->remote_port = port;
+	message->protocol = PROTOCOL_TCP;
+}
+
+/*
+ * Is the next byte to be sent the first of the connection? snd_una starts one behind the SYN, which is counted in
+ * bytes_acked (net/ipv4/tcp_input.c: tcp_snd_una_update).
+ */
+static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence)
+{
+	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
+}
+
+static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook, const bool direct)
+{
+	struct message_event message = {};
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct buffer buffer;
+	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+
+	if (!is_dns_port(port)) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	fill_stream(&message, sk, port, direct);
+	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
+	message.length = length;
+	message.sequence = LOAD(false, tcp, write_seq);
+	if (first_byte_sent(tcp, message.sequence))
+		message.flags |= MESSAGE_STREAM_START;
+	if (!account(&message))
+		return;
+	buffer = buffer_of(msg);
+	emit_buffer(&message, &buffer);
+}
+
+/* tcp_close: the program is done with the connection, in both directions. */
+static __always_inline void close_stream(struct sock *sk, __u32 hook, const bool direct)
+{
+	struct message_event message = {};
+	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	__u8 state = LOAD(direct, sk, __sk_common.skc_state);
+
+	if (!is_dns_port(port) || state == TCP_CLOSE || state == TCP_LISTEN)
+		return;
+	fill_stream(&message, sk, port, direct);
+	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
+	message.sequence = LOAD(false, (struct tcp_sock *)sk, write_seq);
+	message.flags |= MESSAGE_STREAM_END;
+	if (account(&message))
+		emit_run(&message, 0, 0, false);
+}
+
+/*
+ * skb_consume_udp: the datagram was copied to the program. Its UDP header is pulled, skb->data is the payload; skb->dev
+ * is not valid any more (net/ipv4/udp.c keeps other things there).
+ */
+static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, __u32 hook,
+                                             const bool direct)
+{
+	struct message_event message = {};
+	struct packet packet;
+	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	__u64 head;
+	__u32 headers;
+
+	if (length < 0) /* MSG_PEEK: it stays in the queue and comes again */
+		return;
+	head = (__u64)LOAD(false, skb, head);
+	if (!port) {
+		__be16 source = 0;
+
+		bpf_probe_read_kernel(&source, sizeof(source), (void *)(head + LOAD(direct, skb, transport_header)));
+		port = bpf_ntohs(source);
+	}
+	if (!is_dns_port(port)) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	if (current_is_self()) {
+		count(COUNTER_SELF);
+		return;
+	}
+	headers = (__u64)LOAD(false, skb, data) - head - LOAD(direct, skb, network_header);
+	if (!parse_packet((void *)(head + LOAD(direct, skb, network_header)), LOAD(direct, skb, len) + headers, &packet))
+		return;
+	fill_call(&message, sk, hook, direct, DIRECTION_RESPONSE);
+	__builtin_memcpy(message.local_address, packet.destination, 16);
+	__builtin_memcpy(message.remote_address, packet.source, 16);
+	message.local_port = packet.destination_port;
+	message.remote_port = packet.source_port;
+	message.length = LOAD(direct, skb, len);
+	message.protocol = PROTOCOL_UDP;
+	message.family = packet.family;
+	count(COUNTER_RESPONSES);
+	emit_packet(&message, skb, 0, direct, false);
+}
+
+/* tcp_recvmsg is entered: remember where the bytes will go, for the iterator moves on. */
+static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr *msg, const bool direct)
+{
+	struct receive_state state = {};
+	struct buffer buffer;
+	__u64 task = bpf_get_current_pid_tgid();
+
+	if (!is_dns_port(bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)))) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	if (current_is_self())
+		return;
+	buffer = buffer_of(msg);
+	bpf_probe_read_kernel(&state.socket, sizeof(state.socket), &sk);
+	bpf_probe_read_kernel(&state.message, sizeof(state.message), &msg);
+	state.segment = buffer.segment;
+	state.offset = buffer.offset;
+	state.segments = buffer.segments;
+	state.kind = buffer.kind;
+	state.sequence = LOAD(false, (struct tcp_sock *)sk, copied_seq);
+	state.room = LOAD(false, msg, msg_iter.count);
+	bpf_map_update_elem(&receives, &task, &state, BPF_ANY);
+}
+
+/*
+ * tcp_recvmsg returns. What the program consumed is what copied_seq moved on by (nothing with MSG_PEEK), what was copied
+ * is what the iterator moved on by (nothing with MSG_TRUNC): so the returned value is not needed, whose place differs
+ * between kernels.
+ */
+static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, __u32 hook,
+                                                  const bool direct)
+{
+	struct message_event message = {};
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct buffer buffer = {};
+	__u32 received;
+
+	message.length = LOAD(false, tcp, copied_seq) - state->sequence;
+	if (!message.length || message.length > 1u << 30)
+		return;
+	fill_stream(&message, sk, bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)), direct);
+	fill_call(&message, sk, hook, direct, DIRECTION_RESPONSE);
+	message.sequence = state->sequence;
+	/* bytes_received counts up to rcv_nxt, without the SYN (net/ipv4/tcp_input.c: tcp_rcv_nxt_update). */
+	received = LOAD(false, tcp, bytes_received);
+	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
+		message.flags |= MESSAGE_STREAM_START;
+	count(COUNTER_RESPONSES);
+	if (state->room - LOAD(false, (struct msghdr *)state->message, msg_iter.count) >= message.length) {
+		buffer.segment = state->segment;
+		buffer.offset = state->offset;
+		buffer.segments = state->segments;
+		buffer.kind = state->kind;
+	}
+	emit_buffer(&message, &buffer);
+}
+
+#endif
