@@ -186,8 +186,13 @@ function noFamily(failures: readonly CaptureError[]): UserError {
   if (first === undefined) throw new Error('no family was tried');
   const general = !['load', 'attach', 'family'].includes(first.op);
   if (failures.length === 1 || general) return first;
-  if (failures.every((failure) => failure.code === 'EPERM' || failure.code === 'EACCES')) {
-    return new UserError('not allowed to load BPF programs', { hint: first.hint ?? '', cause: first });
+  // Families that this kernel has not at all (op `family`) are not what stands in the way.
+  const refused = failures.filter(({ op }) => op !== 'family');
+  if (refused.length > 0 && refused.every(({ code }) => code === 'EPERM' || code === 'EACCES')) {
+    return new UserError('not allowed to load BPF programs', {
+      hint: refused[0]?.hint ?? '',
+      cause: refused[0],
+    });
   }
   const hint = failures.map((failure) => `- ${failure.message}`).join('\n');
   return new UserError('no hook family attaches on this kernel (whodns doctor says more)', {
