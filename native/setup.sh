@@ -61,6 +61,6 @@ make --no-print-directory -s -C native >&2
 if [ ! -e dist/main.js ] || [ -n "$(find src package.json tsconfig.json -newer dist/main.js -print -quit)" ]; then
   say "compiling TypeScript to dist/"
   rm -rf dist
-  tsc -p . --noEmit false --outDir dist --rootDir src --declaration --allowImportingTsExtensions false >&2
+  tsc -p src >&2
   chmod +x dist/main.js
 fi
