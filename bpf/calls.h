@@ -43,7 +43,7 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 	} else {
 		local[2] = remote[2] = bpf_htonl(0xffff);
 		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
-		remote[3] = name ? name->address4 : LOAD(direct, sk, __sk_common.skc_daddr);
+		remote[3] = name ? name->address4 : LOAD(false, sk, __sk_common.skc_daddr);
 		if (!local[3])
 			message->flags |= MESSAGE_LOCAL_ANY;
 	}
@@ -119,9 +119,13 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 	struct message_event message = {};
 	struct socket_name name = {};
 	struct buffer buffer;
-	bool named = read_name(&name, LOAD(direct, msg, msg_name), v6);
-	__u16 port = bpf_ntohs(named ? name.port : LOAD(direct, sk, __sk_common.skc_dport));
+	__u16 connected = LOAD(direct, sk, __sk_common.skc_dport), port;
+	bool named;
 
+	/* Read in any case: a load through one of two pointers, as the compiler would make it, is not verifiable. */
+	asm volatile("" : "+r"(connected));
+	named = read_name(&name, LOAD(direct, msg, msg_name), v6);
+	port = bpf_ntohs(named ? name.port : connected);
 	if (!is_dns_port(port)) {
 		count(COUNTER_SKIPPED);
 		return;
@@ -213,7 +217,7 @@ static __always_inline void close_stream(struct sock *sk, __u32 hook, const bool
 	message.sequence = LOAD(false, (struct tcp_sock *)sk, write_seq);
 	message.flags |= MESSAGE_STREAM_END;
 	if (account(&message))
-		emit_run(&message, 0, 0, false);
+		emit_run(address_of(&message), 0, 0, false);
 }
 
 /*
@@ -275,8 +279,8 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 	if (current_is_self())
 		return;
 	buffer = buffer_of(msg);
-	bpf_probe_read_kernel(&state.socket, sizeof(state.socket), &sk);
-	bpf_probe_read_kernel(&state.message, sizeof(state.message), &msg);
+	state.socket = address_of(sk);
+	state.message = address_of(msg);
 	state.segment = buffer.segment;
 	state.offset = buffer.offset;
 	state.segments = buffer.segments;
@@ -296,6 +300,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 {
 	struct message_event message = {};
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct msghdr *msg = (struct msghdr *)state->message;
 	struct buffer buffer = {};
 	__u32 received;
 
@@ -310,7 +315,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
 		message.flags |= MESSAGE_STREAM_START;
 	count(COUNTER_RESPONSES);
-	if (state->room - LOAD(false, (struct msghdr *)state->message, msg_iter.count) >= message.length) {
+	if (state->room - LOAD(false, msg, msg_iter.count) >= message.length) {
 		buffer.segment = state->segment;
 		buffer.offset = state->offset;
 		buffer.segments = state->segments;

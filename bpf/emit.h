@@ -3,6 +3,9 @@
  * From a message's header to a ring record: reserve room of the smallest class that holds the payload, copy, submit.
  * Records are built inside the ring: a per-CPU scratch buffer would be overwritten by a program that preempts this one.
  * bpf_ringbuf_reserve wants constant sizes (until dynptrs, 5.19), hence classes.
+ *
+ * The functions that do it are global and take addresses as plain numbers: so the verifier checks each once, and not
+ * once more for every way that leads to it (kernels before 5.12 know no other arguments of global functions).
  */
 #ifndef WHODNS_EMIT_H
 #define WHODNS_EMIT_H
@@ -44,15 +47,13 @@ static __always_inline struct message_event *reserve_gather(__u32 wanted, __u64 
 #undef CLASS
 }
 
-static __always_inline __u32 wanted_bytes(const struct message_event *message)
+/* Payload bytes to copy of a message. */
+static __always_inline __u32 wanted_bytes(struct message_event *message)
 {
-	return message->length < payload_limit ? message->length : payload_limit;
-}
+	__u32 length = 0;
 
-/* The ring is full: counted, never waited for. */
-static __always_inline void lost(void)
-{
-	drop(DROP_RING_FULL);
+	bpf_probe_read_kernel(&length, sizeof(length), &message->length);
+	return length < payload_limit ? length : payload_limit;
 }
 
 static __always_inline void submit(struct message_event *record, __u32 captured, __u32 wanted)
@@ -71,23 +72,23 @@ static __always_inline void submit(struct message_event *record, __u32 captured,
 	count(COUNTER_SUBMITTED);
 }
 
-/* Emits with a payload that is one run of bytes. */
-static __noinline int emit_run(const struct message_event *message, __u64 address, __u64 there, bool user)
+/*
+ * Emits the message whose header is at `message`, with a payload that is one run of bytes: `there` of them at `address`.
+ */
+__noinline int emit_run(__u64 message, __u64 address, __u64 there, __u32 user)
 {
 	struct message_event *record;
 	__u64 room = 0, length;
 	__u32 wanted;
 	long failed;
 
-	if (!message)
-		return 0;
-	wanted = wanted_bytes(message);
+	wanted = wanted_bytes((struct message_event *)message);
 	record = reserve_class(wanted, &room);
 	if (!record) {
-		lost();
+		drop(DROP_RING_FULL);
 		return 0;
 	}
-	*record = *message;
+	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
 	length = there < wanted ? there : wanted;
 	AT_MOST(length, room);
 	if (user)
@@ -98,132 +99,157 @@ static __noinline int emit_run(const struct message_event *message, __u64 addres
 	return 0;
 }
 
-/* Copies one piece behind the `at` bytes already there. Returns how many there are now; -1: unreadable. */
-static __always_inline long append_piece(struct message_event *record, __u64 room, __u64 at, __u64 wanted,
-                                         const struct piece *piece, const bool user)
+/*
+ * A walk over pieces. The verifier would follow every combination of lengths through the loop; so after each step the
+ * walk's state passes through memory that it does not track (forget), and every round looks the same to it. How many
+ * bytes are there already is kept in the record, for the same reason.
+ */
+struct walk {
+	struct piece piece;
+	__u64 skip; /* bytes before the payload */
+	__u64 wanted;
+};
+
+static __always_inline void forget(struct walk *walk)
 {
-	__u64 length = piece->length < wanted - at ? piece->length : wanted - at;
-	__u64 offset = at;
+	struct walk copy = *walk;
+
+	bpf_probe_read_kernel(walk, sizeof(*walk), &copy);
+}
+
+static __always_inline __u64 gathered(const struct message_event *record)
+{
+	return *(const volatile __u32 *)&record->captured;
+}
+
+/* Copies the walk's piece behind the bytes already there. False: it cannot be read. */
+static __always_inline bool append_piece(struct message_event *record, __u64 room, const struct walk *walk,
+                                         const bool user)
+{
+	__u64 offset = gathered(record), length = walk->wanted - offset;
 	long failed;
 
+	if (walk->piece.length < length)
+		length = walk->piece.length;
 	if (!length)
-		return at;
-	if (!piece->address)
-		return -1;
+		return true;
+	if (!walk->piece.address)
+		return false;
 	AT_MOST(offset, room);
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user((void *)(record + 1) + offset, length, (void *)piece->address);
+		failed = bpf_probe_read_user((void *)(record + 1) + offset, length, (void *)walk->piece.address);
 	else
-		failed = bpf_probe_read_kernel((void *)(record + 1) + offset, length, (void *)piece->address);
-	return failed ? -1 : (long)(at + length);
+		failed = bpf_probe_read_kernel((void *)(record + 1) + offset, length, (void *)walk->piece.address);
+	if (failed)
+		return false;
+	record->captured += length;
+	return true;
 }
 
-/* Emits with a payload scattered over iovecs, kvecs or pages. */
-static __noinline int emit_buffers(const struct message_event *message, const struct buffer *buffer)
+/* As emit_run, with a payload scattered over iovecs, kvecs or pages: `buffers` is the address of a struct buffer. */
+__noinline int emit_buffers(__u64 message, __u64 buffers)
 {
 	struct message_event *record;
-	__u64 room = 0, wanted, at = 0;
+	struct buffer buffer = {};
+	struct walk walk = {};
+	__u64 room = 0;
 
-	if (!message || !buffer)
-		return 0;
-	wanted = wanted_bytes(message);
-	record = reserve_gather(wanted, &room);
+	walk.wanted = wanted_bytes((struct message_event *)message);
+	record = reserve_gather(walk.wanted, &room);
 	if (!record) {
-		lost();
+		drop(DROP_RING_FULL);
 		return 0;
 	}
-	*record = *message;
+	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
+	bpf_probe_read_kernel(&buffer, sizeof(buffer), (void *)buffers);
 	for (__u32 i = 0; i < PIECES_MAX; i++) {
-		struct piece piece;
-		long next;
+		bool done;
 
-		if (i >= buffer->segments || at >= wanted)
+		forget(&walk);
+		if (i >= buffer.segments || gathered(record) >= walk.wanted)
 			break;
-		piece = buffer_segment(buffer, i);
-		if (buffer->kind == BUFFER_IOVEC)
-			next = append_piece(record, room, at, wanted, &piece, true);
+		walk.piece = buffer_segment(&buffer, i);
+		forget(&walk);
+		if (buffer.kind == BUFFER_IOVEC)
+			done = append_piece(record, room, &walk, true);
 		else
-			next = append_piece(record, room, at, wanted, &piece, false);
-		if (next < 0)
+			done = append_piece(record, room, &walk, false);
+		if (!done)
 			break;
-		at = next;
 	}
-	submit(record, at, wanted);
+	submit(record, gathered(record), walk.wanted);
 	return 0;
 }
 
 /* Emits with the payload of a send or receive. */
-static __always_inline void emit_buffer(const struct message_event *message, const struct buffer *buffer)
+static __always_inline void emit_buffer(struct message_event *message, struct buffer *buffer)
 {
 	struct piece first = {};
 
 	if (buffer->kind == BUFFER_USER) {
-		emit_run(message, buffer->segment, message->length, true);
+		emit_run(address_of(message), buffer->segment, message->length, true);
 		return;
 	}
 	if (buffer->kind != BUFFER_UNKNOWN && buffer->segments) {
 		first = buffer_segment(buffer, 0);
-		if (first.length < wanted_bytes(message)) {
-			emit_buffers(message, buffer);
+		if (first.length < message->length && first.length < payload_limit) {
+			emit_buffers(address_of(message), address_of(buffer));
 			return;
 		}
 	}
-	emit_run(message, first.address, first.address ? first.length : 0, buffer->kind == BUFFER_IOVEC);
+	emit_run(address_of(message), first.address, first.address ? first.length : 0, buffer->kind == BUFFER_IOVEC);
 }
 
 /*
- * Emits with a packet's payload from `start` (relative to skb->data, may be negative: the headers can be pulled already)
- * on, where it lies in the linear part and the page fragments.
+ * As emit_run, with a packet's payload from `start` bytes behind skb->data on: in the linear part and the page
+ * fragments. `packet` is the address of the struct sk_buff.
  */
-static __noinline int emit_fragments(const struct message_event *message, struct sk_buff *skb, long start)
+__noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 {
+	struct sk_buff *skb = (struct sk_buff *)packet;
 	struct message_event *record;
-	__u64 room = 0, wanted, at = 0, shared_info;
-	struct piece piece;
+	struct walk walk = {};
+	__u64 room = 0, shared_info;
 	__u32 fragments;
-	long skip;
 
-	if (!message)
-		return 0;
-	wanted = wanted_bytes(message);
-	record = reserve_gather(wanted, &room);
+	walk.wanted = wanted_bytes((struct message_event *)message);
+	record = reserve_gather(walk.wanted, &room);
 	if (!record) {
-		lost();
+		drop(DROP_RING_FULL);
 		return 0;
 	}
-	*record = *message;
+	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
 	shared_info = (__u64)LOAD(false, skb, head) + LOAD(false, skb, end);
 	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
-	piece.address = (__u64)LOAD(false, skb, data);
-	piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
-	skip = start;
+	walk.piece.address = (__u64)LOAD(false, skb, data);
+	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
+	walk.skip = start;
 	for (__u32 i = 0; i < PIECES_MAX; i++) {
-		if (skip < (long)piece.length) {
-			long next;
+		__u64 passed;
 
-			if (piece.address)
-				piece.address += skip;
-			piece.length -= skip;
-			skip = 0;
-			next = append_piece(record, room, at, wanted, &piece, false);
-			if (next < 0)
-				break;
-			at = next;
-		} else {
-			skip -= piece.length;
-		}
-		if (i >= fragments || at >= wanted)
+		forget(&walk);
+		passed = walk.skip < walk.piece.length ? walk.skip : walk.piece.length;
+		if (walk.piece.address)
+			walk.piece.address += passed;
+		walk.piece.length -= passed;
+		walk.skip -= passed;
+		forget(&walk);
+		if (!append_piece(record, room, &walk, false))
 			break;
-		piece = packet_fragment(shared_info, i);
+		if (i >= fragments || gathered(record) >= walk.wanted)
+			break;
+		walk.piece = packet_fragment(shared_info, i);
 	}
-	submit(record, at, wanted);
+	submit(record, gathered(record), walk.wanted);
 	return 0;
 }
 
-/* As emit_fragments, by the kernel's own reader. `skb` must be a trusted argument: tp_btf programs only. */
-static __always_inline void emit_dynptr(const struct message_event *message, struct sk_buff *skb, __u32 start,
-                                        __u64 there)
+/*
+ * As emit_fragments, by the kernel's own reader; `there` bytes of packet follow from `start` on. `skb` must be a trusted
+ * argument: tp_btf programs only.
+ */
+static __always_inline void emit_dynptr(struct message_event *message, struct sk_buff *skb, __u32 start, __u64 there)
 {
 	struct message_event *record;
 	struct bpf_dynptr packet;
@@ -233,7 +259,7 @@ static __always_inline void emit_dynptr(const struct message_event *message, str
 
 	record = reserve_class(wanted, &room);
 	if (!record) {
-		lost();
+		drop(DROP_RING_FULL);
 		return;
 	}
 	*record = *message;
@@ -247,18 +273,19 @@ static __always_inline void emit_dynptr(const struct message_event *message, str
 }
 
 /* Emits with the payload at `start` from skb->data: the cheapest way that reads it all. */
-static __always_inline void emit_packet(const struct message_event *message, struct sk_buff *skb, long start,
+static __always_inline void emit_packet(struct message_event *message, struct sk_buff *skb, __u32 start,
                                         const bool direct, const bool trusted)
 {
 	__u64 data = (__u64)LOAD(false, skb, data);
-	long linear = (long)(LOAD(direct, skb, len) - LOAD(direct, skb, data_len)) - start;
+	__u32 length = LOAD(direct, skb, len);
+	long linear = (long)length - LOAD(direct, skb, data_len) - start;
 
-	if (linear >= (long)wanted_bytes(message))
-		emit_run(message, data + start, linear, false);
+	if (linear >= (long)message->length || linear >= (long)payload_limit)
+		emit_run(address_of(message), data + start, linear, false);
 	else if (trusted && LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
-		emit_dynptr(message, skb, start, LOAD(direct, skb, len) - start);
+		emit_dynptr(message, skb, start, length - start);
 	else
-		emit_fragments(message, skb, start);
+		emit_fragments(address_of(message), address_of(skb), start);
 }
 
 #endif

@@ -299,21 +299,15 @@ struct sk_buff {
 	unsigned char *data;
 };
 
-struct skb_frag {
-	unsigned long netmem; /* since 6.9; a struct page * unless bit 0 is set */
-	unsigned int len; /* since 6.9, bv_len before */
+struct skb_frag { /* since 6.9; until then skb_frag_t is struct bio_vec */
+	unsigned long netmem; /* a struct page * unless bit 0 is set */
+	unsigned int len;
 	unsigned int offset;
-};
-
-struct skb_frag___bvec {
-	struct page *bv_page;
-	unsigned int bv_len;
-	unsigned int bv_offset;
 };
 
 struct skb_shared_info {
 	__u8 nr_frags;
-	struct skb_frag frags[17];
+	struct bio_vec frags[17];
 };
 
 struct sk_buff_head {

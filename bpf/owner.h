@@ -23,6 +23,15 @@
 		value_;                                                                                                        \
 	})
 
+/* A pointer as a number, by way of memory: the verifier lets no pointer be computed with. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 #define SOFTIRQ_OFFSET 0x100          /* include/linux/preempt.h: set while a softirq is served */
 #define HARDIRQ_NMI_MASK 0x00ff0000
 #define PF_KTHREAD 0x00200000         /* include/linux/sched.h */

@@ -138,10 +138,12 @@ static __always_inline bool parse_ipv6(const __u8 *header, const void *address, 
 }
 
 /* Reads the headers at `address`; `available` bytes of packet follow there. False: not a UDP or TCP packet to look at. */
-static __always_inline bool parse_packet(const void *address, __u32 available, struct packet *packet)
+static __noinline bool parse_packet(const void *address, __u32 available, struct packet *packet)
 {
 	__u8 header[40];
 
+	if (!packet)
+		return false;
 	__builtin_memset(packet, 0, sizeof(*packet));
 	if (bpf_probe_read_kernel(header, sizeof(header), address))
 		return false;

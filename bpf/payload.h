@@ -64,20 +64,23 @@ static __always_inline __u64 page_byte(__u64 page, __u32 offset)
 /* Fragment `index` of a packet (skb_shinfo(skb)->frags). */
 static __always_inline struct piece packet_fragment(__u64 shared_info, __u32 index)
 {
-	__u64 at = shared_info + bpf_core_field_offset(struct skb_shared_info, frags) +
-	           index * bpf_core_type_size(struct skb_frag);
+	__u64 at = shared_info + bpf_core_field_offset(struct skb_shared_info, frags);
 	struct piece piece = {};
 	__u64 page = 0;
 	__u32 offset;
 
-	if (bpf_core_field_exists(struct skb_frag, netmem)) {
-		page = LOAD(false, (struct skb_frag *)at, netmem);
-		piece.length = LOAD(false, (struct skb_frag *)at, len);
-		offset = LOAD(false, (struct skb_frag *)at, offset);
-	} else {
-		page = (__u64)LOAD(false, (struct skb_frag___bvec *)at, bv_page);
-		piece.length = LOAD(false, (struct skb_frag___bvec *)at, bv_len);
-		offset = LOAD(false, (struct skb_frag___bvec *)at, bv_offset);
+	if (bpf_core_type_exists(struct skb_frag)) {
+		struct skb_frag *fragment = (void *)at + index * bpf_core_type_size(struct skb_frag);
+
+		page = LOAD(false, fragment, netmem);
+		piece.length = LOAD(false, fragment, len);
+		offset = LOAD(false, fragment, offset);
+	} else { /* skb_frag_t is struct bio_vec */
+		struct bio_vec *fragment = (void *)at + index * bpf_core_type_size(struct bio_vec);
+
+		page = (__u64)LOAD(false, fragment, bv_page);
+		piece.length = LOAD(false, fragment, bv_len);
+		offset = LOAD(false, fragment, bv_offset);
 	}
 	piece.address = page_byte(page, offset);
 	return piece;

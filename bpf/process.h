@@ -205,8 +205,11 @@ static __always_inline __u32 controlling_terminal(struct task_struct *task)
 	return (minor & 0xff) | (LOAD(false, driver, major) << 8) | ((minor & ~0xffu) << 12);
 }
 
-/* Puts the process record of the current task into the ring. False: no room. */
-static __noinline bool emit_process(const struct owner *owner, __u32 hook)
+/*
+ * Puts the process record of the current task into the ring; `owner` is the address of its struct owner. 0: no room.
+ * Global, so that the verifier checks it once (emit.h).
+ */
+__noinline int emit_process(__u64 owner, __u32 hook)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct process_record *record;
@@ -215,15 +218,13 @@ static __noinline bool emit_process(const struct owner *owner, __u32 hook)
 	struct fs_struct *fs;
 	__u32 start;
 
-	if (!owner)
-		return false;
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	if (!record) {
 		drop(DROP_PROCESS_RING_FULL);
-		return false;
+		return 0;
 	}
 	__builtin_memset(&record->event, 0, sizeof(record->event));
-	record->event.owner = *owner;
+	bpf_probe_read_kernel(&record->event.owner, sizeof(record->event.owner), (void *)owner);
 	record->event.header.time = bpf_ktime_get_ns();
 	record->event.header.kind = EVENT_PROCESS;
 	record->event.header.hook = hook;
@@ -251,7 +252,7 @@ static __noinline bool emit_process(const struct owner *owner, __u32 hook)
 	record->event.header.size += sizeof(record->event);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	count(COUNTER_PROCESSES);
-	return true;
+	return 1;
 }
 
 /*
@@ -276,7 +277,7 @@ static __always_inline struct process_value *process_seen(const struct owner *ow
 		}
 	}
 	if (!value->announced || value->exec_id != exec_id) {
-		if (emit_process(owner, hook)) {
+		if (emit_process(address_of(owner), hook)) {
 			value->announced = 1;
 			value->exec_id = exec_id;
 		}

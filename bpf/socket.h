@@ -32,7 +32,7 @@ static __always_inline __u64 socket_identity(struct sock *sk, __u16 port, const 
 {
 	if (typed && LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
 		return bpf_get_socket_cookie(sk);
-	return mixed((__u64)sk + ((__u64)port << 48));
+	return mixed(address_of(sk) + ((__u64)port << 48));
 }
 
 #endif

@@ -68,27 +68,31 @@ static __always_inline void asked_from_message(struct asked_key *key, const stru
 	key->protocol = message->protocol;
 }
 
-static __always_inline void remember_asked(const struct message_event *message)
+/* These functions are not inlined for the sake of the stack: 512 bytes, those of all functions on the way together. */
+static __noinline int remember_asked(const struct message_event *message)
 {
 	struct asked_key key = {};
 	struct asked_value fresh = {};
 
+	if (!message)
+		return 0;
 	asked_from_message(&key, message);
 	if (!bpf_map_lookup_elem(&asked, &key))
 		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
 	/* The answer can come from a port that is not a DNS port, where the request's destination was translated. */
 	if (!is_dns_port(message->remote_port))
 		translated_ports[message->remote_port >> 6 & 1023] |= 1ull << (message->remote_port & 63);
+	return 0;
 }
 
 /* The address the program connected to, where the packet goes elsewhere (destination NAT). */
-static __always_inline void add_dialed(struct message_event *message, struct sock *sk)
+static __noinline int add_dialed(struct message_event *message, struct sock *sk)
 {
 	__u32 dialed[4] = {}, remote[4];
 	__u16 port;
 
-	if (!sk->__sk_common.skc_dport)
-		return;
+	if (!message || !sk->__sk_common.skc_dport)
+		return 0;
 	if (sk->__sk_common.skc_family == AF_INET6 && message->family == 6) {
 		dialed[0] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[0];
 		dialed[1] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[1];
@@ -102,22 +106,25 @@ static __always_inline void add_dialed(struct message_event *message, struct soc
 	__builtin_memcpy(remote, message->remote_address, 16);
 	if (port == message->remote_port && dialed[0] == remote[0] && dialed[1] == remote[1] && dialed[2] == remote[2] &&
 	    dialed[3] == remote[3])
-		return;
+		return 0;
 	message->dialed_port = port;
 	__builtin_memcpy(message->dialed_address, dialed, 16);
 	message->flags |= MESSAGE_DIALED;
+	return 0;
 }
 
 /* Owner of a packet that leaves: the current task, or whom the socket was last seen with. */
-static __always_inline void packet_owner(struct message_event *message, const struct packet *packet, bool task)
+static __noinline int packet_owner(struct message_event *message, const struct packet *packet, bool task)
 {
 	struct socket_state *state;
 
+	if (!message || !packet)
+		return 0;
 	if (task) {
 		owner_read(&message->owner);
 		message->flags |= MESSAGE_OWNER;
 		if (packet->protocol == PROTOCOL_UDP)
-			return;
+			return 0;
 	}
 	state = bpf_map_lookup_elem(&sockets, &message->socket);
 	if (packet->protocol == PROTOCOL_TCP && (packet->tcp_flags & TCP_SYN || (task && !state))) {
@@ -128,10 +135,10 @@ static __always_inline void packet_owner(struct message_event *message, const st
 		fresh.handshake = packet->tcp_flags & TCP_SYN;
 		if (task)
 			bpf_map_update_elem(&sockets, &message->socket, &fresh, BPF_ANY);
-		return;
+		return 0;
 	}
 	if (!state)
-		return;
+		return 0;
 	if (state->handshake && packet->length && state->first_sequence == packet->sequence)
 		message->flags |= MESSAGE_STREAM_START;
 	if (task) {
@@ -141,6 +148,7 @@ static __always_inline void packet_owner(struct message_event *message, const st
 		message->owner = state->owner;
 		message->flags |= MESSAGE_OWNER | MESSAGE_OWNER_CACHED;
 	}
+	return 0;
 }
 
 /*
@@ -173,12 +181,6 @@ static __always_inline bool request_packet(struct sk_buff *skb, struct sock *sk,
 	return sk->__sk_common.skc_dport || is_dns_port(packet->destination_port);
 }
 
-/* Its identity. `sk` as a number: read by way of memory, for the verifier lets no pointer be computed with. */
-static __always_inline __u64 packet_socket(struct sk_buff *skb, struct sock *sk)
-{
-	return socket_identity(LOAD(false, skb, sk), sk->__sk_common.skc_num, false);
-}
-
 static __always_inline bool full_socket(struct sock *sk)
 {
 	return sk && sk->__sk_common.skc_state != TCP_TIME_WAIT && sk->__sk_common.skc_state != TCP_NEW_SYN_RECV;
@@ -209,7 +211,7 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 		return;
 	}
 	message_from_packet(&message, &packet, DIRECTION_REQUEST);
-	message.socket = packet_socket(skb, sk);
+	message.socket = socket_identity(sk, sk->__sk_common.skc_num, false);
 	message.net_ns = skb->dev->nd_net.net->ns.inum;
 	message.interface = skb->dev->ifindex;
 	task = in_task_context(context);
@@ -247,7 +249,7 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
 		return;
-	identity = packet_socket(skb, sk);
+	identity = socket_identity(sk, sk->__sk_common.skc_num, false);
 	owner_read(&state.owner);
 	if (!owner_is_self(&state.owner))
 		process_seen(&state.owner, HOOK_TRACEPOINT);

@@ -8,9 +8,10 @@
  *
  * A retransmission is a request of the same process with the same transport, id and question as one that is still
  * unanswered, if it also went the same way or came from the same thread. The second covers glibc, which asks the next
- * server of resolv.conf with the very same message from another socket (resolv/res_send.c, __res_context_send: `buf`,
- * and so the id, is the same for every `try` and every `ns`; send_dg connects one socket per server). A resolver that
- * retries with a new id makes a new request. So does a retry over TCP after a truncated answer: the first was answered.
+ * server of resolv.conf with the very same message from another socket (resolv/res_send.c, __res_context_send sends one
+ * `buf`, id included, for every `try` and every `ns`; seen on the wire with glibc 2.36: one id, one port per server). A
+ * program that asks several servers at once with one id looks the same and is counted the same. A resolver that retries
+ * with a new id makes a new request; so does a retry over TCP after a truncated answer: the first was answered.
  *
  * The time-out runs from the first request. An answer after it is counted ('late') and changes nothing; a retry after it
  * is a new lookup. Nothing is ever invented: a lookup whose time had not passed when the run ended is 'sent'.

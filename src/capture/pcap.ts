@@ -32,6 +32,7 @@ export class PcapSource implements Source {
   #batchBytes = 0;
   #submitted = 0;
   #stopping = false;
+  #stopped: Promise<void> | undefined;
   #started = false;
   readonly #settle: PromiseWithResolvers<void>;
 
@@ -48,29 +49,32 @@ export class PcapSource implements Source {
   async start(onBatch: OnBatch): Promise<void> {
     this.#started = true;
     this.#onBatch = onBatch;
-    const file = await FileBytes.open(this.#path);
-    let packets: Packets;
     try {
-      packets = await openPackets(file, this.#path);
+      const file = await FileBytes.open(this.#path);
+      const packets = await openPackets(file, this.#path).catch(async (error: unknown) => {
+        await file.close();
+        throw error;
+      });
+      this.#read(packets)
+        .finally(() => file.close())
+        .then(this.#settle.resolve, (error: unknown) => this.#settle.reject(this.#failure(error)));
     } catch (error) {
-      await file.close();
-      const failure = error instanceof Error && 'code' in error ? unreadable(this.#path, error) : error;
+      const failure = this.#failure(error);
       this.#settle.reject(failure);
       throw failure;
     }
-    this.#read(packets)
-      .finally(() => file.close())
-      .then(this.#settle.resolve, (error: unknown) =>
-        this.#settle.reject(
-          error instanceof Error && 'code' in error ? unreadable(this.#path, error) : error,
-        ),
-      );
   }
 
-  async stop(): Promise<void> {
+  /** An error of the file system as a UserError. */
+  #failure(error: unknown): unknown {
+    return error instanceof Error && 'code' in error ? unreadable(this.#path, error) : error;
+  }
+
+  stop(): Promise<void> {
     this.#stopping = true;
     if (!this.#started) this.#settle.resolve();
-    await this.finished.catch(() => {});
+    this.#stopped ??= this.finished.catch(() => {});
+    return this.#stopped;
   }
 
   stats(): SourceStats {

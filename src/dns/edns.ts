@@ -34,6 +34,10 @@ export function decodeEdns(
       malformed ??= decodeError('opt-option', at);
       break;
     }
+    if (--wire.partBudget < 0) {
+      malformed ??= decodeError('rdata-limit', at);
+      break;
+    }
     const code = readU16(bytes, at);
     const data = renderOption(wire, code, at + 4, stop, found);
     if (data === undefined) malformed ??= decodeError('opt-option', at);

@@ -43,6 +43,8 @@ export function rrsig(wire: Wire, start: number, end: number): string | DecodeEr
   const signer = readName(wire, start + 18, end);
   if (signer.reason !== undefined) return signer;
   if (signer.next >= end) return decodeError('rdata-short', end);
+  wire.partBudget -= 8;
+  if (wire.partBudget < 0) return decodeError('rdata-limit', start);
   const covered = typeName(readU16(bytes, start));
   const numbers = `${bytes[start + 2]} ${bytes[start + 3]} ${readU32(bytes, start + 4)}`;
   const times = `${timestamp(readU32(bytes, start + 8))} ${timestamp(readU32(bytes, start + 12))}`;
@@ -53,7 +55,9 @@ export function rrsig(wire: Wire, start: number, end: number): string | DecodeEr
 
 /** Unix seconds as YYYYMMDDHHmmSS in UTC (RFC 4034 section 3.2), taken as 1970 to 2106. */
 function timestamp(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace(/\.000Z|[-:T]/g, '');
+  const iso = new Date(seconds * 1000).toISOString();
+  const date = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10);
+  return date + iso.slice(11, 13) + iso.slice(14, 16) + iso.slice(17, 19);
 }
 
 /** Next name, types (RFC 4034 section 4.1). */
@@ -61,7 +65,7 @@ export function nsec(wire: Wire, start: number, end: number): string | DecodeErr
   if (start >= end) return decodeError('rdata-short', end);
   const next = readName(wire, start, end);
   if (next.reason !== undefined) return next;
-  const types = typeBitmaps(wire.bytes, next.next, end);
+  const types = typeBitmaps(wire, next.next, end);
   return typeof types === 'string' ? next.value + types : types;
 }
 
@@ -75,7 +79,7 @@ export function nsec3(wire: Wire, start: number, end: number): string | DecodeEr
   const hashEnd = at + 1 + (bytes[at] as number);
   if (hashEnd > end) return decodeError('rdata-short', at);
   if (hashEnd === at + 1) return decodeError('rdata-value', at);
-  const types = typeBitmaps(bytes, hashEnd, end);
+  const types = typeBitmaps(wire, hashEnd, end);
   if (typeof types !== 'string') return types;
   return `${parameters.value} ${base32hex(bytes, at + 1, hashEnd)}${types}`;
 }
@@ -101,7 +105,8 @@ function hashParameters(wire: Wire, start: number, end: number) {
  * The types of a type bit map, each with a space before it (RFC 4034 section 4.1.2): window blocks in rising order,
  * each of 1 to 32 bytes.
  */
-function typeBitmaps(bytes: Uint8Array, start: number, end: number): string | DecodeError {
+function typeBitmaps(wire: Wire, start: number, end: number): string | DecodeError {
+  const { bytes } = wire;
   let text = '';
   let lastWindow = -1;
   for (let at = start; at < end; ) {
@@ -112,6 +117,7 @@ function typeBitmaps(bytes: Uint8Array, start: number, end: number): string | De
     if (at + 2 + length > end) return decodeError('rdata-short', end);
     for (let bit = 0; bit < length * 8; bit++) {
       if (((bytes[at + 2 + (bit >> 3)] as number) & (0x80 >> (bit & 7))) === 0) continue;
+      if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
       text += ` ${typeName(window * 256 + bit)}`;
     }
     lastWindow = window;

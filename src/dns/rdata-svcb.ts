@@ -20,6 +20,7 @@ export function svcb(wire: Wire, start: number, end: number): string | DecodeErr
     const stop = at + 4 + readU16(bytes, at + 2);
     if (stop > end) return decodeError('rdata-short', at + 2);
     if (key <= lastKey) return decodeError('rdata-value', at);
+    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
     const value = parameter(wire, key, at + 4, stop);
     if (typeof value !== 'string') return value;
     text += ` ${svcbKeyName(key)}${value}`;
@@ -34,18 +35,18 @@ function parameter(wire: Wire, key: number, start: number, end: number): string 
   const { bytes, buffer } = wire;
   switch (key) {
     case SVCB_KEYS.mandatory:
-      return mandatory(bytes, start, end);
+      return mandatory(wire, start, end);
     case SVCB_KEYS.alpn:
-      return alpn(buffer, start, end);
+      return alpn(wire, start, end);
     case SVCB_KEYS['no-default-alpn']:
     case SVCB_KEYS.ohttp:
       return start === end ? '' : decodeError('rdata-value', start);
     case SVCB_KEYS.port:
       return end - start === 2 ? `=${readU16(bytes, start)}` : decodeError('rdata-value', start);
     case SVCB_KEYS.ipv4hint:
-      return addresses(bytes, start, end, 4, formatIPv4);
+      return addresses(wire, start, end, 4, formatIPv4);
     case SVCB_KEYS.ipv6hint:
-      return addresses(bytes, start, end, 16, formatIPv6);
+      return addresses(wire, start, end, 16, formatIPv6);
     case SVCB_KEYS.ech:
       return start === end ? decodeError('rdata-value', start) : `=${buffer.toString('base64', start, end)}`;
     default:
@@ -54,13 +55,15 @@ function parameter(wire: Wire, key: number, start: number, end: number): string 
 }
 
 /** RFC 9460 section 8: keys in rising order, not `mandatory` itself. */
-function mandatory(bytes: Uint8Array, start: number, end: number): string | DecodeError {
+function mandatory(wire: Wire, start: number, end: number): string | DecodeError {
   if (start === end || (end - start) % 2 !== 0) return decodeError('rdata-value', start);
   let text = '';
+  const { bytes } = wire;
   let last: number = SVCB_KEYS.mandatory;
   for (let at = start; at < end; at += 2) {
     const key = readU16(bytes, at);
     if (key <= last) return decodeError('rdata-value', at);
+    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
     text += `${at === start ? '=' : ','}${svcbKeyName(key)}`;
     last = key;
   }
@@ -68,7 +71,7 @@ function mandatory(bytes: Uint8Array, start: number, end: number): string | Deco
 }
 
 function addresses(
-  bytes: Uint8Array,
+  wire: Wire,
   start: number,
   end: number,
   size: number,
@@ -76,7 +79,10 @@ function addresses(
 ): string | DecodeError {
   if (start === end || (end - start) % size !== 0) return decodeError('rdata-value', start);
   let text = '';
-  for (let at = start; at < end; at += size) text += `${at === start ? '=' : ','}${format(bytes, at)}`;
+  for (let at = start; at < end; at += size) {
+    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
+    text += `${at === start ? '=' : ','}${format(wire.bytes, at)}`;
+  }
   return text;
 }
 
@@ -84,13 +90,15 @@ function addresses(
  * Protocol names of one or more octets (RFC 9460 section 7.1.1) as a quoted comma-separated list. Commas and backslashes
  * inside a name are escaped twice, once for the list and once for the character-string (RFC 9460 appendix A.1).
  */
-function alpn(bytes: Uint8Array, start: number, end: number): string | DecodeError {
+function alpn(wire: Wire, start: number, end: number): string | DecodeError {
   if (start === end) return decodeError('rdata-value', start);
+  const { bytes } = wire;
   const text = Buffer.allocUnsafe((end - start) * 4);
   let size = 0;
   for (let at = start; at < end; ) {
     const stop = at + 1 + (bytes[at] as number);
     if (stop > end || stop === at + 1) return decodeError('rdata-value', at);
+    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
     if (at > start) text[size++] = 0x2c;
     for (let i = at + 1; i < stop; i++) size = writeListOctet(text, size, bytes[i] as number);
     at = stop;
@@ -101,8 +109,11 @@ function alpn(bytes: Uint8Array, start: number, end: number): string | DecodeErr
 function writeListOctet(text: Buffer, size: number, octet: number): number {
   if (octet < 0x20 || octet > 0x7e) return writeDecimalEscape(text, size, octet);
   let at = size;
-  if (octet === 0x2c || octet === 0x5c) at += text.write('\\\\', at);
-  if (octet === 0x5c || octet === 0x22) at += text.write('\\', at);
+  if (octet === 0x2c || octet === 0x5c) {
+    text[at++] = 0x5c;
+    text[at++] = 0x5c;
+  }
+  if (octet === 0x5c || octet === 0x22) text[at++] = 0x5c;
   text[at] = octet;
   return at + 1;
 }

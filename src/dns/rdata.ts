@@ -134,7 +134,7 @@ function soa(wire: Wire, start: number, end: number): string | DecodeError {
 }
 
 function strings(wire: Wire, start: number, end: number): string | DecodeError {
-  return characterStrings(wire.buffer, start, end);
+  return characterStrings(wire, start, end);
 }
 
 /** RFC 1035 section 3.3.2: two character-strings, no more. */
@@ -142,7 +142,7 @@ function hinfo(wire: Wire, start: number, end: number): string | DecodeError {
   const second = start + 1 + (wire.bytes[start] ?? 0);
   if (second >= end) return decodeError('rdata-short', end);
   const stop = second + 1 + (wire.bytes[second] as number);
-  return stop === end ? characterStrings(wire.buffer, start, end) : wrongLength(second, end, stop - second);
+  return stop === end ? characterStrings(wire, start, end) : wrongLength(second, end, stop - second);
 }
 
 /** RFC 2782. */
@@ -163,6 +163,7 @@ function naptr(wire: Wire, start: number, end: number): string | DecodeError {
     if (at >= end) return decodeError('rdata-short', end);
     const stop = at + 1 + (wire.bytes[at] as number);
     if (stop > end) return decodeError('rdata-short', at);
+    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
     text += ` ${quoted(wire.buffer, at + 1, stop)}`;
     at = stop;
   }

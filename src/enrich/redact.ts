@@ -10,7 +10,7 @@ const MOST_ARGUMENTS = 256;
 
 /** Part of a name that says its value is secret. */
 const SECRET =
-  'pass(?:wd|word|phrase|code)?|pwd|secret|token|api[-_.]?key|access[-_.]?key|private[-_.]?key|auth[-_.]?key|account[-_.]?key|master[-_.]?key|encryption[-_.]?key|signing[-_.]?key|credentials?|bearer|authorization|cookie|session[-_.]?id|signature|sas';
+  'pass(?:wd|word|phrase|code)?|pwd|secret|token|api[-_.]?key|access[-_.]?key|private[-_.]?key|auth[-_.]?key|account[-_.]?key|master[-_.]?key|encryption[-_.]?key|signing[-_.]?key|credentials?|bearer|authorization|cookie|session[-_.]?id|signature';
 
 interface TextRule {
   readonly brief: string;

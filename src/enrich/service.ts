@@ -51,15 +51,12 @@ export interface ServiceAttributes {
  */
 export function serviceAttributes(variables: ServiceVariables): ServiceAttributes {
   const parsed = parseResourceAttributes(variables.resourceAttributes ?? '');
-  const attributes: Record<string, string> = {};
-  for (const [key, value] of parsed ?? []) {
-    if (MEASURED.test(key) || value === '' || value.startsWith('$')) continue;
-    attributes[key] = value;
-  }
-  const name = variables.serviceName?.trim() ?? '';
-  if (name !== '' && !name.startsWith('$'))
-    attributes['service.name'] = name.slice(0, MOST_CHARACTERS).toWellFormed();
-  return { attributes, invalid: parsed === undefined };
+  const attributes = new Map<string, string>();
+  for (const [key, value] of parsed ?? [])
+    if (!MEASURED.test(key) && isSet(value)) attributes.set(key, value);
+  const name = variables.serviceName ?? '';
+  if (isSet(name)) attributes.set('service.name', name.slice(0, MOST_CHARACTERS).toWellFormed());
+  return { attributes: Object.fromEntries(attributes), invalid: parsed === undefined };
 }
 
 /** `key1=value1,key2=value2`, both percent-encoded. undefined: some part is not well-formed or above a bound. */
@@ -76,6 +73,10 @@ function parseResourceAttributes(text: string): Map<string, string> | undefined 
     attributes.set(key, value);
   }
   return attributes;
+}
+
+function isSet(value: string): boolean {
+  return value.trim() !== '' && !value.startsWith('$');
 }
 
 function percentDecoded(text: string): string | undefined {

@@ -86,6 +86,8 @@ export class LinesFile {
 }
 
 export interface OtlpFileOptions {
+  /** `otlp-file` unless there are several. */
+  readonly name?: string;
   readonly file: LinesFile;
   readonly scope: { readonly name: string; readonly version: string };
   readonly ledger: Ledger;
@@ -97,7 +99,7 @@ export interface OtlpFileOptions {
 export function createOtlpFileSink(options: OtlpFileOptions): BatchingSink {
   const exporter = new FileLogExporter(options.file.use(), options.scope);
   const batch = { ...options.batch, maxInFlight: 1 };
-  return new BatchingSink('otlp-file', exporter, options.ledger, options.notices, batch);
+  return new BatchingSink(options.name ?? 'otlp-file', exporter, options.ledger, options.notices, batch);
 }
 
 class FileLogExporter implements BatchExporter {

@@ -33,17 +33,8 @@ import {
   type BatchResult,
 } from './batching.ts';
 import { OtlpRecords } from './otlp-records.ts';
+import { fromEndpoint, type OtlpTarget, requireHttp, shownEndpoint } from './otlp-target.ts';
 import type { Notices } from './sink.ts';
-
-export type OtlpProtocol = 'grpc' | 'http/protobuf';
-
-export interface OtlpTarget {
-  readonly protocol: OtlpProtocol;
-  /** Overrides the standard variables; for http/protobuf the whole URL with /v1/logs or /v1/metrics. */
-  readonly url?: string;
-  /** Name and version of the instrumentation scope; also the start of the User-Agent. */
-  readonly scope: { readonly name: string; readonly version: string };
-}
 
 export interface OtlpLogsOptions extends OtlpTarget {
   readonly ledger: Ledger;
@@ -51,6 +42,7 @@ export interface OtlpLogsOptions extends OtlpTarget {
   readonly batch?: Partial<BatchOptions>;
 }
 
+/** @throws UserError when the endpoint cannot be used */
 export function createOtlpLogsSink(options: OtlpLogsOptions): BatchingSink {
   const batch = { ...BATCH_DEFAULTS, ...options.batch };
   const exporter = new OtlpLogsExporter(options, batch);
@@ -62,6 +54,7 @@ type Records = ReadableLogRecord[];
 class OtlpLogsExporter implements BatchExporter {
   readonly #records: OtlpRecords;
   readonly #delegate: IOtlpExportDelegate<Records>;
+  readonly #endpoint: string;
   /** The answer to the export that is just being settled: the delegate decodes it and calls back in one go. */
   #answer: IExportLogsServiceResponse | undefined;
 
@@ -74,7 +67,9 @@ class OtlpLogsExporter implements BatchExporter {
         return {}; // the delegate would log a partial success; it is reported here
       },
     };
-    this.#delegate = createDelegate(target, serializer, batch);
+    const { delegate, url } = fromEndpoint(() => createDelegate(target, serializer, batch));
+    this.#delegate = delegate;
+    this.#endpoint = shownEndpoint(url);
   }
 
   size(event: LogEvent, resourceSeen: boolean): number {
@@ -90,7 +85,7 @@ class OtlpLogsExporter implements BatchExporter {
         resolve(
           result.code === ExportResultCode.SUCCESS
             ? accepted(answer)
-            : { rejected: 0, failure: failure(result.error), warning: undefined },
+            : { rejected: 0, failure: failure(result.error, this.#endpoint), warning: undefined },
         );
       });
     });
@@ -110,24 +105,36 @@ function accepted(answer: IExportLogsServiceResponse | undefined): BatchResult {
 
 const GRPC_DEADLINE_EXCEEDED = 4;
 
-function failure(error: (Error & { code?: unknown }) | undefined): NonNullable<BatchResult['failure']> {
-  const message = error?.message ?? 'unknown error';
+function failure(
+  error: (Error & { code?: unknown }) | undefined,
+  endpoint: string,
+): NonNullable<BatchResult['failure']> {
+  // grpc-js appends what its resolver had to say, mostly nothing.
+  const message = (error?.message ?? 'unknown error').replace(/\s*Resolution note:\s*$/, '');
   const late = error?.code === GRPC_DEADLINE_EXCEEDED || /timed? ?out/i.test(message);
-  return { reason: late ? 'timeout' : 'failed', message };
+  return { reason: late ? 'timeout' : 'failed', message: `${endpoint}: ${message}` };
+}
+
+interface Delegate {
+  readonly delegate: IOtlpExportDelegate<Records>;
+  readonly url: string;
 }
 
 function createDelegate(
   { protocol, url, scope }: OtlpTarget,
   serializer: ISerializer<Records, IExportLogsServiceResponse>,
   { maxInFlight, timeoutMs }: BatchOptions,
-): IOtlpExportDelegate<Records> {
+): Delegate {
   const userAgent = `${scope.name}/${scope.version}`;
   const legacy = { concurrencyLimit: maxInFlight, userAgent, ...(url === undefined ? {} : { url }) };
+  // A request that is given up must not stay under way: it could still be delivered after it was counted as lost.
+  const within = <T extends { timeoutMillis: number }>(config: T): T => ({
+    ...config,
+    timeoutMillis: Math.min(config.timeoutMillis, timeoutMs),
+  });
   if (protocol === 'grpc') {
-    const merged = convertLegacyOtlpGrpcOptions(legacy, 'LOGS');
-    // A request that is given up must not stay under way: it could still be delivered after it was counted as lost.
-    const config = { ...merged, timeoutMillis: Math.min(merged.timeoutMillis, timeoutMs) };
-    return createOtlpGrpcExportDelegate(
+    const config = within(convertLegacyOtlpGrpcOptions(legacy, 'LOGS'));
+    const delegate = createOtlpGrpcExportDelegate(
       config,
       serializer,
       'otlp_grpc_log_exporter',
@@ -136,15 +143,18 @@ function createDelegate(
       'LogsExportService',
       '/opentelemetry.proto.collector.logs.v1.LogsService/Export',
     );
+    return { delegate, url: config.url };
   }
   const headers = { 'Content-Type': 'application/x-protobuf' };
-  const merged = convertLegacyHttpOptions(legacy, 'LOGS', 'v1/logs', headers);
-  const config = { ...merged, timeoutMillis: Math.min(merged.timeoutMillis, timeoutMs) };
-  return createOtlpHttpExportDelegate(
+  const config = within(convertLegacyHttpOptions(legacy, 'LOGS', 'v1/logs', headers));
+  requireHttp(config.url);
+  const name = 'otlp_http_log_exporter';
+  const delegate = createOtlpHttpExportDelegate(
     config,
     serializer,
-    'otlp_http_log_exporter',
+    name,
     LogsExporterMetricsHelper,
     undefined,
   );
+  return { delegate, url: config.url };
 }

@@ -29,8 +29,8 @@ import { METRICS, type MetricName } from '../tables/metrics.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
-import type { OtlpTarget } from './otlp-logs.ts';
 import { SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
+import { fromEndpoint, type OtlpTarget } from './otlp-target.ts';
 import { type ProcessLimits, ProcessSeries, type ProcessSource } from './process-series.ts';
 import type { SeriesLimits } from './series-table.ts';
 import { type Notices, type Sink, stageName } from './sink.ts';
@@ -54,10 +54,15 @@ export interface MetricsOptions {
   readonly processLimits?: ProcessLimits;
 }
 
-/** An exporter to an OTLP endpoint; the standard OTEL_EXPORTER_OTLP_* variables are read by the SDK's packages. */
+/**
+ * An exporter to an OTLP endpoint; the standard OTEL_EXPORTER_OTLP_* variables are read by the SDK's packages.
+ * @throws UserError when the endpoint cannot be used
+ */
 export function createOtlpMetricExporter({ protocol, url, scope }: OtlpTarget): PushMetricExporter {
   const config = { userAgent: `${scope.name}/${scope.version}`, ...(url === undefined ? {} : { url }) };
-  return protocol === 'grpc' ? new GrpcMetricExporter(config) : new HttpMetricExporter(config);
+  return fromEndpoint(() =>
+    protocol === 'grpc' ? new GrpcMetricExporter(config) : new HttpMetricExporter(config),
+  );
 }
 
 export class MetricsSink implements Sink {

@@ -7,6 +7,7 @@ import type { ExporterSpec } from '../tables/options.ts';
 import { ConsoleJsonSink } from './console-json.ts';
 import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
 import { FanOut } from './fan-out.ts';
+import { routeDiagnostics } from './otlp-diagnostics.ts';
 import { createOtlpFileMetricExporter, createOtlpFileSink, LinesFile } from './otlp-file.ts';
 import { createOtlpLogsSink } from './otlp-logs.ts';
 import { createOtlpMetricExporter, MetricsSink } from './otlp-metrics.ts';
@@ -42,13 +43,14 @@ export interface Output {
 /** @throws UserError: a file cannot be opened. */
 export function createOutput(options: OutputOptions): Output {
   const { config, ledger, log } = options;
+  routeDiagnostics(log);
   const files = new Map<string, LinesFile>();
   const fileOf = (path: string): LinesFile => {
     const file = files.get(path) ?? LinesFile.open(path);
     files.set(path, file);
     return file;
   };
-  const logs = config.logs.map((spec) => createLogsSink(spec, options, fileOf));
+  const logs = config.logs.map((spec, index) => createLogsSink(spec, index, options, fileOf));
   const metrics = config.metrics.map((spec, index) => createMetricsSink(spec, index, options, fileOf));
   const sink = new FanOut([...logs, ...metrics], ledger, log);
   const notes = config.logs.some(({ kind }) => kind === 'otlp')
@@ -59,6 +61,7 @@ export function createOutput(options: OutputOptions): Output {
 
 function createLogsSink(
   spec: ExporterSpec,
+  index: number,
   { config, version, log, ledger, stdout, color, onBroken }: OutputOptions,
   fileOf: (path: string) => LinesFile,
 ): Sink {
@@ -80,7 +83,15 @@ function createLogsSink(
     case 'otlp':
       return createOtlpLogsSink({ protocol: config.logsProtocol, scope, ledger, notices: log, batch });
     case 'otlp-file':
-      return createOtlpFileSink({ file: fileOf(spec.path), scope, ledger, notices: log, batch });
+      // Several files: each sink has a stage of its own.
+      return createOtlpFileSink({
+        name: `otlp-file${index === 0 ? '' : `-${index + 1}`}`,
+        file: fileOf(spec.path),
+        scope,
+        ledger,
+        notices: log,
+        batch,
+      });
     case 'none':
       throw new Error('"none" is filtered by the configuration');
   }

@@ -76,7 +76,7 @@ const NO_TERMINAL = 160;
 /** @param width cells of the terminal; undefined = not a terminal */
 export function layoutFor(width: number | undefined): Layout {
   const room = Math.max(width ?? NO_TERMINAL, 60);
-  const columns = room < 100 ? NARROW : room < 150 ? MEDIUM : WIDE;
+  const columns = room < 104 ? NARROW : room < 150 ? MEDIUM : WIDE;
   const gap = room < 110 ? ' ' : '  ';
   const available = room - gap.length * (columns.length - 1);
   const widths = distribute(columns, available);

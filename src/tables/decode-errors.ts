@@ -15,6 +15,8 @@ export const DECODE_ERRORS = {
   'name-too-long': 'A name has more than 255 octets (RFC 1035 section 2.3.4).',
   'name-budget': 'Names expand to more octets than is decoded of one message: a compression bomb.',
   'record-limit': 'More questions and records than are decoded of one message.',
+  'rdata-limit':
+    'More parts of RDATA (strings, types of a bit map, parameters) than are rendered of one message.',
   'rdata-short': 'RDATA ends inside a field of its type.',
   'rdata-trailing': 'RDATA goes on after the last field of its type.',
   'rdata-value': 'A field of RDATA has a value its type forbids.',

@@ -2,10 +2,9 @@
 
 import type { Damage } from '../../src/capture/captured-packet.ts';
 import { PcapSource } from '../../src/capture/pcap.ts';
-import type { SourceStats } from '../../src/model.ts';
 import { decodeMessage } from '../../src/dns/message.ts';
 import { Stage, type StageSnapshot } from '../../src/health.ts';
-import type { DnsEvent } from '../../src/model.ts';
+import type { DnsEvent, SourceStats } from '../../src/model.ts';
 import type { StreamMessage } from '../../src/streams/message.ts';
 import { Streams } from '../../src/streams/streams.ts';
 

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel programs without anything of the agent around them: loads build/dns.bpf.o with one hook family and prints
+ * each ring record as a line of JSON, or only counts. For the tests of bpf/, and as the bare C consumer of the same ring
+ * that the benchmarks compare the agent with.
+ *
+ *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID] [--verbose]
+ *
+ * Writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
+ * counters, drops and processes as a last line each.
+ */
+#include "../../bpf/event.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop;
+static bool verbose, count_only;
+static unsigned long long records, bytes;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	stop = 1;
+}
+
+static int log_line(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_DEBUG && !verbose)
+		return 0;
+	return vfprintf(stderr, format, arguments);
+}
+
+static void print_string(const char *text, size_t most)
+{
+	putchar('"');
+	for (size_t i = 0; i < most && text[i]; i++) {
+		unsigned char c = text[i];
+		if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static void print_address(const __u8 *address)
+{
+	char text[INET6_ADDRSTRLEN];
+	printf("\"%s\"", inet_ntop(AF_INET6, address, text, sizeof(text)));
+}
+
+/* Components leaf first, each NUL-terminated, as a path from the root. */
+static void print_path(const char *components, size_t length)
+{
+	char path[2 * PATH_BYTES + 2];
+	size_t at = sizeof(path) - 1;
+
+	path[at] = 0;
+	for (size_t start = 0; start < length;) {
+		size_t size = strnlen(components + start, length - start);
+		if (at < size + 1)
+			break;
+		at -= size;
+		memcpy(path + at, components + start, size);
+		path[--at] = '/';
+		start += size + 1;
+	}
+	print_string(path + at, sizeof(path) - at);
+}
+
+static void print_owner(const struct owner *owner)
+{
+	printf("{\"tgid\":%u,\"tid\":%u,\"ppid\":%u,\"vpid\":%u,\"uid\":%u,\"gid\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,\"net_ns\":%u,"
+	       "\"start_time\":\"%llu\",\"cgroup_id\":\"%llu\",\"comm\":",
+	       owner->tgid, owner->tid, owner->ppid, owner->vpid, owner->uid, owner->gid, owner->pid_ns, owner->mnt_ns,
+	       owner->net_ns, owner->start_time, owner->cgroup_id);
+	print_string(owner->comm, COMM_LEN);
+	printf(",\"leader\":");
+	print_string(owner->leader_comm, COMM_LEN);
+	putchar('}');
+}
+
+static void print_message(const struct message_event *event)
+{
+	const unsigned char *payload = (const unsigned char *)(event + 1);
+
+	printf("{\"kind\":\"message\",\"time\":\"%llu\",\"hook\":%u,\"direction\":\"%s\",\"protocol\":%u,\"family\":%u,\"flags\":%u,"
+	       "\"socket\":\"%llu\",\"local\":",
+	       event->header.time, event->header.hook, event->direction == DIRECTION_REQUEST ? "request" : "response",
+	       event->protocol, event->family, event->flags, event->socket);
+	print_address(event->local_address);
+	printf(",\"local_port\":%u,\"remote\":", event->local_port);
+	print_address(event->remote_address);
+	printf(",\"remote_port\":%u,\"dialed\":", event->remote_port);
+	print_address(event->dialed_address);
+	printf(",\"dialed_port\":%u,\"sequence\":%u,\"net_ns\":%u,\"interface\":%u,\"length\":%u,\"captured\":%u,\"owner\":",
+	       event->dialed_port, event->sequence, event->net_ns, event->interface, event->length, event->captured);
+	print_owner(&event->owner);
+	printf(",\"payload\":\"");
+	for (__u32 i = 0; i < event->captured; i++)
+		printf("%02x", payload[i]);
+	printf("\"}\n");
+}
+
+static void print_process(const struct process_event *event)
+{
+	const char *at = (const char *)(event + 1);
+
+	printf("{\"kind\":\"process\",\"flags\":%u,\"tty\":%u,\"inode\":\"%llu\",\"exe\":", event->flags, event->tty,
+	       event->exe_inode);
+	print_path(at, event->exe_bytes);
+	at += event->exe_bytes;
+	printf(",\"args_length\":%u,\"args\":[", event->args_length);
+	for (size_t start = 0; start < event->args_bytes;) {
+		size_t size = strnlen(at + start, event->args_bytes - start);
+		if (start)
+			putchar(',');
+		print_string(at + start, size);
+		start += size + 1;
+	}
+	at += event->args_bytes;
+	printf("],\"cwd\":");
+	print_path(at, event->cwd_bytes);
+	at += event->cwd_bytes;
+	printf(",\"cgroup\":");
+	print_path(at, event->cgroup_bytes);
+	printf(",\"parent\":");
+	print_string(event->parent_comm, COMM_LEN);
+	printf(",\"owner\":");
+	print_owner(&event->owner);
+	printf("}\n");
+}
+
+static int on_record(void *context, void *data, size_t size)
+{
+	const struct event_header *header = data;
+
+	(void)context;
+	records++;
+	bytes += size;
+	if (header->size > size) {
+		fprintf(stderr, "record of %zu bytes says %u\n", size, header->size);
+		exit(3);
+	}
+	if (count_only)
+		return 0;
+	if (header->kind == EVENT_MESSAGE)
+		print_message(data);
+	else if (header->kind == EVENT_PROCESS)
+		print_process(data);
+	else
+		exit(3);
+	return 0;
+}
+
+static bool has_target(const struct btf *btf, const char *section)
+{
+	char name[128];
+	const char *target = strrchr(section, '/');
+
+	if (!target)
+		return true;
+	if (strncmp(section, "tp_btf/", 7) == 0) {
+		snprintf(name, sizeof(name), "btf_trace_%s", target + 1);
+		return btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
+	}
+	if (strncmp(section, "fentry/", 7) == 0 || strncmp(section, "fexit/", 6) == 0)
+		return btf__find_by_name_kind(btf, target + 1, BTF_KIND_FUNC) > 0;
+	return true;
+}
+
+/* Writes a `const volatile` variable before the load. */
+static void set_knob(struct bpf_object *object, const char *name, const void *value, size_t size)
+{
+	struct btf *btf = bpf_object__btf(object);
+	int id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
+	const struct btf_type *section = btf__type_by_id(btf, id);
+	const struct btf_var_secinfo *variable = btf_var_secinfos(section);
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		size_t room;
+		char *data = NULL;
+		if (strstr(bpf_map__name(map), ".rodata"))
+			data = (char *)bpf_map__initial_value(map, &room);
+		for (int i = 0; data && i < btf_vlen(section); i++) {
+			const struct btf_type *type = btf__type_by_id(btf, variable[i].type);
+			if (strcmp(btf__name_by_offset(btf, type->name_off), name) == 0 && size <= variable[i].size) {
+				memcpy(data + variable[i].offset, value, size);
+				return;
+			}
+		}
+	}
+	fprintf(stderr, "no knob %s\n", name);
+	exit(2);
+}
+
+static void print_sums(struct bpf_object *object, const char *name, __u32 entries)
+{
+	int cpus = libbpf_num_possible_cpus();
+	int fd = bpf_object__find_map_fd_by_name(object, name);
+	__u64 values[cpus];
+
+	printf("{\"kind\":\"%s\",\"values\":[", name);
+	for (__u32 i = 0; i < entries; i++) {
+		unsigned long long sum = 0;
+		if (bpf_map_lookup_elem(fd, &i, values) == 0)
+			for (int cpu = 0; cpu < cpus; cpu++)
+				sum += values[cpu];
+		printf("%s%llu", i ? "," : "", sum);
+	}
+	printf("]}\n");
+}
+
+static void print_processes(struct bpf_object *object)
+{
+	int fd = bpf_object__find_map_fd_by_name(object, "processes");
+	struct process_key key, next, *previous = NULL;
+	struct process_value value;
+
+	printf("{\"kind\":\"processes\",\"values\":[");
+	while (bpf_map_get_next_key(fd, previous, &next) == 0) {
+		if (bpf_map_lookup_elem(fd, &next, &value) == 0)
+			printf("%s{\"tgid\":%u,\"start_time\":\"%llu\",\"udp\":%llu,\"tcp\":%llu,\"bytes\":%llu}", previous ? "," : "",
+			       next.tgid, next.start_time, value.udp_requests, value.tcp_requests, value.request_bytes);
+		key = next;
+		previous = &key;
+	}
+	printf("]}\n");
+}
+
+int main(int argc, char **argv)
+{
+	struct bpf_program *program;
+	struct bpf_object *object;
+	struct ring_buffer *ring;
+	struct btf *btf;
+	__u16 ports[4] = {53};
+	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0;
+	__u64 wakeup;
+	double seconds = 0;
+	int attached = 0;
+	struct timespec start, now;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: loader OBJECT FAMILY [options]\n");
+		return 2;
+	}
+	for (int i = 3; i < argc; i++) {
+		if (strcmp(argv[i], "--count") == 0)
+			count_only = true;
+		else if (strcmp(argv[i], "--verbose") == 0)
+			verbose = true;
+		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+			seconds = atof(argv[++i]);
+		else if (strcmp(argv[i], "--limit") == 0 && i + 1 < argc)
+			limit = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--ring") == 0 && i + 1 < argc)
+			ring_bytes = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--self") == 0 && i + 1 < argc)
+			self = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc && port_count < 4)
+			ports[port_count++] = atoi(argv[++i]);
+		else {
+			fprintf(stderr, "unknown option %s\n", argv[i]);
+			return 2;
+		}
+	}
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	libbpf_set_print(log_line);
+	/* Until 5.10 maps count against this limit. */
+	setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+	btf = btf__load_vmlinux_btf();
+	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_level = verbose ? 4 : 0); /* 4: the verifier's statistics */
+	object = bpf_object__open_file(argv[1], &options);
+	if (!object || !btf) {
+		fprintf(stderr, "cannot open %s or the kernel's BTF: %s\n", argv[1], strerror(errno));
+		return 1;
+	}
+	bpf_object__for_each_program(program, object)
+	{
+		const char *name = bpf_program__name(program);
+		size_t length = strlen(argv[2]);
+		bool load = strncmp(name, argv[2], length) == 0 && name[length] == '_' &&
+		            has_target(btf, bpf_program__section_name(program));
+		bpf_program__set_autoload(program, load);
+	}
+	if (port_count) {
+		set_knob(object, "dns_ports", ports, sizeof(ports));
+		set_knob(object, "dns_port_count", &port_count, sizeof(port_count));
+	}
+	set_knob(object, "payload_limit", &limit, sizeof(limit));
+	wakeup = ring_bytes / 4;
+	set_knob(object, "wakeup_bytes", &wakeup, sizeof(wakeup));
+	if (self) {
+		struct stat status;
+		__u32 inode;
+
+		if (stat("/proc/self/ns/pid", &status))
+			return 1;
+		inode = status.st_ino;
+		set_knob(object, "self_pid_ns", &inode, sizeof(inode));
+		set_knob(object, "self_vpid", &self, sizeof(self));
+	}
+	bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "events"), ring_bytes);
+	if (bpf_object__load(object)) {
+		fprintf(stderr, "cannot load: %s\n", strerror(errno));
+		return 1;
+	}
+	bpf_object__for_each_program(program, object)
+	{
+		if (!bpf_program__autoload(program))
+			continue;
+		if (!bpf_program__attach(program)) {
+			fprintf(stderr, "cannot attach %s: %s\n", bpf_program__name(program), strerror(errno));
+			return 1;
+		}
+		attached++;
+	}
+	if (!attached) {
+		fprintf(stderr, "no program of family %s\n", argv[2]);
+		return 1;
+	}
+	ring = ring_buffer__new(bpf_object__find_map_fd_by_name(object, "events"), on_record, NULL, NULL);
+	if (!ring)
+		return 1;
+	fprintf(stderr, "ready\n");
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	while (!stop) {
+		struct pollfd input = {.fd = 0, .events = POLLIN};
+		char waste[64];
+
+		/* No wake-ups: the ring is looked at every 5 ms. */
+		if (poll(&input, seconds ? 0 : 1, 5) > 0 && read(0, waste, sizeof(waste)) <= 0)
+			break;
+		ring_buffer__consume(ring);
+		fflush(stdout);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (seconds && now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) / 1e9 >= seconds)
+			break;
+	}
+	ring_buffer__consume(ring);
+	print_sums(object, "counters", COUNTER_MAX);
+	print_sums(object, "drops", DROP_REASON_MAX);
+	print_processes(object);
+	printf("{\"kind\":\"total\",\"records\":%llu,\"bytes\":%llu}\n", records, bytes);
+	ring_buffer__free(ring);
+	bpf_object__close(object);
+	btf__free(btf);
+	return 0;
+}

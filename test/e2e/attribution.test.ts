@@ -1,0 +1,118 @@
+/** Who asked, in the hard cases: processes, threads and sockets. Namespaces and cgroups: attribution-namespaces.test.ts. */
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { JsonRecord } from '../matrix/agent.ts';
+import { ACTOR, assertOwner, claimsOf, nameOf, only, PATIENCE_MS, SERVER, Stage } from './stage.ts';
+
+const BURST = 1000;
+
+let stage: Stage;
+before(async () => {
+  stage = await Stage.open();
+});
+after(() => stage?.close());
+
+test('a process that exits at once after the send', async () => {
+  for (let i = 0; i < 20; i++) {
+    const claim = only(await stage.play('exit', `exit-${i}.${stage.zone}`));
+    assertOwner(await stage.recordOf(claim.name), claim.pid, ACTOR);
+  }
+});
+
+test('the socket was opened and connected by the parent, the child sends', async () => {
+  const finished = await stage.namespace.run([ACTOR, 'fork', SERVER, `fork.${stage.zone}`]);
+  const claim = only(claimsOf(finished.output));
+  assert.notEqual(claim.pid, finished.pid);
+  const record = await stage.recordOf(claim.name);
+  assertOwner(record, claim.pid, ACTOR);
+  assert.equal(record.resource['process.parent_pid'], finished.pid);
+});
+
+test('the socket was passed to another program by SCM_RIGHTS', async () => {
+  const claim = only(await stage.play('pass', stage.other, `pass.${stage.zone}`));
+  assertOwner(await stage.recordOf(claim.name), claim.pid, stage.other);
+});
+
+test('two processes share a port by SO_REUSEPORT and use the same id', async () => {
+  const claims = await stage.play(
+    'reuseport',
+    `first.reuseport.${stage.zone}`,
+    `second.reuseport.${stage.zone}`,
+  );
+  assert.equal(new Set(claims.map((claim) => claim.pid)).size, 2);
+  for (const claim of claims) {
+    const record = await stage.recordOf(claim.name);
+    assertOwner(record, claim.pid, ACTOR);
+    assert.equal(record.attributes['network.local.port'], 4242);
+  }
+});
+
+test('a thread with its own name asks', async () => {
+  const claim = only(await stage.play('thread', `thread.${stage.zone}`));
+  const record = await stage.recordOf(claim.name);
+  assertOwner(record, claim.pid, ACTOR);
+  assert.equal(record.attributes['whodns.thread.name'], 'dns-worker-7');
+  assert.notEqual(record.attributes['whodns.thread.id'], claim.pid);
+});
+
+test('a process becomes another program between two queries', async () => {
+  const [first, second] = await stage.play(
+    'exec',
+    stage.other,
+    `before.exec.${stage.zone}`,
+    `after.exec.${stage.zone}`,
+  );
+  assert.ok(first && second && first.pid === second.pid);
+  assertOwner(await stage.recordOf(first.name), first.pid, ACTOR);
+  assertOwner(await stage.recordOf(second.name), second.pid, stage.other);
+});
+
+test('the executable was deleted before the query', async () => {
+  const doomed = join(stage.directory, 'doomed-actor');
+  copyFileSync(ACTOR, doomed);
+  const claim = only(await stage.playAs(doomed, 'deleted', `deleted.${stage.zone}`));
+  assertOwner(await stage.recordOf(claim.name), claim.pid, doomed);
+});
+
+test('the executable is a memory file', async () => {
+  const claim = only(await stage.play('memfd', `memfd.${stage.zone}`));
+  const { resource } = await stage.recordOf(claim.name);
+  assert.equal(resource['process.pid'], claim.pid);
+  assert.match(String(resource['process.executable.name']), /^memfd:whodns-test/);
+});
+
+test('a PID is used again by another program', async () => {
+  const [first, second] = await stage.play(
+    'pidreuse',
+    stage.other,
+    `first.reuse.${stage.zone}`,
+    `second.reuse.${stage.zone}`,
+  );
+  assert.ok(first && second);
+  assert.equal(first.pid, second.pid);
+  const [one, two] = [await stage.recordOf(first.name), await stage.recordOf(second.name)];
+  assertOwner(one, first.pid, ACTOR);
+  assertOwner(two, second.pid, stage.other);
+  assert.notEqual(one.resource['process.creation.time'], two.resource['process.creation.time']);
+});
+
+test(`${BURST} one-shot processes in a burst`, async () => {
+  const claims = await stage.play('burst', String(BURST), stage.other, `burst.${stage.zone}`);
+  assert.equal(claims.length, BURST);
+  const ours = (record: JsonRecord): boolean => nameOf(record).startsWith('burst-');
+  await stage.agent.waitFor((records) => records.filter(ours).length >= BURST, PATIENCE_MS);
+  const found = new Map(stage.agent.records.filter(ours).map((record) => [nameOf(record), record]));
+  const wrong = claims.filter(({ pid, name }) => {
+    const record = found.get(name);
+    const program = Number(/^burst-(\d+)/.exec(name)?.[1]) % 2 === 0 ? ACTOR : stage.other;
+    return record?.resource['process.pid'] !== pid || record.resource['process.executable.path'] !== program;
+  });
+  assert.deepEqual(wrong.map(({ name }) => found.get(name) ?? `no record of ${name}`).slice(0, 5), []);
+  assert.equal(stage.agent.records.filter(ours).length, BURST, 'records are as many as queries');
+});
+
+test('no record of a query that no server saw, none twice', async () => {
+  await stage.assertNothingMore();
+});

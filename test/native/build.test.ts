@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { ROOT } from './harness.ts';
+
+function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8', env });
+  return { status, output: stdout + stderr };
+}
+
+describe('build products', () => {
+  for (const folder of ['native', 'bpf']) {
+    it(`of ${folder}/ are up to date`, () => {
+      const { status, output } = run('make', ['-q', '-C', folder]);
+      assert.equal(status, 0, `run make -C ${folder}\n${output}`);
+    });
+  }
+
+  it('the addon needs nothing but system libraries', () => {
+    const { output } = run('readelf', ['-d', 'build/whodns.node']);
+    const needed = [...output.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1]);
+    assert.ok(needed.includes('libbpf.so.1'), output);
+    const known =
+      /^(libbpf\.so\.1|libelf\.so\.1|libz\.so\.1|libstdc\+\+\.so\.6|libm\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux.*)$/;
+    assert.deepEqual(
+      needed.filter((name) => !known.test(name ?? '')),
+      [],
+    );
+    assert.doesNotMatch(output, /RUNPATH|RPATH/);
+  });
+});
+
+describe('layout.gen.ts', () => {
+  it('is what bpf/event.h says', () => {
+    const { status, output } = run(process.execPath, ['native/layout.ts', '--check']);
+    assert.equal(status, 0, output);
+  });
+
+  it('is found stale when it is not', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'whodns-layout-'));
+    try {
+      // a copy of the tree that the generator works on, with one offset changed
+      for (const file of ['native/layout.ts', 'native/layout.c', 'bpf/event.h', 'src/wire/layout.gen.ts']) {
+        const text = readFileSync(join(ROOT, file), 'utf8');
+        const target = join(directory, file);
+        spawnSync('mkdir', ['-p', join(target, '..')]);
+        writeFileSync(
+          target,
+          file.endsWith('.gen.ts') ? text.replace('local_port: 180', 'local_port: 181') : text,
+        );
+      }
+      const { status, output } = run(process.execPath, [join(directory, 'native/layout.ts'), '--check']);
+      assert.equal(status, 1);
+      assert.match(output, /layout\.gen\.ts is stale/);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import type { NativeCapture, NativeError, NativeOptions } from '../../src/capture/addon.ts';
+import {
+  addon,
+  descriptors,
+  loadedPrograms,
+  nativeOptions,
+  OBJECT,
+  ROOT,
+  remaining,
+  skip,
+} from './harness.ts';
+
+function open(change: Partial<NativeOptions> = {}): NativeCapture {
+  const opened = addon.open(nativeOptions(change));
+  if ('error' in opened) throw new Error(JSON.stringify(opened.error));
+  return opened.capture;
+}
+
+describe('load, attach, close', { skip }, () => {
+  it('fifty times leaves no program and no descriptor', async () => {
+    open().close(); // the first use opens descriptors that libbpf keeps
+    const before = descriptors();
+    const ids: number[] = [];
+    for (let i = 0; i < 50; i++) {
+      const capture = open();
+      const loaded = loadedPrograms();
+      assert.ok(loaded.length > 0);
+      ids.push(...loaded);
+      capture.close();
+      assert.deepEqual(loadedPrograms(), []);
+    }
+    assert.equal(new Set(ids).size, ids.length);
+    assert.deepEqual(descriptors(), before);
+    assert.deepEqual(await remaining(ids), []);
+  });
+
+  it('the same with the reader running', async () => {
+    const before = descriptors();
+    const ids: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const capture = open();
+      assert.ok(!('error' in capture.start(() => {})));
+      ids.push(...loadedPrograms());
+      capture.close();
+    }
+    assert.deepEqual(descriptors(), before);
+    assert.deepEqual(await remaining(ids), []);
+  });
+
+  it('close may be called again, and the other calls then say so', () => {
+    const capture = open();
+    capture.close();
+    capture.close();
+    capture.release();
+    capture.finish();
+    for (const result of [
+      capture.sums('counters'),
+      capture.processes(),
+      capture.forget(new Uint8Array(16)),
+      capture.ring(),
+      capture.recursionMisses(),
+    ]) {
+      assert.ok('error' in result && (result.error as NativeError).code === 'EBADF');
+    }
+    const started = capture.start(() => {});
+    assert.ok('error' in started);
+  });
+
+  it('a capture that is forgotten is collected', { timeout: 60_000 }, async () => {
+    // a child, since it takes --expose-gc
+    const program = `
+      const { createRequire } = await import('node:module');
+      const { setImmediate: turn } = await import('node:timers/promises');
+      const addon = createRequire('${ROOT}/')('${ROOT}/build/whodns.node');
+      const { readdirSync, readlinkSync } = await import('node:fs');
+      const bpf = () => readdirSync('/proc/self/fd').filter((fd) => {
+        try { return readlinkSync('/proc/self/fd/' + fd).startsWith('anon_inode:bpf'); } catch { return false; }
+      }).length;
+      for (let i = 0; i < 3; i++) if (addon.open(${JSON.stringify(nativeOptions())}).error) throw new Error('open');
+      const most = bpf();
+      for (let i = 0; i < 20 && bpf() > 0; i++) { gc(); await turn(); }
+      console.log(most > 0, bpf());`;
+    const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [output] = await Promise.all([child.stdout.setEncoding('utf8').toArray(), once(child, 'exit')]);
+    assert.equal(output.join(''), 'true 0\n');
+  });
+});
+
+describe('a process that ends without closing', { skip }, () => {
+  const program = `
+    const { createRequire } = await import('node:module');
+    const addon = createRequire('${ROOT}/')('${ROOT}/build/whodns.node');
+    const opened = addon.open(${JSON.stringify(nativeOptions({ object: OBJECT }))});
+    if (opened.error) throw new Error(JSON.stringify(opened.error));
+    opened.capture.start(() => {});
+    console.log('running');`;
+
+  async function run(how: string) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `${program}\n${how}`], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const ended = once(child, 'exit');
+    await once(child.stdout, 'data');
+    const ids = loadedPrograms(child.pid as never);
+    assert.ok(ids.length > 0);
+    return { child, ids, ended };
+  }
+
+  it('by SIGKILL leaves nothing', async () => {
+    const { child, ids, ended } = await run('');
+    child.kill('SIGKILL');
+    await ended;
+    assert.deepEqual(await remaining(ids), []);
+  });
+
+  it('by process.exit leaves nothing and does not crash', async () => {
+    const { child, ids, ended } = await run(`process.stdin.once('data', () => process.exit(7));`);
+    child.stdin.write('\n');
+    assert.deepEqual(await ended, [7, null]);
+    assert.deepEqual(await remaining(ids), []);
+  });
+
+  it('by an exception leaves nothing', async () => {
+    const { child, ids, ended } = await run(
+      `process.stdin.once('data', () => { process.on('uncaughtException', () => process.exit(8)); throw new Error(); });`,
+    );
+    child.stdin.write('\n');
+    assert.deepEqual(await ended, [8, null]);
+    assert.deepEqual(await remaining(ids), []);
+  });
+
+  it('as a worker thread leaves nothing', { timeout: 60_000 }, async () => {
+    const { Worker } = await import('node:worker_threads');
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`), {
+      stdout: true,
+    });
+    await once(worker.stdout, 'data');
+    const ids = loadedPrograms();
+    assert.ok(ids.length > 0);
+    await worker.terminate();
+    assert.deepEqual(loadedPrograms(), []);
+    assert.deepEqual(await remaining(ids), []);
+  });
+});

@@ -1,0 +1,169 @@
+/** toLogEvent: which fact goes into which attribute, and what is bounded. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Attributes } from '../../src/model.ts';
+import { MAX_ANSWERS, MAX_CHARACTERS, toLogEvent } from '../../src/sinks/record.ts';
+import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
+import { RR_TYPES } from '../../src/tables/rrtypes.ts';
+import { identity, logEvent, lookup, record, type Spec, TIME } from './sink-events.ts';
+
+function attributesOf(spec: Spec, nxdomainError = true): Attributes {
+  return toLogEvent(lookup(spec), TIME, { nxdomainError }).attributes;
+}
+
+test('every attribute is in the table, with the type the table says', () => {
+  const specs: Spec[] = [
+    { raw: { dialed: { address: '10.96.0.10', port: 53 } } },
+    { outcome: 'timeout', retries: 3 },
+    { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
+    { response: { malformed: { reason: 'cut', offset: 12 }, edns: edns() } },
+    { request: { questions: [{ name: 'version.bind', type: 16, class: 3 }] } },
+  ];
+  const seen = new Set<string>();
+  for (const spec of specs) {
+    for (const [name, value] of Object.entries(attributesOf(spec))) {
+      seen.add(name);
+      const { type } = RECORD_ATTRIBUTES[name as keyof typeof RECORD_ATTRIBUTES] ?? {};
+      const actual = Array.isArray(value) ? 'string[]' : typeof value === 'number' ? 'number' : typeof value;
+      assert.equal(actual, type === 'int' || type === 'double' ? 'number' : type, name);
+      if (type === 'int') assert.ok(Number.isInteger(value), name);
+    }
+  }
+  seen.add('whodns.truncated'); // below
+  assert.deepEqual([...seen].sort(), Object.keys(RECORD_ATTRIBUTES).sort());
+});
+
+function edns() {
+  const extendedErrors = [
+    { code: 22, text: 'no reachable authority' },
+    { code: 3, text: '' },
+  ];
+  return {
+    version: 0,
+    udpSize: 512,
+    do: false,
+    extendedRcode: 0,
+    options: [],
+    clientSubnet: undefined,
+    extendedErrors,
+  };
+}
+
+test('time, severity, body', () => {
+  const good = logEvent();
+  assert.deepEqual(
+    [good.eventName, good.time, good.observedTime],
+    ['whodns.query', TIME, TIME + 20_000_000n],
+  );
+  assert.deepEqual([good.severity, good.body], [9, 'A www.example.com: 192.0.2.1 in 12.3ms (curl)']);
+  const late = logEvent({ outcome: 'timeout' });
+  assert.deepEqual([late.severity, late.body], [13, 'A www.example.com: timeout (curl)']);
+  const nothing = logEvent({ answers: [], process: identity({ executableName: 'a\x1b[2Jb' }) });
+  assert.equal(nothing.body, 'A www.example.com: no data in 12.3ms (a\\x1b[2Jb)');
+  assert.equal(logEvent({ outcome: 'sent' }).severity, 9);
+});
+
+test('error.type: time-outs and response codes; NXDOMAIN can be switched off; unlisted codes are one value', () => {
+  assert.equal(attributesOf({})['error.type'], undefined);
+  assert.equal(attributesOf({})['dns.response_code'], 'NOERROR');
+  assert.equal(attributesOf({ outcome: 'timeout' })['error.type'], 'timeout');
+  assert.equal(attributesOf({ outcome: 'timeout' })['dns.response_code'], undefined);
+  assert.equal(attributesOf({ outcome: 'sent' })['error.type'], undefined);
+  assert.equal(attributesOf({ rcode: 5 })['error.type'], 'REFUSED');
+  assert.equal(attributesOf({ rcode: 3 })['error.type'], 'NXDOMAIN');
+  assert.equal(attributesOf({ rcode: 3 }, false)['error.type'], undefined);
+  assert.equal(attributesOf({ rcode: 3 }, false)['dns.response_code'], 'NXDOMAIN');
+  assert.equal(attributesOf({ rcode: 3841 })['error.type'], '_OTHER');
+  assert.equal(attributesOf({ rcode: 3841 })['dns.response_code'], 'RCODE3841');
+});
+
+test('an answer whose header could not be read has no response code and no plausible value', () => {
+  const attributes = attributesOf({
+    response: { rcode: -1, malformed: { reason: 'header', offset: 0 }, answers: [] },
+  });
+  assert.equal(attributes['dns.response_code'], undefined);
+  assert.equal(attributes['error.type'], undefined);
+  assert.equal(attributes['whodns.malformed'], 'header');
+  const request = { id: -1, questions: [], malformed: { reason: 'header', offset: 0 } };
+  const unread = attributesOf({ outcome: 'timeout', request });
+  assert.equal(unread['dns.id'], undefined);
+  assert.equal(unread['dns.question.name'], undefined);
+});
+
+test('the server is what the program asked; the packet that went elsewhere is the peer', () => {
+  const attributes = attributesOf({
+    raw: {
+      dialed: { address: '10.96.0.10', port: 53 },
+      remote: { address: '2001:db8::7', port: 5353 },
+      family: 6,
+      localAny: true,
+      transport: 'tcp',
+    },
+  });
+  assert.equal(attributes['server.address'], '10.96.0.10');
+  assert.equal(attributes['server.port'], 53);
+  assert.equal(attributes['network.peer.address'], '2001:db8::7');
+  assert.equal(attributes['network.peer.port'], 5353);
+  assert.equal(attributes['network.type'], 'ipv6');
+  assert.equal(attributes['network.transport'], 'tcp');
+  assert.equal(attributes['network.local.address'], undefined);
+  assert.equal(attributesOf({})['network.peer.address'], undefined);
+});
+
+test('dns.answers holds addresses only; damaged and foreign records are no addresses', () => {
+  const answers = [
+    record('a.example', RR_TYPES.CNAME, 'b.example'),
+    record('b.example', RR_TYPES.A, '192.0.2.1'),
+    record('b.example', RR_TYPES.AAAA, '2001:db8::1'),
+    record('b.example', RR_TYPES.A, '\\# 3 c00002'),
+    { ...record('b.example', RR_TYPES.A, '192.0.2.9'), class: 3 },
+  ];
+  const attributes = attributesOf({ answers });
+  assert.deepEqual(attributes['dns.answers'], ['192.0.2.1', '2001:db8::1']);
+  assert.equal((attributes['whodns.answers'] as readonly string[]).length, 5);
+  assert.equal(attributesOf({ answers: [record('a', RR_TYPES.MX, '10 b.')] })['dns.answers'], undefined);
+});
+
+test('answers and texts are bounded, and what is left out is said', () => {
+  const answers = Array.from({ length: 5000 }, (_, i) =>
+    record('x', RR_TYPES.TXT, `"${'😀'.repeat(1000)}${i}"`),
+  );
+  const { attributes, body } = toLogEvent(lookup({ answers }), TIME, { nxdomainError: true });
+  const lines = attributes['whodns.answers'] as readonly string[];
+  assert.equal(lines.length, MAX_ANSWERS);
+  assert.equal(attributes['whodns.answers.omitted'], 5000 - MAX_ANSWERS);
+  for (const line of [...lines, body]) {
+    assert.ok(line.length <= MAX_CHARACTERS);
+    assert.ok(line.isWellFormed());
+  }
+});
+
+test('a message that was cut says so', () => {
+  const whole = lookup();
+  const cut = { ...whole, response: whole.response && { ...whole.response, captured: 20 } };
+  assert.equal(toLogEvent(cut, TIME, { nxdomainError: true }).attributes['whodns.truncated'], true);
+  assert.equal(toLogEvent(whole, TIME, { nxdomainError: true }).attributes['whodns.truncated'], undefined);
+});
+
+test('identifiers are UUIDs of version 7, distinct, and of the time given', () => {
+  const uids = new Set<string>();
+  for (let i = 0; i < 20_000; i++) uids.add(String(logEvent().attributes['log.record.uid']));
+  assert.equal(uids.size, 20_000);
+  const stamp = Number((TIME + 20_000_000n) / 1_000_000n)
+    .toString(16)
+    .padStart(12, '0');
+  for (const uid of uids) {
+    assert.match(uid, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    assert.equal(uid.replaceAll('-', '').slice(0, 12), stamp);
+  }
+});
+
+test('the thread has the name the kernel gave it, read as UTF-8', () => {
+  const request = lookup().request.raw.owner;
+  assert.ok(request);
+  const owner = { ...request, threadName: Buffer.from('naïve').toString('latin1') };
+  assert.equal(attributesOf({ raw: { owner } })['whodns.thread.name'], 'naïve');
+  const withoutOwner = attributesOf({ raw: { owner: undefined, networkNamespace: 0 } });
+  assert.equal(withoutOwner['whodns.thread.id'], undefined);
+  assert.equal(withoutOwner['whodns.netns'], undefined);
+});
