@@ -8,10 +8,13 @@
 #include <cstring>
 #include <napi.h>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
-Napi::Object to_js(Napi::Env env, const Error &error) {
+Napi::Object to_js(Napi::Env env, const Error &error)
+{
 	Napi::Object fields = Napi::Object::New(env);
 	const char *name = error.code == 0 ? "" : strerrorname_np(error.code);
 	fields["op"] = error.op;
@@ -25,18 +28,21 @@ Napi::Object to_js(Napi::Env env, const Error &error) {
 	return result;
 }
 
-Napi::Value to_js(Napi::Env env, Status status) {
+Napi::Value to_js(Napi::Env env, Status status)
+{
 	return status ? Napi::Object::New(env) : to_js(env, status.error());
 }
 
-Napi::Uint8Array copy_to_js(Napi::Env env, const std::vector<std::byte> &bytes) {
+Napi::Uint8Array copy_to_js(Napi::Env env, const std::vector<std::byte> &bytes)
+{
 	Napi::Uint8Array copy = Napi::Uint8Array::New(env, bytes.size());
 	if (!bytes.empty())
 		memcpy(copy.Data(), bytes.data(), bytes.size());
 	return copy;
 }
 
-std::vector<uint64_t> integers(const Napi::Array &numbers) {
+std::vector<uint64_t> integers(const Napi::Array &numbers)
+{
 	std::vector<uint64_t> values;
 	for (uint32_t i = 0; i < numbers.Length(); i++)
 		values.push_back(static_cast<uint64_t>(numbers.Get(i).ToNumber().Int64Value()));
@@ -44,7 +50,8 @@ std::vector<uint64_t> integers(const Napi::Array &numbers) {
 }
 
 // {object, family, ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
-CaptureOptions capture_options(const Napi::Object &given) {
+CaptureOptions capture_options(const Napi::Object &given)
+{
 	CaptureOptions options;
 	options.object = given.Get("object").ToString().Utf8Value();
 	options.family = given.Get("family").ToString().Utf8Value();
@@ -66,32 +73,47 @@ struct Delivery {
 void call_js(Napi::Env env, Napi::Function on_batch, std::shared_ptr<Session> *session, Delivery *delivery);
 using Channel = Napi::TypedThreadSafeFunction<std::shared_ptr<Session>, Delivery, call_js>;
 
-// What JavaScript's object and the channel from the reader's thread share. JavaScript's thread only, except `gone`.
+// What JavaScript's object and the channel from the reader's thread share. JavaScript's thread only, except send().
 struct Session {
 	std::unique_ptr<Capture> capture; // before reader: the reader goes first
 	std::unique_ptr<Reader> reader;
 	Channel channel;
-	bool open_channel = false;
-	std::atomic<bool> gone = false; // the environment is ending; the channel must not be touched again
+	napi_env env = nullptr; // set while the channel is open
 
-	void send(Delivery *delivery) {
-		if (!gone && channel.NonBlockingCall(delivery) == napi_ok)
-			return;
-		gone = true;
-		delete delivery;
+	void open_channel(Napi::Env environment, const Napi::Function &on_batch, std::shared_ptr<Session> *context)
+	{
+		channel = Channel::New(
+		    environment, on_batch, "whodns", 0, 1, context,
+		    [](Napi::Env, void *, std::shared_ptr<Session> *own) { delete own; }, static_cast<void *>(nullptr));
+		env = environment;
+		// Hooks run in reverse order: this one ends the reader's thread before Node tears the channel down. Later,
+		// in a finalizer, it would wait for a thread that waits for the channel's lock.
+		napi_add_env_cleanup_hook(env, close_session, this);
 	}
 
-	void close() {
+	void send(Delivery *delivery)
+	{
+		if (channel.NonBlockingCall(delivery) != napi_ok)
+			delete delivery;
+	}
+
+	void close()
+	{
 		reader.reset();
 		capture.reset();
-		if (std::exchange(open_channel, false) && !gone)
+		if (napi_env open = std::exchange(env, nullptr)) {
+			napi_remove_env_cleanup_hook(open, close_session, this);
 			channel.Release();
+		}
 	}
+
+	static void close_session(void *session) { static_cast<Session *>(session)->close(); }
 
 	~Session() { close(); }
 };
 
-void call_js(Napi::Env env, Napi::Function on_batch, std::shared_ptr<Session> *session, Delivery *delivery) {
+void call_js(Napi::Env env, Napi::Function on_batch, std::shared_ptr<Session> *session, Delivery *delivery)
+{
 	std::unique_ptr<Delivery> owned(delivery);
 	if (env == nullptr || (*session)->capture == nullptr)
 		return; // ending or closed: nobody to deliver to
@@ -101,44 +123,48 @@ void call_js(Napi::Env env, Napi::Function on_batch, std::shared_ptr<Session> *s
 		on_batch.Call({copy_to_js(env, owned->batch)});
 }
 
-class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
-  public:
-	static Napi::Function define(Napi::Env env) {
+class CaptureObject : public Napi::ObjectWrap<CaptureObject>
+{
+      public:
+	static Napi::Function define(Napi::Env env)
+	{
 		return DefineClass(env, "Capture",
-						   {
-							   InstanceMethod("start", &CaptureObject::start),
-							   InstanceMethod("release", &CaptureObject::release),
-							   InstanceMethod("finish", &CaptureObject::finish),
-							   InstanceMethod("close", &CaptureObject::close),
-							   InstanceMethod("sums", &CaptureObject::sums),
-							   InstanceMethod("processes", &CaptureObject::processes),
-							   InstanceMethod("forget", &CaptureObject::forget),
-							   InstanceMethod("ring", &CaptureObject::ring),
-							   InstanceMethod("recursionMisses", &CaptureObject::recursion_misses),
-						   });
+				   {
+				       InstanceMethod("start", &CaptureObject::start),
+				       InstanceMethod("release", &CaptureObject::release),
+				       InstanceMethod("finish", &CaptureObject::finish),
+				       InstanceMethod("close", &CaptureObject::close),
+				       InstanceMethod("sums", &CaptureObject::sums),
+				       InstanceMethod("processes", &CaptureObject::processes),
+				       InstanceMethod("forget", &CaptureObject::forget),
+				       InstanceMethod("ring", &CaptureObject::ring),
+				       InstanceMethod("recursionMisses", &CaptureObject::recursion_misses),
+				   });
 	}
 
 	explicit CaptureObject(const Napi::CallbackInfo &info)
-		: Napi::ObjectWrap<CaptureObject>(info), session_(std::make_shared<Session>()) {
+	    : Napi::ObjectWrap<CaptureObject>(info), session_(std::make_shared<Session>())
+	{
 		session_->capture.reset(info[0].As<Napi::External<Capture>>().Data());
 	}
 
-  private:
+      private:
 	// start(onBatch: (batch: Uint8Array | undefined) => void); undefined is the end after finish()
-	Napi::Value start(const Napi::CallbackInfo &info) {
+	Napi::Value start(const Napi::CallbackInfo &info)
+	{
 		Napi::Env env = info.Env();
 		if (!session_->capture || session_->reader)
 			return to_js(env, Error{"start", "", EALREADY, "", ""});
-		auto *context = new std::shared_ptr<Session>(session_);
-		session_->channel = Channel::New(env, info[0].As<Napi::Function>(), "whodns", 0, 1, context,
-										 [](Napi::Env, void *, std::shared_ptr<Session> *own) { delete own; },
-										 static_cast<void *>(nullptr));
-		session_->open_channel = true;
+		session_->open_channel(env, info[0].As<Napi::Function>(), new std::shared_ptr<Session>(session_));
 		Session *session = session_.get(); // outlives the reader's thread: its destructor joins it
 		auto reader = Reader::start(
-			*session->capture,
-			[session](Batch batch) { session->send(new Delivery{std::move(batch), false}); },
-			[session] { session->send(new Delivery{{}, true}); });
+		    *session->capture,
+		    [session](Batch batch) {
+			    session->send(new Delivery{std::move(batch), false});
+		    },
+		    [session] {
+			    session->send(new Delivery{{}, true});
+		    });
 		if (!reader) {
 			session_->close();
 			return to_js(env, reader.error());
@@ -147,19 +173,22 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
 		return Napi::Object::New(env);
 	}
 
-	void release(const Napi::CallbackInfo &) {
+	void release(const Napi::CallbackInfo &)
+	{
 		if (session_->reader)
 			session_->reader->release();
 	}
 
-	void finish(const Napi::CallbackInfo &) {
+	void finish(const Napi::CallbackInfo &)
+	{
 		if (session_->reader)
 			session_->reader->finish();
 	}
 
 	void close(const Napi::CallbackInfo &) { session_->close(); }
 
-	Napi::Value sums(const Napi::CallbackInfo &info) {
+	Napi::Value sums(const Napi::CallbackInfo &info)
+	{
 		Napi::Env env = info.Env();
 		if (!session_->capture)
 			return closed(env);
@@ -172,7 +201,8 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
 		return with(env, "values", values);
 	}
 
-	Napi::Value processes(const Napi::CallbackInfo &info) {
+	Napi::Value processes(const Napi::CallbackInfo &info)
+	{
 		Napi::Env env = info.Env();
 		if (!session_->capture)
 			return closed(env);
@@ -180,15 +210,17 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
 		return entries ? with(env, "bytes", copy_to_js(env, entries.value())) : to_js(env, entries.error());
 	}
 
-	Napi::Value forget(const Napi::CallbackInfo &info) {
+	Napi::Value forget(const Napi::CallbackInfo &info)
+	{
 		if (!session_->capture)
 			return closed(info.Env());
 		auto keys = info[0].As<Napi::Uint8Array>();
-		return to_js(info.Env(),
-					 session_->capture->forget(reinterpret_cast<const std::byte *>(keys.Data()), keys.ByteLength()));
+		return to_js(info.Env(), session_->capture->forget(reinterpret_cast<const std::byte *>(keys.Data()),
+								   keys.ByteLength()));
 	}
 
-	Napi::Value ring(const Napi::CallbackInfo &info) {
+	Napi::Value ring(const Napi::CallbackInfo &info)
+	{
 		if (!session_->capture)
 			return closed(info.Env());
 		Napi::Object ring = Napi::Object::New(info.Env());
@@ -197,16 +229,18 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
 		return ring;
 	}
 
-	Napi::Value recursion_misses(const Napi::CallbackInfo &info) {
+	Napi::Value recursion_misses(const Napi::CallbackInfo &info)
+	{
 		if (!session_->capture)
 			return closed(info.Env());
 		return with(info.Env(), "value",
-					Napi::Number::New(info.Env(), static_cast<double>(session_->capture->recursion_misses())));
+			    Napi::Number::New(info.Env(), static_cast<double>(session_->capture->recursion_misses())));
 	}
 
 	static Napi::Value closed(Napi::Env env) { return to_js(env, Error{"closed", "", EBADF, "", ""}); }
 
-	static Napi::Value with(Napi::Env env, const char *name, Napi::Value value) {
+	static Napi::Value with(Napi::Env env, const char *name, Napi::Value value)
+	{
 		Napi::Object result = Napi::Object::New(env);
 		result[name] = value;
 		return result;
@@ -216,7 +250,8 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
 };
 
 // open(options) -> {capture, skipped: string[]} | {error}
-Napi::Value open(const Napi::CallbackInfo &info) {
+Napi::Value open(const Napi::CallbackInfo &info)
+{
 	Napi::Env env = info.Env();
 	auto opened = Capture::open(capture_options(info[0].As<Napi::Object>()));
 	if (!opened)
@@ -232,7 +267,8 @@ Napi::Value open(const Napi::CallbackInfo &info) {
 }
 
 // tryFamily(options, portsKnob) -> {fires?: boolean} | {error}
-Napi::Value try_family_js(const Napi::CallbackInfo &info) {
+Napi::Value try_family_js(const Napi::CallbackInfo &info)
+{
 	Napi::Env env = info.Env();
 	auto trial = try_family(capture_options(info[0].As<Napi::Object>()), info[1].ToString().Utf8Value());
 	if (!trial)
@@ -243,7 +279,8 @@ Napi::Value try_family_js(const Napi::CallbackInfo &info) {
 	return result;
 }
 
-Napi::Object init(Napi::Env env, Napi::Object exports) {
+Napi::Object init(Napi::Env env, Napi::Object exports)
+{
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
 	exports["open"] = Napi::Function::New(env, open, "open");
 	exports["tryFamily"] = Napi::Function::New(env, try_family_js, "tryFamily");
@@ -253,5 +290,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 } // namespace
 } // namespace whodns
 
-Napi::Object whodns_init(Napi::Env env, Napi::Object exports) { return whodns::init(env, exports); }
+Napi::Object whodns_init(Napi::Env env, Napi::Object exports)
+{
+	return whodns::init(env, exports);
+}
 NODE_API_MODULE(whodns, whodns_init)

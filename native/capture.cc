@@ -13,18 +13,23 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
 constexpr int kNotSupported = 524; // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
-std::string privilege_hint(const std::string &family) {
+std::string privilege_hint(const std::string &family)
+{
 	if (family == "kprobe")
-		return "run as root, or with CAP_BPF and CAP_PERFMON; where perf_event_paranoid is 3 (Debian) also CAP_SYS_ADMIN";
+		return "run as root, or with CAP_BPF and CAP_PERFMON; where perf_event_paranoid is 3 (Debian) also "
+		       "CAP_SYS_ADMIN";
 	return "run as root, or with CAP_BPF and CAP_PERFMON (kernels before 5.8: CAP_SYS_ADMIN)";
 }
 
-std::string hint_for(const std::string &op, int code, const std::string &family) {
+std::string hint_for(const std::string &op, int code, const std::string &family)
+{
 	if (op == "open" && code == ENOENT)
 		return "build it with npm run build";
 	if (op == "open")
@@ -33,34 +38,40 @@ std::string hint_for(const std::string &op, int code, const std::string &family)
 	// loading are the verifier's
 	if (code == EPERM || (op == "attach" && code == EACCES)) {
 		if (has_bpf_capabilities() && family != "kprobe")
-			return "the privileges are there, but this kernel, its lockdown mode or a user namespace forbids it; "
-				   "use another hook family";
+			return "the privileges are there, but this kernel, its lockdown mode or a user namespace "
+			       "forbids it; "
+			       "use another hook family";
 		return privilege_hint(family);
 	}
 	if (op == "load" && (code == EACCES || code == EINVAL))
-		return "this kernel's verifier rejects the programs: please report it with the log that whodns doctor shows";
+		return "this kernel's verifier rejects the programs: please report it with the log that whodns doctor "
+		       "shows";
 	if (code == kNotSupported && family == "fentry")
 		return "this kernel has no BPF trampolines; use another hook family";
 	if (family == "kprobe" && (code == ENOENT || code == EOPNOTSUPP))
 		return "this kernel was built without CONFIG_KPROBES; use another hook family";
 	if (code == ENOMEM)
-		return "not enough memory for the ring: choose a smaller one, or raise RLIMIT_MEMLOCK on kernels before 5.11";
+		return "not enough memory for the ring: choose a smaller one, or raise RLIMIT_MEMLOCK on kernels "
+		       "before 5.11";
 	return "";
 }
 
 Error failure(const std::string &op, const std::string &subject, int code, const CaptureOptions &options,
-			  const LibbpfLog &log) {
+	      const LibbpfLog &log)
+{
 	return Error{op, subject, code, hint_for(op, code, options.family), log.text()};
 }
 
 // The kernel takes whole pages, a power of two of them (kernel/bpf/ringbuf.c, ringbuf_map_alloc). libbpf would round
 // up silently; a size that was not asked for is worse than an error.
-bool ring_size_is_valid(uint32_t bytes) {
+bool ring_size_is_valid(uint32_t bytes)
+{
 	return bytes >= static_cast<uint32_t>(getpagesize()) && (bytes & (bytes - 1)) == 0;
 }
 
 // Whether the kernel has what a program wants to attach to; what its BTF cannot tell counts as there.
-bool target_exists(const btf *kernel, std::string_view section) {
+bool target_exists(const btf *kernel, std::string_view section)
+{
 	auto has = [&](std::string_view prefix, const char *name_prefix, uint32_t kind) {
 		if (!section.starts_with(prefix))
 			return true;
@@ -68,16 +79,17 @@ bool target_exists(const btf *kernel, std::string_view section) {
 		return btf__find_by_name_kind(kernel, name.c_str(), kind) > 0;
 	};
 	return has("tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF) && has("fentry/", "", BTF_KIND_FUNC) &&
-		   has("fexit/", "", BTF_KIND_FUNC);
+	       has("fexit/", "", BTF_KIND_FUNC);
 }
 
 } // namespace
 
-Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options) {
+Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
+{
 	LibbpfLog log;
 	if (!ring_size_is_valid(options.ring_bytes))
 		return Error{"ring", std::to_string(options.ring_bytes), EINVAL,
-					 "the size must be a power of two and at least one page", ""};
+			     "the size must be a power of two and at least one page", ""};
 
 	std::unique_ptr<Capture> capture(new Capture());
 	capture->object_.reset(bpf_object__open_file(options.object.c_str(), nullptr));
@@ -116,10 +128,12 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options) {
 
 // Switches everything off but `<family>_*`, and of these what this kernel has no target for (a tracepoint or function
 // that other kernel versions have).
-void Capture::select_family(const std::string &family) {
+void Capture::select_family(const std::string &family)
+{
 	const BtfHandle kernel(btf__load_vmlinux_btf());
 	bpf_program *program;
-	bpf_object__for_each_program(program, object_.get()) {
+	bpf_object__for_each_program(program, object_.get())
+	{
 		bool wanted = std::string_view(bpf_program__name(program)).starts_with(family + "_");
 		if (wanted && kernel && !target_exists(kernel.get(), bpf_program__section_name(program))) {
 			skipped_.push_back(bpf_program__name(program));
@@ -131,7 +145,8 @@ void Capture::select_family(const std::string &family) {
 	}
 }
 
-void Capture::detach() {
+void Capture::detach()
+{
 	if (links_.empty())
 		return;
 	links_.clear();
@@ -143,7 +158,8 @@ void Capture::detach() {
 	}
 }
 
-uint64_t Capture::ring_used() const {
+uint64_t Capture::ring_used() const
+{
 	// kernel/bpf/ringbuf.c: the first word of each of the first two pages is the position, an unsigned long
 	auto position = [](const PageView &page) {
 		return __atomic_load_n(static_cast<const unsigned long *>(page.get()), __ATOMIC_ACQUIRE);

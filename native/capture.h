@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace whodns {
+namespace whodns
+{
 
 // A `const volatile` variable of the object (bpf/config.h) and its value; several values fill an array from its start.
 struct Knob {
@@ -20,14 +21,15 @@ struct Knob {
 };
 
 struct CaptureOptions {
-	std::string object;          // path of the BPF object file
-	std::string family;          // fentry, kprobe or tracepoint: programs named <family>_* are loaded, no others
-	uint32_t ring_bytes = 0;     // a power of two and a multiple of the page size
+	std::string object;      // path of the BPF object file
+	std::string family;      // fentry, kprobe or tracepoint: programs named <family>_* are loaded, no others
+	uint32_t ring_bytes = 0; // a power of two and a multiple of the page size
 	std::vector<Knob> knobs;
 };
 
-class Capture {
-  public:
+class Capture
+{
+      public:
 	// Opens, sets the knobs, loads and attaches. On error nothing is left in the kernel.
 	static Result<std::unique_ptr<Capture>> open(const CaptureOptions &options);
 
@@ -51,7 +53,7 @@ class Capture {
 	// Runs the kernel left out because the same program was active on that CPU (bpf_prog_info.recursion_misses).
 	uint64_t recursion_misses() const;
 
-  private:
+      private:
 	Capture() = default;
 	void select_family(const std::string &family);
 

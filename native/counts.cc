@@ -7,18 +7,24 @@
 #include <cerrno>
 #include <cstring>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
 // Most entries one call of bpf_map_lookup_batch returns; the loop goes on until the map is through.
 constexpr uint32_t kBatch = 4096;
 constexpr const char *kProcesses = "processes";
 
-Error map_error(const char *name, int code) { return Error{"map", name, code, "", ""}; }
+Error map_error(const char *name, int code)
+{
+	return Error{"map", name, code, "", ""};
+}
 
 } // namespace
 
-Result<std::vector<uint64_t>> Capture::sums(const char *name) const {
+Result<std::vector<uint64_t>> Capture::sums(const char *name) const
+{
 	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
 	if (map == nullptr || bpf_map__value_size(map) != sizeof(uint64_t))
 		return map_error(name, ENOENT);
@@ -39,7 +45,8 @@ Result<std::vector<uint64_t>> Capture::sums(const char *name) const {
 	return sums;
 }
 
-Result<std::vector<std::byte>> Capture::processes() const {
+Result<std::vector<std::byte>> Capture::processes() const
+{
 	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), kProcesses);
 	if (map == nullptr)
 		return map_error(kProcesses, ENOENT);
@@ -56,7 +63,7 @@ Result<std::vector<std::byte>> Capture::processes() const {
 	for (;;) {
 		uint32_t count = batch;
 		int error = bpf_map_lookup_batch(bpf_map__fd(map), first ? nullptr : &position, &position, keys.data(),
-										 values.data(), &count, nullptr);
+						 values.data(), &count, nullptr);
 		if (error != 0 && error != -ENOENT)
 			return map_error(kProcesses, -error);
 		first = false;
@@ -69,7 +76,8 @@ Result<std::vector<std::byte>> Capture::processes() const {
 	}
 }
 
-Status Capture::forget(const std::byte *keys, size_t bytes) {
+Status Capture::forget(const std::byte *keys, size_t bytes)
+{
 	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), kProcesses);
 	if (map == nullptr)
 		return map_error(kProcesses, ENOENT);
@@ -83,7 +91,8 @@ Status Capture::forget(const std::byte *keys, size_t bytes) {
 	return Unit{};
 }
 
-uint64_t Capture::recursion_misses() const {
+uint64_t Capture::recursion_misses() const
+{
 	uint64_t sum = 0;
 	for (const bpf_program *program : programs_) {
 		bpf_prog_info info;

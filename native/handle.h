@@ -10,7 +10,8 @@
 #include <unistd.h>
 #include <utility>
 
-namespace whodns {
+namespace whodns
+{
 
 template <auto Release> struct Releases {
 	template <typename T> void operator()(T *pointer) const { Release(pointer); }
@@ -21,48 +22,55 @@ using BtfHandle = std::unique_ptr<btf, Releases<btf__free>>;
 using LinkHandle = std::unique_ptr<bpf_link, Releases<bpf_link__destroy>>; // detaches
 using RingHandle = std::unique_ptr<ring_buffer, Releases<ring_buffer__free>>;
 
-class Fd {
-  public:
+class Fd
+{
+      public:
 	Fd() = default;
 	explicit Fd(int fd) : fd_(fd) {}
 	Fd(Fd &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-	Fd &operator=(Fd &&other) noexcept {
+	Fd &operator=(Fd &&other) noexcept
+	{
 		std::swap(fd_, other.fd_);
 		return *this;
 	}
-	~Fd() {
+	~Fd()
+	{
 		if (fd_ >= 0)
 			close(fd_);
 	}
 	int get() const { return fd_; }
 	explicit operator bool() const { return fd_ >= 0; }
 
-  private:
+      private:
 	int fd_ = -1;
 };
 
 // A read-only shared mapping of one page.
-class PageView {
-  public:
+class PageView
+{
+      public:
 	PageView() = default;
 	PageView(int fd, off_t offset)
-		: size_(static_cast<size_t>(getpagesize())),
-		  address_(mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, offset)) {}
-	PageView(PageView &&other) noexcept
-		: size_(other.size_), address_(std::exchange(other.address_, MAP_FAILED)) {}
-	PageView &operator=(PageView &&other) noexcept {
+	    : size_(static_cast<size_t>(getpagesize())),
+	      address_(mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, offset))
+	{
+	}
+	PageView(PageView &&other) noexcept : size_(other.size_), address_(std::exchange(other.address_, MAP_FAILED)) {}
+	PageView &operator=(PageView &&other) noexcept
+	{
 		std::swap(size_, other.size_);
 		std::swap(address_, other.address_);
 		return *this;
 	}
-	~PageView() {
+	~PageView()
+	{
 		if (address_ != MAP_FAILED)
 			munmap(address_, size_);
 	}
 	explicit operator bool() const { return address_ != MAP_FAILED; }
 	const void *get() const { return address_; }
 
-  private:
+      private:
 	size_t size_ = 0;
 	void *address_ = MAP_FAILED;
 };

@@ -5,13 +5,16 @@
 #include <cstdarg>
 #include <cstdio>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
 constexpr size_t kKept = 16 * 1024;
 thread_local std::string *current = nullptr;
 
-int collect(enum libbpf_print_level level, const char *format, va_list arguments) {
+int collect(enum libbpf_print_level level, const char *format, va_list arguments)
+{
 	if (current == nullptr || level > LIBBPF_WARN)
 		return 0;
 	va_list again;
@@ -31,11 +34,15 @@ int collect(enum libbpf_print_level level, const char *format, va_list arguments
 
 } // namespace
 
-LibbpfLog::LibbpfLog() {
+LibbpfLog::LibbpfLog()
+{
 	libbpf_set_print(collect);
 	current = &text_;
 }
 
-LibbpfLog::~LibbpfLog() { current = nullptr; }
+LibbpfLog::~LibbpfLog()
+{
+	current = nullptr;
+}
 
 } // namespace whodns

@@ -5,12 +5,14 @@
 
 #include <string>
 
-namespace whodns {
+namespace whodns
+{
 
 // While it lives, this thread's libbpf warnings are collected; the last 16 KB are kept (the end of a verifier log
 // holds the reason). One at a time per thread.
-class LibbpfLog {
-  public:
+class LibbpfLog
+{
+      public:
 	LibbpfLog();
 	~LibbpfLog();
 	LibbpfLog(const LibbpfLog &) = delete;
@@ -18,7 +20,7 @@ class LibbpfLog {
 
 	const std::string &text() const { return text_; }
 
-  private:
+      private:
 	std::string text_;
 };
 

@@ -5,9 +5,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace whodns {
+namespace whodns
+{
 
-bool has_bpf_capabilities() {
+bool has_bpf_capabilities()
+{
 	__user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
 	__user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
 	if (syscall(SYS_capget, &header, data) != 0)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-namespace whodns {
+namespace whodns
+{
 
 // Whether this process effectively holds what loading tracing programs asks for: CAP_SYS_ADMIN, or CAP_BPF with
 // CAP_PERFMON (kernels from 5.8). True in a user namespace too, where it does not help.

@@ -9,8 +9,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
 // A batch is handed over when it holds this much: some 400 messages, a few milliseconds of JavaScript.
 constexpr size_t kBatchBytes = 128 * 1024;
@@ -23,16 +25,25 @@ constexpr int kLongestMs = 100;
 constexpr size_t kBusyRecords = 256;
 constexpr size_t kQuietRecords = 64;
 
-constexpr size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
+constexpr size_t padded(size_t bytes)
+{
+	return (bytes + 7) & ~size_t{7};
+}
 
-Error thread_error(const char *what, int code) { return Error{"thread", what, code, "", ""}; }
+Error thread_error(const char *what, int code)
+{
+	return Error{"thread", what, code, "", ""};
+}
 
 } // namespace
 
 Reader::Reader(Capture &capture, Deliver deliver, Ended ended)
-	: capture_(capture), deliver_(std::move(deliver)), ended_(std::move(ended)) {}
+    : capture_(capture), deliver_(std::move(deliver)), ended_(std::move(ended))
+{
+}
 
-Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver, Ended ended) {
+Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver, Ended ended)
+{
 	std::unique_ptr<Reader> reader(new Reader(capture, std::move(deliver), std::move(ended)));
 	auto sample = [](void *self, void *data, size_t size) { return static_cast<Reader *>(self)->take(data, size); };
 	reader->ring_.reset(ring_buffer__new(capture.ring_fd(), sample, reader.get(), nullptr));
@@ -47,7 +58,7 @@ Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver,
 	epoll_event ring{.events = EPOLLIN | EPOLLET, .data = {}};
 	epoll_event stop{.events = EPOLLIN, .data = {}};
 	if (epoll_ctl(reader->wakeup_.get(), EPOLL_CTL_ADD, capture.ring_fd(), &ring) != 0 ||
-		epoll_ctl(reader->wakeup_.get(), EPOLL_CTL_ADD, reader->stop_.get(), &stop) != 0)
+	    epoll_ctl(reader->wakeup_.get(), EPOLL_CTL_ADD, reader->stop_.get(), &stop) != 0)
 		return thread_error("epoll", errno);
 
 	// Signals are for the main thread: the new thread inherits a mask that blocks them all.
@@ -68,16 +79,21 @@ Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver,
 	return reader;
 }
 
-Reader::~Reader() {
+Reader::~Reader()
+{
 	if (!started_)
 		return;
 	signal(aborted_);
 	pthread_join(thread_, nullptr);
 }
 
-void Reader::finish() { signal(finishing_); }
+void Reader::finish()
+{
+	signal(finishing_);
+}
 
-void Reader::signal(std::atomic<bool> &flag) {
+void Reader::signal(std::atomic<bool> &flag)
+{
 	{
 		std::lock_guard lock(mutex_);
 		flag = true;
@@ -89,7 +105,8 @@ void Reader::signal(std::atomic<bool> &flag) {
 	}
 }
 
-void Reader::release() {
+void Reader::release()
+{
 	{
 		std::lock_guard lock(mutex_);
 		in_flight_--;
@@ -97,7 +114,8 @@ void Reader::release() {
 	room_.notify_one();
 }
 
-void Reader::run() {
+void Reader::run()
+{
 	int interval = kShortestMs;
 	while (!finishing_ && !aborted_) {
 		wait_for_data(interval);
@@ -108,19 +126,22 @@ void Reader::run() {
 			interval = std::min(interval * 2, kLongestMs);
 	}
 	capture_.detach();
-	if (!aborted_)
-		drain(); // nothing is written any more, so this empties the ring
+	if (aborted_)
+		return;
+	drain(); // nothing is written any more, so this empties the ring
 	ended_();
 }
 
-void Reader::wait_for_data(int interval_ms) {
+void Reader::wait_for_data(int interval_ms)
+{
 	epoll_event events[2];
 	// EINTR and time-out alike: look at the ring
 	(void)epoll_wait(wakeup_.get(), events, 2, interval_ms);
 }
 
 // Takes everything out of the ring; gives the number of records. Ends early only when aborted.
-size_t Reader::drain() {
+size_t Reader::drain()
+{
 	records_ = 0;
 	bool more = true;
 	while (more && wait_for_room()) {
@@ -140,14 +161,16 @@ size_t Reader::drain() {
 	return records_;
 }
 
-bool Reader::wait_for_room() {
+bool Reader::wait_for_room()
+{
 	std::unique_lock lock(mutex_);
 	room_.wait(lock, [this] { return in_flight_ < kMostInFlight || aborted_; });
 	return !aborted_;
 }
 
 // Copies one record; 0 = go on, negative = the batch is full.
-int Reader::take(const void *record, size_t size) {
+int Reader::take(const void *record, size_t size)
+{
 	event_header header{};
 	memcpy(&header, record, std::min(size, sizeof header));
 	const bool sane = size >= sizeof header && header.size >= sizeof header && header.size <= size;

@@ -12,16 +12,18 @@
 #include <mutex>
 #include <pthread.h>
 
-namespace whodns {
+namespace whodns
+{
 
 // Records one after the other, each as in bpf/event.h and padded to 8 bytes. A record whose own size is impossible has
 // `kind` 0 and the size that was copied.
 using Batch = std::vector<std::byte>;
 
-class Reader {
-  public:
+class Reader
+{
+      public:
 	using Deliver = std::function<void(Batch)>; // called on the reader's thread; must not block
-	using Ended = std::function<void()>;        // called on the reader's thread, last of all
+	using Ended = std::function<void()>; // called on the reader's thread, last of all, unless it was ended at once
 
 	// `capture` must outlive the reader.
 	static Result<std::unique_ptr<Reader>> start(Capture &capture, Deliver deliver, Ended ended);
@@ -33,7 +35,7 @@ class Reader {
 	// Asks the thread to detach the programs, empty the ring and call `ended`. Returns at once.
 	void finish();
 
-  private:
+      private:
 	Reader(Capture &capture, Deliver deliver, Ended ended);
 	void run();
 	size_t drain();

@@ -6,7 +6,8 @@
 #include <utility>
 #include <variant>
 
-namespace whodns {
+namespace whodns
+{
 
 // What failed, on what, with which errno, what the user can do, and what libbpf and the verifier said.
 struct Error {
@@ -17,8 +18,9 @@ struct Error {
 	std::string detail;  // tail of libbpf's and the verifier's log; may be empty
 };
 
-template <typename T> class [[nodiscard]] Result {
-  public:
+template <typename T> class [[nodiscard]] Result
+{
+      public:
 	Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
 	Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
@@ -26,11 +28,12 @@ template <typename T> class [[nodiscard]] Result {
 	T &value() { return *std::get_if<0>(&state_); }
 	Error &error() { return *std::get_if<1>(&state_); }
 
-  private:
+      private:
 	std::variant<T, Error> state_;
 };
 
-struct Unit {};
+struct Unit {
+};
 using Status = Result<Unit>;
 
 } // namespace whodns

@@ -7,8 +7,10 @@
 #include <linux/btf.h>
 #include <string_view>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
 struct Place {
 	uint32_t offset;
@@ -16,10 +18,14 @@ struct Place {
 	uint32_t elements;
 };
 
-Error knob_error(const std::string &name, int code, const char *hint) { return Error{"rodata", name, code, hint, ""}; }
+Error knob_error(const std::string &name, int code, const char *hint)
+{
+	return Error{"rodata", name, code, hint, ""};
+}
 
 // The type behind typedef, const and volatile.
-uint32_t strip(const btf *types, uint32_t id) {
+uint32_t strip(const btf *types, uint32_t id)
+{
 	const btf_type *type = btf__type_by_id(types, id);
 	while (type != nullptr && (btf_is_mod(type) || btf_is_typedef(type))) {
 		id = type->type;
@@ -28,7 +34,8 @@ uint32_t strip(const btf *types, uint32_t id) {
 	return id;
 }
 
-bool locate(const btf *types, std::string_view name, Place &place) {
+bool locate(const btf *types, std::string_view name, Place &place)
+{
 	int section_id = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
 	if (section_id < 0)
 		return false;
@@ -45,21 +52,24 @@ bool locate(const btf *types, std::string_view name, Place &place) {
 			place.element_bytes = place.elements == 0 ? 0 : variable->size / place.elements;
 		}
 		return place.element_bytes == 1 || place.element_bytes == 2 || place.element_bytes == 4 ||
-			   place.element_bytes == 8;
+		       place.element_bytes == 8;
 	}
 	return false;
 }
 
-bpf_map *rodata_map(bpf_object *object) {
+bpf_map *rodata_map(bpf_object *object)
+{
 	bpf_map *map;
-	bpf_object__for_each_map(map, object) {
+	bpf_object__for_each_map(map, object)
+	{
 		if (std::string_view(bpf_map__name(map)).ends_with(".rodata"))
 			return map;
 	}
 	return nullptr;
 }
 
-void store(std::byte *target, uint64_t value, uint32_t bytes) {
+void store(std::byte *target, uint64_t value, uint32_t bytes)
+{
 	const auto low16 = static_cast<uint16_t>(value);
 	const auto low32 = static_cast<uint32_t>(value);
 	if (bytes == 1)
@@ -74,7 +84,8 @@ void store(std::byte *target, uint64_t value, uint32_t bytes) {
 
 } // namespace
 
-Status set_knobs(bpf_object *object, const std::vector<Knob> &knobs) {
+Status set_knobs(bpf_object *object, const std::vector<Knob> &knobs)
+{
 	if (knobs.empty())
 		return Unit{};
 	size_t size = 0;
@@ -95,8 +106,8 @@ Status set_knobs(bpf_object *object, const std::vector<Knob> &knobs) {
 			if (place.element_bytes < 8 && value >> (8 * place.element_bytes) != 0)
 				return knob_error(knob.name, ERANGE, "value out of range for this setting");
 		for (uint32_t i = 0; i < place.elements; i++) // unused elements of an array become 0
-			store(data.data() + place.offset + i * place.element_bytes, i < knob.values.size() ? knob.values[i] : 0,
-				  place.element_bytes);
+			store(data.data() + place.offset + i * place.element_bytes,
+			      i < knob.values.size() ? knob.values[i] : 0, place.element_bytes);
 	}
 	if (int error = bpf_map__set_initial_value(map, data.data(), size); error != 0)
 		return knob_error(".rodata", -error, "");

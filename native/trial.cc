@@ -7,15 +7,18 @@
 #include <cerrno>
 #include <sys/socket.h>
 
-namespace whodns {
-namespace {
+namespace whodns
+{
+namespace
+{
 
 struct Loopback {
 	Fd receiver;
 	sockaddr_in address{};
 };
 
-std::optional<Loopback> listen_on_loopback() {
+std::optional<Loopback> listen_on_loopback()
+{
 	Loopback loopback;
 	loopback.receiver = Fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 	loopback.address.sin_family = AF_INET;
@@ -23,27 +26,29 @@ std::optional<Loopback> listen_on_loopback() {
 	socklen_t size = sizeof loopback.address;
 	auto *address = reinterpret_cast<sockaddr *>(&loopback.address);
 	if (!loopback.receiver || bind(loopback.receiver.get(), address, size) != 0 ||
-		getsockname(loopback.receiver.get(), address, &size) != 0)
+	    getsockname(loopback.receiver.get(), address, &size) != 0)
 		return std::nullopt;
 	return loopback;
 }
 
 // Sends one datagram and receives it; false if it did not arrive within a tenth of a second.
-bool send_one(const Loopback &loopback) {
+bool send_one(const Loopback &loopback)
+{
 	const std::array<char, 12> header{}; // the size of a DNS header
 	std::array<char, 64> received;
 	const timeval patience{0, 100'000};
 	Fd sender(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 	setsockopt(loopback.receiver.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	return sender &&
-		   sendto(sender.get(), header.data(), header.size(), 0,
-				  reinterpret_cast<const sockaddr *>(&loopback.address), sizeof loopback.address) > 0 &&
-		   recv(loopback.receiver.get(), received.data(), received.size(), 0) > 0;
+	       sendto(sender.get(), header.data(), header.size(), 0,
+		      reinterpret_cast<const sockaddr *>(&loopback.address), sizeof loopback.address) > 0 &&
+	       recv(loopback.receiver.get(), received.data(), received.size(), 0) > 0;
 }
 
 } // namespace
 
-Result<Trial> try_family(CaptureOptions options, const std::string &ports_knob) {
+Result<Trial> try_family(CaptureOptions options, const std::string &ports_knob)
+{
 	std::optional<Loopback> loopback = listen_on_loopback();
 	if (loopback)
 		options.knobs.push_back(Knob{ports_knob, {ntohs(loopback->address.sin_port)}});

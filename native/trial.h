@@ -5,7 +5,8 @@
 
 #include <optional>
 
-namespace whodns {
+namespace whodns
+{
 
 struct Trial {
 	// Whether the attached programs saw a datagram sent for the purpose; nothing = it could not be sent (no loopback).

@@ -1,0 +1,136 @@
+/*
+ * The floor: the least that user space must do with the agent's own BPF object. Loads the programs of one hook family,
+ * takes every record out of the ring every 5 ms, reads the question's name and counts.
+ *
+ *     consumer OBJECT FAMILY [idle]
+ *
+ * `idle` attaches and never touches the ring: for counting the kernel's instructions. Prints "ready" and, when ended by
+ * SIGTERM or SIGINT, one line of JSON: {"requests":N,"responses":N,"processes":N,"nameBytes":N,"lost":N}.
+ */
+#define _GNU_SOURCE
+#include "../bpf/event.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INTERVAL_NS 5000000
+#define DNS_HEADER  12
+#define CPUS_MAX    1024
+
+static volatile sig_atomic_t ended;
+static unsigned long long requests, responses, processes, name_bytes;
+
+static void end(int signal)
+{
+	(void)signal;
+	ended = 1;
+}
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int take(void *context, void *data, size_t size)
+{
+	const struct event_header *header = data;
+	const struct message_event *m = data;
+	const __u8 *payload = (const __u8 *)(m + 1);
+
+	(void)context;
+	if (size < sizeof *header)
+		return 0;
+	if (header->kind != EVENT_MESSAGE) {
+		processes++;
+		return 0;
+	}
+	if (m->direction == DIRECTION_REQUEST)
+		requests++;
+	else
+		responses++;
+	for (__u32 at = DNS_HEADER; at < m->captured && payload[at] != 0 && payload[at] < 64; at += payload[at] + 1)
+		name_bytes += payload[at];
+	return 0;
+}
+
+static unsigned long long sum(struct bpf_object *object, const char *name, __u32 index)
+{
+	__u64 values[CPUS_MAX] = {};
+	unsigned long long total = 0;
+	int cpus = libbpf_num_possible_cpus();
+	int fd = bpf_object__find_map_fd_by_name(object, name);
+
+	if (fd < 0 || cpus > CPUS_MAX || bpf_map_lookup_elem(fd, &index, values) != 0)
+		fail(name);
+	for (int i = 0; i < cpus; i++)
+		total += values[i];
+	return total;
+}
+
+static void attach(struct bpf_object *object, const char *family)
+{
+	struct bpf_program *program;
+	size_t length = strlen(family);
+	int wanted = 0;
+
+	bpf_object__for_each_program(program, object)
+	{
+		const char *name = bpf_program__name(program);
+		bool on = strncmp(name, family, length) == 0 && name[length] == '_';
+		bpf_program__set_autoload(program, on);
+		wanted += on;
+	}
+	if (wanted == 0) {
+		fprintf(stderr, "the object has no programs of family %s\n", family);
+		exit(1);
+	}
+	if (bpf_object__load(object) != 0)
+		fail("load");
+	bpf_object__for_each_program(program,
+				     object) if (bpf_program__autoload(program) && !bpf_program__attach(program))
+	    fail(bpf_program__name(program));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3) {
+		fprintf(stderr, "usage: consumer OBJECT FAMILY [idle]\n");
+		return 2;
+	}
+	bool idle = argc > 3 && strcmp(argv[3], "idle") == 0;
+	struct bpf_object *object = bpf_object__open_file(argv[1], NULL);
+	if (!object)
+		fail("open");
+	attach(object, argv[2]);
+	struct ring_buffer *ring =
+	    ring_buffer__new(bpf_object__find_map_fd_by_name(object, "events"), take, NULL, NULL);
+	if (!ring)
+		fail("ring");
+	struct sigaction action = {.sa_handler = end};
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	puts("ready");
+	fflush(stdout);
+	while (!ended) {
+		struct timespec pause = {.tv_nsec = INTERVAL_NS};
+		if (idle) {
+			sleep(1);
+			continue;
+		}
+		nanosleep(&pause, NULL);
+		ring_buffer__consume(ring);
+	}
+	if (!idle)
+		ring_buffer__consume(ring);
+	printf("{\"requests\":%llu,\"responses\":%llu,\"processes\":%llu,\"nameBytes\":%llu,\"lost\":%llu}\n", requests,
+	       responses, processes, name_bytes, sum(object, "drops", DROP_RING_FULL));
+	return 0;
+}

@@ -1,0 +1,97 @@
+/**
+ * Where encoded requests wait for their destination. The sender knows only this interface, so that a spool on disk can
+ * stand in the place of the memory.
+ */
+
+/** One encoded export request: complete, valid bytes that go out as they are. */
+export interface SealedRequest {
+  /** ExportLogsServiceRequest, uncompressed. Owned by the request: nobody writes to it any more. */
+  readonly bytes: Uint8Array;
+  /** Log records inside; at least 1. */
+  readonly records: number;
+  /** ResourceLogs inside. */
+  readonly resourceCount: number;
+}
+
+/**
+ * Each request that enters ends exactly once: `done`, dropped by `push` (then it never comes out), or still held at
+ * `close`. Held are requests that wait and requests handed out. Calls never wait and never throw.
+ */
+export interface RequestStore {
+  readonly heldRecords: number;
+  readonly heldBytes: number;
+  /**
+   * Takes the request in, if it has room.
+   * @returns how many records were given up for it: its own (a full memory refuses the newest), or older ones
+   */
+  push(request: SealedRequest): { readonly droppedRecords: number };
+  /** The oldest request not handed out yet. */
+  take(): SealedRequest | undefined;
+  /** Final: delivered, or refused for good. */
+  done(request: SealedRequest): void;
+  /** Not delivered now: `take` gives it again, before newer ones. */
+  giveBack(request: SealedRequest): void;
+  /** Nothing is taken after this. What is held stays held (a spool keeps it for the next start, memory loses it). */
+  close(): Promise<void>;
+}
+
+export interface StoreLimits {
+  /** Encoded bytes held, waiting and handed out together. */
+  readonly maxBytes: number;
+  /** Records held, waiting and handed out together. */
+  readonly maxRecords: number;
+}
+
+/** In memory: when full the newest is refused, since a queue that drops its oldest would drop what is being sent. */
+export class MemoryStore implements RequestStore {
+  readonly #limits: StoreLimits;
+  /** Oldest first; each with its place in the order of arrival. */
+  readonly #waiting: SealedRequest[] = [];
+  readonly #order = new Map<SealedRequest, number>();
+  #arrived = 0;
+  #records = 0;
+  #bytes = 0;
+
+  constructor(limits: StoreLimits) {
+    this.#limits = limits;
+  }
+
+  get heldRecords(): number {
+    return this.#records;
+  }
+
+  get heldBytes(): number {
+    return this.#bytes;
+  }
+
+  push(request: SealedRequest): { readonly droppedRecords: number } {
+    const { maxBytes, maxRecords } = this.#limits;
+    const full =
+      this.#bytes + request.bytes.length > maxBytes || this.#records + request.records > maxRecords;
+    if (full) return { droppedRecords: request.records };
+    this.#order.set(request, this.#arrived++);
+    this.#waiting.push(request);
+    this.#records += request.records;
+    this.#bytes += request.bytes.length;
+    return { droppedRecords: 0 };
+  }
+
+  take(): SealedRequest | undefined {
+    return this.#waiting.shift();
+  }
+
+  done(request: SealedRequest): void {
+    if (!this.#order.delete(request)) throw new Error('a request is done that is not held');
+    this.#records -= request.records;
+    this.#bytes -= request.bytes.length;
+  }
+
+  giveBack(request: SealedRequest): void {
+    const place = this.#order.get(request);
+    if (place === undefined) throw new Error('a request comes back that is not held');
+    const older = this.#waiting.findIndex((other) => (this.#order.get(other) ?? 0) > place);
+    this.#waiting.splice(older === -1 ? this.#waiting.length : older, 0, request);
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,58 @@
+/**
+ * Builds the collector of otel-config/builder.yaml with the OpenTelemetry Collector Builder from Go modules.
+ * `node test/collector/build.ts` prints the program's path (and how long a fresh build took).
+ */
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cachedProgram, GO_ENVIRONMENT, run } from './program-cache.ts';
+
+const MANIFEST = join(import.meta.dirname, '../../otel-config/builder.yaml');
+const BUILDER = 'go.opentelemetry.io/collector/cmd/builder';
+
+/** Path of the collector built from the shipped manifest. Comments in the manifest do not cause a new build. */
+export async function collectorProgram(): Promise<string> {
+  const manifest = readFileSync(MANIFEST, 'utf8');
+  const version = collectorVersion(manifest);
+  const content = manifest.replaceAll(/^\s*(#.*)?\n/gm, '');
+  const digest = createHash('sha256').update(content).digest('hex').slice(0, 8);
+  const builder = await cachedProgram(`ocb-v${version}`, (target) => installBuilder(version, target));
+  return cachedProgram(`otelcol-whodns-v${version}-${digest}`, (target) =>
+    compile(builder, manifest, target),
+  );
+}
+
+/** The manifest's `version`, e.g. `0.158.0`. */
+export function collectorVersion(manifest: string): string {
+  const version = /^ {2}version: (\d+\.\d+\.\d+)$/m.exec(manifest)?.[1];
+  if (version === undefined) throw new Error(`${MANIFEST}: no dist.version`);
+  return version;
+}
+
+async function installBuilder(version: string, target: string): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'whodns-ocb-'));
+  try {
+    await run(['go', 'install', `${BUILDER}@v${version}`], { env: { ...GO_ENVIRONMENT, GOBIN: directory } });
+    cpSync(join(directory, 'builder'), target);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function compile(builder: string, manifest: string, target: string): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'whodns-otelcol-'));
+  try {
+    writeFileSync(join(directory, 'builder.yaml'), manifest);
+    await run([builder, '--config=builder.yaml'], { cwd: directory, env: GO_ENVIRONMENT });
+    cpSync(join(directory, 'otelcol-whodns', 'otelcol-whodns'), target);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const started = performance.now();
+  const path = await collectorProgram();
+  console.log(`${path} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
+}
