@@ -1,0 +1,122 @@
+import type { Board } from '../panels.ts';
+import { durationBy, errorShareBy, prometheusName, rateBy, records } from '../queries.ts';
+
+const METRIC = 'service_name=~"$service"';
+const STREAM = 'service_name=~".+", service_name=~"$service"';
+
+/** What is slow and what fails, and at which server. */
+export const latency: Board = {
+  uid: 'whodns-latency',
+  title: 'DNS latency and errors',
+  description: 'Where lookups are slow or fail: by service, by kind of error, by name server.',
+  variables: [
+    { name: 'service', label: 'Service', query: 'label_values(whodns_queries_total, service_name)' },
+    { name: 'slow', label: 'Slow from (s)', text: '0.5' },
+  ],
+  panels: [
+    {
+      kind: 'heatmap',
+      title: 'Duration',
+      description: 'Lookups per second by duration. A band at 5 s is a resolver that waited and asked again.',
+      unit: 's',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: `sum by (le) (rate(${prometheusName('dns.lookup.duration')}_bucket{${METRIC}}[$__rate_interval]))`,
+          legend: '{{le}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: '99th percentile by service',
+      description: 'The ten slowest services.',
+      unit: 's',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        { expression: `topk(10, ${durationBy(0.99, ['service.name'], METRIC)})`, legend: '{{service_name}}' },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Errors',
+      description: '`timeout` is no answer at all; the others are what the server said.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['error.type'], 'whodns.queries', `${METRIC}, error_type!=""`),
+          legend: '{{error_type}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Share of lookups without an answer',
+      description: 'Alert DnsTimeouts fires at 5 %.',
+      unit: 'percentunit',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: errorShareBy(['service.name'], METRIC, 'error_type="timeout"'),
+          legend: '{{service_name}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Mean duration by name server',
+      description: 'From the records, since metrics do not name the server.',
+      unit: 's',
+      source: 'loki',
+      width: 12,
+      queries: [
+        {
+          expression: `avg by (server_address) (avg_over_time(${records(
+            STREAM,
+            '| dns_lookup_duration!="" | unwrap dns_lookup_duration',
+          )} [$__auto]) by (server_address))`,
+          legend: '{{server_address}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Lookups without an answer by name server',
+      description: 'One server only: that server. All of them: the network.',
+      unit: 'short',
+      source: 'loki',
+      width: 12,
+      queries: [
+        {
+          expression: `sum by (server_address) (count_over_time(${records(STREAM, '| error_type="timeout"')} [$__auto]))`,
+          legend: '{{server_address}}',
+        },
+      ],
+    },
+    {
+      kind: 'logs',
+      title: 'Slow lookups',
+      description: 'Longer than the time above.',
+      unit: 'none',
+      source: 'loki',
+      width: 12,
+      height: 10,
+      queries: [{ expression: records(STREAM, '| dns_lookup_duration!="" | dns_lookup_duration >= $slow') }],
+    },
+    {
+      kind: 'logs',
+      title: 'Lookups that failed',
+      description: 'Without NXDOMAIN, which has a dashboard of its own.',
+      unit: 'none',
+      source: 'loki',
+      width: 12,
+      height: 10,
+      queries: [{ expression: records(STREAM, '| error_type!="" | error_type!="NXDOMAIN"') }],
+    },
+  ],
+};

@@ -1,0 +1,135 @@
+import type { Board } from '../panels.ts';
+import { durationBy, errorShareBy, rateBy, records, series, topRecords } from '../queries.ts';
+
+/** Everything, from far: is DNS well, and who asks most. */
+export const overview: Board = {
+  uid: 'whodns-overview',
+  title: 'DNS overview',
+  description: 'Which services ask DNS, how often, with what result, and how long it takes.',
+  variables: [],
+  panels: [
+    {
+      kind: 'stat',
+      title: 'Lookups',
+      description: 'DNS lookups per second of all hosts.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 6,
+      height: 4,
+      queries: [{ expression: rateBy([], 'whodns.queries') }],
+    },
+    {
+      kind: 'stat',
+      title: 'Failing',
+      description: 'Share of lookups with an error: no answer, NXDOMAIN, SERVFAIL, REFUSED and the like.',
+      unit: 'percentunit',
+      source: 'prometheus',
+      width: 6,
+      height: 4,
+      queries: [{ expression: errorShareBy([], '', 'error_type!=""') }],
+    },
+    {
+      kind: 'stat',
+      title: '99th percentile',
+      description: 'One lookup in a hundred takes longer, from the first request to the answer.',
+      unit: 's',
+      source: 'prometheus',
+      width: 6,
+      height: 4,
+      queries: [{ expression: durationBy(0.99, []) }],
+    },
+    {
+      kind: 'stat',
+      title: 'Lost by whodns',
+      description:
+        'Records lost in the time range, all hosts and stages. Anything but 0 is explained under "whodns itself".',
+      unit: 'short',
+      source: 'prometheus',
+      width: 6,
+      height: 4,
+      queries: [{ expression: `sum(increase(${series('whodns.dropped')}[$__range]))` }],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Lookups by service',
+      description: 'The ten services that ask most.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: `topk(10, ${rateBy(['service.namespace', 'service.name'], 'whodns.queries')})`,
+          legend: '{{service_namespace}} {{service_name}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Lookups by response code',
+      description: 'No code: no answer in time.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        { expression: rateBy(['dns.response_code'], 'whodns.queries'), legend: '{{dns_response_code}}' },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Duration',
+      description: 'Quantiles over all services.',
+      unit: 's',
+      source: 'prometheus',
+      width: 12,
+      queries: [0.5, 0.9, 0.99].map((quantile) => ({
+        expression: durationBy(quantile, []),
+        legend: `p${quantile * 100}`,
+      })),
+    },
+    {
+      kind: 'timeseries',
+      title: 'Lookups by record type',
+      description: 'A and AAAA come in pairs from most resolvers.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        { expression: rateBy(['dns.question.type'], 'whodns.queries'), legend: '{{dns_question_type}}' },
+      ],
+    },
+    {
+      kind: 'table',
+      title: 'Programs',
+      description: 'The programs that ask most, with their pod where they have one.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: `topk(20, ${rateBy(
+            ['host.name', 'process.executable.name', 'k8s.namespace.name', 'k8s.pod.name'],
+            'whodns.queries',
+          )})`,
+        },
+      ],
+    },
+    {
+      kind: 'table',
+      title: 'Names',
+      description: 'The names asked for most in the time range.',
+      unit: 'short',
+      source: 'loki',
+      width: 12,
+      queries: [{ expression: topRecords(20, ['dns.question.name'], 'service_name=~".+"') }],
+    },
+    {
+      kind: 'logs',
+      title: 'Lookups that failed',
+      description: 'Newest first; the details have the process, its container and the answer.',
+      unit: 'none',
+      source: 'loki',
+      width: 24,
+      queries: [{ expression: records('service_name=~".+"', '| error_type!=""') }],
+    },
+  ],
+};

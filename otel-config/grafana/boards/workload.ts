@@ -1,0 +1,95 @@
+import type { Board } from '../panels.ts';
+import { durationBy, rateBy, records, topRecords } from '../queries.ts';
+
+const METRIC = 'k8s_namespace_name=~"$namespace", service_name=~"$service"';
+/** Loki refuses a selector that can match the empty string everywhere, so the service is `.+` when all are meant. */
+const STREAM = 'service_name=~".+", service_name=~"$service", k8s_namespace_name=~"$namespace"';
+
+/** One service or namespace. */
+export const workload: Board = {
+  uid: 'whodns-workload',
+  title: 'DNS of one workload',
+  description: 'What one service (or one namespace) asks, pod by pod, beside its traces.',
+  variables: [
+    {
+      name: 'namespace',
+      label: 'Namespace',
+      query: 'label_values(whodns_queries_total, k8s_namespace_name)',
+    },
+    {
+      name: 'service',
+      label: 'Service',
+      query: 'label_values(whodns_queries_total{k8s_namespace_name=~"$namespace"}, service_name)',
+    },
+  ],
+  panels: [
+    {
+      kind: 'timeseries',
+      title: 'Lookups by response code',
+      description: 'No code: no answer in time.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['dns.response_code'], 'whodns.queries', METRIC),
+          legend: '{{dns_response_code}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Lookups by pod and program',
+      description: 'One pod asking far more than its siblings is usually a cache that does not work.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['k8s.pod.name', 'process.executable.name'], 'whodns.queries', METRIC),
+          legend: '{{k8s_pod_name}} {{process_executable_name}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Duration',
+      description: 'Quantiles of the time from the first request to the answer.',
+      unit: 's',
+      source: 'prometheus',
+      width: 12,
+      queries: [0.5, 0.99].map((quantile) => ({
+        expression: durationBy(quantile, ['service.name'], METRIC),
+        legend: `{{service_name}} p${quantile * 100}`,
+      })),
+    },
+    {
+      kind: 'table',
+      title: 'Names',
+      description: 'Names and results in the time range.',
+      unit: 'short',
+      source: 'loki',
+      width: 12,
+      queries: [{ expression: topRecords(50, ['dns.question.name', 'dns.response_code'], STREAM) }],
+    },
+    {
+      kind: 'traces',
+      title: 'Traces of the service',
+      description: 'The same service.name as in the records: that is what joins the two.',
+      unit: 'none',
+      source: 'tempo',
+      width: 24,
+      queries: [{ expression: '{resource.service.name=~"$service"}' }],
+    },
+    {
+      kind: 'logs',
+      title: 'Lookups',
+      description: 'Every lookup, newest first.',
+      unit: 'none',
+      source: 'loki',
+      width: 24,
+      height: 10,
+      queries: [{ expression: records(STREAM) }],
+    },
+  ],
+};

@@ -1,0 +1,116 @@
+/** Checks of a dashboard that a reader would otherwise make by hand: names that exist, units, titles, descriptions. */
+import { ATTRIBUTES } from '../../src/tables/attributes.ts';
+import { METRICS, type MetricName } from '../../src/tables/metrics.ts';
+import type { Board, Panel, Query } from './panels.ts';
+import { labelName, prometheusName } from './queries.ts';
+
+/** Labels that the collector or the exposition format adds to every series (collector/prometheus.yaml). */
+const ADDED_LABELS = ['host_name', 'k8s_node_name', 'k8s_cluster_name', 'job', 'instance', 'le'];
+/** What Loki's records have beside attributes: collector/loki.yaml sets the first. */
+const RECORD_LABELS = ['otel_event_name'];
+/** Resource attributes that step 3's Kubernetes enrichment and the collector's k8s_attributes add. */
+const KUBERNETES_LABELS = ['k8s_namespace_name', 'k8s_pod_name', 'k8s_container_name', 'k8s_deployment_name'];
+
+/** Series name to the labels it can have. */
+const SERIES = new Map<string, ReadonlySet<string>>(
+  (Object.keys(METRICS) as MetricName[]).flatMap((metric) => {
+    const labels = new Set([
+      ...METRICS[metric].attributes.map((attribute) => labelName(attribute.split(' ')[0] ?? '')),
+      ...ADDED_LABELS,
+    ]);
+    const name = prometheusName(metric);
+    const suffixes = METRICS[metric].kind === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
+    return suffixes.map((suffix) => [name + suffix, labels] as const);
+  }),
+);
+
+const LOKI_LABELS: ReadonlySet<string> = new Set([
+  ...Object.keys(ATTRIBUTES).map(labelName),
+  ...RECORD_LABELS,
+  ...KUBERNETES_LABELS,
+]);
+
+/** Findings, each naming board and panel; empty when there is nothing to say. */
+export function lint(board: Board): string[] {
+  const titles = board.panels.map((panel) => panel.title);
+  return [
+    ...(board.description === '' ? [`${board.uid}: no description`] : []),
+    ...titles
+      .filter((title, index) => titles.indexOf(title) !== index)
+      .map((title) => `${board.uid}: two panels are called ${title}`),
+    ...board.variables.flatMap((variable) => lintVariable(board, variable.name, variable.query)),
+    ...board.panels.flatMap((panel) => lintPanel(board, panel)),
+  ];
+}
+
+function lintVariable(board: Board, name: string, query: string | undefined): string[] {
+  const used = [
+    ...board.panels.flatMap((panel) => panel.queries.map((one) => one.expression)),
+    ...board.variables.map((one) => one.query ?? ''),
+  ];
+  const unused = used.some((text) => text.includes(`$${name}`))
+    ? []
+    : [`${board.uid}: variable ${name} is unused`];
+  if (query === undefined) return unused;
+  const label = /, (\w+)\)$/.exec(query)?.[1] ?? '';
+  const metric = /label_values\((\w+)/.exec(query)?.[1] ?? '';
+  const wrong = SERIES.get(metric)?.has(label)
+    ? []
+    : [`${board.uid}: variable ${name}: ${metric} has no ${label}`];
+  return [...unused, ...wrong];
+}
+
+function lintPanel(board: Board, panel: Panel): string[] {
+  const where = `${board.uid}: ${panel.title || '(no title)'}`;
+  const variables = new Set(board.variables.map((variable) => variable.name));
+  return [
+    ...(panel.title === '' ? [`${where}: no title`] : []),
+    ...(panel.description === '' ? [`${where}: no description`] : []),
+    ...(panel.unit === '' ? [`${where}: no unit`] : []),
+    ...(panel.queries.length === 0 ? [`${where}: no query`] : []),
+    ...(panel.width < 1 || panel.width > 24 ? [`${where}: width ${panel.width}`] : []),
+    ...panel.queries.flatMap((query) =>
+      lintQuery(query, panel, variables).map((text) => `${where}: ${text}`),
+    ),
+  ];
+}
+
+function lintQuery(query: Query, panel: Panel, variables: ReadonlySet<string>): string[] {
+  const unknown = [...query.expression.matchAll(/\$(?!__)(\w+)/g)]
+    .map((match) => match[1] ?? '')
+    .filter((name) => !variables.has(name))
+    .map((name) => `no variable ${name}`);
+  if (panel.source === 'tempo') return unknown;
+  const names = [...labelsIn(query.expression), ...legendLabels(query.legend ?? '')];
+  if (panel.source === 'loki') {
+    return [
+      ...unknown,
+      ...names.filter((name) => !LOKI_LABELS.has(name)).map((name) => `no attribute ${name}`),
+    ];
+  }
+  const metrics = [...query.expression.matchAll(/(\w+)\{/g)].map((match) => match[1] ?? '');
+  const allowed = metrics.map((metric) => SERIES.get(metric));
+  return [
+    ...unknown,
+    ...(metrics.length === 0 ? ['no metric'] : []),
+    ...metrics.filter((metric) => !SERIES.has(metric)).map((metric) => `no metric ${metric}`),
+    ...names
+      .filter((name) => !allowed.every((labels) => labels?.has(name)))
+      .map((name) => `no label ${name}`),
+  ];
+}
+
+/** Names compared in `{}` or after `|`, and grouped by. */
+function labelsIn(expression: string): string[] {
+  const code = expression.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
+  const compared = [...code.matchAll(/(\w+)\s*(?:=~|!~|!=|>=|<=|=|>|<)\s*(?:""|\$|\d)/g)].map(
+    (match) => match[1] ?? '',
+  );
+  const grouped = [...code.matchAll(/\bby \(([^)]*)\)/g)].flatMap((match) => (match[1] ?? '').split(/,\s*/));
+  const unwrapped = [...code.matchAll(/\bunwrap (\w+)/g)].map((match) => match[1] ?? '');
+  return [...compared, ...grouped, ...unwrapped];
+}
+
+function legendLabels(legend: string): string[] {
+  return [...legend.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1] ?? '');
+}

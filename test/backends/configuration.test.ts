@@ -1,0 +1,140 @@
+/** The files that need no running backend: rules by promtool, generated dashboards, the linter itself. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { agent } from '../../otel-config/grafana/boards/agent.ts';
+import { BOARDS, DIRECTORY, stale } from '../../otel-config/grafana/dashboards.ts';
+import { lint } from '../../otel-config/grafana/lint.ts';
+import type { Board, Panel } from '../../otel-config/grafana/panels.ts';
+import { prometheusName } from '../../otel-config/grafana/queries.ts';
+import { promtoolProgram } from './build.ts';
+import { OTEL_CONFIG } from './stack.ts';
+
+const PROMETHEUS = join(OTEL_CONFIG, 'prometheus');
+
+for (const args of [
+  ['check', 'config', 'prometheus.yml'],
+  ['test', 'rules', 'rules/whodns.test.yml'],
+]) {
+  test(`promtool ${args.join(' ')}`, async () => {
+    const result = spawnSync(await promtoolProgram(), args, { cwd: PROMETHEUS, encoding: 'utf8' });
+    assert.equal(result.status, 0, result.stdout + result.stderr);
+    assert.match(result.stdout, /SUCCESS/);
+  });
+}
+
+test('the dashboards in the repository are what the source generates', () => {
+  assert.deepEqual(stale(), []);
+});
+
+test('the linter has nothing to say', () => {
+  assert.deepEqual(BOARDS.flatMap(lint), []);
+});
+
+test('every panel has a data source variable, a title, a unit', () => {
+  for (const board of BOARDS) {
+    const json = JSON.parse(readFileSync(join(DIRECTORY, `${board.uid}.json`), 'utf8')) as {
+      readonly panels: readonly {
+        readonly title: string;
+        readonly datasource: { readonly uid: string };
+        readonly fieldConfig: { readonly defaults: { readonly unit: string } };
+      }[];
+      readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
+    };
+    const sources = json.templating.list
+      .filter(({ type }) => type === 'datasource')
+      .map(({ name }) => `\${${name}}`);
+    assert.equal(json.panels.length, board.panels.length);
+    for (const panel of json.panels) {
+      assert.ok(
+        sources.includes(panel.datasource.uid),
+        `${board.uid}/${panel.title}: ${panel.datasource.uid}`,
+      );
+      assert.ok(panel.title !== '' && panel.fieldConfig.defaults.unit !== '');
+    }
+  }
+});
+
+test('the linter finds what it is for', () => {
+  const [panel] = agent.panels as [Panel, ...Panel[]];
+  const broken = (change: Partial<Panel>): Board => ({
+    ...agent,
+    panels: [{ ...panel, ...change }, ...agent.panels.slice(1)],
+  });
+  const query = (expression: string) => ({ queries: [{ expression }] });
+  const cases: readonly [Partial<Panel>, RegExp][] = [
+    [{ title: '' }, /no title/],
+    [{ title: agent.panels[1]?.title ?? '' }, /two panels/],
+    [{ unit: '' }, /no unit/],
+    [{ queries: [] }, /no query/],
+    [query('sum(whodns_querys_total{})'), /no metric whodns_querys_total/],
+    [query('sum by (process_pid) (whodns_ring_size_bytes{})'), /no label process_pid/],
+    [query('whodns_ring_size_bytes{hostname="a"}'), /no label hostname/],
+    [query('whodns_ring_size_bytes{host_name="$hosts"}'), /no variable hosts/],
+    [{ source: 'loki', ...query('{service_name="a"} | dns_question="b"') }, /no attribute dns_question/],
+  ];
+  for (const [change, finding] of cases) assert.match(lint(broken(change)).join('\n'), finding);
+});
+
+test('names are spelled as the collector spells them', () => {
+  assert.equal(prometheusName('whodns.queries'), 'whodns_queries_total');
+  assert.equal(prometheusName('dns.lookup.duration'), 'dns_lookup_duration_seconds');
+  assert.equal(prometheusName('whodns.ring.used'), 'whodns_ring_used_bytes');
+  assert.equal(prometheusName('whodns.batch.bytes'), 'whodns_batch_bytes_total');
+});
+
+interface Service {
+  readonly command?: readonly string[];
+  readonly volumes?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly depends_on?: readonly string[];
+}
+type Mounts = readonly (readonly [source: string, target: string])[];
+
+const compose = parse(readFileSync(join(OTEL_CONFIG, 'compose.yaml'), 'utf8'), { merge: true }) as {
+  readonly services: Readonly<Record<string, Service>>;
+  readonly volumes: Readonly<Record<string, null>>;
+};
+/** These read their variables in a program, the others in a configuration file that is mounted. */
+const PROGRAMS = ['whodns', 'checkout', 'payments'];
+
+for (const [name, service] of Object.entries(compose.services)) {
+  test(`compose.yaml: ${name}: what it mounts is there, what it sets is read`, () => {
+    const mounts: Mounts = (service.volumes ?? []).map((volume) => {
+      const [source = '', target = ''] = volume.split(':');
+      return [source, target];
+    });
+    for (const [source] of mounts) {
+      const there = source.startsWith('.')
+        ? existsSync(join(OTEL_CONFIG, source))
+        : source in compose.volumes;
+      assert.ok(there, source);
+    }
+    for (const other of service.depends_on ?? []) assert.ok(other in compose.services, other);
+    const files = (service.command ?? []).flatMap(
+      (argument) => /config(?:\.file)?=(.+)$/.exec(argument)?.[1] ?? [],
+    );
+    const text = [...files.map((file) => mounted(file, mounts)), ...provisioned(mounts)].join('');
+    for (const variable of PROGRAMS.includes(name) ? [] : Object.keys(service.environment ?? {})) {
+      assert.match(text, new RegExp(`[{:]${variable}\\b`), variable);
+    }
+  });
+}
+
+/** Content of a file in a container, from where it is mounted from. */
+function mounted(path: string, mounts: Mounts): string {
+  const mount = mounts.find(([, target]) => path === target || path.startsWith(`${target}/`));
+  assert.ok(mount, `${path} is not mounted`);
+  const [source, target] = mount;
+  return readFileSync(join(OTEL_CONFIG, source, path.slice(target.length)), 'utf8');
+}
+
+function provisioned(mounts: Mounts): string[] {
+  if (!mounts.some(([source]) => source === './grafana/provisioning')) return [];
+  return ['datasources', 'dashboards'].map((kind) =>
+    readFileSync(join(OTEL_CONFIG, 'grafana/provisioning', kind, 'whodns.yaml'), 'utf8'),
+  );
+}

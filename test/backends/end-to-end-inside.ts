@@ -1,0 +1,201 @@
+/** Run by end-to-end.test.ts in its namespaces; WORK is a directory for everything that is written. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { freePorts, type RunningProgram, startProgram, waitUntil } from '../collector/running-program.ts';
+import { sampleApplication } from './build.ts';
+import { linkQueries, type Span } from './links.ts';
+import { instant, type LogLine, lines, traces } from './queries.ts';
+import { type Stack, startStack } from './stack.ts';
+
+const WORK = String(process.env.WORK);
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+const NAME = 'payments.shop.test';
+const REQUESTS = 20;
+const SEARCH = ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local'];
+
+let stack: Stack;
+let dnsmasq: ChildProcess;
+let agent: ChildProcess;
+let agentLog = '';
+let checkout: RunningProgram;
+let payments: RunningProgram;
+const started = Date.now() / 1000;
+const range = () => ({ start: started - 5, end: Date.now() / 1000 + 5 });
+
+before(async () => {
+  stack = await startStack(join(WORK, 'stack'));
+  dnsmasq = spawn('dnsmasq', [
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    '--no-resolv',
+    '--no-hosts',
+    '--user=root',
+    '--pid-file=',
+    '--listen-address=127.0.0.1',
+    '--bind-interfaces',
+    '--log-queries',
+    `--log-facility=${join(WORK, 'dnsmasq.log')}`,
+    `--address=/${NAME}/127.0.0.1`,
+    '--local=/test/cluster.local/',
+  ]);
+  agent = spawn(process.execPath, [MAIN, 'run', '--exporter', 'otlp'], {
+    env: {
+      ...process.env,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://${stack.collector.grpcEndpoint}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_METRIC_EXPORT_INTERVAL: '1000',
+      OTEL_METRIC_EXPORT_TIMEOUT: '1000',
+    },
+  });
+  for (const stream of [agent.stdout, agent.stderr]) stream?.on('data', (text) => (agentLog += String(text)));
+  await Promise.all([agentSees(), startServices()]);
+  const url = `http://127.0.0.1:${checkoutPort}/pay`;
+  for (let request = 0; request < REQUESTS; request += 1) assert.equal((await fetch(url)).status, 200);
+  spawnSync('getent', ['hosts', 'gone.shop.test.']);
+  // Until everything that the name server was asked for has arrived; the tests say what is missing.
+  await waitUntil(async () => ours(await found('')).length >= asked(), 30_000);
+});
+
+after(async () => {
+  await Promise.all([checkout?.stop(), payments?.stop()]);
+  for (const child of [agent, dnsmasq]) await ended(child);
+  await stack?.stop();
+});
+
+async function ended(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || child.exitCode !== null) return;
+  const gone = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGTERM');
+  await gone;
+}
+
+/** The agent is attached when a lookup made now arrives in Loki. */
+async function agentSees(): Promise<void> {
+  const seen = await waitUntil(async () => {
+    spawnSync('getent', ['hosts', 'ready.shop.test.']);
+    return (await found('| dns_question_name="ready.shop.test"')).length > 0;
+  }, 60_000);
+  assert.ok(seen, `nothing captured\n${agentLog}\n${stack.collector.log().slice(-2000)}`);
+}
+
+let checkoutPort = 0;
+
+async function startServices(): Promise<void> {
+  const [first, second] = await freePorts(2);
+  checkoutPort = first ?? 0;
+  const directory = await sampleApplication();
+  const start = (name: string, port: number | undefined, env: NodeJS.ProcessEnv = {}) =>
+    startProgram({
+      command: [process.execPath, '--require', join(directory, 'tracing.cjs'), join(directory, 'server.cjs')],
+      env: {
+        OTEL_SERVICE_NAME: name,
+        OTEL_RESOURCE_ATTRIBUTES: 'service.namespace=shop',
+        OTEL_EXPORTER_OTLP_ENDPOINT: stack.collector.httpEndpoint,
+        OTEL_BSP_SCHEDULE_DELAY: '200',
+        PORT: String(port),
+        ...env,
+      },
+      readyUrl: `http://127.0.0.1:${port}/`,
+    });
+  payments = await start('payments', second);
+  checkout = await start('checkout', first, { CALL_URL: `http://${NAME}:${second}/` });
+}
+
+async function found(pipeline: string, stream = 'service_name=~".+"'): Promise<LogLine[]> {
+  const { start, end } = range();
+  return lines(stack.lokiUrl, `{${stream}} | otel_event_name="whodns.query" ${pipeline}`, start, end);
+}
+
+/** Queries for the service's name, with and without search domain, that the name server has logged. */
+function asked(): number {
+  const log = readFileSync(join(WORK, 'dnsmasq.log'), 'utf8');
+  return [...log.matchAll(/query\[\w+\] (\S+)/g)].filter(([, name = '']) => name.startsWith(NAME)).length;
+}
+
+const ours = (log: LogLine[]) => log.filter(({ labels }) => labels.service_name === 'checkout');
+
+test('every lookup of the service is a record of its process, under the name it reports itself', async () => {
+  const records = ours(await found(`| dns_question_name=~"${NAME}.*"`));
+  const own = new Set(records.map(({ labels }) => `${labels.process_pid} ${labels.process_executable_name}`));
+  assert.deepEqual([...own], [`${checkout.pid} node`]);
+  assert.ok(records.every(({ labels }) => labels.service_namespace === 'shop'));
+  assert.equal(records.length, asked(), 'as many as the name server was asked');
+  assert.equal(
+    records.length,
+    REQUESTS * 2 * (SEARCH.length + 1),
+    'A and AAAA, with each search domain and without',
+  );
+});
+
+test('what the service was told', async () => {
+  const records = ours(await found(`| dns_question_name="${NAME}" | dns_question_type="A"`));
+  assert.equal(records.length, REQUESTS);
+  for (const { labels } of records) {
+    assert.equal(labels.dns_response_code, 'NOERROR');
+    assert.equal(labels.dns_answers, '["127.0.0.1"]');
+    assert.equal(labels.server_address, '127.0.0.1');
+    assert.ok(Number(labels.dns_lookup_duration) > 0);
+  }
+  for (const domain of SEARCH) {
+    const wasted = ours(
+      await found(`| dns_question_name="${NAME}.${domain}" | dns_response_code="NXDOMAIN"`),
+    );
+    assert.equal(wasted.length, REQUESTS * 2, domain);
+  }
+});
+
+test('a program that lives for milliseconds', async () => {
+  const records = await found('| dns_question_name="gone.shop.test"');
+  assert.ok(records.length > 0);
+  for (const { labels } of records) {
+    assert.equal(labels.service_name, 'unknown_service:getent');
+    assert.equal(labels.process_executable_name, 'getent');
+    assert.equal(labels.dns_response_code, 'NXDOMAIN');
+  }
+});
+
+test('Prometheus counts what Loki holds', async () => {
+  const api = `${stack.prometheusUrl}/api/v1`;
+  const codes = ours(await found('')).map(({ labels }) => `dns_response_code=${labels.dns_response_code}`);
+  const held = Object.fromEntries(
+    [...new Set(codes)].map((code) => [code, codes.filter((one) => one === code).length]),
+  );
+  assert.equal(Object.keys(held).length, 2, 'NOERROR and NXDOMAIN');
+  const query =
+    'sum by (dns_response_code) (whodns_queries_total{service_name="checkout", service_namespace="shop"})';
+  const counted = async () => Object.fromEntries(await instant(api, query, Date.now() / 1000));
+  await waitUntil(async () => isDeepStrictEqual(await counted(), held), 15_000);
+  assert.deepEqual(await counted(), held);
+  const kernel = `sum(whodns_process_queries_total{process_pid="${checkout.pid}"})`;
+  assert.deepEqual([...(await instant(api, kernel, Date.now() / 1000))], [['', codes.length]]);
+  const p99 =
+    'histogram_quantile(0.99, sum by (le) (dns_lookup_duration_seconds_bucket{service_name="checkout"}))';
+  assert.ok(Number((await instant(api, p99, Date.now() / 1000)).get('')) > 0);
+});
+
+test('from a trace of the service to its records, and back, with nothing but the links of Grafana', async () => {
+  const { start, end } = range();
+  const query = `{resource.service.name="checkout" && span.server.address="${NAME}"}`;
+  assert.ok(
+    await waitUntil(async () => (await traces(stack.tempoUrl, query, start, end)).length > 0, 30_000),
+  );
+  const [trace] = await traces(stack.tempoUrl, query, start, end);
+  const traceId = String(trace?.traceID);
+
+  // The span of the server that was called has the same name, and the same server.address (its Host header).
+  const calling = ({ attributes }: Span) =>
+    attributes['service.name'] === 'checkout' && attributes['server.address'] === NAME;
+  const around = await linkQueries.spanToRecords(stack, traceId, calling);
+  assert.ok(around.length > 0 && around.every(({ labels }) => labels.process_pid === String(checkout.pid)));
+
+  const byName = await linkQueries.spanToName(stack, traceId, calling);
+  const names = new Set(byName.map(({ labels }) => labels.dns_question_name));
+  assert.deepEqual([...names].sort(), [NAME, ...SEARCH.map((domain) => `${NAME}.${domain}`)].sort());
+
+  const back = await linkQueries.recordToTraces(stack, around[0]?.labels ?? {}, { start, end });
+  assert.ok(back.includes(traceId), `${traceId} among ${back}`);
+});

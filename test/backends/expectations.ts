@@ -1,0 +1,198 @@
+/** What each panel must show for the scenario: `<dashboard>/<panel>` to one entry per query. */
+import { LOOKUPS, TRACE_ID } from './scenario.ts';
+
+/**
+ * Values by series (labels as queries.ts writes them), a number of log lines, or trace ids. Rates of Prometheus are
+ * compared within 15 % (extrapolation), everything else exactly.
+ */
+export type Expectation =
+  | Readonly<Record<string, number>>
+  | { readonly lines: number }
+  | { readonly traces: readonly string[] };
+
+const POD = 'k8s_pod_name=checkout-7c9f64b5-x2lkq';
+const SERVER = 'server_address=10.96.0.10';
+const BY_CODE = {
+  '': 100,
+  'dns_response_code=NOERROR': 250,
+  'dns_response_code=NXDOMAIN': 600,
+  'dns_response_code=SERVFAIL': 100,
+};
+const MEDIAN_CHECKOUT = 0.00278;
+
+/** Seconds of counting in the time range: the first push is zero, the last scrape sees this many. */
+export const ROUNDS = 14;
+
+function names(format: (group: (typeof LOOKUPS)[number]) => string): Readonly<Record<string, number>> {
+  return Object.fromEntries(LOOKUPS.map((group) => [format(group), group.count]));
+}
+
+const rcode = (code: string | undefined) => (code === undefined ? '' : `,dns_response_code=${code}`);
+const answered = LOOKUPS.filter(({ lookup }) => lookup.duration !== undefined);
+const MEAN_DURATION =
+  answered.reduce((sum, { count, lookup }) => sum + count * (lookup.duration ?? 0), 0) /
+  answered.reduce((sum, { count }) => sum + count, 0);
+const ALL_LINES = LOOKUPS.reduce((sum, { count }) => sum + count, 0);
+
+export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
+  'whodns-overview/Lookups': [{ '': 1050 }],
+  'whodns-overview/Failing': [{ '': 800 / 1050 }],
+  'whodns-overview/99th percentile': [{ '': 0.969 }],
+  'whodns-overview/Lost by whodns': [{ '': 3 * ROUNDS }],
+  'whodns-overview/Lookups by service': [
+    { 'service_name=checkout,service_namespace=shop': 1000, 'service_name=unknown_service:curl': 50 },
+  ],
+  'whodns-overview/Lookups by response code': [BY_CODE],
+  'whodns-overview/Duration': [{ '': 0.00347 }, { '': 0.0095 }, { '': 0.969 }],
+  'whodns-overview/Lookups by record type': [{ 'dns_question_type=A': 1000, 'dns_question_type=AAAA': 50 }],
+  'whodns-overview/Programs': [
+    {
+      [`host_name=node-7,k8s_namespace_name=shop,${POD},process_executable_name=node`]: 1000,
+      'host_name=node-7,process_executable_name=curl': 50,
+    },
+  ],
+  'whodns-overview/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}`)],
+  'whodns-overview/Lookups that failed': [{ lines: 80 }],
+
+  'whodns-workload/Lookups by response code': [BY_CODE],
+  'whodns-workload/Lookups by pod and program': [
+    { [`${POD},process_executable_name=node`]: 1000, 'process_executable_name=curl': 50 },
+  ],
+  'whodns-workload/Duration': [
+    { 'service_name=checkout': MEDIAN_CHECKOUT, 'service_name=unknown_service:curl': 0.0075 },
+    { 'service_name=checkout': 0.975, 'service_name=unknown_service:curl': 0.00995 },
+  ],
+  'whodns-workload/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}${rcode(lookup.rcode)}`)],
+  'whodns-workload/Traces of the service': [{ traces: [TRACE_ID] }],
+  'whodns-workload/Lookups': [{ lines: ALL_LINES }],
+
+  'whodns-process/Requests by process': [
+    {
+      'process_executable_name=node,process_pid=4201': 1000,
+      'process_executable_name=curl,process_pid=991': 50,
+    },
+  ],
+  'whodns-process/Processes': [
+    {
+      [`host_name=node-7,${POD},process_creation_time=2026-01-31T09:25:34.853Z,process_executable_name=node,process_pid=4201,service_name=checkout`]:
+        1000 * ROUNDS,
+      'host_name=node-7,process_creation_time=2026-01-31T10:00:00.120Z,process_executable_name=curl,process_pid=991,service_name=unknown_service:curl':
+        50 * ROUNDS,
+    },
+  ],
+  'whodns-process/Names': [
+    names(
+      ({ lookup }) =>
+        `dns_question_name=${lookup.name},dns_question_type=${lookup.type}${rcode(lookup.rcode)},${SERVER}`,
+    ),
+  ],
+  'whodns-process/Threads and parents': [
+    {
+      'process_executable_path=/usr/bin/curl,whodns_process_parent_executable_name=bash,whodns_thread_name=main': 5,
+      'process_executable_path=/usr/local/bin/node,whodns_process_parent_executable_name=containerd-shim,whodns_thread_name=main': 105,
+    },
+  ],
+  'whodns-process/Lookups': [{ lines: ALL_LINES }],
+
+  'whodns-latency/Duration': [
+    Object.fromEntries(
+      [
+        '0.005',
+        '0.01',
+        '0.025',
+        '0.05',
+        '0.075',
+        '0.1',
+        '0.25',
+        '0.5',
+        '0.75',
+        '1',
+        '2.5',
+        '5',
+        '7.5',
+        '10',
+        '+Inf',
+      ].map((bound) => [`le=${bound}`, bound === '0.005' ? 180 : Number(bound) < 1 ? 230 : 250]),
+    ),
+  ],
+  'whodns-latency/99th percentile by service': [
+    { 'service_name=checkout': 0.975, 'service_name=unknown_service:curl': 0.00995 },
+  ],
+  'whodns-latency/Errors': [
+    { 'error_type=NXDOMAIN': 600, 'error_type=SERVFAIL': 100, 'error_type=timeout': 100 },
+  ],
+  'whodns-latency/Share of lookups without an answer': [{ 'service_name=checkout': 0.1 }],
+  'whodns-latency/Mean duration by name server': [{ [SERVER]: MEAN_DURATION }],
+  'whodns-latency/Lookups without an answer by name server': [{ [SERVER]: 10 }],
+  'whodns-latency/Slow lookups': [{ lines: 5 }],
+  'whodns-latency/Lookups that failed': [{ lines: 20 }],
+
+  'whodns-nxdomain/Wasted': [{ '': 600 / 1050 }],
+  'whodns-nxdomain/NXDOMAIN': [{ '': 600 }],
+  'whodns-nxdomain/Made by search domains': [{ '': 45 }],
+  'whodns-nxdomain/Share of NXDOMAIN by service': [{ 'service_name=checkout': 0.6 }],
+  'whodns-nxdomain/NXDOMAIN by program': [{ 'k8s_namespace_name=shop,process_executable_name=node': 600 }],
+  'whodns-nxdomain/Names tried with a search domain': [
+    {
+      'dns_question_name=payments.example.com.cluster.local,service_name=checkout': 15,
+      'dns_question_name=payments.example.com.shop.svc.cluster.local,service_name=checkout': 15,
+      'dns_question_name=payments.example.com.svc.cluster.local,service_name=checkout': 15,
+    },
+  ],
+  'whodns-nxdomain/Other names that do not exist': [
+    { 'dns_question_name=gone.example.net,service_name=checkout': 15 },
+  ],
+
+  'whodns-agent/Agents': [{ '': 1 }],
+  'whodns-agent/Lost': [{ '': 3 * ROUNDS }],
+  'whodns-agent/Fullest ring': [{ '': 0.75 }],
+  'whodns-agent/Skipped program runs': [{ '': ROUNDS }],
+  'whodns-agent/Lost by stage and reason': [
+    { 'host_name=node-7,whodns_reason=ring_full,whodns_stage=kernel': 3 },
+  ],
+  'whodns-agent/Left out on purpose': [{ 'whodns_reason=not_dns,whodns_stage=dns': 2 }],
+  'whodns-agent/Held by stage': [{ 'host_name=node-7,whodns_stage=correlate': 7 }],
+  'whodns-agent/Kernel ring': [{ 'host_name=node-7': 0.75 }],
+  'whodns-agent/Kernel events': [{ 'whodns_kernel_event=message': 1100 }],
+  'whodns-agent/Bytes a batch': [{ 'host_name=node-7': 4096 }],
+};
+
+/** Alerts whose condition holds, with labels that must be on them. */
+export const ALERTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  DnsTimeouts: { service_name: 'checkout', error_type: 'timeout' },
+  DnsServerFailures: { service_name: 'checkout', error_type: 'SERVFAIL' },
+  DnsSlow: { service_name: 'checkout' },
+  DnsSearchDomainWaste: { service_name: 'checkout', k8s_namespace_name: 'shop' },
+  WhodnsLosesRecords: { host_name: 'node-7', whodns_stage: 'kernel', whodns_reason: 'ring_full' },
+  WhodnsRingNearlyFull: { host_name: 'node-7' },
+  WhodnsMissesEvents: { host_name: 'node-7' },
+};
+
+const CHECKOUT_SERIES = 'k8s_namespace_name=shop,service_name=checkout,service_namespace=shop';
+
+/** Recording rules' series that must be there; the value where the window's length does not change it. */
+export const RECORDINGS: Readonly<Record<string, Readonly<Record<string, number | undefined>>>> = {
+  'service:whodns_queries:rate5m': {
+    [CHECKOUT_SERIES]: undefined,
+    'service_name=unknown_service:curl': undefined,
+  },
+  'service_error:whodns_queries:rate5m': {
+    [`error_type=NXDOMAIN,${CHECKOUT_SERIES}`]: undefined,
+    [`error_type=SERVFAIL,${CHECKOUT_SERIES}`]: undefined,
+    [`error_type=timeout,${CHECKOUT_SERIES}`]: undefined,
+  },
+  'service_error:whodns_queries:ratio_rate5m': {
+    [`error_type=NXDOMAIN,${CHECKOUT_SERIES}`]: 0.6,
+    [`error_type=SERVFAIL,${CHECKOUT_SERIES}`]: 0.1,
+    [`error_type=timeout,${CHECKOUT_SERIES}`]: 0.1,
+  },
+  'service:whodns_queries_nxdomain:ratio_rate5m': { [CHECKOUT_SERIES]: 0.6 },
+  'service:dns_lookup_duration_seconds:p50_5m': {
+    [CHECKOUT_SERIES]: MEDIAN_CHECKOUT,
+    'service_name=unknown_service:curl': 0.0075,
+  },
+  'service:dns_lookup_duration_seconds:p99_5m': {
+    [CHECKOUT_SERIES]: 0.975,
+    'service_name=unknown_service:curl': 0.00995,
+  },
+};
