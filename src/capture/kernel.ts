@@ -3,7 +3,7 @@
  * One BPF object for all kernels; the hook family is chosen when it is opened.
  */
 import { randomInt } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Stage } from '../health.ts';
@@ -184,6 +184,12 @@ function openFirst(options: KernelOptions): {
 function noFamily(failures: readonly CaptureError[]): UserError {
   const [first] = failures;
   if (first === undefined) throw new Error('no family was tried');
+  if (!existsSync('/sys/kernel/btf/vmlinux')) {
+    return new UserError('this kernel has no BTF (/sys/kernel/btf/vmlinux is not there)', {
+      hint: 'use a kernel built with CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF: those of Debian 11 and later are',
+      cause: first,
+    });
+  }
   const general = !['load', 'attach', 'family'].includes(first.op);
   if (failures.length === 1 || general) return first;
   // Families that this kernel has not at all (op `family`) are not what stands in the way.

@@ -127,6 +127,13 @@ describe('command line, for real', () => {
     { name: 'no privileges', args: [], code: 1, stderr: /not allowed|not permitted/, prefix: asNobody },
     { name: 'no privileges, with what to do', args: [], code: 1, stderr: /root|CAP_BPF/, prefix: asNobody },
     {
+      name: 'a kernel without BTF',
+      args: [],
+      code: 1,
+      stderr: /no BTF[^\n]*\n {2}use a kernel built with/,
+      prefix: ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', 'sh'],
+    },
+    {
       name: 'an unknown flag',
       args: ['--exproter', 'none'],
       code: 2,
