@@ -2,9 +2,9 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Received } from '../test/clients/counting-receiver.ts';
 import { BPF_OBJECT, PROGRAMS, REPOSITORY } from './machine.ts';
 import { pause, type Running, start } from './processes.ts';
-import type { SinkCounts } from './sink.ts';
 
 export type ObserverName = 'nothing' | 'whodns' | 'consumer' | 'tcpdump' | 'tshark' | 'bpftrace';
 
@@ -192,7 +192,7 @@ async function startConsumer(options: ObserverOptions): Promise<Observer> {
 
 async function startAgent(options: ObserverOptions): Promise<Observer> {
   if (!existsSync(AGENT)) throw new Error('dist/main.js is missing: run npm run build');
-  const sink = await start(process.execPath, [join(import.meta.dirname, 'sink.ts')], {
+  const sink = await start(process.execPath, [join(REPOSITORY, 'test/clients/counting-receiver.ts')], {
     ready: /^port \d+$/m,
     stdin: 'pipe',
     ...(options.sinkCpus === undefined ? {} : { cpus: options.sinkCpus }),
@@ -225,7 +225,7 @@ async function startAgent(options: ObserverOptions): Promise<Observer> {
       if (!existsSync(statsFile)) throw new Error(`whodns left no statistics: ${program.errors}`);
       const stats = JSON.parse(readFileSync(statsFile, 'utf8')) as AgentStats;
       sink.write('\n');
-      const counts = JSON.parse((await sink.says(/^\{.*\}$/m))[0]) as SinkCounts;
+      const counts = JSON.parse((await sink.says(/^\{.*\}$/m))[0]) as Received;
       await sink.stop();
       rmSync(directory, { recursive: true });
       const lost = Object.values(stats.source.drops).reduce((sum, value) => sum + value, 0);

@@ -11,8 +11,8 @@
 #include "process.h"
 #include "socket.h"
 
-#define MSG_MORE 0x8000 /* include/linux/socket.h */
-#define TCP_CLOSE 7     /* include/net/tcp_states.h */
+#define MSG_MORE   0x8000 /* include/linux/socket.h */
+#define TCP_CLOSE  7      /* include/net/tcp_states.h */
 #define TCP_LISTEN 10
 
 /* struct sockaddr_in and sockaddr_in6 (uapi) in one. */
@@ -26,24 +26,35 @@ struct socket_name {
 
 _Static_assert(sizeof(struct socket_name) == 28, "sockaddr_in6");
 
+#define LOAD_IN6(direct, to, pointer, field)                                                                           \
+	do {                                                                                                           \
+		to[0] = LOAD(direct, pointer, field.in6_u.u6_addr32[0]);                                               \
+		to[1] = LOAD(direct, pointer, field.in6_u.u6_addr32[1]);                                               \
+		to[2] = LOAD(direct, pointer, field.in6_u.u6_addr32[2]);                                               \
+		to[3] = LOAD(direct, pointer, field.in6_u.u6_addr32[3]);                                               \
+	} while (0)
+
 /* Both ends of a message that goes out by `sk` to `name`, or without a name to where the socket is connected. */
 static __always_inline void fill_ends(struct message_event *message, struct sock *sk, const struct socket_name *name,
-                                      const bool direct, const bool v6)
+				      const bool direct, const bool v6)
 {
 	__u32 local[4] = {}, remote[4] = {};
 
 	if (v6) {
-		bpf_core_read(local, sizeof(local), &sk->__sk_common.skc_v6_rcv_saddr);
+		LOAD_IN6(direct, local, sk, __sk_common.skc_v6_rcv_saddr);
+		LOAD_IN6(direct, remote, sk, __sk_common.skc_v6_daddr);
 		if (name)
 			__builtin_memcpy(remote, name->address6, sizeof(remote));
-		else
-			bpf_core_read(remote, sizeof(remote), &sk->__sk_common.skc_v6_daddr);
 		if (!(local[0] | local[1] | local[2] | local[3]))
 			message->flags |= MESSAGE_LOCAL_ANY;
 	} else {
 		local[2] = remote[2] = bpf_htonl(0xffff);
 		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
-		remote[3] = name ? name->address4 : LOAD(false, sk, __sk_common.skc_daddr);
+		remote[3] = LOAD(direct, sk, __sk_common.skc_daddr);
+		/* Read in any case: a load through one of two pointers, as the compiler would make it, is not verifiable. */
+		asm volatile("" : "+r"(remote[3]));
+		if (name)
+			remote[3] = name->address4;
 		if (!local[3])
 			message->flags |= MESSAGE_LOCAL_ANY;
 	}
@@ -54,7 +65,7 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 }
 
 static __always_inline void fill_call(struct message_event *message, struct sock *sk, __u32 hook, const bool direct,
-                                      const __u32 direction)
+				      const __u32 direction)
 {
 	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
 
@@ -72,8 +83,6 @@ static __always_inline void fill_call(struct message_event *message, struct sock
 /* Owner, counters and process record of a request. False: it is the agent's own. */
 static __always_inline bool account(struct message_event *message)
 {
-	struct process_value *process;
-
 	owner_read(&message->owner);
 	message->flags |= MESSAGE_OWNER;
 	if (owner_is_self(&message->owner)) {
@@ -81,9 +90,7 @@ static __always_inline bool account(struct message_event *message)
 		return false;
 	}
 	count(COUNTER_REQUESTS);
-	process = process_seen(&message->owner, message->header.hook);
-	if (process && (message->length || message->protocol == PROTOCOL_UDP))
-		process_count(process, message->length, message->protocol == PROTOCOL_UDP);
+	process_request(message, true);
 	return true;
 }
 
@@ -100,48 +107,26 @@ static __always_inline bool is_v4_mapped(const __u32 *address)
 	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
 }
 
-/* Where a datagram goes, if not where the socket is connected. False: no name was given. */
-static __always_inline bool read_name(struct socket_name *name, void *address, const bool v6)
-{
-	if (!address)
-		return false;
-	bpf_probe_read_kernel(name, v6 ? sizeof(*name) : 8, address);
-	return !v6 || name->family; /* AF_UNSPEC means the connected peer (net/ipv6/udp.c) */
-}
-
 /*
  * udp_sendmsg (`v6` false) and udpv6_sendmsg. The latter hands IPv4 destinations, v4-mapped ones too, to the former,
  * where they are reported.
  */
-static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
-                                          const bool direct, const bool v6)
+static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+					      const struct socket_name *name, __u16 port, const bool direct,
+					      const bool v6)
 {
 	struct message_event message = {};
-	struct socket_name name = {};
 	struct buffer buffer;
-	__u16 connected = LOAD(direct, sk, __sk_common.skc_dport), port;
-	bool named;
+	__u32 remote[4];
 
-	/* Read in any case: a load through one of two pointers, as the compiler would make it, is not verifiable. */
-	asm volatile("" : "+r"(connected));
-	named = read_name(&name, LOAD(direct, msg, msg_name), v6);
-	port = bpf_ntohs(named ? name.port : connected);
-	if (!is_dns_port(port)) {
-		count(COUNTER_SKIPPED);
-		return;
-	}
 	if (length > PAYLOAD_MAX) /* EMSGSIZE */
 		return;
-	if (v6 && named && name.family != AF_INET6)
+	if (v6 && name && name->family != AF_INET6)
 		return;
-	fill_ends(&message, sk, named ? &name : NULL, direct, v6);
-	if (v6) {
-		__u32 remote[4];
-
-		__builtin_memcpy(remote, message.remote_address, sizeof(remote));
-		if (is_v4_mapped(remote))
-			return;
-	}
+	fill_ends(&message, sk, name, direct, v6);
+	__builtin_memcpy(remote, message.remote_address, sizeof(remote));
+	if (v6 && is_v4_mapped(remote))
+		return;
 	message.remote_port = port;
 	message.protocol = PROTOCOL_UDP;
 	message.length = length;
@@ -150,8 +135,30 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 		message.flags |= MESSAGE_MORE;
 	if (!account(&message))
 		return;
-	buffer = buffer_of(msg);
+	buffer = buffer_of(msg, direct);
 	emit_buffer(&message, &buffer);
+}
+
+static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+					  const bool direct, const bool v6)
+{
+	__u16 port = LOAD(direct, sk, __sk_common.skc_dport);
+	void *address = LOAD(direct, msg, msg_name);
+	bool named = false;
+	struct socket_name name;
+
+	asm volatile("" : "+r"(port)); /* as in fill_ends */
+	if (address) {
+		bpf_probe_read_kernel(&name, v6 ? sizeof(name) : 8, address);
+		named = !v6 || name.family; /* AF_UNSPEC means the connected peer (net/ipv6/udp.c) */
+		if (named)
+			port = name.port;
+	}
+	port = bpf_ntohs(port);
+	if (is_dns_port(port))
+		send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, direct, v6);
+	else
+		count(COUNTER_SKIPPED);
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
@@ -180,27 +187,34 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
-static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook, const bool direct)
+static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 hook,
+					    const bool direct)
 {
-	struct message_event message = {};
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct message_event message = {};
 	struct buffer buffer;
-	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
 
-	if (!is_dns_port(port)) {
-		count(COUNTER_SKIPPED);
-		return;
-	}
 	fill_stream(&message, sk, port, direct);
-	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	message.length = length;
 	message.sequence = LOAD(false, tcp, write_seq);
+	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (first_byte_sent(tcp, message.sequence))
 		message.flags |= MESSAGE_STREAM_START;
 	if (!account(&message))
 		return;
-	buffer = buffer_of(msg);
+	buffer = buffer_of(msg, direct);
 	emit_buffer(&message, &buffer);
+}
+
+static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+					const bool direct)
+{
+	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+
+	if (is_dns_port(port))
+		send_dns_stream(sk, msg, length, port, hook, direct);
+	else
+		count(COUNTER_SKIPPED);
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */
@@ -217,41 +231,25 @@ static __always_inline void close_stream(struct sock *sk, __u32 hook, const bool
 	message.sequence = LOAD(false, (struct tcp_sock *)sk, write_seq);
 	message.flags |= MESSAGE_STREAM_END;
 	if (account(&message))
-		emit_run(address_of(&message), 0, 0, false);
+		emit_run(&message, 0, 0, false);
 }
 
 /*
  * skb_consume_udp: the datagram was copied to the program. Its UDP header is pulled, skb->data is the payload; skb->dev
  * is not valid any more (net/ipv4/udp.c keeps other things there).
  */
-static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, __u32 hook,
-                                             const bool direct)
+static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff *skb, __u64 head, __u32 hook,
+						 const bool direct)
 {
+	__u64 data = (__u64)LOAD(false, skb, data), network = head + LOAD(direct, skb, network_header);
 	struct message_event message = {};
 	struct packet packet;
-	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
-	__u64 head;
-	__u32 headers;
 
-	if (length < 0) /* MSG_PEEK: it stays in the queue and comes again */
-		return;
-	head = (__u64)LOAD(false, skb, head);
-	if (!port) {
-		__be16 source = 0;
-
-		bpf_probe_read_kernel(&source, sizeof(source), (void *)(head + LOAD(direct, skb, transport_header)));
-		port = bpf_ntohs(source);
-	}
-	if (!is_dns_port(port)) {
-		count(COUNTER_SKIPPED);
-		return;
-	}
 	if (current_is_self()) {
 		count(COUNTER_SELF);
 		return;
 	}
-	headers = (__u64)LOAD(false, skb, data) - head - LOAD(direct, skb, network_header);
-	if (!parse_packet((void *)(head + LOAD(direct, skb, network_header)), LOAD(direct, skb, len) + headers, &packet))
+	if (!parse_packet((void *)network, LOAD(direct, skb, len) + data - network, &packet))
 		return;
 	fill_call(&message, sk, hook, direct, DIRECTION_RESPONSE);
 	__builtin_memcpy(message.local_address, packet.destination, 16);
@@ -262,23 +260,40 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 	message.protocol = PROTOCOL_UDP;
 	message.family = packet.family;
 	count(COUNTER_RESPONSES);
-	emit_packet(&message, skb, 0, direct, false);
+	emit_packet(&message, skb, data, 0, direct, false);
+}
+
+static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, __u32 hook,
+					     const bool direct)
+{
+	__be16 port = LOAD(direct, sk, __sk_common.skc_dport);
+	__u64 head;
+
+	if (length < 0) /* MSG_PEEK: it stays in the queue and comes again */
+		return;
+	if (port && !is_dns_port(bpf_ntohs(port))) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	head = (__u64)LOAD(false, skb, head);
+	if (!port)
+		bpf_probe_read_kernel(&port, sizeof(port), (void *)head + LOAD(direct, skb, transport_header));
+	if (is_dns_port(bpf_ntohs(port)))
+		receive_dns_datagram(sk, skb, head, hook, direct);
+	else
+		count(COUNTER_SKIPPED);
 }
 
 /* tcp_recvmsg is entered: remember where the bytes will go, for the iterator moves on. */
-static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr *msg, const bool direct)
+static __always_inline void remember_receive(struct sock *sk, struct msghdr *msg, const bool direct)
 {
 	struct receive_state state = {};
 	struct buffer buffer;
 	__u64 task = bpf_get_current_pid_tgid();
 
-	if (!is_dns_port(bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)))) {
-		count(COUNTER_SKIPPED);
-		return;
-	}
 	if (current_is_self())
 		return;
-	buffer = buffer_of(msg);
+	buffer = buffer_of(msg, direct);
 	state.socket = address_of(sk);
 	state.message = address_of(msg);
 	state.segment = buffer.segment;
@@ -290,13 +305,21 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 	bpf_map_update_elem(&receives, &task, &state, BPF_ANY);
 }
 
+static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr *msg, const bool direct)
+{
+	if (is_dns_port(bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport))))
+		remember_receive(sk, msg, direct);
+	else
+		count(COUNTER_SKIPPED);
+}
+
 /*
  * tcp_recvmsg returns. What the program consumed is what copied_seq moved on by (nothing with MSG_PEEK), what was copied
  * is what the iterator moved on by (nothing with MSG_TRUNC): so the returned value is not needed, whose place differs
  * between kernels.
  */
 static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, __u32 hook,
-                                                  const bool direct)
+						  const bool direct)
 {
 	struct message_event message = {};
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;

@@ -9,7 +9,7 @@
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 
-#define PORTS_MAX 4
+#define PORTS_MAX   4
 #define PAYLOAD_MAX 65535u
 
 /* Remote ports that are DNS, host order; the first `dns_port_count` of them count. */

@@ -4,8 +4,8 @@
  * Records are built inside the ring: a per-CPU scratch buffer would be overwritten by a program that preempts this one.
  * bpf_ringbuf_reserve wants constant sizes (until dynptrs, 5.19), hence classes.
  *
- * The functions that do it are global and take addresses as plain numbers: so the verifier checks each once, and not
- * once more for every way that leads to it (kernels before 5.12 know no other arguments of global functions).
+ * The functions that walk over pieces are global and take addresses as plain numbers: so the verifier checks each once,
+ * and not once more for every way that leads to it (kernels before 5.12 know no other arguments of global functions).
  */
 #ifndef WHODNS_EMIT_H
 #define WHODNS_EMIT_H
@@ -20,9 +20,9 @@
 static __always_inline struct message_event *reserve_class(__u32 wanted, __u64 *room)
 {
 #define CLASS(bytes)                                                                                                   \
-	if (wanted <= (bytes)) {                                                                                           \
-		*room = (bytes);                                                                                               \
-		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + (bytes), 0);                                \
+	if (wanted <= (bytes)) {                                                                                       \
+		*room = (bytes);                                                                                       \
+		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + (bytes), 0);                        \
 	}
 	CLASS(64)
 	CLASS(128)
@@ -36,9 +36,9 @@ static __always_inline struct message_event *reserve_class(__u32 wanted, __u64 *
 static __always_inline struct message_event *reserve_gather(__u32 wanted, __u64 *room)
 {
 #define CLASS(bytes)                                                                                                   \
-	if (wanted <= (bytes)) {                                                                                           \
-		*room = (bytes);                                                                                               \
-		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * (bytes), 0);                            \
+	if (wanted <= (bytes)) {                                                                                       \
+		*room = (bytes);                                                                                       \
+		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * (bytes), 0);                    \
 	}
 	CLASS(128)
 	CLASS(4096)
@@ -47,7 +47,7 @@ static __always_inline struct message_event *reserve_gather(__u32 wanted, __u64 
 #undef CLASS
 }
 
-/* Payload bytes to copy of a message. */
+/* Payload bytes to copy of the message whose header is at an address. */
 static __always_inline __u32 wanted_bytes(struct message_event *message)
 {
 	__u32 length = 0;
@@ -72,23 +72,20 @@ static __always_inline void submit(struct message_event *record, __u32 captured,
 	count(COUNTER_SUBMITTED);
 }
 
-/*
- * Emits the message whose header is at `message`, with a payload that is one run of bytes: `there` of them at `address`.
- */
-__noinline int emit_run(__u64 message, __u64 address, __u64 there, __u32 user)
+/* Emits the message with a payload that is one run of bytes: `there` of them at `address`. */
+static __always_inline void emit_run(const struct message_event *message, __u64 address, __u64 there, bool user)
 {
 	struct message_event *record;
+	__u32 wanted = message->length < payload_limit ? message->length : payload_limit;
 	__u64 room = 0, length;
-	__u32 wanted;
 	long failed;
 
-	wanted = wanted_bytes((struct message_event *)message);
 	record = reserve_class(wanted, &room);
 	if (!record) {
 		drop(DROP_RING_FULL);
-		return 0;
+		return;
 	}
-	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
+	*record = *message;
 	length = there < wanted ? there : wanted;
 	AT_MOST(length, room);
 	if (user)
@@ -96,7 +93,6 @@ __noinline int emit_run(__u64 message, __u64 address, __u64 there, __u32 user)
 	else
 		failed = bpf_probe_read_kernel(record + 1, length, (void *)address);
 	submit(record, failed ? 0 : length, wanted);
-	return 0;
 }
 
 /*
@@ -112,9 +108,7 @@ struct walk {
 
 static __always_inline void forget(struct walk *walk)
 {
-	struct walk copy = *walk;
-
-	bpf_probe_read_kernel(walk, sizeof(*walk), &copy);
+	bpf_probe_read_kernel(walk, sizeof(*walk), walk);
 }
 
 static __always_inline __u64 gathered(const struct message_event *record)
@@ -124,7 +118,7 @@ static __always_inline __u64 gathered(const struct message_event *record)
 
 /* Copies the walk's piece behind the bytes already there. False: it cannot be read. */
 static __always_inline bool append_piece(struct message_event *record, __u64 room, const struct walk *walk,
-                                         const bool user)
+					 const bool user)
 {
 	__u64 offset = gathered(record), length = walk->wanted - offset;
 	long failed;
@@ -147,7 +141,10 @@ static __always_inline bool append_piece(struct message_event *record, __u64 roo
 	return true;
 }
 
-/* As emit_run, with a payload scattered over iovecs, kvecs or pages: `buffers` is the address of a struct buffer. */
+/*
+ * As emit_run, with a payload scattered over iovecs, kvecs or pages. `message` and `buffers` are the addresses of the
+ * message's header and of a struct buffer.
+ */
 __noinline int emit_buffers(__u64 message, __u64 buffers)
 {
 	struct message_event *record;
@@ -188,7 +185,7 @@ static __always_inline void emit_buffer(struct message_event *message, struct bu
 	struct piece first = {};
 
 	if (buffer->kind == BUFFER_USER) {
-		emit_run(address_of(message), buffer->segment, message->length, true);
+		emit_run(message, buffer->segment, message->length, true);
 		return;
 	}
 	if (buffer->kind != BUFFER_UNKNOWN && buffer->segments) {
@@ -198,7 +195,7 @@ static __always_inline void emit_buffer(struct message_event *message, struct bu
 			return;
 		}
 	}
-	emit_run(address_of(message), first.address, first.address ? first.length : 0, buffer->kind == BUFFER_IOVEC);
+	emit_run(message, first.address, first.address ? first.length : 0, buffer->kind == BUFFER_IOVEC);
 }
 
 /*
@@ -254,7 +251,7 @@ static __always_inline void emit_dynptr(struct message_event *message, struct sk
 	struct message_event *record;
 	struct bpf_dynptr packet;
 	__u64 room = 0, length;
-	__u32 wanted = wanted_bytes(message);
+	__u32 wanted = message->length < payload_limit ? message->length : payload_limit;
 	long failed;
 
 	record = reserve_class(wanted, &room);
@@ -272,16 +269,15 @@ static __always_inline void emit_dynptr(struct message_event *message, struct sk
 	submit(record, failed ? 0 : length, wanted);
 }
 
-/* Emits with the payload at `start` from skb->data: the cheapest way that reads it all. */
-static __always_inline void emit_packet(struct message_event *message, struct sk_buff *skb, __u32 start,
-                                        const bool direct, const bool trusted)
+/* Emits with the payload at `start` from skb->data, which is at address `data`: the cheapest way that reads it all. */
+static __always_inline void emit_packet(struct message_event *message, struct sk_buff *skb, __u64 data, __u32 start,
+					const bool direct, const bool trusted)
 {
-	__u64 data = (__u64)LOAD(false, skb, data);
 	__u32 length = LOAD(direct, skb, len);
 	long linear = (long)length - LOAD(direct, skb, data_len) - start;
 
 	if (linear >= (long)message->length || linear >= (long)payload_limit)
-		emit_run(address_of(message), data + start, linear, false);
+		emit_run(message, data + start, linear, false);
 	else if (trusted && LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
 		emit_dynptr(message, skb, start, length - start);
 	else

@@ -10,13 +10,13 @@
 
 #include <linux/types.h>
 
-#define COMM_LEN 16
+#define COMM_LEN   16
 #define PATH_BYTES 1024 /* NUL-terminated path components, leaf first */
 #define ARGS_BYTES 1024 /* argv as in mm->arg_start..arg_end: NUL-terminated strings */
 
 /* What a ring record is: event_header.kind. */
 enum event_kind {
-	EVENT_MESSAGE = 1, /* struct message_event, then `captured` payload bytes */
+	EVENT_MESSAGE = 1, /* struct message_event, [struct trace_context,] then `captured` payload bytes */
 	EVENT_PROCESS = 2, /* struct process_event, then its strings */
 };
 
@@ -39,9 +39,21 @@ enum message_flags {
 	MESSAGE_STREAM_START = 1 << 2, /* TCP: the first payload byte of the connection in this direction */
 	MESSAGE_STREAM_END = 1 << 3,   /* TCP: FIN or RST; payload may be empty */
 	MESSAGE_MORE = 1 << 4,         /* UDP: MSG_MORE or UDP_CORK, the datagram continues with the next send */
-	MESSAGE_UNREADABLE = 1 << 5,   /* the payload could not be read (page fault, unsupported iterator): captured < min(length, limit) */
-	MESSAGE_DIALED = 1 << 6,       /* `dialed_*` is filled: the socket is connected to another address than the packet's (NAT) */
+	MESSAGE_UNREADABLE = 1 << 5,   /* not all could be read (page fault, iterator): captured < min(length, limit) */
+	MESSAGE_DIALED = 1 << 6,       /* `dialed_*` is filled: the program connected to another address (NAT) */
 	MESSAGE_LOCAL_ANY = 1 << 7,    /* the local address was not bound yet: `local_address` is unspecified */
+	MESSAGE_TRACE = 1 << 8,        /* a struct trace_context stands between the event and its payload */
+};
+
+/*
+ * The span that the sending thread was in: the first bytes of its thread context record (OTEP 4947), read in its own
+ * send. No program here fills it yet: user space would have to tell where each process keeps the record.
+ */
+struct trace_context {
+	__u8 trace_id[16]; /* network order */
+	__u8 span_id[8];
+	__u8 flags; /* W3C trace flags */
+	__u8 reserved[7];
 };
 
 /* Who: read in the kernel in the task's own context. 88 bytes. */
@@ -89,10 +101,10 @@ struct message_event {
 	__u16 local_port;        /* host order */
 	__u16 remote_port;
 	__u16 dialed_port;
-	__u16 flags;      /* enum message_flags */
-	__u8 direction;   /* enum message_direction */
-	__u8 protocol;    /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
-	__u8 family;      /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
+	__u16 flags;    /* enum message_flags */
+	__u8 direction; /* enum message_direction */
+	__u8 protocol;  /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
+	__u8 family;    /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
 	__u8 reserved[9];
 };
 
@@ -129,13 +141,14 @@ struct process_event {
 _Static_assert(sizeof(struct event_header) == 16, "event_header");
 _Static_assert(sizeof(struct owner) == 88, "owner");
 _Static_assert(sizeof(struct message_event) == 16 + 88 + 8 + 48 + 20 + 8 + 12, "message_event");
+_Static_assert(sizeof(struct trace_context) == 32, "trace_context");
 _Static_assert(sizeof(struct process_event) == 16 + 88 + 8 + 8 + 8 + 8 + 16, "process_event");
 
 /* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. Mirrored in src/tables/drops.ts by the generator. */
 enum drop_reason {
-	DROP_RING_FULL = 0,        /* a message event found no room */
-	DROP_PROCESS_RING_FULL = 1, /* a process record found no room: /proc fills the gap */
-	DROP_PROCESS_TABLE_FULL = 2, /* the per-process counter map is full: the message is captured, its process is not counted */
+	DROP_RING_FULL = 0,          /* a message event found no room */
+	DROP_PROCESS_RING_FULL = 1,  /* a process record found no room: /proc fills the gap */
+	DROP_PROCESS_TABLE_FULL = 2, /* the per-process map is full: the message is captured, its process not counted */
 	DROP_PAYLOAD_UNREADABLE = 3, /* captured with MESSAGE_UNREADABLE */
 	DROP_NO_OWNER = 4,           /* a request left without a known owner: captured without MESSAGE_OWNER */
 	DROP_RECEIVE_STATE = 5,      /* receive: entry state missing at the function's return, bytes not seen */
@@ -144,13 +157,13 @@ enum drop_reason {
 
 /* What was seen. Index of the per-CPU `counters` map. */
 enum counter {
-	COUNTER_REQUESTS = 0,       /* wanted request events (UDP datagrams, TCP pieces with payload) */
-	COUNTER_RESPONSES = 1,      /* wanted response events */
-	COUNTER_SUBMITTED = 2,      /* message events put into the ring */
-	COUNTER_PROCESSES = 3,      /* process records put into the ring */
-	COUNTER_SKIPPED = 4,        /* calls that were not DNS */
-	COUNTER_SELF = 5,           /* the agent's own messages, left out */
-	COUNTER_UNMATCHED = 6,      /* responses nobody here asked for (packet level), left out */
+	COUNTER_REQUESTS = 0,  /* wanted request events (UDP datagrams, TCP pieces with payload, ends of streams) */
+	COUNTER_RESPONSES = 1, /* wanted response events */
+	COUNTER_SUBMITTED = 2, /* message events put into the ring */
+	COUNTER_PROCESSES = 3, /* process records put into the ring */
+	COUNTER_SKIPPED = 4,   /* calls that were not DNS */
+	COUNTER_SELF = 5,      /* the agent's own messages, left out */
+	COUNTER_UNMATCHED = 6, /* responses nobody here asked for (packet level), left out */
 	COUNTER_DUPLICATE_DEVICE = 7, /* the same packet on a stacked device, left out */
 	COUNTER_MAX = 8,
 };
@@ -163,13 +176,13 @@ struct process_key {
 };
 
 struct process_value {
-	__u64 udp_requests;   /* datagrams sent to a DNS port */
-	__u64 tcp_requests;   /* TCP pieces with payload sent to a DNS port */
-	__u64 request_bytes;  /* payload */
-	__u64 last_seen;      /* CLOCK_MONOTONIC ns */
+	__u64 udp_requests;  /* datagrams sent to a DNS port */
+	__u64 tcp_requests;  /* TCP pieces with payload sent to a DNS port */
+	__u64 request_bytes; /* payload */
+	__u64 last_seen;     /* CLOCK_MONOTONIC ns */
 	__u64 cgroup_id;
-	__u32 announced;      /* 1 = its process record is in the ring */
-	__u32 exec_id;        /* which exec of the process the record is of: another one is announced anew */
+	__u32 announced; /* 1 = its process record is in the ring */
+	__u32 exec_id;   /* which exec of the process the record is of: another one is announced anew */
 };
 
 #endif

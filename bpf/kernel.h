@@ -155,8 +155,18 @@ struct mm_struct {
 	struct file *exe_file;
 };
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	void *stack;
+	struct files_struct *files;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -215,9 +225,13 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+struct socket {
+	struct file *file;
+};
+
 struct sock {
 	struct sock_common __sk_common;
-	__u16 sk_protocol;
+	struct socket *sk_socket;
 };
 
 struct tcp_sock {
@@ -268,7 +282,7 @@ struct iov_iter {
 };
 
 struct iov_iter___old {
-	unsigned int type; /* until 5.13: enum iter_type and the direction in bit 0 */
+	unsigned int type;       /* until 5.13: enum iter_type and the direction in bit 0 */
 	const struct iovec *iov; /* until 6.3 */
 };
 
@@ -299,7 +313,7 @@ struct sk_buff {
 	unsigned char *data;
 };
 
-struct skb_frag { /* since 6.9; until then skb_frag_t is struct bio_vec */
+struct skb_frag {             /* since 6.9; until then skb_frag_t is struct bio_vec */
 	unsigned long netmem; /* a struct page * unless bit 0 is set */
 	unsigned int len;
 	unsigned int offset;

@@ -41,22 +41,27 @@ struct {
 } processes SEC(".maps");
 
 /*
- * Tracepoint family. Who used a socket last, for packets that leave in softirq context: TCP (filled when the SYN leaves
- * in connect(), refreshed by each send), UDP while its packet waits for neighbour resolution. Oldest evicted: such a
- * packet is then captured without owner (DROP_NO_OWNER).
+ * Tracepoint family. Whose the packets are that leave in softirq context: of a TCP socket (key: its address) from the SYN
+ * on, refreshed by each send; of a packet that waits for its neighbour (key: sender.h, waiting_packet). Oldest evicted:
+ * such a packet is then captured without owner (DROP_NO_OWNER).
  */
-struct socket_state {
-	struct owner owner;
-	__u32 first_sequence; /* sequence number of the first payload byte; valid when `handshake` */
-	__u32 handshake;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64); /* socket identity */
-	__type(value, struct socket_state);
-} sockets SEC(".maps");
+	__type(key, __u64);
+	__type(value, struct owner);
+} owners SEC(".maps");
+
+/*
+ * Tracepoint family. Sequence number of the first payload byte of a TCP socket (key: its address), by the SYN. Oldest
+ * evicted: its stream has no MESSAGE_STREAM_START.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} streams SEC(".maps");
 
 /*
  * Tracepoint family. What was asked for here, so that a received packet that nobody here asked for costs one look-up.
@@ -107,10 +112,10 @@ struct {
  * entry; the oldest is evicted when full: that receive is DROP_RECEIVE_STATE.
  */
 struct receive_state {
-	__u64 socket;   /* struct sock * */
-	__u64 message;  /* struct msghdr * */
-	__u64 room;     /* bytes the iterator had left */
-	__u64 segment;  /* struct buffer (payload.h) */
+	__u64 socket;  /* struct sock * */
+	__u64 message; /* struct msghdr * */
+	__u64 room;    /* bytes the iterator had left */
+	__u64 segment; /* struct buffer (payload.h) */
 	__u64 offset;
 	__u32 segments;
 	__u32 kind;     /* enum buffer_kind */

@@ -14,13 +14,13 @@
  * 0), false goes through bpf_probe_read_kernel, for pointers the program type or the kernel does not vouch for.
  */
 #define LOAD(direct, pointer, field)                                                                                   \
-	({                                                                                                                 \
-		typeof((pointer)->field) value_;                                                                               \
-		if (direct)                                                                                                    \
-			value_ = (pointer)->field;                                                                                 \
-		else                                                                                                           \
-			bpf_core_read(&value_, sizeof(value_), &(pointer)->field);                                                 \
-		value_;                                                                                                        \
+	({                                                                                                             \
+		typeof((pointer)->field) value_;                                                                       \
+		if (direct)                                                                                            \
+			value_ = (pointer)->field;                                                                     \
+		else                                                                                                   \
+			bpf_core_read(&value_, sizeof(value_), &(pointer)->field);                                     \
+		value_;                                                                                                \
 	})
 
 /* A pointer as a number, by way of memory: the verifier lets no pointer be computed with. */
@@ -32,10 +32,12 @@ static __always_inline __u64 address_of(const void *pointer)
 	return address;
 }
 
-#define SOFTIRQ_OFFSET 0x100          /* include/linux/preempt.h: set while a softirq is served */
+#define TASK_BTF KERNEL(5, 11, 0) /* since when bpf_get_current_task_btf is there */
+
+#define SOFTIRQ_OFFSET   0x100 /* include/linux/preempt.h: set while a softirq is served */
 #define HARDIRQ_NMI_MASK 0x00ff0000
-#define PF_KTHREAD 0x00200000         /* include/linux/sched.h */
-#define THREAD_SIZE 16384             /* x86_64; larger only with KASAN, whose owners are then unknown, not wrong */
+#define PF_KTHREAD       0x00200000 /* include/linux/sched.h */
+#define THREAD_SIZE      16384      /* x86_64; larger only with KASAN, whose owners are then unknown, not wrong */
 
 /*
  * Does `current` run on its own behalf? Not in an interrupt, and not as a kernel thread, which sends packets that others
@@ -49,38 +51,53 @@ static __always_inline __u64 address_of(const void *pointer)
 static __always_inline bool in_task_context(void *context)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	unsigned int flags;
+	__u64 stack;
 
-	if (LOAD(false, task, flags) & PF_KTHREAD)
+	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+		struct task_struct *typed = (struct task_struct *)bpf_get_current_task_btf();
+
+		flags = typed->flags;
+		stack = (__u64)typed->stack;
+	} else {
+		flags = LOAD(false, task, flags);
+		stack = (__u64)LOAD(false, task, stack);
+	}
+	if (flags & PF_KTHREAD)
 		return false;
 	if (bpf_core_field_exists(struct task_struct___rt, softirq_disable_cnt) &&
 	    LOAD(false, (struct task_struct___rt *)task, softirq_disable_cnt) & SOFTIRQ_OFFSET)
 		return false;
 	if (bpf_core_field_exists(struct task_struct___arm64, thread_info.preempt.count))
 		return !(LOAD(false, (struct task_struct___arm64 *)task, thread_info.preempt.count) &
-		         (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
+			 (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
 #ifdef __TARGET_ARCH_x86
-	__u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof(address), &context); /* the verifier lets no pointer be compared */
-	return address - (__u64)LOAD(false, task, stack) < THREAD_SIZE;
+	return address_of(context) - stack < THREAD_SIZE;
 #else
 	return false;
 #endif
 }
 
 /* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). */
-static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader)
+static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader, const bool direct)
 {
-	struct pid *pid = LOAD(false, leader, thread_pid);
-	unsigned int level = LOAD(false, pid, level);
-	struct upid innermost;
+	struct pid *pid = LOAD(direct, leader, thread_pid);
+	unsigned int level = LOAD(direct, pid, level);
 	struct pid_namespace *namespace;
+	struct upid innermost;
+	__u64 numbers;
 
+	if (direct && level == 0) {
+		namespace = pid->numbers[0].ns;
+		owner->vpid = pid->numbers[0].nr;
+		owner->pid_ns = namespace->ns.inum;
+		return;
+	}
 	if (level > 32) /* MAX_PID_NS_LEVEL */
 		return;
 	/* An element of a flexible array: its size by BTF, its index at run time. */
-	bpf_probe_read_kernel(&innermost, sizeof(innermost),
-	                      (void *)pid + bpf_core_field_offset(pid->numbers) + level * bpf_core_type_size(struct upid));
+	numbers = (__u64)LOAD(false, leader, thread_pid) + bpf_core_field_offset(pid->numbers);
+	bpf_probe_read_kernel(&innermost, sizeof(innermost), (void *)numbers + level * bpf_core_type_size(struct upid));
 	owner->vpid = innermost.nr;
 	namespace = innermost.ns;
 	owner->pid_ns = LOAD(false, namespace, ns.inum);
@@ -97,12 +114,12 @@ static __always_inline void owner_read_task(struct owner *owner, struct task_str
 	owner->ppid = LOAD(direct, parent, tgid);
 	owner->uid = LOAD(direct, cred, euid.val);
 	owner->gid = LOAD(direct, cred, egid.val);
-	owner_read_pid(owner, leader);
+	owner_read_pid(owner, leader, direct);
 	if (nsproxy) { /* NULL while the task exits */
 		struct mnt_namespace *mnt_ns = LOAD(direct, nsproxy, mnt_ns);
 		struct net *net_ns = LOAD(direct, nsproxy, net_ns);
 
-		owner->mnt_ns = LOAD(false, mnt_ns, ns.inum);
+		owner->mnt_ns = LOAD(direct, mnt_ns, ns.inum);
 		owner->net_ns = LOAD(direct, net_ns, ns.inum);
 	}
 	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
@@ -120,10 +137,18 @@ static __always_inline void owner_read(struct owner *owner)
 	owner->tgid = pid_tgid >> 32;
 	owner->tid = pid_tgid;
 	owner->cgroup_id = bpf_get_current_cgroup_id();
-	if (LINUX_KERNEL_VERSION >= KERNEL(5, 11, 0))
+	if (LINUX_KERNEL_VERSION >= TASK_BTF)
 		owner_read_task(owner, (struct task_struct *)bpf_get_current_task_btf(), true);
 	else
 		owner_read_task(owner, (struct task_struct *)bpf_get_current_task(), false);
+}
+
+/* The same as a function of its own, for the sake of the stack. */
+static __noinline int owner_read_here(struct owner *owner)
+{
+	if (owner)
+		owner_read(owner);
+	return 0;
 }
 
 static __always_inline bool owner_is_self(const struct owner *owner)
@@ -135,12 +160,18 @@ static __always_inline bool owner_is_self(const struct owner *owner)
 static __always_inline bool current_is_self(void)
 {
 	struct owner owner = {};
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
 	if (!self_vpid)
 		return false;
-	task = LOAD(false, task, group_leader);
-	owner_read_pid(&owner, task);
+	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+
+		owner_read_pid(&owner, task->group_leader, true);
+	} else {
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+		owner_read_pid(&owner, LOAD(false, task, group_leader), false);
+	}
 	return owner_is_self(&owner);
 }
 

@@ -8,11 +8,11 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#define PROTOCOL_TCP 6
-#define PROTOCOL_UDP 17
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
+#define PROTOCOL_TCP   6
+#define PROTOCOL_UDP   17
+#define TCP_FIN        0x01
+#define TCP_SYN        0x02
+#define TCP_RST        0x04
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
 #define ETHERTYPE_VLAN 0x8100
@@ -25,6 +25,7 @@ struct packet {
 	__u32 payload;  /* offset of the transport's payload from the IP header */
 	__u32 length;   /* payload bytes by the headers */
 	__u32 sequence; /* TCP */
+	__u32 id;       /* UDP: the first four payload bytes */
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
@@ -59,7 +60,9 @@ static __always_inline bool parse_transport(const __u8 *transport, __u32 offset,
 		packet->tcp_flags = transport[13];
 		if (header < 20)
 			return false;
-	} else if (packet->protocol != PROTOCOL_UDP) {
+	} else if (packet->protocol == PROTOCOL_UDP) {
+		packet->id = word_at(transport + 8);
+	} else {
 		return false;
 	}
 	if (total < offset + header)
@@ -115,7 +118,8 @@ static __always_inline bool parse_ipv6(const __u8 *header, const void *address, 
 	for (int i = 0; i < EXTENSIONS_MAX && next != PROTOCOL_UDP && next != PROTOCOL_TCP; i++) {
 		__u8 extension[4];
 
-		if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60) /* RFC 8200 section 4, RFC 4302 */
+		if (next != 0 && next != 43 && next != 44 && next != 51 &&
+		    next != 60) /* RFC 8200 section 4, RFC 4302 */
 			return false;
 		if (bpf_probe_read_kernel(extension, sizeof(extension), address + offset))
 			return false;

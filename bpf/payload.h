@@ -24,16 +24,16 @@ extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct bpf_dynp
 
 enum buffer_kind {
 	BUFFER_UNKNOWN = 0,
-	BUFFER_USER = 1,   /* one user address */
-	BUFFER_IOVEC = 2,  /* array of user addresses */
-	BUFFER_KVEC = 3,   /* array of kernel addresses */
-	BUFFER_BVEC = 4,   /* array of pages */
+	BUFFER_USER = 1,  /* one user address */
+	BUFFER_IOVEC = 2, /* array of user addresses */
+	BUFFER_KVEC = 3,  /* array of kernel addresses */
+	BUFFER_BVEC = 4,  /* array of pages */
 };
 
 /* The bytes of a send or receive, from struct iov_iter. */
 struct buffer {
-	__u64 segment;  /* address of the array, or of the bytes (BUFFER_USER) */
-	__u64 offset;   /* bytes of the first segment already consumed */
+	__u64 segment; /* address of the array, or of the bytes (BUFFER_USER) */
+	__u64 offset;  /* bytes of the first segment already consumed */
 	__u32 segments;
 	enum buffer_kind kind;
 };
@@ -123,35 +123,35 @@ static __always_inline bool kind_is(__u32 kind, const __u32 wanted)
  * Reads an iterator. Until 5.13 `type` holds the kind with the direction in bit 0; since then `iter_type` is the enum.
  * The iovec array is `iov` until 6.3, `__iov` since.
  */
-static __always_inline struct buffer buffer_of(struct msghdr *msg)
+static __always_inline struct buffer buffer_of(struct msghdr *msg, const bool direct)
 {
-	struct iov_iter *iter = &msg->msg_iter;
-	struct iov_iter___old *old = (void *)iter;
+	struct iov_iter___old *old = (void *)&msg->msg_iter;
 	struct buffer buffer = {};
 	__u32 kind;
 
-	if (bpf_core_field_exists(iter->iter_type))
-		kind = LOAD(false, iter, iter_type);
+	if (bpf_core_field_exists(msg->msg_iter.iter_type))
+		kind = LOAD(direct, msg, msg_iter.iter_type);
 	else
 		kind = LOAD(false, old, type) & ~1u;
-	buffer.offset = LOAD(false, iter, iov_offset);
-	buffer.segments = LOAD(false, iter, nr_segs);
-	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) && kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
+	buffer.offset = LOAD(direct, msg, msg_iter.iov_offset);
+	buffer.segments = LOAD(direct, msg, msg_iter.nr_segs);
+	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
+	    kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
 		buffer.kind = BUFFER_USER;
-		buffer.segment = (__u64)LOAD(false, iter, ubuf) + buffer.offset;
+		buffer.segment = (__u64)LOAD(false, msg, msg_iter.ubuf) + buffer.offset;
 		buffer.segments = 0;
 	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
 		buffer.kind = BUFFER_IOVEC;
-		if (bpf_core_field_exists(iter->__iov))
-			buffer.segment = (__u64)LOAD(false, iter, __iov);
+		if (bpf_core_field_exists(msg->msg_iter.__iov))
+			buffer.segment = (__u64)LOAD(false, msg, msg_iter.__iov);
 		else
 			buffer.segment = (__u64)LOAD(false, old, iov);
 	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_KVEC))) {
 		buffer.kind = BUFFER_KVEC;
-		buffer.segment = (__u64)LOAD(false, iter, kvec);
+		buffer.segment = (__u64)LOAD(false, msg, msg_iter.kvec);
 	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_BVEC))) {
 		buffer.kind = BUFFER_BVEC;
-		buffer.segment = (__u64)LOAD(false, iter, bvec);
+		buffer.segment = (__u64)LOAD(false, msg, msg_iter.bvec);
 	}
 	return buffer;
 }

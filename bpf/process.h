@@ -8,11 +8,12 @@
 
 #include "drops.h"
 #include "owner.h"
+#include "packet.h"
 
-#define NAME_BYTES 256      /* NAME_MAX + NUL: one path component at most */
-#define PATH_COMPONENTS 40  /* bound of a walk: components and mount crossings */
+#define NAME_BYTES        256 /* NAME_MAX + NUL: one path component at most */
+#define PATH_COMPONENTS   40  /* bound of a walk: components and mount crossings */
 #define CGROUP_COMPONENTS 24
-#define STRINGS_BYTES 4096  /* all strings of a record: one offset, masked, walks through them */
+#define STRINGS_BYTES     4096 /* all strings of a record: one offset, masked, walks through them */
 
 _Static_assert(2 * PATH_BYTES + ARGS_BYTES + PATH_BYTES <= STRINGS_BYTES, "strings fit");
 
@@ -47,7 +48,7 @@ static __always_inline void append_name(struct process_record *record, const voi
  * when a bound was met.
  */
 static __noinline int append_path(struct process_record *record, struct dentry *dentry, struct vfsmount *vfsmount,
-                                  __u32 cut)
+				  __u32 cut)
 {
 	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	__u32 start = cursor(record);
@@ -116,7 +117,7 @@ static __always_inline struct kernfs_node *controller_node(struct css_set *set, 
 	struct cgroup *group;
 
 	bpf_probe_read_kernel(&state, sizeof(state),
-	                      (void *)set + bpf_core_field_offset(set->subsys) + controller * sizeof(void *));
+			      (void *)set + bpf_core_field_offset(set->subsys) + controller * sizeof(void *));
 	group = LOAD(false, state, cgroup);
 	return LOAD(false, group, kn);
 }
@@ -135,12 +136,12 @@ static __always_inline struct kernfs_node *cgroup_node(struct process_record *re
 	if (kernfs_parent(root))
 		return root;
 #define TRY_CONTROLLER(id)                                                                                             \
-	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, id)) {                                                       \
-		node = controller_node(set, bpf_core_enum_value(enum cgroup_subsys_id, id));                                   \
-		if (kernfs_parent(node)) {                                                                                     \
-			record->event.flags |= PROCESS_CGROUP_V1;                                                                              \
-			return node;                                                                                               \
-		}                                                                                                              \
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, id)) {                                                   \
+		node = controller_node(set, bpf_core_enum_value(enum cgroup_subsys_id, id));                           \
+		if (kernfs_parent(node)) {                                                                             \
+			record->event.flags |= PROCESS_CGROUP_V1;                                                      \
+			return node;                                                                                   \
+		}                                                                                                      \
 	}
 	TRY_CONTROLLER(memory_cgrp_id)
 	TRY_CONTROLLER(pids_cgrp_id)
@@ -255,53 +256,89 @@ __noinline int emit_process(__u64 owner, __u32 hook)
 	return 1;
 }
 
-/*
- * The process's entry in the counters, made at first sight, its record put into the ring before any message. A program
- * replaced by exec keeps pid and start time, so it is announced anew. NULL: the table is full.
- */
-static __always_inline struct process_value *process_seen(const struct owner *owner, __u32 hook)
-{
-	struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
-	struct process_value *value = bpf_map_lookup_elem(&processes, &key);
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	__u32 exec_id = LOAD(false, task, self_exec_id);
-
-	if (!value) {
-		struct process_value fresh = {.cgroup_id = owner->cgroup_id};
-
-		bpf_map_update_elem(&processes, &key, &fresh, BPF_NOEXIST);
-		value = bpf_map_lookup_elem(&processes, &key);
-		if (!value) {
-			drop(DROP_PROCESS_TABLE_FULL);
-			return NULL;
-		}
-	}
-	if (!value->announced || value->exec_id != exec_id) {
-		if (emit_process(address_of(owner), hook)) {
-			value->announced = 1;
-			value->exec_id = exec_id;
-		}
-	}
-	return value;
-}
-
-/* The entry made earlier for a remembered owner. */
-static __always_inline struct process_value *process_of(const struct owner *owner)
+static __always_inline struct process_value *process_find(const struct owner *owner)
 {
 	struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
 
 	return bpf_map_lookup_elem(&processes, &key);
 }
 
-/* One request of `length` payload bytes. */
-static __always_inline void process_count(struct process_value *value, __u32 length, bool udp)
+/* Which exec of the process this is: a program replaced by exec keeps pid and start time. */
+static __always_inline __u32 current_exec(void)
 {
-	if (udp)
+	struct task_struct *task;
+
+	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+		task = (struct task_struct *)bpf_get_current_task_btf();
+		return task->self_exec_id;
+	}
+	task = (struct task_struct *)bpf_get_current_task();
+	return LOAD(false, task, self_exec_id);
+}
+
+static __always_inline void process_count(struct process_value *value, __u64 time, __u32 length, __u32 protocol)
+{
+	if (protocol == PROTOCOL_UDP)
 		__sync_fetch_and_add(&value->udp_requests, 1);
-	else
+	else if (protocol == PROTOCOL_TCP && length)
 		__sync_fetch_and_add(&value->tcp_requests, 1);
 	__sync_fetch_and_add(&value->request_bytes, length);
-	value->last_seen = bpf_ktime_get_ns();
+	value->last_seen = time;
+}
+
+/*
+ * Counts a request of `length` payload bytes in the process's entry, which is made at first sight; `protocol` 0 counts
+ * nothing. Not inlined, like the next, for the sake of the stack: 512 bytes, those of all functions on the way together.
+ * `here`: the owner is the current task. True: its record has still to go into the ring.
+ */
+static __noinline bool process_seen(const struct owner *owner, __u64 time, __u32 length, __u32 protocol, bool here)
+{
+	struct process_value *value;
+
+	if (!owner)
+		return false;
+	value = process_find(owner);
+	if (!value) {
+		struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
+		struct process_value fresh = {.cgroup_id = owner->cgroup_id};
+
+		bpf_map_update_elem(&processes, &key, &fresh, BPF_NOEXIST);
+		value = process_find(owner);
+		if (!value) {
+			drop(DROP_PROCESS_TABLE_FULL);
+			return false;
+		}
+	}
+	process_count(value, time, length, protocol);
+	return here && (!value->announced || value->exec_id != current_exec());
+}
+
+static __noinline int process_announced(const struct owner *owner)
+{
+	struct process_value *value;
+
+	if (!owner)
+		return 0;
+	value = process_find(owner);
+	if (value) {
+		value->announced = 1;
+		value->exec_id = current_exec();
+	}
+	return 0;
+}
+
+/* The current process's record goes into the ring before its first message. No room: again with its next. */
+static __always_inline void process_announce(const struct owner *owner, __u32 hook)
+{
+	if (emit_process(address_of(owner), hook))
+		process_announced(owner);
+}
+
+/* Counts a request in its process's entry; announces the process before its first. */
+static __always_inline void process_request(const struct message_event *message, bool here)
+{
+	if (process_seen(&message->owner, message->header.time, message->length, message->protocol, here))
+		process_announce(&message->owner, message->header.hook);
 }
 
 #endif

@@ -7,7 +7,7 @@
 #include "owner.h"
 #include <bpf/bpf_endian.h>
 
-#define AF_INET 2
+#define AF_INET  2
 #define AF_INET6 10
 
 /* Well mixed and one to one (the finalizer of MurmurHash3): equal sockets stay equal, no address can be read from it. */
@@ -22,17 +22,53 @@ static __always_inline __u64 mixed(__u64 value)
 	return value;
 }
 
+/* Made of the socket's address and port, which a later socket can come to have again. */
+static __always_inline __u64 identity_at(__u64 socket, __u16 port)
+{
+	return mixed(socket + ((__u64)port << 48));
+}
+
 /*
  * What tells one socket from another: the kernel's cookie where the program can have one made (`typed`: fentry programs
- * since 5.12; tp_btf programs may not pass skb->sk on, kprobe programs lack the helper). Elsewhere made of the socket's
- * address and port, which a later socket can come to have again; never of a cookie that happens to be there already,
- * since it could appear in the middle of a connection.
+ * since 5.12; tp_btf programs may not pass skb->sk on, kprobe programs lack the helper). Elsewhere never a cookie that
+ * happens to be there already, since it could appear in the middle of a connection.
  */
 static __always_inline __u64 socket_identity(struct sock *sk, __u16 port, const bool typed)
 {
 	if (typed && LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
 		return bpf_get_socket_cookie(sk);
-	return mixed(address_of(sk) + ((__u64)port << 48));
+	return identity_at(address_of(sk), port);
+}
+
+#define DESCRIPTORS_MAX  512
+#define DESCRIPTORS_READ 4 /* at once */
+
+/*
+ * Does the current task, interrupted by a softirq, have the socket at address `socket` open? A packet that waits for its
+ * neighbour can leave within the sender's own call: the neighbour's answer is served where the sender enables bottom
+ * halves again (net/core/neighbour.c: __neigh_event_send). Global, so that the verifier checks it once.
+ */
+__noinline int current_has_open(__u64 socket)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct files_struct *files = LOAD(false, task, files);
+	struct fdtable *table = LOAD(false, files, fdt);
+	struct file **descriptors = LOAD(false, table, fd);
+	struct socket *open = LOAD(false, (struct sock *)socket, sk_socket);
+	struct file *file = LOAD(false, open, file);
+	__u32 count = LOAD(false, table, max_fds);
+
+	if (!file || !files) /* closed already; a kernel thread */
+		return 0;
+	for (__u32 i = 0; i < DESCRIPTORS_MAX && i < count; i += DESCRIPTORS_READ) {
+		struct file *some[DESCRIPTORS_READ] = {};
+
+		bpf_probe_read_kernel(some, sizeof(some), descriptors + i); /* max_fds is a multiple of 64 */
+		for (int j = 0; j < DESCRIPTORS_READ; j++)
+			if (some[j] == file)
+				return 1;
+	}
+	return 0;
 }
 
 #endif

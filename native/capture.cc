@@ -3,12 +3,14 @@
 #include "log.h"
 #include "privileges.h"
 #include "rodata.h"
+#include "signals.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <cerrno>
 #include <linux/btf.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <string_view>
 #include <sys/syscall.h>
 #include <time.h>
@@ -82,6 +84,14 @@ bool target_exists(const btf *kernel, std::string_view section)
 	       has("fexit/", "", BTF_KIND_FUNC);
 }
 
+// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, do_check); libbpf tries five times,
+// which does not help against a profiler's timer.
+int load(bpf_object *object)
+{
+	const SignalsBlocked quiet;
+	return bpf_object__load(object);
+}
+
 } // namespace
 
 Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
@@ -109,7 +119,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 
 	if (auto set = set_knobs(object, options.knobs); !set)
 		return set.error();
-	if (int error = bpf_object__load(object); error != 0)
+	if (int error = load(object); error != 0)
 		return failure("load", options.family, -error, options, log);
 
 	capture->consumer_ = PageView(capture->ring_fd(), 0);
@@ -123,6 +133,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 			return failure("attach", bpf_program__name(program), errno, options, log);
 		capture->links_.push_back(std::move(link));
 	}
+	malloc_trim(0); // the kernel's BTF, some 10 MB, was read into memory that glibc would keep
 	return capture;
 }
 

@@ -6,6 +6,7 @@ struct layout_roots {
 	struct event_header event_header;
 	struct owner owner;
 	struct message_event message_event;
+	struct trace_context trace_context;
 	struct process_event process_event;
 	struct process_key process_key;
 	struct process_value process_value;

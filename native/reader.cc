@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reader.h"
 #include "event.h"
+#include "signals.h"
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,8 +15,8 @@ namespace
 {
 
 // A batch is handed over when it holds this much: some 400 messages, a few milliseconds of JavaScript.
-constexpr size_t kBatchBytes = 128 * 1024;
-constexpr int kMostInFlight = 4;
+constexpr size_t kBatchBytes = 32 * 1024;
+constexpr int kMostInFlight = 16;
 // How long the thread sleeps between two looks at the ring: short when busy, so that a 16 MB ring is never near full
 // (the kernel wakes us early when it is), long when idle.
 constexpr int kShortestMs = 5;
@@ -62,16 +62,13 @@ Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver,
 		return thread_error("epoll", errno);
 
 	// Signals are for the main thread: the new thread inherits a mask that blocks them all.
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	const SignalsBlocked quiet;
 	auto body = [](void *self) -> void * {
 		static_cast<Reader *>(self)->run();
 		return nullptr;
 	};
 	// not std::thread, which can only throw when the process may have no more threads
 	const int error = pthread_create(&reader->thread_, nullptr, body, reader.get());
-	pthread_sigmask(SIG_SETMASK, &before, nullptr);
 	if (error != 0)
 		return thread_error("start", error);
 	reader->started_ = true;

@@ -8,9 +8,10 @@ import { ProcessTable } from './enrich/process.ts';
 import { UserNames } from './enrich/users.ts';
 import { Ledger } from './health.ts';
 import type { Log } from './lib/log.ts';
+import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console-table.ts';
-import { createOutput } from './sinks/output.ts';
+import { createOutput, type Output } from './sinks/output.ts';
 
 export interface AgentOptions {
   readonly config: Config;
@@ -22,31 +23,32 @@ export interface AgentOptions {
   readonly color: boolean;
 }
 
+interface AgentParts {
+  readonly ledger: Ledger;
+  readonly host: Attributes;
+  readonly source: Source;
+  readonly broken: PromiseWithResolvers<void>;
+  readonly output: Output;
+}
+
 export class Agent {
   readonly #options: AgentOptions;
   readonly #source: Source;
   readonly #pipeline: Pipeline;
-  readonly #broken = Promise.withResolvers<void>();
+  readonly #broken: PromiseWithResolvers<void>;
 
-  /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
-  constructor(options: AgentOptions) {
-    const { config, version, log, file } = options;
-    const ledger = new Ledger();
-    const host = hostAttributes(version);
+  private constructor(options: AgentOptions, parts: AgentParts) {
+    const { config, log } = options;
+    const { ledger, host, source, output } = parts;
     this.#options = options;
-    this.#source = createSource(config, file, ledger);
+    this.#source = source;
+    this.#broken = parts.broken;
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
       users: new UserNames(),
       commandArgs: config.commandArgs,
-    });
-    const output = createOutput({
-      ...options,
-      ledger,
-      host,
-      source: this.#source,
-      onBroken: this.#broken.resolve,
+      processContext: config.processContext,
     });
     for (const message of output.notes) log.info(message);
     this.#pipeline = new Pipeline({
@@ -57,6 +59,17 @@ export class Agent {
       ledger,
       metersProcesses: output.metersProcesses,
     });
+  }
+
+  /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
+  static async create(options: AgentOptions): Promise<Agent> {
+    const { config, version, file } = options;
+    const ledger = new Ledger();
+    const host = hostAttributes(version);
+    const source = createSource(config, file, ledger);
+    const broken = Promise.withResolvers<void>();
+    const output = await createOutput({ ...options, ledger, host, source, onBroken: broken.resolve });
+    return new Agent(options, { ledger, host, source, broken, output });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */

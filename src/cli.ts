@@ -6,7 +6,7 @@ import { forTerminal } from './lib/escape.ts';
 import { type Command, OPTIONS, type Option, type RepeatableOption } from './tables/options.ts';
 
 export type Invocation =
-  | { readonly command: 'run' | 'doctor'; readonly flags: Flags }
+  | { readonly command: 'run' | 'doctor' | 'config'; readonly flags: Flags }
   | { readonly command: 'replay'; readonly file: string; readonly flags: Flags }
   /** Help or version: print and leave with 0. */
   | { readonly command: 'print'; readonly text: string };
@@ -15,6 +15,7 @@ const BRIEF: Readonly<Record<Command, string>> = {
   run: 'capture and export every DNS lookup on this host (default)',
   replay: 'the same records from a capture file, without privileges',
   doctor: 'what this host has, which hooks would attach and why not the others',
+  config: 'the settings of run with these flags, variables or file, and where each came from',
 };
 
 const EPILOGUE = `
@@ -25,8 +26,10 @@ Examples:
   whodns --format json --duration 30s         one JSON object a line, for half a minute
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 whodns
   whodns replay capture.pcapng --format json
+  whodns config --config otel.yaml            what would hold, and why; secrets masked
 
-Exit codes: 0 success; 1 this host or an endpoint lacks something; 2 bad flag, or a capture file that is damaged.`;
+Exit codes: 0 success; 1 this host or an endpoint lacks something; 2 bad flag or configuration file, or a
+capture file that is damaged.`;
 
 /** @throws UserError (exit code 2) for anything that does not parse, with the nearest valid flag or command. */
 export function parseArguments(argv: readonly string[], version: string): Invocation {
@@ -39,7 +42,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     .helpCommand(false)
     .addHelpText('after', () => `\nOptions of run:\n${optionsPart(program)}\n${EPILOGUE}`)
     .enablePositionalOptions();
-  for (const name of ['run', 'replay', 'doctor'] as const) {
+  for (const name of ['run', 'replay', 'doctor', 'config'] as const) {
     const command = program.command(name, { isDefault: name === 'run' }).description(BRIEF[name]);
     if (name === 'replay') command.argument('<file>', 'capture file: pcap or pcapng');
     addOptions(command, name);
@@ -76,7 +79,7 @@ function optionsPart(program: Commander): string {
 
 function addOptions(command: Commander, name: Command): void {
   for (const option of Object.values(OPTIONS) as (Option | RepeatableOption)[]) {
-    if (option.flag === undefined || !option.commands.includes(name)) continue;
+    if (option.flag === undefined || !isOf(option, name)) continue;
     const shown = option.shownDefault ?? (option.fallback === undefined ? '' : String(option.fallback));
     const brief = shown === '' || shown === 'false' ? option.brief : `${option.brief} (default: ${shown})`;
     if ('repeatable' in option) {
@@ -90,11 +93,16 @@ function addOptions(command: Commander, name: Command): void {
   }
 }
 
+/** `config` takes what `run` takes. */
+function isOf({ commands }: Option | RepeatableOption, name: Command): boolean {
+  return commands.includes(name === 'config' ? 'run' : name);
+}
+
 /** commander's option names -> setting keys. */
 function flagsOf(given: Readonly<Record<string, unknown>>, name: Command): Flags {
   const flags: Record<string, string | readonly string[] | boolean | undefined> = {};
   for (const [key, option] of Object.entries(OPTIONS) as [string, Option | RepeatableOption][]) {
-    if (option.flag === undefined || !option.commands.includes(name)) continue;
+    if (option.flag === undefined || !isOf(option, name)) continue;
     const long = option.flag.split(' ')[0]?.slice(2) ?? '';
     const negative = long.startsWith('no-');
     const camel = (negative ? long.slice(3) : long).replace(/-(\w)/g, (_, letter: string) =>

@@ -21,6 +21,7 @@
 import {
   answerKey,
   answersQuestion,
+  anyServerKey,
   exchangeKey,
   isMulticast,
   isOnSameWay,
@@ -29,18 +30,26 @@ import {
   questionHash,
   questionMatch,
   retryKey,
+  serverKey,
 } from './exchange.ts';
 import type { Stage } from './health.ts';
 import { type Linked, LinkedQueue } from './lib/linked-queue.ts';
 import { MultiMap } from './lib/multi-map.ts';
+import { RecentKeys } from './lib/recent-keys.ts';
 import type { DnsEvent, Lookup, Outcome, ProcessIdentity } from './model.ts';
 
 /** Answers that came before their request: rings of several CPUs are read in turn. Longer waits are no race. */
 const HOLD_NS = 50_000_000;
 /** Most answers held so; the oldest is given up when full. */
 const MOST_HELD = 4096;
-/** Finished lookups remembered to tell duplicate and late answers from unasked ones; of each kind, oldest forgotten. */
-const MOST_REMEMBERED = 4096;
+/**
+ * Finished lookups remembered, to tell duplicate and late answers from unasked ones: by hashes, not by the events. Kept as
+ * objects they outlive the young generation of the collector, which cost 10 % of the agent's time and 30 MB. A newer one
+ * takes the slot of an older one.
+ */
+const REMEMBERED_SLOTS = 16_384;
+const REMEMBERED_ANSWERED = 1;
+const REMEMBERED_UNANSWERED = 2;
 /** Ways (socket, server) one lookup is expected to be answered on; an answer to a further one is 'unmatched'. */
 const MOST_ATTEMPTS = 8;
 /** Candidates looked at under one key. Keys are seeded hashes, so only identical exchanges share one in number. */
@@ -78,7 +87,6 @@ interface Attempt {
 class Pending implements Linked<Pending> {
   newer: Pending | undefined = undefined;
   older: Pending | undefined = undefined;
-  state: 'open' | Outcome = 'open';
   retries = 0;
   readonly attempts: Attempt[] = [];
   request: DnsEvent;
@@ -117,12 +125,11 @@ export class Correlator {
   readonly #timeout: number;
   /** Open lookups; the time-out is the same for all, so the oldest is always the next to expire. */
   readonly #open = new LinkedQueue<Pending>();
-  readonly #answered = new LinkedQueue<Pending>();
-  readonly #expired = new LinkedQueue<Pending>();
+  readonly #finished = new RecentKeys(REMEMBERED_SLOTS);
   readonly #held = new LinkedQueue<Held>();
   /** Open lookups by what a retransmission has in common with them. */
   readonly #byRetry = new MultiMap<Pending>();
-  /** Open and remembered attempts by exchange and question. */
+  /** Open attempts by exchange and question. */
   readonly #byAnswer = new MultiMap<Attempt>();
   /** Open attempts by exchange alone: answers without a question, answers to another question. */
   readonly #byExchange = new MultiMap<Attempt>();
@@ -244,10 +251,6 @@ export class Correlator {
     if (lookup.attempts.some((attempt) => isSameWay(attempt.event.raw, event.raw))) return undefined;
     const exchange = exchangeKey(event);
     const attempt = { lookup, event, exchangeKey: exchange, answerKey: answerKey(exchange, question) };
-    // The same exchange anew: from here on an answer belongs to this one.
-    for (const earlier of this.#byAnswer.get(attempt.answerKey, MOST_CANDIDATES))
-      if (earlier.lookup.state !== 'open' && isSameWay(earlier.event.raw, event.raw))
-        this.#forget(earlier.lookup);
     lookup.attempts.push(attempt);
     this.#byAnswer.add(attempt.answerKey, attempt);
     this.#byExchange.add(exchange, attempt);
@@ -258,20 +261,23 @@ export class Correlator {
   #settle(response: DnsEvent, exchange: number): boolean {
     let best: Attempt | undefined;
     let bestMatch = 0;
-    let finished: Attempt | undefined;
     const key = answerKey(exchange, questionHash(response.message));
     for (const attempt of this.#byAnswer.get(key, MOST_CANDIDATES)) {
       const match = this.#match(attempt, response);
-      if (match === 0) continue;
-      if (attempt.lookup.state !== 'open') finished = attempt;
-      else if (match > bestMatch) {
+      if (match > bestMatch) {
         best = attempt;
         bestMatch = match;
       }
     }
-    if (best === undefined && finished === undefined) return this.#settleByExchange(response, exchange);
-    if (best !== undefined) this.#answer(best, response);
-    else this.#options.answers.filter(finished?.lookup.state === 'answered' ? 'duplicate' : 'late');
+    if (best !== undefined) {
+      this.#answer(best, response);
+      return true;
+    }
+    const { remote } = response.raw;
+    const remembered =
+      this.#finished.get(key, serverKey(remote)) || this.#finished.get(key, anyServerKey(remote));
+    if (remembered === 0) return this.#settleByExchange(response, exchange);
+    this.#options.answers.filter(remembered === REMEMBERED_ANSWERED ? 'duplicate' : 'late');
     return true;
   }
 
@@ -351,20 +357,22 @@ export class Correlator {
     response: DnsEvent | undefined,
     duration: bigint | undefined,
   ): void {
-    lookup.state = outcome;
     this.#open.remove(lookup);
     this.#byRetry.delete(lookup.retryKey, lookup);
-    for (const attempt of lookup.attempts) this.#byExchange.delete(attempt.exchangeKey, attempt);
-    const memory = outcome === 'answered' ? this.#answered : this.#expired;
-    memory.push(lookup);
-    if (memory.size > MOST_REMEMBERED && memory.oldest !== undefined) this.#forget(memory.oldest);
+    for (const attempt of lookup.attempts) {
+      this.#byExchange.delete(attempt.exchangeKey, attempt);
+      this.#byAnswer.delete(attempt.answerKey, attempt);
+      this.#remember(attempt, outcome === 'answered' ? REMEMBERED_ANSWERED : REMEMBERED_UNANSWERED);
+    }
     this.#options.stage.out++;
     const { request, retries, process } = lookup;
     this.#options.onLookup({ request, response, outcome, retries, duration, process });
   }
 
-  #forget(lookup: Pending): void {
-    (lookup.state === 'answered' ? this.#answered : this.#expired).remove(lookup);
-    for (const attempt of lookup.attempts) this.#byAnswer.delete(attempt.answerKey, attempt);
+  #remember({ event, answerKey }: Attempt, value: number): void {
+    const { raw, message } = event;
+    if (message.questions.length === 0) return; // an answer cannot be told to be to this one
+    this.#finished.set(answerKey, isMulticast(raw) ? anyServerKey(raw.remote) : serverKey(raw.remote), value);
+    if (raw.dialed !== undefined) this.#finished.set(answerKey, serverKey(raw.dialed), value);
   }
 }

@@ -40,6 +40,18 @@ export function answerKey(exchange: number, question: number): number {
   return mix(exchange, question);
 }
 
+/** Of the server's address and port. */
+export function serverKey({ address, port }: Endpoint): number {
+  let hash = anyServerKey({ address, port });
+  for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
+  return mix(hash, address.length);
+}
+
+/** Of the port alone: whoever answered a multicast question. */
+export function anyServerKey({ port }: Endpoint): number {
+  return mix(SEED, port);
+}
+
 export function retryKey(event: DnsEvent, question: number): number {
   return mix(mix(question, event.raw.owner?.pid ?? 0), event.message.id);
 }

@@ -36,6 +36,15 @@ export interface Owner {
   readonly cached: boolean;
 }
 
+/** A span (W3C Trace Context): ids in network order, as OTLP has them. */
+export interface TraceContext {
+  /** 16 bytes. */
+  readonly traceId: Uint8Array;
+  /** 8 bytes. */
+  readonly spanId: Uint8Array;
+  readonly flags: number;
+}
+
 /** One datagram, TCP segment or TCP send/receive as captured (struct message_event). */
 export interface RawMessage {
   readonly kind: 'message';
@@ -63,6 +72,8 @@ export interface RawMessage {
   readonly more: boolean;
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
+  /** The span that the sending thread was in, where it publishes one (OTEP 4947). */
+  readonly trace?: TraceContext;
   /** Payload bytes there were; `payload.length` may be less (copy limit). */
   readonly length: number;
   readonly payload: Uint8Array;
@@ -209,6 +220,12 @@ export interface LogEvent {
   readonly body: string;
   readonly attributes: Attributes;
   readonly process: ProcessIdentity;
+  /** Attributes left out because of a limit. */
+  readonly droppedAttributes?: number;
+  /** The span it belongs to: the lookup's own with --traces, else the one the thread published. */
+  readonly trace?: TraceContext;
+  /** Of the lookup's own span: the one the thread published. */
+  readonly parentSpanId?: Uint8Array;
   /** The lookup it was made from; undefined for findings and the agent's own events. */
   readonly lookup: Lookup | undefined;
 }

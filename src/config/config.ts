@@ -1,6 +1,7 @@
 /**
- * Flags and environment -> one frozen, validated Config. All problems are reported at once: a bad flag is an error,
- * a bad environment variable is a warning and the default holds (OpenTelemetry specification, environment variables).
+ * Flags and environment or configuration file -> one frozen, validated Config. All problems are reported at once: a bad
+ * flag or a bad value in the file is an error, a bad environment variable is a warning and counts as unset (OpenTelemetry
+ * specification, environment variables).
  */
 import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
@@ -12,41 +13,27 @@ import {
   type Option,
   type RepeatableOption,
 } from '../tables/options.ts';
+import { MASK, withoutCredentials } from './secrets.ts';
 
+export type Key = keyof typeof OPTIONS;
 type ValueOf<O> = O extends RepeatableOption<infer T> ? readonly T[] : O extends Option<infer T> ? T : never;
-type Key = keyof typeof OPTIONS;
+type Settings = { readonly [K in Key]: ValueOf<(typeof OPTIONS)[K]> };
 
-export interface Config {
+/** Every setting of tables/options.ts under its key, but where records and metrics go is decided. */
+export interface Config extends Omit<Settings, 'exporters' | 'logsExporters' | 'metricsExporters'> {
   readonly command: Command;
-  /** Where records go; never empty. */
+  /** Where records go. */
   readonly logs: readonly ExporterSpec[];
   /** Where metrics go: otlp and otlp-file only. */
   readonly metrics: readonly ExporterSpec[];
-  readonly format: 'table' | 'json';
-  readonly hook: 'auto' | 'fentry' | 'kprobe' | 'tracepoint';
-  readonly ports: readonly number[];
-  readonly emit: 'lookup' | 'request';
-  readonly timeoutMs: number;
-  readonly commandArgs: boolean;
-  readonly durationMs: number | undefined;
-  readonly maxPayload: number;
-  readonly ringBytes: number;
-  readonly maxInFlight: number;
-  readonly nxdomainError: boolean;
-  readonly stats: string | undefined;
-  readonly logLevel: string;
-  readonly logsProtocol: 'grpc' | 'http/protobuf';
-  readonly metricsProtocol: 'grpc' | 'http/protobuf';
-  readonly batchDelayMs: number;
-  readonly batchTimeoutMs: number;
-  readonly batchQueueSize: number;
-  readonly batchSize: number;
-  readonly metricIntervalMs: number;
-  readonly metricTimeoutMs: number;
 }
+
+/** Where a value came from: a flag, a variable, `FILE: key` of the configuration file, or `default`. */
+export type Origins = Readonly<Record<Key, string>>;
 
 export interface Resolved {
   readonly config: Config;
+  readonly origins: Origins;
   /** One line each, for stderr; already safe for a terminal. */
   readonly warnings: readonly string[];
 }
@@ -55,78 +42,131 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** What the argument parser found: key -> text, texts of a repeatable flag, or true/false of a flag without value. */
 export type Flags = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
 
-const ENDPOINTS = [
-  'OTEL_EXPORTER_OTLP_ENDPOINT',
-  'OTEL_EXPORTER_OTLP_LOGS_ENDPOINT',
-  'OTEL_EXPORTER_OTLP_METRICS_ENDPOINT',
-];
-const MOST_PORTS = 4;
-
-/** @throws UserError (exit code 2) naming every bad flag. */
-export function resolveConfig(command: Command, flags: Flags, env: Environment): Resolved {
-  const problems: string[] = [];
-  const warnings: string[] = [];
-  const read = <K extends Key>(key: K): ValueOf<(typeof OPTIONS)[K]> =>
-    setting(key, flags, env, problems, warnings) as ValueOf<(typeof OPTIONS)[K]>;
-
-  const ports = [...new Set(read('ports'))];
-  if (ports.length > MOST_PORTS)
-    problems.push(`--port was given ${ports.length} times: at most ${MOST_PORTS} ports`);
-  const metricIntervalMs = read('metricIntervalMs');
-  const batchQueueSize = read('batchQueueSize');
-  const config: Config = {
-    command,
-    ...exporters(flags, env, read),
-    format: read('format'),
-    hook: read('hook'),
-    ports,
-    emit: read('emit'),
-    timeoutMs: read('timeoutMs'),
-    commandArgs: read('commandArgs'),
-    durationMs: read('durationMs'),
-    maxPayload: read('maxPayload'),
-    ringBytes: read('ringBytes'),
-    maxInFlight: read('maxInFlight'),
-    nxdomainError: read('nxdomainError'),
-    stats: read('stats'),
-    logLevel: read('logLevel'),
-    logsProtocol: read('logsProtocol'),
-    metricsProtocol: read('metricsProtocol'),
-    batchDelayMs: read('batchDelayMs'),
-    batchTimeoutMs: read('batchTimeoutMs'),
-    batchQueueSize,
-    batchSize: Math.min(read('batchSize'), batchQueueSize),
-    metricIntervalMs,
-    metricTimeoutMs: Math.min(read('metricTimeoutMs'), metricIntervalMs),
-  };
-  if (problems.length > 0) throw new UserError(problems.join('\n'), { exitCode: EXIT.usage });
-  return { config: Object.freeze(config), warnings };
+/** A configuration file as the variables that mean the same (file-settings.ts). */
+export interface FileSettings {
+  readonly path: string;
+  readonly variables: ReadonlyMap<string, { readonly text: string; readonly key: string }>;
 }
 
-/** The flag's value, else the first variable's that is set, else the default. */
-function setting(key: Key, flags: Flags, env: Environment, problems: string[], warnings: string[]): unknown {
-  const option: Option | RepeatableOption = OPTIONS[key];
+const MOST_PORTS = 4;
 
-  const given = flags[key];
-  if (typeof given === 'boolean') return given;
-  if (given !== undefined) {
+/**
+ * With a file no variable of `env` counts (specification, configuration/sdk-environment-variables.md): what the file
+ * names by ${} is in it already.
+ * @throws UserError (exit code 2) naming every bad flag and every bad value of the file.
+ */
+export function resolveConfig(
+  command: Command,
+  flags: Flags,
+  env: Environment,
+  file?: FileSettings,
+): Resolved {
+  const reader = new Reader(flags, env, file);
+  const settings: Record<string, unknown> = {};
+  for (const key of Object.keys(OPTIONS) as Key[]) settings[key] = reader.read(key);
+  if (file !== undefined && settings['configFile'] === undefined) {
+    settings['configFile'] = file.path;
+    reader.origins['configFile'] = 'OTEL_CONFIG_FILE';
+  }
+  const { exporters, logsExporters, metricsExporters, ...rest } = settings as unknown as Settings;
+
+  const ports = [...new Set(rest.ports)];
+  if (ports.length > MOST_PORTS)
+    reader.problems.push(`${reader.origins['ports']}: ${ports.length} ports, at most ${MOST_PORTS} ports`);
+  const endpoint = rest.otlpEndpoint ?? rest.logsEndpoint ?? rest.metricsEndpoint;
+  const fallback: ExporterSpec[] = [{ kind: endpoint === undefined ? 'console' : 'otlp' }];
+  const keep = (spec: ExporterSpec) => spec.kind !== 'none' && !(rest.sdkDisabled && spec.kind === 'otlp');
+  const config: Config = {
+    ...rest,
+    command,
+    // --exporter wins; then OTEL_*_EXPORTER; then otlp where an endpoint is configured, else console.
+    logs: (exporters ?? logsExporters ?? fallback).filter(keep),
+    metrics: (exporters ?? metricsExporters ?? fallback)
+      .filter(keep)
+      .filter((spec) => spec.kind !== 'console'),
+    ports,
+    traces: rest.traces && !rest.sdkDisabled,
+    batchSize: Math.min(rest.batchSize, rest.batchQueueSize),
+    spanBatchSize: Math.min(rest.spanBatchSize, rest.spanQueueSize),
+    metricTimeoutMs: Math.min(rest.metricTimeoutMs, rest.metricIntervalMs),
+  };
+  if (reader.problems.length > 0) throw new UserError(reader.problems.join('\n'), { exitCode: EXIT.usage });
+  return { config: Object.freeze(config), origins: reader.origins as Origins, warnings: reader.warnings };
+}
+
+/** One setting after the other, each from the first place that has it. */
+class Reader {
+  readonly problems: string[] = [];
+  readonly warnings: string[] = [];
+  readonly origins: Record<string, string> = {};
+  readonly #flags: Flags;
+  readonly #env: Environment;
+  readonly #file: FileSettings | undefined;
+
+  constructor(flags: Flags, env: Environment, file: FileSettings | undefined) {
+    this.#flags = flags;
+    this.#env = env;
+    this.#file = file;
+  }
+
+  /** The flag's value, else the first variable's that is set and good, else the default. */
+  read(key: Key): unknown {
+    const option: Option | RepeatableOption = OPTIONS[key];
+    const given = this.#flags[key];
+    if (given !== undefined) return this.#flag(key, option, given);
+    for (const name of option.env ?? []) {
+      const found = this.variable(name);
+      if (found === undefined) continue;
+      const parsed = 'repeatable' in option ? parseEach(option, found.text) : option.parse(found.text);
+      if ('value' in parsed) {
+        this.origins[key] = found.origin;
+        return parsed.value;
+      }
+      this.#bad(
+        name,
+        option.secret === true ? MASK : forTerminal(withoutCredentials(found.text)),
+        found.origin,
+        parsed.problem,
+      );
+    }
+    this.origins[key] = 'default';
+    return option.fallback;
+  }
+
+  /** A variable, or what the file says instead; undefined: not set, or empty, which is the same (specification). */
+  variable(name: string): { readonly text: string; readonly origin: string } | undefined {
+    if (this.#file !== undefined) {
+      const found = this.#file.variables.get(name);
+      return found === undefined
+        ? undefined
+        : { text: found.text, origin: `${this.#file.path}: ${found.key}` };
+    }
+    const text = this.#env[name]?.trim();
+    return text === undefined || text === '' ? undefined : { text, origin: name };
+  }
+
+  #flag(key: Key, option: Option | RepeatableOption, given: string | readonly string[] | boolean): unknown {
+    const name = option.flag?.split(' ')[0] ?? '';
+    this.origins[key] = name;
+    if (typeof given === 'boolean') return given;
     const values: unknown[] = [];
     for (const text of typeof given === 'string' ? [given] : given) {
       const parsed = option.parse(text);
-      if ('problem' in parsed) problems.push(`${flagName(option)} "${forTerminal(text)}" ${parsed.problem}`);
+      if ('problem' in parsed) this.problems.push(`${name} "${forTerminal(text)}" ${parsed.problem}`);
       else values.push(parsed.value);
     }
     return 'repeatable' in option ? values : values[0];
   }
-  for (const name of option.env ?? []) {
-    const text = env[name];
-    if (text === undefined || text === '') continue;
-    const parsed = 'repeatable' in option ? parseEach(option, text) : option.parse(text);
-    if ('value' in parsed) return parsed.value;
-    warnings.push(`${name}="${forTerminal(text)}" ${parsed.problem}: the default is used`);
-    break;
+
+  /** Several settings read the generic variables: each is told of once. */
+  #bad(name: string, shown: string, origin: string, problem: string): void {
+    const line =
+      this.#file === undefined
+        ? `${name}="${shown}" ${problem}: ignored`
+        : `${forTerminal(origin)} "${shown}" ${problem}`;
+    const lines = this.#file === undefined ? this.warnings : this.problems;
+    if (!lines.includes(line)) lines.push(line);
   }
-  return option.fallback;
 }
 
 function parseEach(option: RepeatableOption, text: string): Parsed<unknown> {
@@ -137,31 +177,4 @@ function parseEach(option: RepeatableOption, text: string): Parsed<unknown> {
     values.push(parsed.value);
   }
   return { value: values };
-}
-
-function flagName(option: Option | RepeatableOption): string {
-  return option.flag?.split(' ')[0] ?? '';
-}
-
-/** --exporter wins; then OTEL_*_EXPORTER; then otlp where an endpoint is configured, else console. */
-function exporters(
-  flags: Flags,
-  env: Environment,
-  read: <K extends Key>(key: K) => ValueOf<(typeof OPTIONS)[K]>,
-): Pick<Config, 'logs' | 'metrics'> {
-  const isConfigured = (names: readonly string[]) => names.some((name) => (env[name] ?? '') !== '');
-  const standard = (
-    names: readonly ('otlp' | 'console' | 'none')[] | undefined,
-  ): ExporterSpec[] | undefined => names?.map((kind) => ({ kind }));
-  const fallback: ExporterSpec[] = [{ kind: isConfigured(ENDPOINTS) ? 'otlp' : 'console' }];
-
-  const chosen = flags['exporters'] === undefined ? undefined : read('exporters');
-  const logs = chosen ?? standard(read('logsExporters')) ?? fallback;
-  const metrics = chosen ?? standard(read('metricsExporters')) ?? fallback;
-  const disabled = read('sdkDisabled');
-  const keep = (spec: ExporterSpec) => spec.kind !== 'none' && !(disabled && spec.kind === 'otlp');
-  return {
-    logs: logs.filter(keep),
-    metrics: metrics.filter(keep).filter((spec) => spec.kind !== 'console'),
-  };
 }

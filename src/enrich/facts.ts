@@ -2,9 +2,10 @@
 import type { Owner, RawProcess } from '../model.ts';
 import { chooseCgroup } from './container.ts';
 import { type ProcDirectory, readFile, readProcess } from './proc.ts';
+import { type ContextOutcome, readProcessContext } from './process-context.ts';
 import { masked } from './redact.ts';
 import type { ProcessFacts } from './resource.ts';
-import { ENVIRON_BYTES, serviceAttributes, serviceVariables } from './service.ts';
+import { ENVIRON_BYTES, publishedAttributes, serviceAttributes, serviceVariables } from './service.ts';
 
 const CGROUP_BYTES = 16 * 1024;
 /** As much as the kernel's record carries (ARGS_BYTES of bpf/event.h): both ways show the same. */
@@ -14,11 +15,15 @@ const COMM_BYTES = 64;
 export interface FactsOptions {
   readonly procRoot: string;
   readonly commandArgs: boolean;
+  /** Look for the identity the application publishes in its memory. */
+  readonly processContext: boolean;
 }
 
 export interface GatheredFacts {
   readonly facts: ProcessFacts;
   readonly service: 'read' | 'unreadable' | 'invalid';
+  /** `none` too when it was not looked for. */
+  readonly context: ContextOutcome['kind'];
 }
 
 const UNKNOWN: ProcessFacts = {
@@ -35,6 +40,7 @@ const UNKNOWN: ProcessFacts = {
   interactive: undefined,
   parentName: '',
   service: undefined,
+  published: undefined,
 };
 
 /**
@@ -49,12 +55,30 @@ export function gatherFacts(
   const told = record === undefined ? UNKNOWN : factsOfRecord(record, options);
   const read = readProcess(options.procRoot, owner.pid, owner.startTime, (directory) => {
     const environ = directory.read('environ', ENVIRON_BYTES);
-    return { facts: fillGaps(told, record, directory, options), environ };
+    const context = options.processContext && record?.kernelThread !== true;
+    const outcome: ContextOutcome = context ? readProcessContext(directory) : { kind: 'none' };
+    return { facts: fillGaps(told, record, directory, options), environ, outcome };
   });
-  const facts = read?.facts ?? told;
-  if (read?.environ === undefined) return { facts, service: 'unreadable' };
+  const context = read?.outcome.kind ?? (options.processContext ? 'unreadable' : 'none');
+  const facts = { ...(read?.facts ?? told), published: publishedIn(read?.outcome) };
+  if (read?.environ === undefined) return { facts, service: 'unreadable', context };
   const { attributes, invalid } = serviceAttributes(serviceVariables(read.environ));
-  return { facts: { ...facts, service: attributes }, service: invalid ? 'invalid' : 'read' };
+  return { facts: { ...facts, service: attributes }, service: invalid ? 'invalid' : 'read', context };
+}
+
+/** The published identity as it is now; undefined: the process is gone. */
+export function currentContext(
+  owner: Owner,
+  procRoot: string,
+): { readonly kind: ContextOutcome['kind']; readonly published: ProcessFacts['published'] } | undefined {
+  return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
+    const outcome = readProcessContext(directory);
+    return { kind: outcome.kind, published: publishedIn(outcome) };
+  });
+}
+
+function publishedIn(outcome: ContextOutcome | undefined): ProcessFacts['published'] {
+  return outcome?.kind === 'read' ? publishedAttributes(outcome.context.resource) : undefined;
 }
 
 /** Cgroup of the process as it is now; undefined: it is gone. */

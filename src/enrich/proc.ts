@@ -7,11 +7,14 @@ import { closeSync, constants, openSync, readlinkSync, readSync, statSync } from
 /** Ticks of a second in /proc: USER_HZ, 100 on every architecture that Node runs on (include/uapi/asm-generic/param.h). */
 const NS_PER_TICK = 10_000_000n;
 const STAT_BYTES = 4096;
+const MOST_POSITION = (1n << 63n) - (1n << 32n);
 
 /** A process's own directory, valid inside the callback it is given to. */
 export interface ProcDirectory {
   /** At most `limit` bytes; undefined: not readable. */
   read(file: string, limit: number): Buffer | undefined;
+  /** `length` bytes from `position`; undefined: not all readable. */
+  readAt(file: string, position: bigint, length: number): Buffer | undefined;
   /** Target of a symbolic link; undefined: not readable. */
   link(file: string): string | undefined;
   /** Inode and link count of what a file or link names; undefined: not reachable. */
@@ -98,10 +101,33 @@ export function readFile(path: string, limit: number): Buffer | undefined {
   }
 }
 
+function readPart(path: string, position: bigint, length: number): Buffer | undefined {
+  // A position is a signed 64-bit number (pread(2)); addresses of user space are below.
+  if (position > MOST_POSITION) return undefined;
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const bytes = Buffer.allocUnsafe(length);
+      let got = 0;
+      while (got < length) {
+        const more = readSync(fd, bytes, got, length - got, position + BigInt(got));
+        if (more === 0) return undefined;
+        got += more;
+      }
+      return bytes;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return undefined;
+  }
+}
+
 function directory(path: string, stat: ProcStat): ProcDirectory {
   return {
     stat,
     read: (file, limit) => readFile(`${path}/${file}`, limit),
+    readAt: (file, position, length) => readPart(`${path}/${file}`, position, length),
     link: (file) => {
       try {
         return readlinkSync(`${path}/${file}`, 'utf8');

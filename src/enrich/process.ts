@@ -4,8 +4,15 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Attributes, Owner, ProcessIdentity, RawProcess } from '../model.ts';
-import { currentCgroup, currentExecutable, gatherFacts } from './facts.ts';
+import {
+  currentCgroup,
+  currentContext,
+  currentExecutable,
+  type GatheredFacts,
+  gatherFacts,
+} from './facts.ts';
 import { isAlive } from './proc.ts';
+import { noCounts, type ProcessTableCounts } from './process-counts.ts';
 import { describe, type ProcessFacts, type ResourceContext } from './resource.ts';
 import { unknownService } from './service.ts';
 
@@ -13,6 +20,13 @@ import { unknownService } from './service.ts';
 const MOST_VARIANTS = 8;
 /** A program can rename itself or move between cgroups at will: so often it is looked at anew. */
 const MOST_REFRESHES = 8;
+/**
+ * Sweeps after first sight at which a request makes a process be looked at again for a published identity: its SDK may start
+ * after its first request, or publish anew. With a sweep every 10 s: after 10 s, 1 min, 6 min, 36 min, then once an hour.
+ */
+const FIRST_LOOK = 1;
+const LOOK_GROWTH = 6;
+const MOST_LOOK_SWEEPS = 360;
 /** Short form of a container id, as docker ps shows it. */
 const SHORT_ID = 12;
 
@@ -23,26 +37,8 @@ export interface ProcessTableOptions extends ResourceContext {
   readonly procRoot?: string;
   /** Keep arguments, secrets masked. */
   readonly commandArgs?: boolean;
-}
-
-/** How identities came about, for the program's own metrics. */
-export interface ProcessTableCounts {
-  /** First seen with the kernel's record, from /proc alone, with neither. */
-  kernel: number;
-  proc: number;
-  bare: number;
-  /** Requests without an owner. */
-  anonymous: number;
-  /** Environment not readable: the process was gone, or it was not permitted. The service name is the fallback. */
-  environmentUnreadable: number;
-  /** OTEL_RESOURCE_ATTRIBUTES not well-formed, discarded. */
-  resourceAttributesInvalid: number;
-  /** Metadata changed: new executable, user, cgroup. */
-  refreshed: number;
-  /** Forgotten for want of room. */
-  evicted: number;
-  /** Forgotten after exit. */
-  exited: number;
+  /** Read the identity that applications publish in their memory (process-context.ts); default true. */
+  readonly processContext?: boolean;
 }
 
 interface Entry {
@@ -50,6 +46,9 @@ interface Entry {
   facts: ProcessFacts;
   identity: ProcessIdentity;
   refreshes: number;
+  /** Look for a published identity again in this generation, and by how much later next time. */
+  nextLook: number;
+  lookStep: number;
 }
 
 interface Slot {
@@ -60,20 +59,11 @@ interface Slot {
 }
 
 export class ProcessTable {
-  readonly counts: ProcessTableCounts = {
-    kernel: 0,
-    proc: 0,
-    bare: 0,
-    anonymous: 0,
-    environmentUnreadable: 0,
-    resourceAttributesInvalid: 0,
-    refreshed: 0,
-    evicted: 0,
-    exited: 0,
-  };
+  readonly counts: ProcessTableCounts = noCounts();
   readonly #context: ResourceContext;
   readonly #procRoot: string;
   readonly #commandArgs: boolean;
+  readonly #processContext: boolean;
   readonly #slots: LRUCache<number, Slot>;
   readonly #anonymous: ProcessIdentity;
   #generation = 0;
@@ -84,6 +74,7 @@ export class ProcessTable {
     this.#context = options;
     this.#procRoot = options.procRoot ?? '/proc';
     this.#commandArgs = options.commandArgs ?? false;
+    this.#processContext = options.processContext ?? true;
     this.#slots = new LRUCache({
       max: options.maxProcesses ?? 16_384,
       dispose: (_slot, _pid, reason) => {
@@ -122,6 +113,7 @@ export class ProcessTable {
     const entry = find(slot, owner) ?? this.#learn(slot, owner);
     if (entry.owner.processName !== owner.processName || entry.owner.cgroupId !== owner.cgroupId)
       this.#reconsider(entry, owner);
+    if (this.#generation >= entry.nextLook) this.#lookAgain(entry);
     return entry.identity;
   }
 
@@ -174,7 +166,8 @@ export class ProcessTable {
 
   #add(slot: Slot, owner: Owner, facts: ProcessFacts, isNew = true): Entry {
     const identity = this.#identity(owner, facts);
-    const entry = { owner, facts, identity, refreshes: 0 };
+    const nextLook = this.#processContext ? this.#generation + FIRST_LOOK : Number.POSITIVE_INFINITY;
+    const entry = { owner, facts, identity, refreshes: 0, nextLook, lookStep: FIRST_LOOK };
     slot.entries.unshift(entry);
     if (slot.entries.length > MOST_VARIANTS) {
       slot.entries.pop();
@@ -214,11 +207,30 @@ export class ProcessTable {
     }
   }
 
+  /** A process keeps what it published until it publishes something else: it may be busy, or read too late. */
+  #lookAgain(entry: Entry): void {
+    entry.lookStep = Math.min(entry.lookStep * LOOK_GROWTH, MOST_LOOK_SWEEPS);
+    entry.nextLook = this.#generation + entry.lookStep;
+    const found = currentContext(entry.owner, this.#procRoot);
+    if (found === undefined) return;
+    this.#countContext(found.kind);
+    const { published } = found;
+    if (published !== undefined) this.#replace(entry, entry.owner, { ...entry.facts, published });
+  }
+
+  #countContext(kind: GatheredFacts['context']): void {
+    if (kind === 'read') this.counts.contextRead++;
+    else if (kind === 'busy') this.counts.contextBusy++;
+    else if (kind === 'invalid') this.counts.contextInvalid++;
+  }
+
   #gather(owner: Owner, record: RawProcess | undefined): ProcessFacts {
-    const { facts, service } = gatherFacts(owner, record, {
+    const { facts, service, context } = gatherFacts(owner, record, {
       procRoot: this.#procRoot,
       commandArgs: this.#commandArgs,
+      processContext: this.#processContext,
     });
+    this.#countContext(context);
     if (service === 'unreadable') this.counts.environmentUnreadable++;
     if (service === 'invalid') this.counts.resourceAttributesInvalid++;
     return facts;

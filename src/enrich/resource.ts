@@ -25,6 +25,8 @@ export interface ProcessFacts {
   readonly parentName: string;
   /** What the application says about itself; undefined: its environment was not read. */
   readonly service: Attributes | undefined;
+  /** What it publishes in its memory, which comes before; undefined: nothing, or it was not read. */
+  readonly published: Attributes | undefined;
 }
 
 export interface ResourceContext {
@@ -63,10 +65,11 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
     'container.id': container?.id,
     'container.runtime.name': container?.runtime,
     'k8s.pod.uid': container?.podUid,
-    'service.name': facts.service?.['service.name'] ?? unknownService(executableName),
+    'service.name':
+      facts.published?.['service.name'] ?? facts.service?.['service.name'] ?? unknownService(executableName),
   };
   // The application's own words first: what was measured stands, should both name it.
-  const resource: Record<string, AttributeValue> = { ...facts.service, ...context.host };
+  const resource: Record<string, AttributeValue> = { ...facts.service, ...facts.published, ...context.host };
   for (const [name, value] of Object.entries(known)) if (value !== undefined) resource[name] = value;
   return { resource, executableName, container };
 }

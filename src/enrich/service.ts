@@ -3,14 +3,11 @@
  * its own OpenTelemetry SDK reads them, since equal values are what joins our records to its traces
  * (specification: resource/sdk.md, "Specifying resource information via an environment variable").
  */
+import { keyValues, MOST_CHARACTERS } from '../lib/key-values.ts';
 import type { Attributes } from '../model.ts';
 
 /** Most of /proc/PID/environ that is read; a variable behind it is not seen. */
 export const ENVIRON_BYTES = 128 * 1024;
-/** As the JavaScript SDK has it; the specification sets no bound. */
-const MOST_CHARACTERS = 255;
-const MOST_ATTRIBUTES = 64;
-
 /** What this program measures itself: an application's word on it is not taken. */
 const MEASURED = /^(?:process|host|os|container|telemetry|whodns)\./;
 
@@ -39,6 +36,19 @@ function variable(environ: Buffer, name: string): string | undefined {
   return undefined;
 }
 
+/**
+ * The attributes of a published resource (process-context.ts) that are taken, under the same rules. It is what the
+ * application's SDK settled on, so it comes before the variables.
+ */
+export function publishedAttributes(resource: Attributes): Attributes {
+  const taken = Object.entries(resource).filter(
+    ([key, value]) => !MEASURED.test(key) && (typeof value !== 'string' || isSet(value)),
+  );
+  return Object.fromEntries(
+    taken.filter(([key, value]) => key !== 'service.name' || typeof value === 'string'),
+  );
+}
+
 export interface ServiceAttributes {
   readonly attributes: Attributes;
   /** OTEL_RESOURCE_ATTRIBUTES was there but not well-formed: the whole value is discarded, as the specification says. */
@@ -50,7 +60,7 @@ export interface ServiceAttributes {
  * are variables nobody expanded (a Kubernetes manifest naming an unknown one): ignored, as OBI does.
  */
 export function serviceAttributes(variables: ServiceVariables): ServiceAttributes {
-  const parsed = parseResourceAttributes(variables.resourceAttributes ?? '');
+  const parsed = keyValues(variables.resourceAttributes ?? '');
   const attributes = new Map<string, string>();
   for (const [key, value] of parsed ?? [])
     if (!MEASURED.test(key) && isSet(value)) attributes.set(key, value);
@@ -59,32 +69,8 @@ export function serviceAttributes(variables: ServiceVariables): ServiceAttribute
   return { attributes: Object.fromEntries(attributes), invalid: parsed === undefined };
 }
 
-/** `key1=value1,key2=value2`, both percent-encoded. undefined: some part is not well-formed or above a bound. */
-function parseResourceAttributes(text: string): Map<string, string> | undefined {
-  const attributes = new Map<string, string>();
-  for (const part of text.split(',')) {
-    if (part.trim() === '') continue;
-    const pair = part.split('=');
-    if (pair.length !== 2 || attributes.size === MOST_ATTRIBUTES) return undefined;
-    const key = percentDecoded(pair[0] ?? '');
-    const value = percentDecoded(pair[1] ?? '');
-    if (key === undefined || value === undefined || key === '') return undefined;
-    if (key.length > MOST_CHARACTERS || value.length > MOST_CHARACTERS) return undefined;
-    attributes.set(key, value);
-  }
-  return attributes;
-}
-
 function isSet(value: string): boolean {
   return value.trim() !== '' && !value.startsWith('$');
-}
-
-function percentDecoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text.trim());
-  } catch {
-    return undefined;
-  }
 }
 
 /** Last resort (semantic conventions, service.name): `unknown_service:` and the executable, without it if unknown. */

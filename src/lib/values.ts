@@ -47,6 +47,11 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Parser<
   };
 }
 
+/** Enumerations of environment variables are read in any case (OpenTelemetry specification, "Enum"). */
+export function caseless<T>(parse: Parser<T>): Parser<T> {
+  return (text) => parse(text.toLowerCase());
+}
+
 /** Boolean environment variables: only "true" (any case) is true; "false" and empty are false; else a problem (specification, "Boolean"). */
 export const boolean: Parser<boolean> = (text) => {
   const lower = text.toLowerCase();

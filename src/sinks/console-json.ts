@@ -1,6 +1,7 @@
 /** One JSON object a line, for machines; safe to look at on a terminal all the same. */
 import type { Writable } from 'node:stream';
 import type { Ledger } from '../health.ts';
+import { hex } from '../lib/random-bytes.ts';
 import type { LogEvent } from '../model.ts';
 import { LineWriter } from './line-writer.ts';
 import { type Sink, stageName } from './sink.ts';
@@ -53,6 +54,9 @@ export class ConsoleJsonSink implements Sink {
       event_name: event.eventName,
       severity_number: event.severity,
       body: event.body,
+      ...(event.trace === undefined
+        ? {}
+        : { trace_id: hex(event.trace.traceId), span_id: hex(event.trace.spanId) }),
       attributes: event.attributes,
       resource: event.process.resource,
     });

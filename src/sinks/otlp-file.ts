@@ -10,10 +10,10 @@ import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { Ledger } from '../health.ts';
 import { UserError } from '../lib/errors.ts';
-import type { LogEvent } from '../model.ts';
-import { type BatchExporter, BatchingSink, type BatchOptions, type BatchResult } from './batching.ts';
-import { canonicalMetricsRequest, logsRequest } from './otlp-json.ts';
-import { OtlpRecords } from './otlp-records.ts';
+import { type DeliveryLimits, DeliverySink, type RequestSender, type SendResult } from './delivery.ts';
+import { FailureReporter } from './failure-reporter.ts';
+import { canonicalMetricsRequest, JsonLinesEncoder } from './otlp-json.ts';
+import type { RequestStore, SealedRequest } from './request-store.ts';
 import type { Notices } from './sink.ts';
 
 const writeBytes = promisify(write);
@@ -56,9 +56,9 @@ export class LinesFile {
     return this;
   }
 
-  /** Appends one line. Rejects when it could not be written; then nothing of it is in the file. */
-  append(line: string): Promise<void> {
-    const written = this.#last.then(() => this.#write(Buffer.from(`${line}\n`)));
+  /** Appends lines, their breaks included. Rejects when they could not be written; then nothing of them is in the file. */
+  append(lines: Uint8Array): Promise<void> {
+    const written = this.#last.then(() => this.#write(lines));
     this.#last = written.catch(() => undefined);
     return written;
   }
@@ -70,7 +70,7 @@ export class LinesFile {
     if (this.#users === 0) await closeFile(this.#descriptor);
   }
 
-  async #write(bytes: Buffer): Promise<void> {
+  async #write(bytes: Uint8Array): Promise<void> {
     const before = this.#regular ? fstatSync(this.#descriptor).size : 0;
     try {
       for (let done = 0; done < bytes.length; ) {
@@ -92,40 +92,50 @@ export interface OtlpFileOptions {
   readonly scope: { readonly name: string; readonly version: string };
   readonly ledger: Ledger;
   readonly notices: Notices;
-  readonly batch?: Partial<BatchOptions>;
+  readonly store: RequestStore;
+  readonly limits: Omit<DeliveryLimits, 'concurrency'>;
 }
+
+/** Characters of one line: readers have a bound for them (the Collector's file receivers: 1 MiB unless configured). */
+const MAX_LINE = 1_000_000;
 
 /** A sink that writes records to the file. */
-export function createOtlpFileSink(options: OtlpFileOptions): BatchingSink {
-  const exporter = new FileLogExporter(options.file.use(), options.scope);
-  const batch = { ...options.batch, maxInFlight: 1 };
-  return new BatchingSink(options.name ?? 'otlp-file', exporter, options.ledger, options.notices, batch);
+export function createOtlpFileSink(options: OtlpFileOptions): DeliverySink {
+  const { file, scope, ledger, notices, store, limits } = options;
+  const name = options.name ?? 'otlp-file';
+  return new DeliverySink({
+    name,
+    encoder: new JsonLinesEncoder(scope, MAX_LINE),
+    store,
+    sender: new FileSender(file.use()),
+    ledger,
+    reporter: new FailureReporter(name, notices),
+    limits: { ...limits, concurrency: 1 },
+  });
 }
 
-class FileLogExporter implements BatchExporter {
+/** Writes once: a file that cannot be written to now is not waited for. */
+class FileSender implements RequestSender {
   readonly #file: LinesFile;
-  readonly #scope: { readonly name: string; readonly version: string };
-  readonly #records: OtlpRecords;
 
-  constructor(file: LinesFile, scope: { readonly name: string; readonly version: string }) {
+  constructor(file: LinesFile) {
     this.#file = file;
-    this.#scope = scope;
-    this.#records = new OtlpRecords(scope);
   }
 
-  size(event: LogEvent, resourceSeen: boolean): number {
-    return this.#records.size(event, resourceSeen);
-  }
-
-  async export(events: readonly LogEvent[]): Promise<BatchResult> {
+  async send({ bytes }: SealedRequest): Promise<SendResult> {
     try {
-      await this.#file.append(logsRequest(events, this.#scope));
-      return { rejected: 0, failure: undefined, warning: undefined };
+      await this.#file.append(bytes);
+      return { kind: 'delivered', rejected: 0, warning: undefined };
     } catch (error) {
-      const message = `${this.#file.path}: ${(error as Error).message}`;
-      return { rejected: 0, failure: { reason: 'failed', message }, warning: undefined };
+      return {
+        kind: 'refused',
+        reason: 'failed',
+        message: `${this.#file.path}: ${(error as Error).message}`,
+      };
     }
   }
+
+  hurry(): void {}
 
   shutdown(): Promise<void> {
     return this.#file.release();
@@ -139,7 +149,7 @@ export function createOtlpFileMetricExporter(file: LinesFile): PushMetricExporte
   return {
     export(metrics: ResourceMetrics, done: (result: ExportResult) => void): void {
       const bytes = JsonMetricsSerializer.serializeRequest(metrics);
-      file.append(canonicalMetricsRequest(new TextDecoder().decode(bytes))).then(
+      file.append(Buffer.from(`${canonicalMetricsRequest(new TextDecoder().decode(bytes))}\n`)).then(
         () => done({ code: ExportResultCode.SUCCESS }),
         (error: Error) => done({ code: ExportResultCode.FAILED, error }),
       );

@@ -2,24 +2,56 @@
  * Log events as OTLP/JSON (OTLP specification, "JSON Protobuf Encoding"): 64-bit integers are strings, enums numbers. The
  * SDK's JSON serializer writes integers as numbers and a whole-numbered double as an integer, so the encoding is done here.
  */
-import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
+import { hex } from '../lib/random-bytes.ts';
+import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, TraceContext } from '../model.ts';
 import { RECORD_ATTRIBUTES } from '../tables/attributes.ts';
+import type { RequestEncoder } from './delivery.ts';
+import type { SealedRequest } from './request-store.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** One ExportLogsServiceRequest, no line break: the events grouped by process. */
-export function logsRequest(events: readonly LogEvent[], scope: { name: string; version: string }): string {
-  const groups = new Map<ProcessIdentity, LogEvent[]>();
-  for (const event of events) {
-    const group = groups.get(event.process);
-    if (group === undefined) groups.set(event.process, [event]);
-    else group.push(event);
+/** Builds one line after the other: an ExportLogsServiceRequest with its line break, the records grouped by process. */
+export class JsonLinesEncoder implements RequestEncoder {
+  readonly #scope: string;
+  readonly #maxBytes: number;
+  /** Records as JSON. */
+  readonly #groups = new Map<ProcessIdentity, string[]>();
+  #records = 0;
+  #characters = 0;
+
+  constructor({ name, version }: { readonly name: string; readonly version: string }, maxBytes: number) {
+    this.#scope = JSON.stringify({ name, version });
+    this.#maxBytes = maxBytes;
   }
-  const resourceLogs = Array.from(groups, ([process, group]) => ({
-    resource: { attributes: keyValues(process.resource) },
-    scopeLogs: [{ scope: { name: scope.name, version: scope.version }, logRecords: group.map(logRecord) }],
-  }));
-  return JSON.stringify({ resourceLogs });
+
+  get records(): number {
+    return this.#records;
+  }
+
+  add(event: LogEvent): SealedRequest | undefined {
+    const record = JSON.stringify(logRecord(event));
+    const sealed = this.#characters + record.length > this.#maxBytes ? this.seal() : undefined;
+    const group = this.#groups.get(event.process);
+    if (group === undefined) this.#groups.set(event.process, [record]);
+    else group.push(record);
+    this.#characters += record.length;
+    this.#records++;
+    return sealed;
+  }
+
+  seal(): SealedRequest | undefined {
+    if (this.#records === 0) return undefined;
+    const resourceLogs = Array.from(this.#groups, ([process, records]) => {
+      const resource = JSON.stringify({ attributes: keyValues(process.resource) });
+      return `{"resource":${resource},"scopeLogs":[{"scope":${this.#scope},"logRecords":[${records.join(',')}]}]}`;
+    });
+    const bytes = Buffer.from(`{"resourceLogs":[${resourceLogs.join(',')}]}\n`);
+    const sealed = { bytes, records: this.#records, resourceCount: this.#groups.size };
+    this.#groups.clear();
+    this.#records = 0;
+    this.#characters = 0;
+    return sealed;
+  }
 }
 
 function logRecord(event: LogEvent): Json {
@@ -30,7 +62,14 @@ function logRecord(event: LogEvent): Json {
     body: { stringValue: event.body.toWellFormed() },
     eventName: event.eventName,
     attributes: keyValues(event.attributes),
+    ...(event.droppedAttributes === undefined ? {} : { droppedAttributesCount: event.droppedAttributes }),
+    ...(event.trace === undefined ? {} : traceFields(event.trace)),
   };
+}
+
+/** Ids are hexadecimal in OTLP/JSON, not base64. */
+function traceFields({ traceId, spanId, flags }: TraceContext): Json {
+  return { traceId: hex(traceId), spanId: hex(spanId), flags };
 }
 
 function keyValues(attributes: Attributes): Json[] {

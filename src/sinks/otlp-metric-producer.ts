@@ -13,7 +13,6 @@ import {
 import type { Attributes } from '../model.ts';
 import { DURATION_BOUNDS, METRICS, type MetricName } from '../tables/metrics.ts';
 import type { Distribution, LookupSeries } from './lookup-series.ts';
-import { hrTime } from './otlp-records.ts';
 import type { ProcessSeries } from './process-series.ts';
 import type { Series } from './series-table.ts';
 
@@ -106,6 +105,11 @@ function distribution(
     dataPointType: DataPointType.HISTOGRAM,
     dataPoints,
   };
+}
+
+/** @param time Unix ns; @returns [seconds, nanoseconds], which keeps every nanosecond */
+function hrTime(time: bigint): HrTime {
+  return [Number(time / 1_000_000_000n), Number(time % 1_000_000_000n)];
 }
 
 const TEMPORALITY: Readonly<Record<Temporality, AggregationTemporality>> = {

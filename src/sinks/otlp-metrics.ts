@@ -3,17 +3,9 @@
  * (series-table.ts, process-series.ts); the agent's own health, whose series are fixed, from the SDK's instruments.
  */
 import { randomUUID } from 'node:crypto';
-import { type BatchObservableResult, type Meter, type Observable, ValueType } from '@opentelemetry/api';
+import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
-import { OTLPMetricExporter as GrpcMetricExporter } from '@opentelemetry/exporter-metrics-otlp-grpc';
-import { OTLPMetricExporter as HttpMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
-import {
-  defaultResource,
-  detectResources,
-  envDetector,
-  type Resource,
-  resourceFromAttributes,
-} from '@opentelemetry/resources';
+import { defaultResource, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
 import {
   AggregationTemporality,
   InstrumentType,
@@ -25,12 +17,13 @@ import {
 import type { Ledger, Stage } from '../health.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Attributes, LogEvent, SourceStats } from '../model.ts';
-import { METRICS, type MetricName } from '../tables/metrics.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
+import { instrument } from './otlp-instruments.ts';
+import type { MetricExporter } from './otlp-metric-exporter.ts';
 import { SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
-import { fromEndpoint, type OtlpTarget } from './otlp-target.ts';
+import { type ObservedQueue, observeSelf } from './otlp-self-metrics.ts';
 import { type ProcessLimits, ProcessSeries, type ProcessSource } from './process-series.ts';
 import type { SeriesLimits } from './series-table.ts';
 import { type Notices, type Sink, stageName } from './sink.ts';
@@ -38,7 +31,7 @@ import { type Notices, type Sink, stageName } from './sink.ts';
 export interface MetricsOptions {
   /** `metrics` unless there are several. */
   readonly name?: string;
-  readonly exporter: PushMetricExporter;
+  readonly exporter: MetricExporter;
   readonly ledger: Ledger;
   readonly notices: Notices;
   /** Counters of the capture and of the kernel. */
@@ -46,23 +39,16 @@ export interface MetricsOptions {
   readonly scope: { readonly name: string; readonly version: string };
   /** Attributes of this host (host.*, os.type) for the agent's own resource. */
   readonly hostAttributes: Attributes;
+  /** What OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say of the agent itself: they come first. */
+  readonly ownAttributes?: Readonly<Record<string, string>>;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** dns.question.name on dns.lookup.duration; default false. */
   readonly questionName?: boolean;
+  /** Queues in front of exporters of records and spans. */
+  readonly queues?: readonly ObservedQueue[];
   readonly seriesLimits?: SeriesLimits;
   readonly processLimits?: ProcessLimits;
-}
-
-/**
- * An exporter to an OTLP endpoint; the standard OTEL_EXPORTER_OTLP_* variables are read by the SDK's packages.
- * @throws UserError when the endpoint cannot be used
- */
-export function createOtlpMetricExporter({ protocol, url, scope }: OtlpTarget): PushMetricExporter {
-  const config = { userAgent: `${scope.name}/${scope.version}`, ...(url === undefined ? {} : { url }) };
-  return fromEndpoint(() =>
-    protocol === 'grpc' ? new GrpcMetricExporter(config) : new HttpMetricExporter(config),
-  );
 }
 
 export class MetricsSink implements Sink {
@@ -96,10 +82,21 @@ export class MetricsSink implements Sink {
       exportTimeoutMillis: Math.min(options.timeoutMs, options.intervalMs),
       metricProducers: [producer],
     });
-    this.#provider = new MeterProvider({ resource: agentResource(options), readers: [reader] });
+    this.#provider = new MeterProvider({
+      resource: agentResource(options),
+      readers: [reader],
+      sdkMetricsEnabled: true,
+    });
+    options.exporter.observe?.(this.#provider);
     const meter = this.#provider.getMeter(options.scope.name, options.scope.version);
     observeLedger(meter, options.ledger, options.source);
     observeSource(meter, options.source);
+    observeSelf(meter, options.ledger, options.queues ?? []);
+  }
+
+  /** For the SDK's metrics of the other exporters. */
+  get meterProvider(): MeterProvider {
+    return this.#provider;
   }
 
   /** Counts the event in its series, which cannot fail or wait: it is delivered. Cumulative sums survive a failed export. */
@@ -140,7 +137,7 @@ export class MetricsSink implements Sink {
 }
 
 /** Says when an export fails; the reader itself only tells the SDK's diagnostics. */
-function reporting(exporter: PushMetricExporter, reporter: FailureReporter): PushMetricExporter {
+function reporting(exporter: MetricExporter, reporter: FailureReporter): PushMetricExporter {
   const select = exporter.selectAggregationTemporality?.bind(exporter);
   const aggregation = exporter.selectAggregation?.bind(exporter);
   return {
@@ -162,17 +159,16 @@ function temporalityOf(exporter: PushMetricExporter, instrument: InstrumentType)
   return chosen === AggregationTemporality.DELTA ? 'delta' : 'cumulative';
 }
 
-/** Who the agent is; what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME of its own environment say comes first. */
-function agentResource({ scope, hostAttributes }: MetricsOptions): Resource {
+/** Who the agent is. */
+function agentResource({ scope, hostAttributes, ownAttributes }: MetricsOptions): Resource {
   const own = resourceFromAttributes({
     ...(hostAttributes as Record<string, string>),
     'service.name': scope.name,
     'service.version': scope.version,
     'service.instance.id': randomUUID(),
+    ...ownAttributes,
   });
-  return defaultResource()
-    .merge(own)
-    .merge(detectResources({ detectors: [envDetector] }));
+  return defaultResource().merge(own);
 }
 
 function observeLedger(meter: Meter, ledger: Ledger, source: { stats(): SourceStats }): void {
@@ -224,11 +220,4 @@ function observeSource(meter: Meter, source: { stats(): SourceStats }): void {
     },
     [events, missed, batches, bytes, used, size],
   );
-}
-
-function instrument(meter: Meter, name: MetricName): Observable {
-  const { kind, unit, brief: description } = METRICS[name];
-  return kind === 'gauge'
-    ? meter.createObservableGauge(name, { unit, description, valueType: ValueType.INT })
-    : meter.createObservableCounter(name, { unit, description, valueType: ValueType.INT });
 }

@@ -1,4 +1,5 @@
 /** Config -> the sinks of a run, behind one. */
+import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { Ledger } from '../health.ts';
 import type { Log } from '../lib/log.ts';
@@ -7,10 +8,12 @@ import type { ExporterSpec } from '../tables/options.ts';
 import { ConsoleJsonSink } from './console-json.ts';
 import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
 import { FanOut } from './fan-out.ts';
-import { routeDiagnostics } from './otlp-diagnostics.ts';
-import { createOtlpFileMetricExporter, createOtlpFileSink, LinesFile } from './otlp-file.ts';
-import { createOtlpLogsSink } from './otlp-logs.ts';
-import { createOtlpMetricExporter, MetricsSink } from './otlp-metrics.ts';
+import { LimitedSink } from './limits.ts';
+import type { LinesFile } from './otlp-file.ts';
+import type { MetricExporter } from './otlp-metric-exporter.ts';
+import type { MetricsSink } from './otlp-metrics.ts';
+import type { ObservedQueue } from './otlp-self-metrics.ts';
+import { MemoryStore, type RequestStore } from './request-store.ts';
 import type { Sink } from './sink.ts';
 
 export interface OutputOptions {
@@ -40,18 +43,27 @@ export interface Output {
   readonly notes: readonly string[];
 }
 
-/** @throws UserError: a file cannot be opened. */
-export function createOutput(options: OutputOptions): Output {
+/**
+ * Loads only what the configured exporters need: the OTLP packages take some 30 MB that a console does not want.
+ * @throws UserError: a file cannot be opened, an endpoint makes no sense, the spool is in use.
+ */
+export async function createOutput(options: OutputOptions): Promise<Output> {
   const { config, ledger, log } = options;
-  routeDiagnostics(log);
-  const files = new Map<string, LinesFile>();
-  const fileOf = (path: string): LinesFile => {
-    const file = files.get(path) ?? LinesFile.open(path);
-    files.set(path, file);
-    return file;
-  };
-  const logs = config.logs.map((spec, index) => createLogsSink(spec, index, options, fileOf));
-  const metrics = config.metrics.map((spec, index) => createMetricsSink(spec, index, options, fileOf));
+  const files = new Files();
+  if (config.traces || [...config.logs, ...config.metrics].some(({ kind }) => kind === 'otlp'))
+    (await import('./otlp-diagnostics.ts')).routeDiagnostics(log);
+  // Metrics first: the exporters of records report to them.
+  const metrics: MetricsSink[] = [];
+  for (const spec of config.metrics)
+    metrics.push(await createMetricsSink(spec, metrics.length, options, files));
+  const logs: Sink[] = [];
+  for (const spec of config.logs) {
+    const created = await createLogsSink(spec, logs.length, options, files, metrics[0]);
+    logs.push(
+      new LimitedSink(created, { count: config.attributeCountLimit, length: config.attributeLengthLimit }),
+    );
+  }
+  if (config.traces) logs.push(await createSpans(options, metrics[0]));
   const sink = new FanOut([...logs, ...metrics], ledger, log);
   const notes = config.logs.some(({ kind }) => kind === 'otlp')
     ? [`sending records by OTLP (${config.logsProtocol})`]
@@ -59,63 +71,188 @@ export function createOutput(options: OutputOptions): Output {
   return { sink, metersProcesses: metrics.length > 0, notes };
 }
 
-function createLogsSink(
+/** Files of several sinks, each opened once. */
+class Files {
+  readonly #open = new Map<string, LinesFile>();
+
+  async at(path: string): Promise<LinesFile> {
+    const { LinesFile: File } = await import('./otlp-file.ts');
+    const file = this.#open.get(path) ?? File.open(path);
+    this.#open.set(path, file);
+    return file;
+  }
+}
+
+async function createLogsSink(
   spec: ExporterSpec,
   index: number,
-  { config, version, log, ledger, stdout, color, onBroken }: OutputOptions,
-  fileOf: (path: string) => LinesFile,
-): Sink {
-  const scope = { name: 'whodns', version };
-  const batch = {
-    queueSize: config.batchQueueSize,
-    batchSize: config.batchSize,
-    delayMs: config.batchDelayMs,
-    timeoutMs: config.batchTimeoutMs,
-  };
+  options: OutputOptions,
+  files: Files,
+  metrics: MetricsSink | undefined,
+): Promise<Sink> {
+  const { config, log, ledger } = options;
   switch (spec.kind) {
-    case 'console': {
-      const broken = config.logs.length === 1 ? onBroken : () => {};
-      if (config.format === 'json') return new ConsoleJsonSink({ stream: stdout, ledger, onBroken: broken });
-      const table = new ConsoleTableSink({ stream: stdout, ledger, color, onBroken: broken });
-      table.start();
-      return table;
-    }
+    case 'console':
+      return createConsole(options);
     case 'otlp':
-      return createOtlpLogsSink({ protocol: config.logsProtocol, scope, ledger, notices: log, batch });
-    case 'otlp-file':
-      // Several files: each sink has a stage of its own.
+      return createOtlp(options, metrics);
+    case 'otlp-file': {
+      const { createOtlpFileSink } = await import('./otlp-file.ts');
       return createOtlpFileSink({
-        name: `otlp-file${index === 0 ? '' : `-${index + 1}`}`,
-        file: fileOf(spec.path),
-        scope,
+        name: fileSinkName(index),
+        file: await files.at(spec.path),
+        scope: scopeOf(options),
         ledger,
         notices: log,
-        batch,
+        store: new MemoryStore({ maxBytes: config.queueBytes, maxRecords: config.batchQueueSize }),
+        limits: { batchSize: config.batchSize, delayMs: config.batchDelayMs },
       });
+    }
     case 'none':
       throw new Error('"none" is filtered by the configuration');
   }
 }
 
-function createMetricsSink(
+function createConsole({ config, ledger, stdout, color, onBroken }: OutputOptions): Sink {
+  const broken = config.logs.length === 1 ? onBroken : () => {};
+  if (config.format === 'json') return new ConsoleJsonSink({ stream: stdout, ledger, onBroken: broken });
+  const table = new ConsoleTableSink({ stream: stdout, ledger, color, onBroken: broken });
+  table.start();
+  return table;
+}
+
+/** A capture file waits for its records to be delivered: without a bound it would wait for ever. */
+const REPLAY_RETRY_MS = 60_000;
+
+async function createOtlp(options: OutputOptions, metrics: MetricsSink | undefined): Promise<Sink> {
+  const { config, log, ledger } = options;
+  const { otlpTarget } = await import('./otlp-target.ts');
+  const { createOtlpLogsSink } = await import('./otlp-logs.ts');
+  const target = otlpTarget(config, 'logs');
+  return createOtlpLogsSink({
+    target,
+    scope: scopeOf(options),
+    ledger,
+    notices: log,
+    store: await createStore(config, log),
+    limits: {
+      batchSize: config.batchSize,
+      delayMs: config.batchDelayMs,
+      concurrency: config.concurrentRequests,
+    },
+    attemptMs: config.batchTimeoutMs,
+    retryForMs: retryForMs(config),
+    ...(metrics === undefined ? {} : { meterProvider: metrics.meterProvider }),
+  });
+}
+
+async function createSpans(options: OutputOptions, metrics: MetricsSink | undefined): Promise<Sink> {
+  const { config, log, ledger } = options;
+  const { otlpTarget } = await import('./otlp-target.ts');
+  const { createOtlpSpansSink } = await import('./otlp-spans.ts');
+  const spans = await createOtlpSpansSink({
+    target: otlpTarget(config, 'traces'),
+    scope: scopeOf(options),
+    ledger,
+    notices: log,
+    store: new MemoryStore({ maxBytes: config.queueBytes, maxRecords: config.spanQueueSize }),
+    limits: {
+      batchSize: config.spanBatchSize,
+      delayMs: config.spanDelayMs,
+      concurrency: config.concurrentRequests,
+    },
+    attemptMs: config.spanTimeoutMs,
+    retryForMs: retryForMs(config),
+    timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
+    ...(metrics === undefined ? {} : { meterProvider: metrics.meterProvider }),
+  });
+  const limits = { count: config.spanAttributeCountLimit, length: config.spanAttributeLengthLimit };
+  return new LimitedSink(spans, limits);
+}
+
+function retryForMs(config: Config): number {
+  return config.retryForMs ?? (config.command === 'replay' ? REPLAY_RETRY_MS : Number.POSITIVE_INFINITY);
+}
+
+async function createStore(config: Config, log: Log): Promise<RequestStore> {
+  const memory = { maxBytes: config.queueBytes, maxRecords: config.batchQueueSize };
+  if (config.spool === undefined) return new MemoryStore(memory);
+  const { Spool } = await import('./spool.ts');
+  return new Spool({
+    directory: join(config.spool, 'logs'),
+    maxBytes: config.spoolBytes,
+    memory,
+    notices: log,
+  });
+}
+
+async function createMetricsSink(
   spec: ExporterSpec,
   index: number,
-  { config, version, log, ledger, host, source }: OutputOptions,
-  fileOf: (path: string) => LinesFile,
-): Sink {
-  const scope = { name: 'whodns', version };
-  return new MetricsSink({
-    name: index === 0 ? 'metrics' : `metrics-${index + 1}`,
-    exporter:
-      spec.kind === 'otlp-file'
-        ? createOtlpFileMetricExporter(fileOf(spec.path))
-        : createOtlpMetricExporter({ protocol: config.metricsProtocol, scope }),
+  options: OutputOptions,
+  files: Files,
+): Promise<MetricsSink> {
+  const { config, log, ledger, host, source } = options;
+  const scope = scopeOf(options);
+  const name = index === 0 ? 'metrics' : `metrics-${index + 1}`;
+  const { MetricsSink: Metrics } = await import('./otlp-metrics.ts');
+  return new Metrics({
+    name,
+    exporter: await createMetricExporter(spec, name, options, files),
     ledger,
     notices: log,
     source,
     scope,
     hostAttributes: host,
+    ownAttributes: {
+      ...Object.fromEntries(config.resourceAttributes),
+      ...(config.serviceName === undefined ? {} : { 'service.name': config.serviceName }),
+    },
     intervalMs: config.metricIntervalMs,
     timeoutMs: config.metricTimeoutMs,
+    questionName: config.metricQuestionName,
+    queues: queuesOf(config),
   });
+}
+
+/** What waits in front of an exporter; the console has no queue to speak of. */
+function queuesOf(config: Config): ObservedQueue[] {
+  const capacity = config.batchQueueSize;
+  const queues = config.logs.flatMap(({ kind }, index): ObservedQueue[] => {
+    if (kind === 'otlp') return [{ sink: 'otlp', items: 'log', capacity }];
+    return kind === 'otlp-file' ? [{ sink: fileSinkName(index), items: 'log', capacity }] : [];
+  });
+  if (config.traces) queues.push({ sink: 'otlp-spans', items: 'span', capacity: config.spanQueueSize });
+  return queues;
+}
+
+/** Several files: each sink has a stage of its own. */
+function fileSinkName(index: number): string {
+  return `otlp-file${index === 0 ? '' : `-${index + 1}`}`;
+}
+
+async function createMetricExporter(
+  spec: ExporterSpec,
+  name: string,
+  options: OutputOptions,
+  files: Files,
+): Promise<MetricExporter> {
+  const { config, log } = options;
+  if (spec.kind === 'otlp-file') {
+    const { createOtlpFileMetricExporter } = await import('./otlp-file.ts');
+    return createOtlpFileMetricExporter(await files.at(spec.path));
+  }
+  const { otlpTarget } = await import('./otlp-target.ts');
+  const { createOtlpMetricExporter } = await import('./otlp-metric-exporter.ts');
+  return createOtlpMetricExporter({
+    target: otlpTarget(config, 'metrics'),
+    scope: scopeOf(options),
+    temporality: config.metricsTemporality,
+    timeoutMs: config.metricTimeoutMs,
+    warn: (message) => log.warn(`${name}: ${message}`),
+  });
+}
+
+function scopeOf({ version }: OutputOptions): { readonly name: string; readonly version: string } {
+  return { name: 'whodns', version };
 }

@@ -5,6 +5,7 @@
  */
 import { recordLine } from '../dns/line.ts';
 import { forTerminal } from '../lib/escape.ts';
+import { randomBytes } from '../lib/random-bytes.ts';
 import { uuidV7 } from '../lib/uuid.ts';
 import type {
   AttributeValue,
@@ -32,6 +33,8 @@ export const MAX_CHARACTERS = 1024;
 export interface RecordOptions {
   /** NXDOMAIN is an error (error.type, severity); search lists make many of them. */
   readonly nxdomainError: boolean;
+  /** Each lookup gets a span of its own (otlp-spans.ts), which the record names. */
+  readonly traces?: boolean;
   /** Makes `log.record.uid`; default a new UUID version 7. @param time Unix ns */
   readonly uid?: (time: bigint) => string;
 }
@@ -66,7 +69,23 @@ export function toLogEvent(lookup: Lookup, observedTime: bigint, options: Record
     attributes,
     process,
     lookup,
+    ...span(lookup, options.traces ?? false),
   };
+}
+
+/** flags: sampled (W3C Trace Context level 1). */
+const SAMPLED = 1;
+
+/** A lookup that capturing did not see the end of (`sent`) has no span of its own. */
+function span(
+  { request, outcome }: Lookup,
+  traces: boolean,
+): Pick<LogEvent, 'trace'> & Pick<LogEvent, 'parentSpanId'> {
+  const around = request.raw.trace;
+  if (!traces || outcome === 'sent') return around === undefined ? {} : { trace: around };
+  const traceId = around?.traceId ?? randomBytes(16);
+  const trace = { traceId, spanId: randomBytes(8), flags: around?.flags ?? SAMPLED };
+  return around === undefined ? { trace } : { trace, parentSpanId: around.spanId };
 }
 
 function newUid(time: bigint): string {

@@ -31,7 +31,10 @@ export interface RequestStore {
   done(request: SealedRequest): void;
   /** Not delivered now: `take` gives it again, before newer ones. */
   giveBack(request: SealedRequest): void;
-  /** Nothing is taken after this. What is held stays held (a spool keeps it for the next start, memory loses it). */
+  /**
+   * Nothing is pushed or taken after this. `heldRecords` then says what is kept for the next start: a spool keeps all
+   * that is not `done`, memory nothing. What is no longer held the caller counts as lost.
+   */
   close(): Promise<void>;
 }
 
@@ -93,5 +96,10 @@ export class MemoryStore implements RequestStore {
     this.#waiting.splice(older === -1 ? this.#waiting.length : older, 0, request);
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#waiting.length = 0;
+    this.#order.clear();
+    this.#records = 0;
+    this.#bytes = 0;
+  }
 }

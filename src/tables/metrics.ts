@@ -1,13 +1,9 @@
 /** Every metric that leaves this program, as data: names, units, attributes. docs/metrics.md is made from it. */
 
-export interface MetricDefinition {
-  /** `sum` counts up for ever; `gauge` is what is now. */
-  readonly kind: 'sum' | 'gauge' | 'histogram';
-  /** UCUM; no `_total` in names (OpenTelemetry semantic conventions, metrics). */
-  readonly unit: string;
-  readonly brief: string;
-  readonly attributes: readonly string[];
-}
+import type { MetricDefinition } from './metric.ts';
+import { SELF_METRICS } from './metrics-self.ts';
+
+export type { MetricDefinition } from './metric.ts';
 
 /** Whose lookups they are; what is not known of a process is left out. */
 export const WORKLOAD_ATTRIBUTES = [
@@ -103,6 +99,7 @@ export const METRICS = {
     brief: 'Bytes of the batches handed over by the kernel reader.',
     attributes: [],
   },
+  ...SELF_METRICS,
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
 
 export type MetricName = keyof typeof METRICS;

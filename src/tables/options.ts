@@ -2,52 +2,13 @@
  * Every setting of the command as data: flag, environment variables, check, default. `config/` reads it;
  * `whodns --help` and docs/configuration.md are made from it.
  */
-import { boolean, bytes, duration, integer, list, oneOf, type Parsed, type Parser } from '../lib/values.ts';
+import { boolean, bytes, duration, integer, oneOf, type Parsed, type Parser } from '../lib/values.ts';
+import { type Command, option, repeatable } from './option.ts';
+import { OTLP_OPTIONS } from './options-otlp.ts';
+import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 
-export type Command = 'run' | 'replay' | 'doctor';
-
-export type ExporterSpec =
-  | { readonly kind: 'console' }
-  | { readonly kind: 'otlp' }
-  | { readonly kind: 'otlp-file'; readonly path: string }
-  | { readonly kind: 'none' };
-
-/** `console`, `otlp`, `otlp-file:PATH` or `none`. */
-function exporter(text: string): Parsed<ExporterSpec> {
-  if (text === 'console' || text === 'otlp' || text === 'none') return { value: { kind: text } };
-  const path = /^otlp-file:(.+)$/s.exec(text)?.[1];
-  if (path !== undefined && !path.includes('\0')) return { value: { kind: 'otlp-file', path } };
-  return { problem: 'is not one of console, otlp, otlp-file:PATH, none' };
-}
-
-const otlpProtocol = oneOf('grpc', 'http/protobuf');
-
-export interface Option<T = unknown> {
-  /** As commander takes it; undefined = environment only. */
-  readonly flag?: string;
-  readonly commands: readonly Command[];
-  /** The first one that is set and not empty wins. A repeatable setting is a comma list there. */
-  readonly env?: readonly string[];
-  readonly brief: string;
-  readonly parse: Parser<T>;
-  readonly fallback: T | undefined;
-  /** How help and docs show the default where the value does not speak for itself. */
-  readonly shownDefault?: string;
-}
-
-/** The flag can be given several times; each value is checked by `parse`, the setting is the list of them. */
-export interface RepeatableOption<T = unknown> extends Omit<Option<T>, 'fallback'> {
-  readonly repeatable: true;
-  readonly fallback: readonly T[] | undefined;
-}
-
-function option<T>(spec: Option<T>): Option<T> {
-  return spec;
-}
-
-function repeatable<T>(spec: RepeatableOption<T>): RepeatableOption<T> {
-  return spec;
-}
+export type { Command, Option, RepeatableOption } from './option.ts';
+export type { ExporterSpec } from './options-telemetry.ts';
 
 const CAPTURE: readonly Command[] = ['run', 'replay'];
 const MINUTE = 60_000;
@@ -113,7 +74,7 @@ export const OPTIONS = {
     parse: boolean,
     fallback: false,
   }),
-  durationMs: option<number>({
+  durationMs: option<number | undefined>({
     flag: '--duration <duration>',
     commands: ['run'],
     brief: 'stop after this time',
@@ -155,101 +116,54 @@ export const OPTIONS = {
     fallback: true,
     shownDefault: 'NXDOMAIN is an error',
   }),
-  stats: option<string>({
+  stats: option<string | undefined>({
     flag: '--stats <file>',
     commands: CAPTURE,
     env: ['WHODNS_STATS'],
     brief: 'write the loss ledger and the counters as JSON to this file at the end',
-    parse: (text) => (text.includes('\0') ? { problem: 'is not a file name' } : { value: text }),
+    parse: fileName,
     fallback: undefined,
   }),
-  logLevel: option<string>({
+  configFile: option<string | undefined>({
+    flag: '--config <file>',
     commands: ['run', 'replay', 'doctor'],
-    env: ['OTEL_LOG_LEVEL'],
-    brief: "the agent's own messages on stderr: none, error, warn, info, debug, verbose, all",
-    parse: (text) => oneOf('none', 'error', 'warn', 'info', 'debug', 'verbose', 'all')(text.toLowerCase()),
-    fallback: 'info',
+    env: ['OTEL_CONFIG_FILE'],
+    brief: 'OpenTelemetry configuration file (YAML, schema 1.x) in place of all variables',
+    parse: fileName,
+    fallback: undefined,
   }),
-  sdkDisabled: option<boolean>({
+  metricQuestionName: option<boolean>({
+    flag: '--metric-question-name',
     commands: CAPTURE,
-    env: ['OTEL_SDK_DISABLED'],
-    brief: 'true: nothing is exported by OTLP',
+    env: ['WHODNS_METRIC_QUESTION_NAME'],
+    brief: 'dns.question.name on dns.lookup.duration: as many series as there are names',
     parse: boolean,
     fallback: false,
   }),
-  logsExporters: option<readonly ('otlp' | 'console' | 'none')[]>({
+  traces: option<boolean>({
+    flag: '--traces',
     commands: CAPTURE,
-    env: ['OTEL_LOGS_EXPORTER'],
-    brief: 'where records go when no --exporter is given: comma list of otlp, console, none',
-    parse: list(oneOf('otlp', 'console', 'none')),
-    fallback: undefined,
-    shownDefault: 'as --exporter',
+    env: ['WHODNS_TRACES'],
+    brief: 'each lookup as a span too, by OTLP',
+    parse: boolean,
+    fallback: false,
   }),
-  metricsExporters: option<readonly ('otlp' | 'none')[]>({
-    commands: CAPTURE,
-    env: ['OTEL_METRICS_EXPORTER'],
-    brief: 'where metrics go when no --exporter is given: comma list of otlp, none',
-    parse: list(oneOf('otlp', 'none')),
-    fallback: undefined,
-    shownDefault: 'as --exporter',
+  processContext: option<boolean>({
+    flag: '--no-process-context',
+    commands: ['run'],
+    env: ['WHODNS_PROCESS_CONTEXT'],
+    brief: 'do not read the identity that applications publish in their memory (OTEP 4719)',
+    parse: boolean,
+    fallback: true,
+    shownDefault: 'it is read',
   }),
-  logsProtocol: option<'grpc' | 'http/protobuf'>({
-    commands: CAPTURE,
-    env: ['OTEL_EXPORTER_OTLP_LOGS_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'],
-    brief: 'OTLP transport of records: grpc, http/protobuf',
-    parse: otlpProtocol,
-    fallback: 'grpc',
-  }),
-  metricsProtocol: option<'grpc' | 'http/protobuf'>({
-    commands: CAPTURE,
-    env: ['OTEL_EXPORTER_OTLP_METRICS_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'],
-    brief: 'OTLP transport of metrics: grpc, http/protobuf',
-    parse: otlpProtocol,
-    fallback: 'grpc',
-  }),
-  batchDelayMs: option<number>({
-    commands: CAPTURE,
-    env: ['OTEL_BLRP_SCHEDULE_DELAY'],
-    brief: 'longest time in ms that a record waits for its batch',
-    parse: integer(1, 60 * MINUTE),
-    fallback: 1000,
-  }),
-  batchTimeoutMs: option<number>({
-    commands: CAPTURE,
-    env: ['OTEL_BLRP_EXPORT_TIMEOUT'],
-    brief: 'time in ms that one export of records may take',
-    parse: integer(1, 60 * MINUTE),
-    fallback: 30_000,
-  }),
-  batchQueueSize: option<number>({
-    commands: CAPTURE,
-    env: ['OTEL_BLRP_MAX_QUEUE_SIZE'],
-    brief: 'records that may wait for export (the standard says 2048; a busy resolver fills that in 50 ms)',
-    parse: integer(1, 10_000_000),
-    fallback: 65536,
-  }),
-  batchSize: option<number>({
-    commands: CAPTURE,
-    env: ['OTEL_BLRP_MAX_EXPORT_BATCH_SIZE'],
-    brief: 'records in one export, at most the queue',
-    parse: integer(1, 1_000_000),
-    fallback: 2048,
-  }),
-  metricIntervalMs: option<number>({
-    commands: CAPTURE,
-    env: ['OTEL_METRIC_EXPORT_INTERVAL'],
-    brief: 'time in ms between two exports of metrics',
-    parse: integer(100, 24 * 60 * MINUTE),
-    fallback: MINUTE,
-  }),
-  metricTimeoutMs: option<number>({
-    commands: CAPTURE,
-    env: ['OTEL_METRIC_EXPORT_TIMEOUT'],
-    brief: 'time in ms that one export of metrics may take, at most the interval',
-    parse: integer(1, 24 * 60 * MINUTE),
-    fallback: 30_000,
-  }),
+  ...TELEMETRY_OPTIONS,
+  ...OTLP_OPTIONS,
 } as const;
+
+function fileName(text: string): Parsed<string> {
+  return text.includes('\0') ? { problem: 'is not a file name' } : { value: text };
+}
 
 /** Ring buffer sizes: the kernel takes powers of two pages only (kernel/bpf/ringbuf.c, ringbuf_map_alloc). */
 function powerOfTwo(least: number, most: number): Parser<number> {

@@ -15,6 +15,7 @@ import {
   OWNER,
   PROCESS_EVENT as P,
   PROCESS_FLAGS,
+  TRACE_CONTEXT,
 } from './layout.gen.ts';
 import { Slots } from './slots.ts';
 import { argumentTexts, commText, pathText } from './strings.ts';
@@ -107,18 +108,20 @@ function decodeMessage(
   const family = view.getUint8(at + M.family);
   const length = view.getUint32(at + M.length, LITTLE);
   const captured = view.getUint32(at + M.captured, LITTLE);
+  const flags = view.getUint16(at + M.flags, LITTLE);
+  const traced = (flags & F.TRACE) !== 0;
+  const head = traced ? M.SIZEOF + TRACE_CONTEXT.SIZEOF : M.SIZEOF;
   if (
     hook === undefined ||
     (direction !== MESSAGE_DIRECTION.REQUEST && direction !== MESSAGE_DIRECTION.RESPONSE) ||
     (protocol !== IPPROTO_UDP && protocol !== IPPROTO_TCP) ||
     (family !== 4 && family !== 6) ||
-    captured > size - M.SIZEOF ||
+    captured > size - head ||
     captured > length
   ) {
     return WIRE_DROPS.field;
   }
-  const flags = view.getUint16(at + M.flags, LITTLE);
-  const start = at + M.SIZEOF;
+  const start = at + head;
   const tcp = protocol === IPPROTO_TCP;
   const cached = (flags & F.OWNER_CACHED) !== 0;
   return {
@@ -142,9 +145,20 @@ function decodeMessage(
     streamEnd: (flags & F.STREAM_END) !== 0,
     more: (flags & F.MORE) !== 0,
     unreadable: (flags & F.UNREADABLE) !== 0,
+    ...(traced ? decodeTrace(bytes, at + M.SIZEOF) : {}),
     length,
     payload: tcp ? bytes.slice(start, start + captured) : bytes.subarray(start, start + captured),
   };
+}
+
+/** Ids of zeros are none (W3C Trace Context). */
+function decodeTrace(bytes: Uint8Array, at: number): Pick<RawMessage, 'trace'> {
+  // A copy: the batch is not kept.
+  const id = (from: number, length: number) => Uint8Array.from(bytes.subarray(at + from, at + from + length));
+  const traceId = id(TRACE_CONTEXT.trace_id, 16);
+  const spanId = id(TRACE_CONTEXT.span_id, 8);
+  if (!traceId.some(Boolean) || !spanId.some(Boolean)) return {};
+  return { trace: { traceId, spanId, flags: bytes[at + TRACE_CONTEXT.flags] as number } };
 }
 
 function endpoint(view: DataView, bytes: Uint8Array, address: number, port: number): Endpoint {

@@ -53,6 +53,15 @@ export const MESSAGE_EVENT = {
   reserved: 191,
 } as const;
 
+/** struct trace_context: size and byte offsets. */
+export const TRACE_CONTEXT = {
+  SIZEOF: 32,
+  trace_id: 0,
+  span_id: 16,
+  flags: 24,
+  reserved: 25,
+} as const;
+
 /** struct process_event: size and byte offsets. */
 export const PROCESS_EVENT = {
   SIZEOF: 152,
@@ -119,6 +128,7 @@ export const MESSAGE_FLAGS = {
   UNREADABLE: 32,
   DIALED: 64,
   LOCAL_ANY: 128,
+  TRACE: 256,
 } as const;
 
 /** enum process_flags */

@@ -85,7 +85,8 @@ static void print_path(const char *components, size_t length)
 
 static void print_owner(const struct owner *owner)
 {
-	printf("{\"tgid\":%u,\"tid\":%u,\"ppid\":%u,\"vpid\":%u,\"uid\":%u,\"gid\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,\"net_ns\":%u,"
+	printf("{\"tgid\":%u,\"tid\":%u,\"ppid\":%u,\"vpid\":%u,\"uid\":%u,\"gid\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,"
+	       "\"net_ns\":%u,"
 	       "\"start_time\":\"%llu\",\"cgroup_id\":\"%llu\",\"comm\":",
 	       owner->tgid, owner->tid, owner->ppid, owner->vpid, owner->uid, owner->gid, owner->pid_ns, owner->mnt_ns,
 	       owner->net_ns, owner->start_time, owner->cgroup_id);
@@ -99,7 +100,8 @@ static void print_message(const struct message_event *event)
 {
 	const unsigned char *payload = (const unsigned char *)(event + 1);
 
-	printf("{\"kind\":\"message\",\"time\":\"%llu\",\"hook\":%u,\"direction\":\"%s\",\"protocol\":%u,\"family\":%u,\"flags\":%u,"
+	printf("{\"kind\":\"message\",\"time\":\"%llu\",\"hook\":%u,\"direction\":\"%s\",\"protocol\":%u,\"family\":%u,"
+	       "\"flags\":%u,"
 	       "\"socket\":\"%llu\",\"local\":",
 	       event->header.time, event->header.hook, event->direction == DIRECTION_REQUEST ? "request" : "response",
 	       event->protocol, event->family, event->flags, event->socket);
@@ -108,7 +110,8 @@ static void print_message(const struct message_event *event)
 	print_address(event->remote_address);
 	printf(",\"remote_port\":%u,\"dialed\":", event->remote_port);
 	print_address(event->dialed_address);
-	printf(",\"dialed_port\":%u,\"sequence\":%u,\"net_ns\":%u,\"interface\":%u,\"length\":%u,\"captured\":%u,\"owner\":",
+	printf(",\"dialed_port\":%u,\"sequence\":%u,\"net_ns\":%u,\"interface\":%u,\"length\":%u,\"captured\":%u,"
+	       "\"owner\":",
 	       event->dialed_port, event->sequence, event->net_ns, event->interface, event->length, event->captured);
 	print_owner(&event->owner);
 	printf(",\"payload\":\"");
@@ -237,8 +240,9 @@ static void print_processes(struct bpf_object *object)
 	printf("{\"kind\":\"processes\",\"values\":[");
 	while (bpf_map_get_next_key(fd, previous, &next) == 0) {
 		if (bpf_map_lookup_elem(fd, &next, &value) == 0)
-			printf("%s{\"tgid\":%u,\"start_time\":\"%llu\",\"udp\":%llu,\"tcp\":%llu,\"bytes\":%llu}", previous ? "," : "",
-			       next.tgid, next.start_time, value.udp_requests, value.tcp_requests, value.request_bytes);
+			printf("%s{\"tgid\":%u,\"start_time\":\"%llu\",\"udp\":%llu,\"tcp\":%llu,\"bytes\":%llu}",
+			       previous ? "," : "", next.tgid, next.start_time, value.udp_requests, value.tcp_requests,
+			       value.request_bytes);
 		key = next;
 		previous = &key;
 	}
@@ -255,6 +259,7 @@ int main(int argc, char **argv)
 	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0;
 	__u64 wakeup;
 	double seconds = 0;
+	struct bpf_link *links[32];
 	int attached = 0;
 	struct timespec start, now;
 
@@ -288,7 +293,8 @@ int main(int argc, char **argv)
 	/* Until 5.10 maps count against this limit. */
 	setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
 	btf = btf__load_vmlinux_btf();
-	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_level = verbose ? 4 : 0); /* 4: the verifier's statistics */
+	LIBBPF_OPTS(bpf_object_open_opts, options,
+		    .kernel_log_level = verbose ? 4 : 0); /* 4: the verifier's statistics */
 	object = bpf_object__open_file(argv[1], &options);
 	if (!object || !btf) {
 		fprintf(stderr, "cannot open %s or the kernel's BTF: %s\n", argv[1], strerror(errno));
@@ -299,7 +305,7 @@ int main(int argc, char **argv)
 		const char *name = bpf_program__name(program);
 		size_t length = strlen(argv[2]);
 		bool load = strncmp(name, argv[2], length) == 0 && name[length] == '_' &&
-		            has_target(btf, bpf_program__section_name(program));
+			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
 	}
 	if (port_count) {
@@ -328,7 +334,8 @@ int main(int argc, char **argv)
 	{
 		if (!bpf_program__autoload(program))
 			continue;
-		if (!bpf_program__attach(program)) {
+		links[attached] = bpf_program__attach(program);
+		if (!links[attached]) {
 			fprintf(stderr, "cannot attach %s: %s\n", bpf_program__name(program), strerror(errno));
 			return 1;
 		}
@@ -356,6 +363,9 @@ int main(int argc, char **argv)
 		if (seconds && now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) / 1e9 >= seconds)
 			break;
 	}
+	for (int i = 0; i < attached; i++)
+		bpf_link__destroy(links[i]);
+	usleep(50000); /* for programs that still run: afterwards ring and counters stand still */
 	ring_buffer__consume(ring);
 	print_sums(object, "counters", COUNTER_MAX);
 	print_sums(object, "drops", DROP_REASON_MAX);

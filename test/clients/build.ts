@@ -42,6 +42,11 @@ const TARGETS: readonly Target[] = [
       ]),
   },
   {
+    output: 'process_context',
+    sources: ['process_context.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-static', '-o', output, source('process_context.c')]),
+  },
+  {
     output: 'resolve-musl',
     sources: ['resolve.c'],
     build: (output) => run('musl-gcc', [...CFLAGS, '-static', '-o', output, source('resolve.c')]),

@@ -12,7 +12,7 @@ interface AnyValue {
   readonly boolValue?: boolean;
   readonly arrayValue?: { readonly values?: readonly AnyValue[] };
 }
-interface KeyValue {
+export interface KeyValue {
   readonly key: string;
   readonly value: AnyValue;
 }
@@ -135,7 +135,8 @@ export function readLines(path: string): string[] {
   }
 }
 
-function plain(attributes: readonly KeyValue[] = []): Attributes {
+/** An attribute list as plain values. */
+export function plain(attributes: readonly KeyValue[] = []): Attributes {
   return Object.fromEntries(attributes.map(({ key, value }) => [key, plainValue(value)]));
 }
 

@@ -4,7 +4,17 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { JsonRecord } from '../matrix/agent.ts';
-import { ACTOR, assertOwner, claimsOf, nameOf, only, PATIENCE_MS, SERVER, Stage } from './stage.ts';
+import {
+  ACTOR,
+  assertOwner,
+  type Claim,
+  claimsOf,
+  nameOf,
+  only,
+  PATIENCE_MS,
+  SERVER,
+  Stage,
+} from './stage.ts';
 
 const BURST = 1000;
 
@@ -14,11 +24,10 @@ before(async () => {
 });
 after(() => stage?.close());
 
-test('a process that exits at once after the send', async () => {
-  for (let i = 0; i < 20; i++) {
-    const claim = only(await stage.play('exit', `exit-${i}.${stage.zone}`));
-    assertOwner(await stage.recordOf(claim.name), claim.pid, ACTOR);
-  }
+test('processes that exit at once after the send', async () => {
+  const claims: Claim[] = [];
+  for (let i = 0; i < 20; i++) claims.push(only(await stage.play('exit', `exit-${i}.${stage.zone}`)));
+  for (const claim of claims) assertOwner(await stage.recordOf(claim.name), claim.pid, ACTOR);
 });
 
 test('the socket was opened and connected by the parent, the child sends', async () => {

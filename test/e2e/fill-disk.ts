@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Ledger } from '../../src/health.ts';
 import { createOtlpFileSink, LinesFile } from '../../src/sinks/otlp-file.ts';
+import { MemoryStore } from '../../src/sinks/request-store.ts';
 import { logEvent } from '../unit/sink-events.ts';
 
 const path = process.argv[2];
@@ -14,7 +15,8 @@ const sink = createOtlpFileSink({
   scope,
   ledger,
   notices,
-  batch: { batchSize: 1 },
+  store: new MemoryStore({ maxBytes: 64_000_000, maxRecords: 1000 }),
+  limits: { batchSize: 1, delayMs: 1000 },
 });
 for (let i = 0; i < 500; i++) sink.accept(logEvent());
 await sink.close(10_000);

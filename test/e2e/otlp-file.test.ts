@@ -8,8 +8,11 @@ import { type TestContext, test } from 'node:test';
 import protobuf from 'protobufjs';
 import { Ledger } from '../../src/health.ts';
 import { UserError } from '../../src/lib/errors.ts';
+import type { DeliverySink } from '../../src/sinks/delivery.ts';
 import { createOtlpFileMetricExporter, createOtlpFileSink, LinesFile } from '../../src/sinks/otlp-file.ts';
 import { MetricsSink } from '../../src/sinks/otlp-metrics.ts';
+import { MemoryStore } from '../../src/sinks/request-store.ts';
+import type { Notices } from '../../src/sinks/sink.ts';
 import { identity, logEvent, TIME } from '../unit/sink-events.ts';
 import { attributes, type ResourceLogs } from './receiver.ts';
 
@@ -55,13 +58,25 @@ function assertKnown(json: unknown, type: protobuf.Type): void {
   }
 }
 
+function fileSink(file: LinesFile, ledger: Ledger, notices: Notices, batchSize = 2048): DeliverySink {
+  const store = new MemoryStore({ maxBytes: 64_000_000, maxRecords: 100_000 });
+  return createOtlpFileSink({
+    file,
+    scope: SCOPE,
+    ledger,
+    notices,
+    store,
+    limits: { batchSize, delayMs: 1000 },
+  });
+}
+
 const noNotices = { warn: () => {}, info: () => {} };
 
 test('a line is an ExportLogsServiceRequest; the file is appended to', async (t) => {
   const path = join(temporary(t), 'out.jsonl');
   writeFileSync(path, '{"resourceLogs":[]}\n');
   const ledger = new Ledger();
-  const sink = createOtlpFileSink({ file: LinesFile.open(path), scope: SCOPE, ledger, notices: noNotices });
+  const sink = fileSink(LinesFile.open(path), ledger, noNotices);
   sink.accept(logEvent({ duration: 2_000_000_000n }));
   sink.accept(
     logEvent({ process: identity({ resource: { 'process.pid': 1, 'process.command': 'a\ud800b' } }) }),
@@ -90,13 +105,7 @@ test('records and metrics share a file, line by line', async (t) => {
   const path = join(temporary(t), 'out.jsonl');
   const file = LinesFile.open(path);
   const ledger = new Ledger();
-  const logs = createOtlpFileSink({
-    file,
-    scope: SCOPE,
-    ledger,
-    notices: noNotices,
-    batch: { batchSize: 3 },
-  });
+  const logs = fileSink(file, ledger, noNotices, 3);
   const source = {
     stats: () => ({
       hook: 'pcap' as const,
@@ -155,7 +164,7 @@ test('a full device: one warning, every record counted, the agent goes on', asyn
   const lines: string[] = [];
   const notices = { warn: (m: string) => lines.push(m), info: (m: string) => lines.push(m) };
   const file = LinesFile.open('/dev/full');
-  const sink = createOtlpFileSink({ file, scope: SCOPE, ledger, notices, batch: { batchSize: 5 } });
+  const sink = fileSink(file, ledger, notices, 5);
   for (let i = 0; i < 12; i++) sink.accept(logEvent());
   await sink.flush();
   const [stage] = ledger.snapshot();

@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Ledger } from '../../src/health.ts';
 import type { ProcessCount, ProcessKey, SourceStats } from '../../src/model.ts';
-
-import { createOtlpMetricExporter, type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
-import type { OtlpProtocol } from '../../src/sinks/otlp-target.ts';
+import { type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
 import { METRICS } from '../../src/tables/metrics.ts';
+import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
 import { identity, logEvent, type Spec } from '../unit/sink-events.ts';
+import { metricExporter, type Protocol, SCOPE } from './otlp-sinks.ts';
 import { attributes, type HistogramPoint, type Metric, type NumberPoint, Receiver } from './receiver.ts';
 
-const SCOPE = { name: 'whodns', version: '0.1.0' };
 const CUMULATIVE = 'AGGREGATION_TEMPORALITY_CUMULATIVE';
 const DELTA = 'AGGREGATION_TEMPORALITY_DELTA';
 
@@ -55,23 +54,26 @@ interface Setup {
   readonly lines: string[];
 }
 
-function setUp(
+async function setUp(
   t: TestContext,
   receiver: { url: string },
-  protocol: OtlpProtocol,
+  protocol: Protocol,
   rest: Partial<MetricsOptions> = {},
-): Setup {
-  const url = protocol === 'grpc' ? receiver.url : `${receiver.url}/v1/metrics`;
+): Promise<Setup> {
   const ledger = new Ledger();
   const source = new Counters();
   const lines: string[] = [];
   const sink = new MetricsSink({
-    exporter: createOtlpMetricExporter({ protocol, url, scope: SCOPE }),
+    exporter: await metricExporter(protocol, receiver.url),
     ledger,
     notices: { warn: (m) => lines.push(`warn ${m}`), info: (m) => lines.push(`info ${m}`) },
     source,
     scope: SCOPE,
     hostAttributes: { 'host.name': 'worker-1' },
+    queues: [
+      { sink: 'otlp', items: 'log', capacity: 100 },
+      { sink: 'otlp-spans', items: 'span', capacity: 200 },
+    ],
     intervalMs: 60_000,
     timeoutMs: 5000,
     ...rest,
@@ -112,7 +114,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: every metric of the table arrives, with its unit and its points`, async (t) => {
     const receiver = await (protocol === 'grpc' ? Receiver.grpc() : Receiver.http());
     t.after(() => receiver.stop());
-    const { sink, source, ledger, lines } = setUp(t, receiver, protocol);
+    const { sink, source, ledger, lines } = await setUp(t, receiver, protocol);
     source.list = [count(4711, 5, 2), count(99, 1, 0)];
     ledger.stage('streams').filter('retransmission', 4);
     ledger.stage('correlate').held = () => 7;
@@ -138,11 +140,18 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
       const metric = metrics.get(name);
       assert.ok(metric, name);
       assert.deepEqual({ unit: metric.unit, brief: metric.description }, { unit, brief });
-      assert.ok(metric[kind], `${name} is a ${kind}`);
+      assert.ok(metric[kind === 'updown' ? 'sum' : kind], `${name} is a ${kind}`);
       if (metric.sum)
-        assert.deepEqual([metric.sum.isMonotonic, metric.sum.aggregationTemporality], [true, CUMULATIVE]);
+        assert.deepEqual(
+          [metric.sum.isMonotonic ?? false, metric.sum.aggregationTemporality],
+          [kind === 'sum', CUMULATIVE],
+        );
     }
-    assert.equal(metrics.size, Object.keys(METRICS).length);
+    const others = [...metrics.keys()].filter((name) => !(name in METRICS));
+    assert.deepEqual(
+      others.filter((name) => !(name in SDK_METRICS)),
+      [],
+    );
 
     const queries = metrics.get('whodns.queries');
     const curl = {
@@ -221,7 +230,7 @@ test('the series are bounded: what has no room is summed in one overflow series'
   const receiver = await Receiver.grpc();
   t.after(() => receiver.stop());
   const limits = { limit: 10, idleNs: 3_600_000_000_000n };
-  const { sink, source } = setUp(t, receiver, 'grpc', {
+  const { sink, source } = await setUp(t, receiver, 'grpc', {
     seriesLimits: limits,
     processLimits: { limit: 5, idleNs: limits.idleNs },
   });
@@ -250,7 +259,7 @@ test('a process that has not asked for long is reported a last time, then forgot
   const receiver = await Receiver.grpc();
   t.after(() => receiver.stop());
   const idleNs = 60_000_000_000n;
-  const { sink, source } = setUp(t, receiver, 'grpc', { processLimits: { limit: 5, idleNs } });
+  const { sink, source } = await setUp(t, receiver, 'grpc', { processLimits: { limit: 5, idleNs } });
   sink.accept(logEvent());
   source.list = [count(4711, 5, 0, unixNow() - 2n * idleNs), count(1, 1, 0)];
   await sink.flush();
@@ -275,7 +284,11 @@ test('a process that has not asked for long is reported a last time, then forgot
 test('with delta temporality each export holds what came since the last', async (t) => {
   const receiver = await Receiver.grpc();
   t.after(() => receiver.stop());
-  const { sink, source } = setUp(t, receiver, 'grpc', { exporter: await deltaExporter(receiver.url) });
+  const { sink, source } = await setUp(t, receiver, 'grpc', {
+    exporter: await metricExporter('grpc', receiver.url, {
+      OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'Delta',
+    }),
+  });
   for (const [round, lookups] of [3, 2, 0].entries()) {
     for (let i = 0; i < lookups; i++) sink.accept(logEvent());
     source.list = [count(4711, 10 * (round + 1), 0)];
@@ -293,16 +306,10 @@ test('with delta temporality each export holds what came since the last', async 
   }
 });
 
-async function deltaExporter(url: string): Promise<MetricsOptions['exporter']> {
-  const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-grpc');
-  const { AggregationTemporalityPreference } = await import('@opentelemetry/exporter-metrics-otlp-http');
-  return new OTLPMetricExporter({ url, temporalityPreference: AggregationTemporalityPreference.DELTA });
-}
-
 test('close exports a last time; a dead endpoint costs one line and no time beyond the deadline', async (t) => {
   const receiver = await Receiver.grpc();
   t.after(() => receiver.stop());
-  const alive = setUp(t, receiver, 'grpc');
+  const alive = await setUp(t, receiver, 'grpc');
   alive.sink.accept(logEvent());
   await alive.sink.close(2000);
   assert.equal(total(latest(receiver).get('whodns.queries'), {}), 1);
@@ -311,14 +318,14 @@ test('close exports a last time; a dead endpoint costs one line and no time beyo
   const hung = await Receiver.grpc();
   t.after(() => hung.stop());
   hung.reply = () => ({ delayMs: 4000 });
-  const slow = setUp(t, hung, 'grpc');
+  const slow = await setUp(t, hung, 'grpc');
   slow.sink.accept(logEvent());
   const begun = performance.now();
   await slow.sink.close(200);
   assert.ok(performance.now() - begun < 3000);
   assert.deepEqual(slow.lines, ['warn metrics: the last export did not end in time']);
 
-  const dead = setUp(t, { url: 'http://127.0.0.1:1' }, 'grpc');
+  const dead = await setUp(t, { url: 'http://127.0.0.1:1' }, 'grpc');
   await dead.sink.flush();
   await dead.sink.flush();
   assert.equal(dead.lines.length, 1);
@@ -328,7 +335,7 @@ test('close exports a last time; a dead endpoint costs one line and no time beyo
 test('metrics go out by themselves at the interval', async (t) => {
   const receiver = await Receiver.grpc();
   t.after(() => receiver.stop());
-  const { sink } = setUp(t, receiver, 'grpc', { intervalMs: 100, timeoutMs: 5000 });
+  const { sink } = await setUp(t, receiver, 'grpc', { intervalMs: 100, timeoutMs: 5000 });
   sink.accept(logEvent());
   const deadline = performance.now() + 5000;
   while (receiver.resourceMetrics.length < 2 && performance.now() < deadline) {

@@ -3,11 +3,18 @@
  * proto/ (github.com/open-telemetry/opentelemetry-proto, Apache-2.0), so that what arrives is judged by the protocol and
  * not by the code that sent it. Every field is decoded; 64-bit integers become strings, bytes hex text.
  */
-import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
+import {
+  createServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
+import protobuf from 'protobufjs';
 
 type Signal = 'logs' | 'metrics';
 
@@ -131,6 +138,18 @@ export interface Reply {
   readonly message?: string;
   /** partial_success of the answer. */
   readonly rejected?: number;
+  /** With `error`: RetryInfo of the status, or the header Retry-After as it is. */
+  readonly retryMs?: number;
+  readonly retryAfter?: string;
+}
+
+/** Where the server listens, and how. */
+export interface Listen {
+  readonly port?: number;
+  /** Path of a unix socket in place of a port. */
+  readonly socket?: string;
+  /** PEM texts; `clientCa`: clients must show a certificate of it. */
+  readonly tls?: { readonly key: string; readonly cert: string; readonly clientCa?: string };
 }
 
 export interface Arrived {
@@ -162,7 +181,8 @@ export class Receiver {
     return this.#stop();
   }
 
-  static async grpc(port = 0): Promise<Receiver> {
+  static async grpc(where: Listen | number = {}): Promise<Receiver> {
+    const { port = 0, socket, tls } = typeof where === 'number' ? { port: where } : where;
     const receiver = new Receiver();
     const server = new grpc.Server();
     for (const signal of ['logs', 'metrics'] as const) {
@@ -173,33 +193,44 @@ export class Receiver {
           const bytes = Buffer.byteLength(JSON.stringify(call.request));
           void receiver.#handle(signal, call.request, bytes, headers).then(({ reply, body }) => {
             if (reply.error === undefined) callback(null, body);
-            else callback({ code: reply.error, details: reply.message ?? 'refused by the test' });
+            else
+              callback({
+                code: reply.error,
+                details: reply.message ?? 'refused by the test',
+                metadata: retryInfo(reply.retryMs),
+              });
           });
         },
       });
     }
     const bound = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error, actual) =>
+      const address = socket === undefined ? `127.0.0.1:${port}` : `unix:${socket}`;
+      server.bindAsync(address, serverCredentials(tls), (error, actual) =>
         error ? reject(error) : resolve(actual),
       );
     });
-    receiver.url = `http://127.0.0.1:${bound}`;
+    receiver.url = urlOf(where, bound);
     receiver.#stop = async () => server.forceShutdown();
     return receiver;
   }
 
-  static async http(port = 0): Promise<Receiver> {
+  static async http(where: Listen | number = {}): Promise<Receiver> {
+    const { port = 0, socket, tls } = typeof where === 'number' ? { port: where } : where;
     const receiver = new Receiver();
-    const server: HttpServer = createServer((request, response) => {
-      void receiver.#serveHttp(request).then(({ status, body }) => {
+    const serve = (request: IncomingMessage, response: ServerResponse): void => {
+      void receiver.#serveHttp(request).then(({ status, body, retryAfter }) => {
+        if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter);
         response.writeHead(status, { 'Content-Type': 'application/x-protobuf' });
         response.end(body);
       });
-    });
+    };
+    const server: HttpServer =
+      tls === undefined ? createServer(serve) : createTlsServer(tlsOptions(tls), serve);
     await new Promise<void>((resolve) => {
-      server.listen(port, '127.0.0.1', resolve);
+      if (socket === undefined) server.listen(port, '127.0.0.1', resolve);
+      else server.listen(socket, resolve);
     });
-    receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    receiver.url = urlOf(where, socket === undefined ? (server.address() as AddressInfo).port : 0);
     receiver.#stop = () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -208,7 +239,9 @@ export class Receiver {
     return receiver;
   }
 
-  async #serveHttp(request: IncomingMessage): Promise<{ status: number; body: Buffer }> {
+  async #serveHttp(
+    request: IncomingMessage,
+  ): Promise<{ status: number; body: Buffer; retryAfter?: string | undefined }> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const signal = /^\/v1\/(logs|metrics)$/.exec(request.url ?? '')?.[1] as Signal | undefined;
@@ -221,7 +254,11 @@ export class Receiver {
     const headers = request.headers as Record<string, string>;
     const handled = await this.#handle(signal, type.deserialize(body), body.length, headers);
     const answer = definition[`${MESSAGE[signal]}Response`] as MessageTypeDefinition<object, object>;
-    if (handled.reply.error !== undefined) return { status: handled.reply.error, body: Buffer.alloc(0) };
+    const { error, retryAfter, retryMs } = handled.reply;
+    if (error !== undefined) {
+      const after = retryAfter ?? (retryMs === undefined ? undefined : String(Math.ceil(retryMs / 1000)));
+      return { status: error, body: Buffer.alloc(0), retryAfter: after };
+    }
     return { status: 200, body: answer.serialize(handled.body) };
   }
 
@@ -246,4 +283,40 @@ export class Receiver {
     const count = signal === 'logs' ? { rejectedLogRecords: rejected } : { rejectedDataPoints: rejected };
     return { reply, body: { partialSuccess: { ...count, errorMessage: reply.message ?? '' } } };
   }
+}
+
+function urlOf(where: Listen | number, port: number): string {
+  const { socket, tls } = typeof where === 'number' ? {} : where;
+  if (socket !== undefined) return `unix:${socket}`;
+  return `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+}
+
+type Tls = NonNullable<Listen['tls']>;
+
+function tlsOptions({ key, cert, clientCa }: Tls): object {
+  const client = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+  return { key, cert, ...client };
+}
+
+function serverCredentials(tls: Tls | undefined): grpc.ServerCredentials {
+  if (tls === undefined) return grpc.ServerCredentials.createInsecure();
+  const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
+  const ca = tls.clientCa === undefined ? null : Buffer.from(tls.clientCa);
+  return grpc.ServerCredentials.createSsl(ca, [pair], ca !== null);
+}
+
+/** google.rpc.Status { details: [Any { RetryInfo { retry_delay } }] } as trailing metadata. */
+function retryInfo(milliseconds: number | undefined): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  if (milliseconds === undefined) return metadata;
+  const duration = protobuf.Writer.create()
+    .uint32(8)
+    .int64(Math.trunc(milliseconds / 1000));
+  duration.uint32(16).int32((milliseconds % 1000) * 1e6);
+  const info = protobuf.Writer.create().uint32(10).bytes(duration.finish()).finish();
+  const any = protobuf.Writer.create().uint32(10).string('type.googleapis.com/google.rpc.RetryInfo');
+  const details = any.uint32(18).bytes(info).finish();
+  const status = protobuf.Writer.create().uint32(8).int32(8).uint32(26).bytes(details).finish();
+  metadata.set('grpc-status-details-bin', Buffer.from(status));
+  return metadata;
 }

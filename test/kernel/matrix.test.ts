@@ -3,6 +3,7 @@
  * The machine holds nothing else that asks DNS, so any further record is a fault.
  */
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { before, describe, test } from 'node:test';
 import { buildClients } from '../clients/build.ts';
 import { unexpectedFaults } from '../matrix/limits.ts';
@@ -12,7 +13,9 @@ import { kernelList } from './kernels.ts';
 import { runInVm } from './vm.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
-const TIMEOUT_S = 420;
+const TIMEOUT_S = 900;
+/** A machine takes one processor of the host. */
+const MACHINES = Math.max(1, Math.min(4, Math.floor(availableParallelism())));
 
 const JOB = `
 node test/matrix/main.ts --built --alone ${FAMILIES.map((family) => `--hook ${family}`).join(' ')} --out /results/matrix.json
@@ -25,39 +28,40 @@ bpftool prog show >/results/left-over
 
 before(() => buildClients());
 
-for (const { name } of kernelList()) {
-  describe(`kernel ${name}`, () => {
-    let results: ReadonlyMap<string, Buffer>;
-    const text = (file: string): string => results.get(file)?.toString() ?? '';
+describe('kernels', { concurrency: MACHINES }, () => {
+  for (const { name } of kernelList())
+    describe(`kernel ${name}`, () => {
+      let results: ReadonlyMap<string, Buffer>;
+      const text = (file: string): string => results.get(file)?.toString() ?? '';
 
-    before(async () => {
-      const { output, results: files } = await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S });
-      assert.ok(files.has('matrix.json'), output);
-      results = files;
-      saveResults(JSON.parse(text('matrix.json')) as FamilyResult[]);
-    });
-
-    for (const family of FAMILIES) {
-      test(`every client, ${family}`, () => {
-        const all = JSON.parse(text('matrix.json')) as FamilyResult[];
-        const result = all.find((candidate) => candidate.family === family);
-        assert.ok(result && Object.keys(result.cells).length > 0, result?.faults.join('\n'));
-        assert.ok(result.kernel.startsWith(`${name}.`), `the machine runs ${result.kernel}`);
-        assert.deepEqual(unexpectedFaults(result), []);
+      before(async () => {
+        const { output, results: files } = await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S });
+        assert.ok(files.has('matrix.json'), output);
+        results = files;
+        saveResults(JSON.parse(text('matrix.json')) as FamilyResult[]);
       });
 
-      test(`attribution, ${family}`, () => {
-        const tap = text(`attribution-${family}.tap`);
-        assert.match(tap, /^# pass [1-9]/m, tap);
-        assert.equal(text(`attribution-${family}.exit`).trim(), '0', failuresOf(tap));
-      });
-    }
+      for (const family of FAMILIES) {
+        test(`every client, ${family}`, () => {
+          const all = JSON.parse(text('matrix.json')) as FamilyResult[];
+          const result = all.find((candidate) => candidate.family === family);
+          assert.ok(result && Object.keys(result.cells).length > 0, result?.faults.join('\n'));
+          assert.ok(result.kernel.startsWith(`${name}.`), `the machine runs ${result.kernel}`);
+          assert.deepEqual(unexpectedFaults(result), []);
+        });
 
-    test('nothing is left in the kernel', () => {
-      assert.equal(text('left-over'), '');
+        test(`attribution, ${family}`, () => {
+          const tap = text(`attribution-${family}.tap`);
+          assert.match(tap, /^# pass [1-9]/m, tap);
+          assert.equal(text(`attribution-${family}.exit`).trim(), '0', failuresOf(tap));
+        });
+      }
+
+      test('nothing is left in the kernel', () => {
+        assert.equal(text('left-over'), '');
+      });
     });
-  });
-}
+});
 
 /** The failed tests of a TAP report with their diagnostics; everything if none can be told apart. */
 function failuresOf(tap: string): string {

@@ -153,7 +153,7 @@ export const ALL_CLIENTS: readonly Client[] = [
   ...resolver('Python getaddrinfo', '/usr/bin/python3.11', ['-I', '-S', '-c', PYTHON]),
   ...resolver('Go, pure Go resolver', join(CLIENTS, 'resolve-go'), []),
   ...resolver('Java InetAddress', JAVA, [...JAVA_OPTIONS, 'Resolve', 'inet']),
-  ...resolver('Java JNDI', JAVA, [...JAVA_OPTIONS, 'Resolve', 'jndi']).slice(0, 1),
+  ...resolver('Java JNDI', JAVA, [...JAVA_OPTIONS, 'Resolve', 'jndi']),
   ...both('curl', () => ({
     transport: 'udp',
     executable: '/usr/bin/curl',

@@ -16,8 +16,9 @@ import { type LoggedRequest, type NameServer, startDnsmasq, startUnbound, type Z
 const HOSTS = ['www', 'alias', 'missing'] as const;
 const IPV4 = '192.0.2.10';
 const IPV6 = '2001:db8::10';
-/** Software emulation starts the agent in some ten seconds. */
-const AGENT_START_MS = 60_000;
+/** Software emulation starts three agents in some twenty seconds, on a busy host in two minutes. */
+const AGENT_START_MS = 180_000;
+const MARKER_MS = 60_000;
 /** The agent's default time-out is 5 s; a request nobody answered comes after it. */
 const LAST_RECORD_MS = 8_000;
 
@@ -66,8 +67,15 @@ export async function runMatrix(options: MatrixOptions): Promise<FamilyResult[]>
       );
     }
     await lastRecords(watching, runs, namespace, zone.name);
-    for (const agent of agents.values()) await agent.stop();
-    return [...agents].map(([family, agent]) => result(family, agent, runs, zone.name, options.alone));
+    const results: FamilyResult[] = [];
+    for (const [family, agent] of agents) {
+      const ended = !agent.running;
+      const exitCode = await agent.stop();
+      const found = result(family, agent, runs, zone.name, options.alone);
+      const fault = `the agent ${ended ? 'ended by itself' : 'was stopped'}, exit code ${exitCode}: ${agent.errors.slice(-1500)}`;
+      results.push(ended || exitCode !== 0 ? { ...found, faults: [...found.faults, fault] } : found);
+    }
+    return results;
   } finally {
     for (const agent of agents.values()) await agent.stop();
     await unbound.stop();
@@ -157,7 +165,10 @@ function expectation(
   return { name, type, pid, executable, server, transport, responseCode, addresses };
 }
 
-/** Gives every agent the time to print what it has; a marker is asked last. */
+/**
+ * Gives every agent the time to print what it has. A marker is asked last: an agent that lags (another program floods the host) has
+ * MARKER_MS to come to it, after that LAST_RECORD_MS for requests that end as a time-out.
+ */
 async function lastRecords(
   agents: readonly Agent[],
   runs: readonly Run[],
@@ -167,11 +178,15 @@ async function lastRecords(
   const expected = runs.reduce((sum, run) => sum + run.expectations.length, 0);
   await namespace.run([join(CLIENTS, 'sender'), 'sendto', '127.0.0.1', '53', `end.${zone}`]);
   for (const agent of agents) {
-    const all = (records: readonly JsonRecord[]): boolean =>
-      records.some((record) => nameOf(record) === `end.${zone}`) &&
+    const marked = (records: readonly JsonRecord[]): boolean =>
+      records.some((record) => nameOf(record) === `end.${zone}`);
+    const complete = (records: readonly JsonRecord[]): boolean =>
       records.filter(isClients).length >= expected;
-    if (!(await agent.waitFor(all, LAST_RECORD_MS).catch(() => false))) await sleep(200);
+    // An agent that has ended is a fault of its own, found by the caller.
+    await agent.waitFor(marked, MARKER_MS).catch(() => false);
+    await agent.waitFor(complete, LAST_RECORD_MS).catch(() => false);
   }
+  await sleep(200); // one too many would come now
 }
 
 function isClients(record: JsonRecord): boolean {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { NativeCapture, NativeError, NativeOptions } from '../../src/capture/addon.ts';
 import {
@@ -49,6 +52,29 @@ describe('load, attach, close', { skip }, () => {
     }
     assert.deepEqual(descriptors(), before);
     assert.deepEqual(await remaining(ids), []);
+  });
+
+  it('signals that arrive all the time do not keep the verifier from finishing', () => {
+    // A profiler's SIGPROF: the verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, do_check), and
+    // libbpf tries five times only.
+    const script = `
+      const addon = require(${JSON.stringify(join(ROOT, 'build/whodns.node'))});
+      const opened = addon.open(${JSON.stringify(nativeOptions())});
+      console.log('error' in opened ? opened.error.code : 'opened');
+      process.exit();`;
+    const flags = [
+      '--cpu-prof',
+      '--cpu-prof-interval',
+      '100',
+      `--cpu-prof-dir=${tmpdir()}`,
+      '--cpu-prof-name',
+    ];
+    const profile = join(tmpdir(), `whodns-load-${process.pid}.cpuprofile`);
+    const done = spawnSync(process.execPath, [...flags, basename(profile), '-e', script], {
+      encoding: 'utf8',
+    });
+    rmSync(profile, { force: true });
+    assert.equal(done.stdout, 'opened\n', done.stderr);
   });
 
   it('close may be called again, and the other calls then say so', () => {

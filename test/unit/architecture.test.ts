@@ -41,7 +41,11 @@ const NOT: Readonly<Record<string, readonly string[]>> = {
 const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly files: RegExp }[] = [
   { what: 'process.env', pattern: /\bprocess\.env\b/, files: /^src\/main\.ts$/ },
   { what: 'process.exit', pattern: /\bprocess\.exit\b/, files: /^src\/main\.ts$/ },
-  { what: '@opentelemetry/*', pattern: /from '@opentelemetry\//, files: /^src\/sinks\/otlp-[\w-]+\.ts$/ },
+  {
+    what: '@opentelemetry/*',
+    pattern: /from '@opentelemetry\//,
+    files: /^src\/(sinks\/otlp-|config\/file)[\w-]*\.ts$/,
+  },
   { what: 'the addon', pattern: /createRequire|process\.dlopen/, files: /^src\/capture\/kernel\.ts$/ },
   { what: 'node:child_process', pattern: /node:child_process/, files: /^$/ },
 ];

@@ -366,6 +366,35 @@ describe('correlate: time', () => {
     assert.deepEqual(answers.snapshot().filtered, { late: 1 });
   });
 
+  it('does not take the answer of a server that was not asked for a duplicate', () => {
+    const { ask, reply, end, answers } = setUp();
+    ask({});
+    reply({ at: MS });
+    reply({ at: 2n * MS, remote: { address: '10.0.0.54', port: 53 } });
+    end();
+    assert.deepEqual(answers.snapshot().filtered, {});
+    assert.deepEqual(answers.snapshot().dropped, { unmatched: 1 });
+  });
+
+  it('knows a duplicate after destination NAT by either address', () => {
+    const { ask, reply, answers } = setUp();
+    const service = { address: '10.96.0.10', port: 53 };
+    ask({ dialed: service });
+    reply({ at: MS });
+    reply({ at: 2n * MS, remote: service });
+    assert.deepEqual(answers.snapshot().filtered, { duplicate: 1 });
+  });
+
+  it('an answered question asked anew: its answer is no duplicate', () => {
+    const { ask, reply, lookups, answers } = setUp();
+    for (const at of [0n, 10n * MS]) {
+      ask({ at });
+      reply({ at: at + MS });
+    }
+    assert.equal(lookups.length, 2);
+    assert.deepEqual(answers.snapshot().filtered, {});
+  });
+
   it('counts a duplicate answer', () => {
     const { ask, reply, lookups, answers } = setUp();
     ask({});

@@ -10,9 +10,10 @@ import { ConsoleJsonSink } from '../../src/sinks/console-json.ts';
 import { ConsoleTableSink } from '../../src/sinks/console-table.ts';
 import { FanOut } from '../../src/sinks/fan-out.ts';
 import { createOtlpFileSink, LinesFile } from '../../src/sinks/otlp-file.ts';
-import { createOtlpLogsSink } from '../../src/sinks/otlp-logs.ts';
-import { createOtlpMetricExporter, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
+import { MetricsSink } from '../../src/sinks/otlp-metrics.ts';
+import { MemoryStore } from '../../src/sinks/request-store.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
+import { logsSink, metricExporter } from '../e2e/otlp-sinks.ts';
 import { Receiver } from '../e2e/receiver.ts';
 import { identity, logEvent } from './sink-events.ts';
 
@@ -59,9 +60,8 @@ async function otlp(
   const receiver = await (protocol === 'grpc' ? Receiver.grpc() : Receiver.http());
   receiver.reply = () => ({ delayMs });
   t.after(() => receiver.stop());
-  const url = protocol === 'grpc' ? receiver.url : `${receiver.url}/v1/logs`;
-  const batch = { batchSize: 4, delayMs: 20, timeoutMs: 2300 };
-  return createOtlpLogsSink({ protocol, url, scope, ledger, notices, batch });
+  const limits = { batchSize: 4, delayMs: 20, attemptMs: 2300 };
+  return logsSink({ protocol, url: receiver.url, ledger, notices, limits });
 }
 
 function console_(ledger: Ledger, stream: Writable, format: 'table' | 'json'): Sink {
@@ -89,7 +89,10 @@ const KINDS: readonly Kind[] = [
     working: async (t, ledger) => {
       const directory = mkdtempSync(join(tmpdir(), 'whodns-sinks-'));
       t.after(() => rmSync(directory, { recursive: true }));
-      return createOtlpFileSink({ file: LinesFile.open(join(directory, 'out')), scope, ledger, notices });
+      const store = new MemoryStore({ maxBytes: 16_000_000, maxRecords: 1000 });
+      const limits = { batchSize: 4, delayMs: 20 };
+      const file = LinesFile.open(join(directory, 'out'));
+      return createOtlpFileSink({ file, scope, ledger, notices, store, limits });
     },
   },
   {
@@ -98,7 +101,7 @@ const KINDS: readonly Kind[] = [
     working: async (t, ledger) => {
       const receiver = await Receiver.grpc();
       t.after(() => receiver.stop());
-      const exporter = createOtlpMetricExporter({ protocol: 'grpc', url: receiver.url, scope });
+      const exporter = await metricExporter('grpc', receiver.url);
       const intervals = { intervalMs: 60_000, timeoutMs: 1000 };
       return new MetricsSink({ exporter, ledger, notices, source, scope, hostAttributes: {}, ...intervals });
     },

@@ -15,6 +15,7 @@ import {
   PROCESS_FLAGS,
   PROCESS_KEY,
   PROCESS_VALUE,
+  TRACE_CONTEXT,
 } from '../../src/wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../../src/wire/processes.ts';
 
@@ -146,13 +147,43 @@ describe('message events', () => {
     );
   });
 
+  it('reads a trace context between the event and its payload', () => {
+    const context = new Uint8Array(TRACE_CONTEXT.SIZEOF);
+    context.fill(0xab, TRACE_CONTEXT.trace_id, TRACE_CONTEXT.trace_id + 16);
+    context.fill(0xcd, TRACE_CONTEXT.span_id, TRACE_CONTEXT.span_id + 8);
+    context[TRACE_CONTEXT.flags] = 1;
+    const traced = (bytes: Uint8Array): Uint8Array =>
+      message(Buffer.concat([bytes, Buffer.from('payload')]), (writer) => {
+        writer.u16(MESSAGE_EVENT.flags, MESSAGE_FLAGS.TRACE);
+        writer.u32(MESSAGE_EVENT.length, 7);
+        writer.u32(MESSAGE_EVENT.captured, 7);
+      });
+    const [event, without] = decode(traced(context), traced(new Uint8Array(TRACE_CONTEXT.SIZEOF)))
+      .events as RawMessage[];
+    assert.equal(Buffer.from(event?.payload ?? []).toString(), 'payload');
+    assert.deepEqual(event?.trace, {
+      traceId: new Uint8Array(16).fill(0xab),
+      spanId: new Uint8Array(8).fill(0xcd),
+      flags: 1,
+    });
+    assert.equal(Buffer.from(without?.payload ?? []).toString(), 'payload');
+    assert.equal(without?.trace, undefined);
+  });
+
+  it('refuses an event that is too short for the trace context it announces', () => {
+    const short = message(new Uint8Array(8), (writer) =>
+      writer.u16(MESSAGE_EVENT.flags, MESSAGE_FLAGS.TRACE),
+    );
+    assert.deepEqual(decode(short).dropped, { field: 1 });
+  });
+
   it('reads flags, TCP and the dialed address', () => {
     const { events } = decode(
       message(Buffer.from('x'), (writer) => {
         writer.u8(MESSAGE_EVENT.protocol, 6);
         writer.u8(MESSAGE_EVENT.family, 4);
         writer.u8(MESSAGE_EVENT.direction, MESSAGE_DIRECTION.RESPONSE);
-        writer.u16(MESSAGE_EVENT.flags, 0xffff & ~MESSAGE_FLAGS.OWNER);
+        writer.u16(MESSAGE_EVENT.flags, 0xffff & ~MESSAGE_FLAGS.OWNER & ~MESSAGE_FLAGS.TRACE);
         writer.raw(MESSAGE_EVENT.dialed_address, V4);
         writer.u16(MESSAGE_EVENT.dialed_port, 5353);
         writer.u32(MESSAGE_EVENT.length, 70_000);

@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { gunzipSync } from 'node:zlib';
 
-export interface SinkCounts {
+export interface Received {
   readonly byPid: Readonly<Record<string, number>>;
   readonly records: number;
   readonly requests: number;

@@ -1,0 +1,71 @@
+/** Limits of the attributes of a record (OpenTelemetry specification, common/README.md, "Attribute Limits"). */
+import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
+import type { Sink } from './sink.ts';
+
+export interface AttributeLimits {
+  /** Attributes of one record; further ones are left out and counted. */
+  readonly count: number;
+  /** UTF-16 units of one text; longer ones are cut. undefined: no limit. */
+  readonly length: number | undefined;
+}
+
+/** The same object when nothing had to be changed, as with the limits' defaults. */
+export function withinLimits(event: LogEvent, limits: AttributeLimits): LogEvent {
+  const { attributes, dropped } = limitedAttributes(event.attributes, limits);
+  if (attributes === event.attributes) return event;
+  return { ...event, attributes, droppedAttributes: (event.droppedAttributes ?? 0) + dropped };
+}
+
+function limitedAttributes(
+  attributes: Attributes,
+  { count, length }: AttributeLimits,
+): { readonly attributes: Attributes; readonly dropped: number } {
+  const entries = Object.entries(attributes);
+  if (entries.length <= count && length === undefined) return { attributes, dropped: 0 };
+  const kept = entries.slice(0, count).map(([key, value]) => [key, limitedValue(value, length)] as const);
+  const same = kept.length === entries.length && kept.every(([key, value]) => value === attributes[key]);
+  return { attributes: same ? attributes : Object.fromEntries(kept), dropped: entries.length - kept.length };
+}
+
+function limitedValue(value: AttributeValue, length: number | undefined): AttributeValue {
+  if (length === undefined) return value;
+  if (typeof value === 'string') return cut(value, length);
+  if (!isTexts(value) || value.every((text) => text.length <= length)) return value;
+  return value.map((text) => cut(text, length));
+}
+
+function isTexts(value: AttributeValue): value is readonly string[] {
+  return Array.isArray(value) && typeof value[0] === 'string';
+}
+
+/** Not in the middle of a surrogate pair. */
+function cut(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const low = text.charCodeAt(length);
+  return text.slice(0, low >= 0xdc00 && low <= 0xdfff && length > 0 ? length - 1 : length);
+}
+
+/** Hands on what is within the limits. */
+export class LimitedSink implements Sink {
+  readonly name: string;
+  readonly #inner: Sink;
+  readonly #limits: AttributeLimits;
+
+  constructor(inner: Sink, limits: AttributeLimits) {
+    this.name = inner.name;
+    this.#inner = inner;
+    this.#limits = limits;
+  }
+
+  accept(event: LogEvent): void {
+    this.#inner.accept(withinLimits(event, this.#limits));
+  }
+
+  flush(): Promise<void> {
+    return this.#inner.flush();
+  }
+
+  close(deadlineMs: number): Promise<void> {
+    return this.#inner.close(deadlineMs);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Protocol Buffers wire format (https://protobuf.dev/programming-guides/encoding), written straight into one growing
+ * buffer: no message objects, no size pass. Lengths of nested messages are put in afterwards; they are always minimal.
+ */
+
+/** Tag byte of a field with number below 16. */
+export const TAG = {
+  varint: (field: number): number => field << 3,
+  fixed64: (field: number): number => (field << 3) | 1,
+  bytes: (field: number): number => (field << 3) | 2,
+  fixed32: (field: number): number => (field << 3) | 5,
+} as const;
+
+/** Strings up to this long are copied character by character, which is cheaper than the call into Buffer. */
+const SHORT_TEXT = 64;
+/** Bytes of the longest varint. */
+const MAX_VARINT = 10;
+
+const scratch = new ArrayBuffer(8);
+const scratchBytes = new Uint8Array(scratch);
+const scratchDouble = new Float64Array(scratch);
+const scratchInteger = new BigUint64Array(scratch);
+
+export class ProtobufWriter {
+  #bytes: Buffer;
+  position = 0;
+
+  /** @param capacity bytes to begin with; it grows as needed */
+  constructor(capacity: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(capacity);
+  }
+
+  /** The memory written to; another one after it has grown. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** Makes room for `count` more bytes. Each method below does so itself but `byte`. */
+  reserve(count: number): void {
+    const needed = this.position + count;
+    if (needed <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
+    this.#bytes.copy(larger, 0, 0, this.position);
+    this.#bytes = larger;
+  }
+
+  /** Within what was reserved. */
+  byte(value: number): void {
+    this.#bytes[this.position++] = value;
+  }
+
+  /** @param value integer, at least -2^53; a negative one is written as int64 (two's complement, 10 bytes) */
+  varint(value: number): void {
+    this.reserve(MAX_VARINT);
+    if (value < 0) {
+      let rest = BigInt.asUintN(64, BigInt(value));
+      for (; rest > 0x7fn; rest >>= 7n) this.byte(Number(rest & 0x7fn) | 0x80);
+      this.byte(Number(rest));
+      return;
+    }
+    let rest = value;
+    for (; rest > 0x7fff_ffff; rest = Math.floor(rest / 128)) this.byte((rest % 128) | 0x80);
+    for (; rest > 0x7f; rest >>>= 7) this.byte((rest & 0x7f) | 0x80);
+    this.byte(rest);
+  }
+
+  /** @param value 0 to 2^64 - 1 */
+  fixed64(value: bigint): void {
+    scratchInteger[0] = value;
+    this.#scratch();
+  }
+
+  /** @param value 0 to 2^32 - 1 */
+  fixed32(value: number): void {
+    this.reserve(4);
+    this.position = this.#bytes.writeUInt32LE(value, this.position);
+  }
+
+  double(value: number): void {
+    scratchDouble[0] = value;
+    this.#scratch();
+  }
+
+  /** Length and UTF-8 of the text; a lone surrogate becomes U+FFFD, as protobuf strings must be valid. */
+  string(text: string): void {
+    const { length } = text;
+    this.reserve(3 * length + MAX_VARINT);
+    if (length <= SHORT_TEXT && this.ascii(text, this.position + 1)) {
+      this.#bytes[this.position] = length;
+      this.position += 1 + length;
+      return;
+    }
+    const size = Buffer.byteLength(text);
+    this.varint(size);
+    this.#bytes.write(text, this.position, size, 'utf8');
+    this.position += size;
+  }
+
+  /** Puts ASCII text at a place, within what was reserved. False when it has other characters: then the place is spoilt. */
+  ascii(text: string, at: number): boolean {
+    const bytes = this.#bytes;
+    const { length } = text;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 0x7f) return false;
+      bytes[at + i] = code;
+    }
+    return true;
+  }
+
+  raw(bytes: Uint8Array): void {
+    const { length } = bytes;
+    this.reserve(length);
+    // Most are attribute keys, too short for a call into the runtime.
+    if (length <= SHORT_TEXT) {
+      for (let i = 0; i < length; i++) this.#bytes[this.position + i] = bytes[i] as number;
+    } else {
+      this.#bytes.set(bytes, this.position);
+    }
+    this.position += length;
+  }
+
+  /** Begins a nested message whose length is not known yet. @returns what `end` needs */
+  begin(): number {
+    this.reserve(1);
+    return this.position++;
+  }
+
+  /** Ends it: puts its length in front, moving the message where one byte is not enough. */
+  end(start: number): void {
+    const length = this.position - start - 1;
+    if (length < 0x80) {
+      this.#bytes[start] = length;
+      return;
+    }
+    const extra = varintSize(length) - 1;
+    this.reserve(extra);
+    this.#bytes.copyWithin(start + 1 + extra, start + 1, this.position);
+    this.position = start;
+    this.varint(length);
+    this.position += length;
+  }
+
+  #scratch(): void {
+    this.reserve(8);
+    const at = this.position;
+    for (let i = 0; i < 8; i++) this.#bytes[at + i] = scratchBytes[i] as number;
+    this.position = at + 8;
+  }
+}
+
+/** Bytes of a varint. @param value integer from 0 to 2^53 - 1 */
+export function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) size++;
+  return size;
+}

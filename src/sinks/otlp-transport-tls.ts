@@ -1,0 +1,75 @@
+/**
+ * Certificate files of an endpoint. They are replaced while the agent runs (cert-manager, ACME): each transport asks for
+ * the present ones before it sends and builds its connection anew when they have changed.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import type { TlsFiles } from './otlp-target.ts';
+
+/** What node:tls takes; undefined = the system's certificate authorities, no client certificate. */
+export interface TlsMaterial {
+  readonly ca: Buffer | undefined;
+  readonly key: Buffer | undefined;
+  readonly cert: Buffer | undefined;
+}
+
+/** The files are looked at no more often than this. */
+const CHECK_MS = 1000;
+
+export class WatchedCertificates {
+  readonly #files: TlsFiles;
+  readonly #warn: (message: string) => void;
+  #material: TlsMaterial | undefined;
+  #stamp = '';
+  #checked = Number.NEGATIVE_INFINITY;
+
+  constructor(files: TlsFiles, warn: (message: string) => void) {
+    this.#files = files;
+    this.#warn = warn;
+  }
+
+  /**
+   * The present certificates; the same object until they change. Files that cannot be used (half written, key and
+   * certificate of different pairs) leave the last good ones in force.
+   * @throws Error when there were no good ones yet
+   */
+  current(): TlsMaterial {
+    const now = performance.now();
+    if (this.#material !== undefined && now - this.#checked < CHECK_MS) return this.#material;
+    this.#checked = now;
+    const stamp = this.#look();
+    if (this.#material !== undefined && stamp === this.#stamp) return this.#material;
+    this.#stamp = stamp;
+    try {
+      this.#material = this.#read();
+    } catch (error) {
+      if (this.#material === undefined) throw error;
+      this.#warn(`new certificate files cannot be used yet: ${(error as Error).message}`);
+    }
+    return this.#material;
+  }
+
+  #paths(): (string | undefined)[] {
+    const { ca, key, cert } = this.#files;
+    return [ca, key, cert];
+  }
+
+  /** Identity and age of the files: a replaced one has another inode or time. Symbolic links are followed (Kubernetes). */
+  #look(): string {
+    return this.#paths()
+      .map((path) => {
+        const stat = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
+        return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtimeMs}:${stat.size}`;
+      })
+      .join(' ');
+  }
+
+  #read(): TlsMaterial {
+    const [ca, key, cert] = this.#paths().map((path) =>
+      path === undefined ? undefined : readFileSync(path),
+    );
+    const material = { ca, key, cert };
+    createSecureContext(material); // throws when they are no certificates or do not belong together
+    return material;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * What this program says of itself under the names of the semantic conventions (otel/sdk-metrics, process metrics): part of
+ * METRICS. The exporters and the metric reader of the SDK emit SDK_METRICS themselves.
+ */
+import type { MetricDefinition } from './metric.ts';
+
+const COMPONENT = ['otel.component.type', 'otel.component.name'] as const;
+
+export const SELF_METRICS = {
+  'otel.sdk.log.created': {
+    kind: 'sum',
+    unit: '{log_record}',
+    brief: 'Records made, whatever became of them.',
+    attributes: [],
+  },
+  'otel.sdk.processor.log.queue.size': {
+    kind: 'updown',
+    unit: '{log_record}',
+    brief: 'Records waiting for their export to end, in memory and in the spool.',
+    attributes: COMPONENT,
+  },
+  'otel.sdk.processor.log.queue.capacity': {
+    kind: 'updown',
+    unit: '{log_record}',
+    brief: 'Records that may wait in memory. `--queue-bytes` may be reached before.',
+    attributes: COMPONENT,
+  },
+  'otel.sdk.processor.log.processed': {
+    kind: 'sum',
+    unit: '{log_record}',
+    brief: 'Records that left the queue; with `error.type` those that never reached the exporter.',
+    attributes: [...COMPONENT, 'error.type'],
+  },
+  'otel.sdk.processor.span.queue.size': {
+    kind: 'updown',
+    unit: '{span}',
+    brief: 'Spans waiting for their export to end (--traces).',
+    attributes: COMPONENT,
+  },
+  'otel.sdk.processor.span.queue.capacity': {
+    kind: 'updown',
+    unit: '{span}',
+    brief: 'Spans that may wait (--traces).',
+    attributes: COMPONENT,
+  },
+  'otel.sdk.processor.span.processed': {
+    kind: 'sum',
+    unit: '{span}',
+    brief: 'Spans that left the queue; with `error.type` those that never reached the exporter (--traces).',
+    attributes: [...COMPONENT, 'error.type'],
+  },
+  'process.cpu.time': {
+    kind: 'sum',
+    unit: 's',
+    brief: 'CPU time of this program.',
+    attributes: ['cpu.mode'],
+  },
+  'process.memory.usage': {
+    kind: 'updown',
+    unit: 'By',
+    brief: 'Resident memory of this program.',
+    attributes: [],
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;
+
+const EXPORTER = [...COMPONENT, 'server.address', 'server.port'] as const;
+const RESPONSE = ['error.type', 'rpc.response.status_code', 'http.response.status_code'] as const;
+
+/** Emitted by the SDK: for docs/metrics.md. */
+export const SDK_METRICS: Readonly<Record<string, MetricDefinition>> = {
+  'otel.sdk.exporter.log.inflight': {
+    kind: 'updown',
+    unit: '{log}',
+    brief: 'Records handed to the OTLP exporter whose export has not ended, retries included.',
+    attributes: EXPORTER,
+  },
+  'otel.sdk.exporter.log.exported': {
+    kind: 'sum',
+    unit: '{log}',
+    brief:
+      'Records whose export has ended; with `error.type` those that failed. Records rejected by a partial success are in `whodns.dropped{whodns.reason="rejected"}` alone.',
+    attributes: [...EXPORTER, 'error.type'],
+  },
+  'otel.sdk.exporter.span.inflight': {
+    kind: 'updown',
+    unit: '{span}',
+    brief: 'The same of spans (--traces).',
+    attributes: EXPORTER,
+  },
+  'otel.sdk.exporter.span.exported': {
+    kind: 'sum',
+    unit: '{span}',
+    brief: 'The same of spans (--traces).',
+    attributes: [...EXPORTER, 'error.type'],
+  },
+  'otel.sdk.exporter.metric_data_point.inflight': {
+    kind: 'updown',
+    unit: '{metric_data_point}',
+    brief: 'The same of metric data points.',
+    attributes: EXPORTER,
+  },
+  'otel.sdk.exporter.metric_data_point.exported': {
+    kind: 'sum',
+    unit: '{metric_data_point}',
+    brief: 'The same of metric data points.',
+    attributes: [...EXPORTER, 'error.type'],
+  },
+  'otel.sdk.exporter.operation.duration': {
+    kind: 'histogram',
+    unit: 's',
+    brief: 'Duration of an export with all its attempts.',
+    attributes: [...EXPORTER, ...RESPONSE],
+  },
+  'otel.sdk.metric_reader.collection.duration': {
+    kind: 'histogram',
+    unit: 's',
+    brief: 'Duration of one collection of all metrics.',
+    attributes: [...COMPONENT, 'error.type'],
+  },
+};

@@ -1,0 +1,33 @@
+/** What a setting is: one entry of the tables options.ts and options-telemetry.ts. */
+import type { Parser } from '../lib/values.ts';
+
+export type Command = 'run' | 'replay' | 'doctor' | 'config';
+
+export interface Option<T = unknown> {
+  /** As commander takes it; undefined = environment only. */
+  readonly flag?: string;
+  readonly commands: readonly Command[];
+  /** The first one that is set and not empty wins. A repeatable setting is a comma list there. */
+  readonly env?: readonly string[];
+  readonly brief: string;
+  readonly parse: Parser<T>;
+  readonly fallback: T | undefined;
+  /** How help and docs show the default where the value does not speak for itself. */
+  readonly shownDefault?: string;
+  /** Never shown: `whodns config` masks it. */
+  readonly secret?: true;
+}
+
+/** The flag can be given several times; each value is checked by `parse`, the setting is the list of them. */
+export interface RepeatableOption<T = unknown> extends Omit<Option<T>, 'fallback'> {
+  readonly repeatable: true;
+  readonly fallback: readonly T[] | undefined;
+}
+
+export function option<T>(spec: Option<T>): Option<T> {
+  return spec;
+}
+
+export function repeatable<T>(spec: RepeatableOption<T>): RepeatableOption<T> {
+  return spec;
+}

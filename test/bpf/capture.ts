@@ -1,0 +1,177 @@
+/**
+ * Runs the bare C loader (loader.c) around some traffic and reads what it prints: the kernel programs without the agent.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const ROOT = join(import.meta.dirname, '../..');
+export const LOADER = join(ROOT, 'build/test/loader');
+export const OBJECT = process.env['WHODNS_BPF_OBJECT'] ?? join(ROOT, 'build/dns.bpf.o');
+
+/** bpf/event.h, enum message_flags. */
+export const FLAG = {
+  owner: 1,
+  ownerCached: 2,
+  streamStart: 4,
+  streamEnd: 8,
+  more: 16,
+  unreadable: 32,
+  dialed: 64,
+};
+/** bpf/event.h, enum counter and enum drop_reason. */
+export const COUNTER = {
+  requests: 0,
+  responses: 1,
+  submitted: 2,
+  processes: 3,
+  skipped: 4,
+  self: 5,
+  unmatched: 6,
+};
+export const DUPLICATE_DEVICE = 7;
+export const DROP = { ringFull: 0, processRingFull: 1, noOwner: 4 };
+
+export interface Owner {
+  readonly tgid: number;
+  readonly tid: number;
+  readonly ppid: number;
+  readonly vpid: number;
+  readonly uid: number;
+  readonly pid_ns: number;
+  readonly net_ns: number;
+  readonly start_time: string;
+  readonly comm: string;
+  readonly leader: string;
+}
+
+export interface Message {
+  readonly kind: 'message';
+  readonly hook: number;
+  readonly direction: 'request' | 'response';
+  readonly protocol: number;
+  readonly family: number;
+  readonly flags: number;
+  readonly socket: string;
+  readonly local: string;
+  readonly local_port: number;
+  readonly remote: string;
+  readonly remote_port: number;
+  readonly dialed: string;
+  readonly dialed_port: number;
+  readonly sequence: number;
+  readonly net_ns: number;
+  readonly length: number;
+  readonly captured: number;
+  readonly owner: Owner;
+  /** Hexadecimal. */
+  readonly payload: string;
+}
+
+export interface Process {
+  readonly kind: 'process';
+  readonly flags: number;
+  readonly exe: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly cgroup: string;
+  readonly parent: string;
+  readonly owner: Owner;
+}
+
+export interface Captured {
+  readonly messages: readonly Message[];
+  readonly processes: readonly Process[];
+  readonly counters: readonly number[];
+  readonly drops: readonly number[];
+  readonly counted: readonly {
+    readonly tgid: number;
+    readonly start_time: string;
+    readonly udp: number;
+    readonly tcp: number;
+    readonly bytes: number;
+  }[];
+  readonly records: number;
+}
+
+/** Compiles the loader if it is missing or older than its source. */
+export function buildLoader(): void {
+  mkdirSync(join(ROOT, 'build/test'), { recursive: true });
+  const source = join(ROOT, 'test/bpf/loader.c');
+  execFileSync('make', ['-s', '-f', '-', LOADER], {
+    input: `${LOADER}: ${source} ${join(ROOT, 'bpf/event.h')}\n\tgcc -O2 -g -Wall -Wextra -Werror -o $@.part ${source} -lbpf && mv $@.part $@\n`,
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
+}
+
+/** Parses the loader's output. Messages of other network namespaces than `netNs` are left out. */
+export function parseOutput(text: string, netNs?: number): Captured {
+  const lines = text.split('\n').filter((line) => line !== '');
+  const all = lines.map((line) => JSON.parse(line) as { kind: string; values: never; records: number });
+  const values = (kind: string) => all.find((line) => line.kind === kind)?.values ?? [];
+  const messages = all.filter((line) => line.kind === 'message') as unknown as Message[];
+  return {
+    messages: messages.filter((message) => netNs === undefined || message.net_ns === netNs),
+    processes: all.filter((line) => line.kind === 'process') as unknown as Process[],
+    counters: values('counters'),
+    drops: values('drops'),
+    counted: values('processes'),
+    records: all.at(-1)?.records ?? 0,
+  };
+}
+
+/** Runs a shell script in a network namespace of its own, loopback up. Its first output line is the namespace's inode. */
+function inNamespace(script: string): Promise<{ netNs: number; output: string }> {
+  const child = spawn(
+    'unshare',
+    ['-n', 'sh', '-ec', `ip link set lo up; stat -Lc %i /proc/self/ns/net; ${script}`],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      cwd: ROOT,
+    },
+  );
+  return finished(child).then(({ code, output }) => {
+    if (code !== 0) throw new Error(`the traffic script ended with ${code}: ${output}`);
+    const end = output.indexOf('\n');
+    return { netNs: Number(output.slice(0, end)), output: output.slice(end + 1) };
+  });
+}
+
+function finished(child: ReturnType<typeof spawn>): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    child.stdout?.on('data', (piece: Buffer) => pieces.push(piece));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, output: Buffer.concat(pieces).toString('latin1') }));
+  });
+}
+
+/** Captures with one hook family on this kernel while `script` runs (inNamespace); messages of that namespace only. */
+export async function captureWhile(
+  family: string,
+  script: string,
+  options: readonly string[] = [],
+  where: 'there' | 'everywhere' = 'there',
+): Promise<{ captured: Captured; output: string; netNs: number }> {
+  const loader = spawn(LOADER, [OBJECT, family, ...options], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const ended = finished(loader);
+  await new Promise<void>((resolve, reject) => {
+    let said = '';
+    loader.stderr.on('data', (piece: Buffer) => {
+      said += piece.toString();
+      if (said.includes('ready')) resolve();
+    });
+    loader.on('close', () => reject(new Error(`the loader ended: ${said}`)));
+  });
+  try {
+    const { netNs, output } = await inNamespace(script);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the loader looks into the ring every 5 ms
+    loader.stdin.end();
+    const { code, output: text } = await ended;
+    if (code !== 0) throw new Error(`the loader ended with ${code}`);
+    return { captured: parseOutput(text, where === 'there' ? netNs : undefined), output, netNs };
+  } finally {
+    loader.kill('SIGINT');
+    await ended;
+  }
+}

@@ -1,0 +1,75 @@
+/** All hook families on every kernel of test/kernel/kernels.txt, in virtual machines: the same traffic, the same checks. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { kernelList } from '../kernel/kernels.ts';
+import { runInVm } from '../kernel/vm.ts';
+import { buildLoader, COUNTER, DROP, LOADER, OBJECT, parseOutput, ROOT } from './capture.ts';
+import { faultsOf, parseTraffic } from './conversations.ts';
+
+const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
+const CLIENTS = [
+  'dig +tries=1 +timeout=5 @127.0.0.1 one.test',
+  'kdig +tcp @::1 two.test',
+  'busybox nslookup a.test 127.0.0.1',
+];
+const TIMEOUT_S = 240;
+/* The loader ends at the end of its input: descriptor 9 keeps the fifo open. */
+const JOB = `
+ip link set lo up
+for family in ${FAMILIES.join(' ')}; do
+	mkfifo /tmp/$family
+	exec 9<>/tmp/$family
+	/root/loader /root/dns.bpf.o $family </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
+	loader=$!
+	until grep -qE 'ready|cannot' /results/$family.err 2>/dev/null; do sleep 0.2; done
+	python3 /root/traffic.py ${CLIENTS.map((client) => `"${client}"`).join(' ')} >/results/$family.traffic
+	sleep 0.3
+	kill -INT $loader
+	wait $loader
+done
+# the kernel frees programs some time after the last reference is gone
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(bpftool prog show)" ] && break; sleep 0.5; done
+bpftool prog show >/results/left-over
+`;
+
+before(buildLoader);
+
+for (const { name } of kernelList()) {
+  describe(`kernel ${name}`, () => {
+    let results: ReadonlyMap<string, Buffer>;
+    const text = (file: string): string => results.get(file)?.toString('latin1') ?? '';
+
+    before(async () => {
+      const files = {
+        '/root/loader': LOADER,
+        '/root/dns.bpf.o': readFileSync(OBJECT),
+        '/root/traffic.py': join(ROOT, 'test/bpf/traffic.py'),
+      };
+      results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S, files })).results;
+    });
+
+    for (const [index, family] of FAMILIES.entries()) {
+      test(`${family}: loads, attaches, sees everything exactly once`, () => {
+        assert.match(text(`${family}.err`), /^ready$/m, text(`${family}.err`));
+        const captured = parseOutput(text(`${family}.out`));
+        const { conversations, clients } = parseTraffic(text(`${family}.traffic`));
+        assert.ok(conversations.length >= 29, `${conversations.length} conversations`);
+        assert.equal(clients.length, CLIENTS.length);
+        assert.deepEqual(faultsOf(captured, conversations, clients), []);
+        assert.deepEqual([...new Set(captured.messages.map((message) => message.hook))], [index + 1]);
+        const [requests = 0, responses = 0] = [
+          captured.counters[COUNTER.requests],
+          captured.counters[COUNTER.responses],
+        ];
+        assert.equal(requests + responses, captured.messages.length + (captured.drops[DROP.ringFull] ?? 0));
+        assert.deepEqual([...new Set(captured.drops)], [0]);
+      });
+    }
+
+    test('nothing is left in the kernel', () => {
+      assert.equal(text('left-over'), '');
+    });
+  });
+}

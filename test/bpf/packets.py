@@ -1,0 +1,291 @@
+"""Scenes for the tracepoint family: what packets do besides being sent and received. Run in a network namespace of its own.
+
+packets.py SCENE: the client's side is this namespace, the server's one that the scene makes, with a veth pair between.
+Prints {pid, requests, responses} (hexadecimal) as one line of JSON, unless the scene says otherwise below.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+CLIENT4, SERVER4, CLIENT6, SERVER6 = "10.99.0.1", "10.99.0.2", "fd99::1", "fd99::2"
+CLONE_NEWNET = 0x40000000
+
+
+def run(command):
+    subprocess.run(command.split(), check=True)
+
+
+def query(number, size=0):
+    message = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + b"\5scene\4test\0" + struct.pack("!2H", 1, 1)
+    return message + bytes(i * 3 & 0xFF for i in range(size - len(message)))
+
+
+def answer(question):
+    return question[:2] + b"\x85\x80" + question[4:]
+
+
+def serve(family, address):
+    """Answers datagrams and one stream after the other, in a child."""
+    child = os.fork()
+    if child:
+        return child
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    tcp = socket.socket(family, socket.SOCK_STREAM)
+    for server in udp, tcp:
+        server.bind((address, 53))
+    tcp.listen()
+    if os.fork() == 0:
+        signal_when_parent_dies()
+        while True:
+            stream = tcp.accept()[0]
+            while data := stream.recv(65535):
+                stream.sendall(answer(data))
+            stream.close()
+    signal_when_parent_dies()
+    while True:
+        question, peer = udp.recvfrom(65535)
+        udp.sendto(answer(question), peer)
+
+
+def signal_when_parent_dies():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def other_host(configure):
+    """A child in a network namespace of its own; `configure` runs in it once this side says so. Returns (pid, start)."""
+    ready, go, done = os.pipe(), os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal_when_parent_dies()
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+            os._exit(1)
+        os.write(ready[1], b"1")
+        os.read(go[0], 1)
+        configure()
+        os.write(done[1], b"1")
+        while True:
+            time.sleep(60)
+    os.read(ready[0], 1)
+
+    def start():
+        os.write(go[1], b"1")
+        os.read(done[0], 1)
+
+    return child, start
+
+
+def server_host():
+    def configure():
+        run("ip link set lo up")
+        run(f"ip addr add {SERVER4}/24 dev veth1")
+        run(f"ip addr add {SERVER6}/64 dev veth1 nodad")
+        run("ip link set veth1 up")
+        for family, address in (socket.AF_INET, SERVER4), (socket.AF_INET6, SERVER6):
+            serve(family, address)
+        time.sleep(0.2)
+
+    return other_host(configure)
+
+
+def two_hosts(device="veth0"):
+    server, start = server_host()
+    run(f"ip link add veth0 type veth peer name veth1 netns {server}")
+    if device == "br0":
+        run("ip link add br0 type bridge")
+        run("ip link set veth0 master br0")
+        run("ip link set br0 up")
+    run(f"ip addr add {CLIENT4}/24 dev {device}")
+    run(f"ip addr add {CLIENT6}/64 dev {device} nodad")
+    run("ip link set veth0 up")
+    start()
+    time.sleep(0.2)
+    return server
+
+
+def ask(client, message):
+    client.settimeout(5)
+    client.send(message)
+    return client.recv(65535)
+
+
+def datagram_socket(address=SERVER4):
+    client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect((address, 53))
+    return client
+
+
+def report(requests, responses):
+    text = {"requests": [r.hex() for r in requests], "responses": [r.hex() for r in responses]}
+    print(json.dumps({"pid": os.getpid(), **text}))
+
+
+def resolve_neighbours():
+    """A packet to another port first, so that the scene's own does not have to wait."""
+    for address in SERVER4, SERVER6:
+        client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        client.sendto(b"-", (address, 9))
+    time.sleep(0.3)
+
+
+def parked():
+    two_hosts()
+    client, messages = datagram_socket(), [query(1), query(2)]
+    report(messages, [ask(client, message) for message in messages])
+
+
+def parked_tcp():
+    two_hosts()
+    message = query(1)
+    client = socket.create_connection((SERVER4, 53), 5)
+    reply = ask(client, message)
+    client.close()
+    time.sleep(0.2)
+    report([message], [reply])
+
+
+def parked_late():
+    """The sender has exited when the neighbour answers at last. `pid` is the sender's."""
+
+    def answer_arp(server, ignore):
+        run_in(server, f"open('/proc/sys/net/ipv4/conf/veth1/arp_ignore', 'w').write('{ignore}')")
+
+    server = two_hosts()
+    answer_arp(server, 8)
+    child = os.fork()
+    if child == 0:
+        datagram_socket().send(query(7))
+        os._exit(0)
+    os.waitpid(child, 0)
+    answer_arp(server, 0)
+    time.sleep(2.5)
+    print(json.dumps({"pid": child, "requests": [query(7).hex()], "responses": [answer(query(7)).hex()]}))
+
+
+def bridge():
+    two_hosts("br0")
+    resolve_neighbours()
+    client, messages = datagram_socket(), [query(i) for i in range(20)]
+    report(messages, [ask(client, message) for message in messages])
+
+
+def options():
+    two_hosts()
+    resolve_neighbours()
+    plain = datagram_socket()
+    plain.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\1" * 8)
+    extended = datagram_socket(SERVER6)
+    extended.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+    messages = [query(1), query(2)]
+    report(messages, [ask(plain, messages[0]), ask(extended, messages[1])])
+
+
+def fragments():
+    two_hosts()
+    resolve_neighbours()
+    message = query(1, 4000)
+    report([message], [ask(datagram_socket(), message)])
+
+
+def unasked():
+    server = two_hosts()
+    resolve_neighbours()
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind((CLIENT4, 5555))
+    client.settimeout(5)
+    # From port 53, which the server has: so by a raw packet.
+    raw = (
+        "import socket, struct; s = socket.socket(2, socket.SOCK_RAW, 17); "
+        f"s.sendto(struct.pack('!4H', 53, 5555, 48, 0) + b'x' * 40, ('{CLIENT4}', 0))"
+    )
+    run_in(server, raw)
+    assert client.recv(100) == b"x" * 40
+    report([], [])
+
+
+def run_in(pid, program):
+    subprocess.run(["nsenter", "-t", str(pid), "-n", "python3", "-c", program], check=True)
+
+
+def forwarded():
+    """client - router - server, three namespaces: the router sees every packet and is the sender of none."""
+    server, start_server = server_host()
+
+    def configure_router():
+        run("ip link set lo up")
+        with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as file:
+            file.write("1")
+        run("ip addr add 10.98.0.2/24 dev inner1")
+        run("ip link set inner1 up")
+        run("ip addr add 10.99.0.1/24 dev outer0")
+        run("ip link set outer0 up")
+
+    router, start_router = other_host(configure_router)
+    run(f"ip link add inner0 type veth peer name inner1 netns {router}")
+    run(f"nsenter -t {router} -n ip link add outer0 type veth peer name veth1 netns {server}")
+    start_router()
+    start_server()
+    run(f"nsenter -t {server} -n ip route add default via 10.99.0.1")
+    run("ip addr add 10.98.0.1/24 dev inner0")
+    run("ip link set inner0 up")
+    run("ip route add default via 10.98.0.2")
+    time.sleep(0.3)
+    client, messages = datagram_socket(), [query(1), query(2)]
+    report(messages, [ask(client, message) for message in messages])
+
+
+def self_test():
+    """Waits until the file named is there, then asks three times on loopback. Prints `sent 3`."""
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.02)
+    client = datagram_socket("127.0.0.1")
+    for number in range(3):
+        try:
+            client.send(query(number))
+        except ConnectionRefusedError:  # nobody listens there: the error of the datagram before
+            client.send(query(number))
+    print("sent 3")
+
+
+def flood():
+    """20 000 datagrams to a socket that nobody reads. Prints {pid, sent}."""
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 53))
+    client, message = datagram_socket("127.0.0.1"), query(1)
+    for _ in range(20000):
+        client.send(message)
+    print(json.dumps({"pid": os.getpid(), "sent": 20000}))
+
+
+def exec_test():
+    """Sends, then replaces itself and sends again. Prints `pid N`."""
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 53))
+    datagram_socket("127.0.0.1").send(query(1))
+    if sys.argv[-1] == "exec":
+        sink.close()
+        os.execvp("python3", ["python3", sys.argv[0], "exec", "executed"])
+    print(f"pid {os.getpid()}")
+
+
+SCENES = {
+    "parked": parked,
+    "parked-tcp": parked_tcp,
+    "parked-late": parked_late,
+    "bridge": bridge,
+    "options": options,
+    "fragments": fragments,
+    "unasked": unasked,
+    "forwarded": forwarded,
+    "self": self_test,
+    "flood": flood,
+    "exec": exec_test,
+}
+
+SCENES[sys.argv[1]]()

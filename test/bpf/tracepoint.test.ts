@@ -1,0 +1,186 @@
+/** The tracepoint family on the running kernel, with real traffic in network namespaces of its own. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { buildLoader, COUNTER, captureWhile, DROP, DUPLICATE_DEVICE, FLAG } from './capture.ts';
+import { faultsOf, parseTraffic } from './conversations.ts';
+
+const missing =
+  process.getuid?.() !== 0
+    ? 'needs root'
+    : !existsSync('/sys/kernel/btf/vmlinux') && 'this kernel has no BTF';
+const CLIENTS = [
+  'dig +tries=1 +timeout=2 @127.0.0.1 one.test',
+  'kdig +tcp @::1 two.test',
+  'getent hosts three.test',
+];
+const quoted = CLIENTS.map((client) => `"${client}"`).join(' ');
+/** getent asks the server that resolv.conf names: one on loopback. */
+const OWN_RESOLV_CONF =
+  'exec unshare -m sh -ec \'t=$(mktemp); echo nameserver 127.0.0.1 > $t; mount --bind $t /etc/resolv.conf; rm $t; exec "$@"\' sh';
+
+describe('tracepoint family', { skip: missing }, () => {
+  before(buildLoader);
+
+  test('every way to send and receive, exactly once, with its owner', async () => {
+    const script = `${OWN_RESOLV_CONF} python3 test/bpf/traffic.py ${quoted}`;
+    const { captured, output } = await captureWhile('tracepoint', script);
+    const { conversations, clients } = parseTraffic(output);
+    assert.ok(conversations.length >= 29, `${conversations.length} conversations`);
+    assert.deepEqual(faultsOf(captured, conversations, clients), []);
+  });
+
+  test('per-process counters equal what each process sent', async () => {
+    const { captured, output } = await captureWhile('tracepoint', 'python3 test/bpf/traffic.py');
+    const { conversations } = parseTraffic(output);
+    const pid = conversations[0]?.pid;
+    const own = conversations.filter((conversation) => conversation.pid === pid);
+    const sent = own.filter(({ protocol }) => protocol === 'udp').flatMap(({ requests }) => requests);
+    const counted = captured.counted.find(({ tgid }) => tgid === pid);
+    assert.equal(counted?.udp, sent.length);
+    const streams = own.filter(({ protocol }) => protocol === 'tcp').flatMap(({ requests }) => requests);
+    assert.equal(counted?.bytes, [...sent, ...streams].join('').length / 2);
+  });
+
+  test('the agent itself is left out', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'whodns-self-'));
+    const go = join(directory, 'go');
+    const self = spawn('unshare', [
+      '-n',
+      'sh',
+      '-ec',
+      `ip link set lo up; exec python3 test/bpf/packets.py self ${go}`,
+    ]);
+    try {
+      const said = new Promise((resolve) =>
+        self.stdout.once('data', (text: Buffer) => resolve(text.toString())),
+      );
+      const script = `touch ${go}; while [ -e /proc/${self.pid}/exe ]; do sleep 0.05; done`;
+      const options = ['--self', String(self.pid)];
+      const { captured } = await captureWhile('tracepoint', script, options, 'everywhere');
+      assert.match(String(await said), /sent 3/);
+      assert.deepEqual(
+        captured.messages.filter((message) => message.owner.tgid === self.pid),
+        [],
+      );
+      assert.ok((captured.counters[COUNTER.self] ?? 0) >= 3, `${captured.counters}`);
+    } finally {
+      self.kill('SIGKILL');
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test('a full ring loses messages and counts each', async () => {
+    const script = 'python3 test/bpf/packets.py flood';
+    const { captured, output } = await captureWhile('tracepoint', script, ['--ring', '16384', '--count']);
+    const [requests, responses, submitted] = [COUNTER.requests, COUNTER.responses, COUNTER.submitted].map(
+      (index) => captured.counters[index] ?? 0,
+    ) as [number, number, number];
+    const { sent, pid } = JSON.parse(output) as { sent: number; pid: number };
+    assert.ok((captured.drops[DROP.ringFull] ?? 0) > 0, 'the ring never was full');
+    assert.equal(requests + responses, submitted + (captured.drops[DROP.ringFull] ?? 0));
+    assert.equal(captured.records, submitted + (captured.counters[COUNTER.processes] ?? 0));
+    assert.equal(captured.counted.find(({ tgid }) => tgid === pid)?.udp, sent);
+  });
+
+  test('a program replaced by exec is announced anew', async () => {
+    const { captured, output } = await captureWhile('tracepoint', 'exec python3 test/bpf/packets.py exec');
+    const pid = Number(/pid (\d+)/.exec(output)?.[1]);
+    const records = captured.processes.filter((process) => process.owner.tgid === pid);
+    assert.deepEqual(
+      records.map((record) => record.args.at(-1)),
+      ['exec', 'executed'],
+    );
+    assert.equal(captured.messages.filter((message) => message.owner.tgid === pid).length, 2);
+  });
+});
+
+describe('tracepoint family between two hosts', { skip: missing }, () => {
+  before(buildLoader);
+
+  /** Runs one scene of packets.py; messages are those of the client's namespace. */
+  async function scene(name: string) {
+    const { captured, output } = await captureWhile('tracepoint', `exec python3 test/bpf/packets.py ${name}`);
+    const said = JSON.parse(output) as { pid: number; requests: string[]; responses: string[] };
+    const of = (direction: string) => captured.messages.filter((message) => message.direction === direction);
+    return { captured, said, requests: of('request'), responses: of('response') };
+  }
+  const payloads = (messages: readonly { payload: string }[]) => messages.map((message) => message.payload);
+
+  test('a packet that waits for its neighbour is its sender’s', async () => {
+    const { said, requests, responses } = await scene('parked');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+    assert.deepEqual(
+      requests.map((message) => [message.flags & (FLAG.owner | FLAG.ownerCached), message.owner.tgid]),
+      [
+        [FLAG.owner | FLAG.ownerCached, said.pid],
+        [FLAG.owner, said.pid],
+      ],
+    );
+  });
+
+  test('a packet that leaves when its sender has exited', async () => {
+    const { captured, said, requests, responses } = await scene('parked-late');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+    assert.equal(requests[0]?.owner.tgid, said.pid);
+    assert.equal((requests[0]?.flags ?? 0) & (FLAG.owner | FLAG.ownerCached), FLAG.owner | FLAG.ownerCached);
+    const record = captured.processes.find((process) => process.owner.tgid === said.pid);
+    assert.deepEqual(record?.args.slice(1), ['test/bpf/packets.py', 'parked-late']);
+  });
+
+  test('a stream whose SYN waits for its neighbour', async () => {
+    const { said, requests, responses } = await scene('parked-tcp');
+    const data = requests.filter((message) => message.length > 0);
+    assert.equal(payloads(data).join(''), said.requests.join(''));
+    assert.equal(
+      payloads(responses.filter((message) => message.length > 0)).join(''),
+      said.responses.join(''),
+    );
+    assert.ok(data.every((message) => message.owner.tgid === said.pid));
+    assert.equal((data[0]?.flags ?? 0) & FLAG.streamStart, FLAG.streamStart);
+  });
+
+  test('a bridge and its port are one device', async () => {
+    const { captured, said, requests, responses } = await scene('bridge');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+    assert.ok((captured.counters[DUPLICATE_DEVICE] ?? 0) >= 2 * said.requests.length);
+  });
+
+  test('IPv4 options and IPv6 extension headers', async () => {
+    const { said, requests, responses } = await scene('options');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+  });
+
+  test('fragments: the first tells the length, what is in it is captured', async () => {
+    const { said, requests, responses } = await scene('fragments');
+    for (const [messages, whole] of [
+      [requests, said.requests],
+      [responses, said.responses],
+    ] as const) {
+      assert.equal(messages.length, 1);
+      assert.equal(messages[0]?.length, (whole[0]?.length ?? 0) / 2);
+      assert.ok((messages[0]?.captured ?? 0) > 1400 && whole[0]?.startsWith(messages[0]?.payload ?? '-'));
+      assert.ok((messages[0]?.flags ?? 0) & FLAG.unreadable);
+    }
+  });
+
+  test('a response that nobody asked for is no event', async () => {
+    const { captured, requests, responses } = await scene('unasked');
+    assert.deepEqual([requests, responses], [[], []]);
+    assert.ok((captured.counters[COUNTER.unmatched] ?? 0) >= 1);
+  });
+
+  test('what a host only forwards is no event of it', async () => {
+    const { captured, said, requests, responses } = await scene('forwarded');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+    assert.equal(captured.drops[DROP.noOwner], 0);
+  });
+});

@@ -1,0 +1,275 @@
+/**
+ * The identity a process publishes in its own memory (OTEP 4719), read out of real processes (test/clients/process_context.c),
+ * and on the records of a real query.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, test } from 'node:test';
+import { type ProcDirectory, parseStat, readProcess } from '../../src/enrich/proc.ts';
+import { type ContextOutcome, readProcessContext } from '../../src/enrich/process-context.ts';
+import { buildClients, CLIENTS } from '../clients/build.ts';
+import { contextBytes } from '../unit/process-context-bytes.ts';
+import { nameOf, SERVER, Stage } from './stage.ts';
+
+const PUBLISHER = join(CLIENTS, 'process_context');
+const PATIENCE_MS = 20_000;
+const LARGEST = 65_536;
+
+const CHECKOUT = {
+  'service.name': 'checkout',
+  'service.namespace': 'shop',
+  'service.version': '1.2.3',
+  'deployment.environment.name': 'test',
+};
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const PAYLOAD = hex(contextBytes(CHECKOUT));
+
+class Publisher {
+  readonly child: ChildProcess & { pid: number };
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(child: ChildProcess & { pid: number }) {
+    this.child = child;
+    assert.ok(child.stdout);
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  static async start(args: readonly string[], wrapper: readonly string[] = [], env = {}): Promise<Publisher> {
+    const [program = '', ...rest] = [...wrapper, PUBLISHER, ...args];
+    const child = spawn(program, rest, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    const publisher = new Publisher(child as ChildProcess & { pid: number });
+    assert.equal(await publisher.line(), 'ready');
+    return publisher;
+  }
+
+  async line(): Promise<string | undefined> {
+    const { value, done } = await this.#lines.next();
+    return done === true ? undefined : value;
+  }
+
+  say(text: string): void {
+    this.child.stdin?.write(`${text}\n`);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGKILL');
+    await gone;
+  }
+}
+
+function startTime(pid: number): bigint {
+  const stat = parseStat(readFileSync(`/proc/${pid}/stat`));
+  assert.ok(stat);
+  return stat.startTicks * 10_000_000n;
+}
+
+function read(pid: number, use = readProcessContext): ContextOutcome | undefined {
+  return readProcess('/proc', pid, startTime(pid), use);
+}
+
+async function withPublisher(args: readonly string[], use: (publisher: Publisher) => unknown): Promise<void> {
+  const publisher = await Publisher.start(args);
+  try {
+    await use(publisher);
+  } finally {
+    await publisher.stop();
+  }
+}
+
+function resourceOf(outcome: ContextOutcome | undefined): unknown {
+  assert.equal(outcome?.kind, 'read');
+  return outcome?.kind === 'read' ? outcome.context.resource : undefined;
+}
+
+/** The same process, its mapping under the name that a kernel with CONFIG_ANON_VMA_NAME shows: not every test host has it. */
+function named(name: string): (directory: ProcDirectory) => ContextOutcome {
+  return (directory) =>
+    readProcessContext({
+      ...directory,
+      read: (file, limit) => {
+        const bytes = directory.read(file, limit);
+        if (file !== 'maps' || bytes === undefined) return bytes;
+        return Buffer.from(bytes.toString('latin1').replace(/\/memfd:OTEL_CTX.*/, name), 'latin1');
+      },
+    });
+}
+
+before(() => buildClients());
+
+describe('a process that publishes', () => {
+  for (const how of ['memfd+prctl', 'memfd'])
+    test(`by ${how}`, () =>
+      withPublisher([how, PAYLOAD], ({ child }) => assert.deepEqual(resourceOf(read(child.pid)), CHECKOUT)));
+
+  for (const name of ['[anon_shmem:OTEL_CTX]', '[anon:OTEL_CTX]', '/memfd:OTEL_CTX'])
+    test(`in a mapping shown as ${name}`, () =>
+      withPublisher(['memfd', PAYLOAD], ({ child }) =>
+        assert.deepEqual(resourceOf(read(child.pid, named(name))), CHECKOUT),
+      ));
+
+  test('not in a mapping that only resembles it', () =>
+    withPublisher(['memfd', PAYLOAD], ({ child }) => {
+      for (const name of ['/tmp/OTEL_CTX', '[anon:XOTEL_CTX]', '/memfd:x OTEL_CTX', '[heap] OTEL_CTX'])
+        assert.deepEqual(read(child.pid, named(name)), { kind: 'none' });
+    }));
+
+  test('anew: the newest counts', () =>
+    withPublisher(['memfd', PAYLOAD], async (publisher) => {
+      publisher.say(`publish ${hex(contextBytes({ 'service.name': 'second' }))}`);
+      assert.equal(await publisher.line(), 'published');
+      assert.deepEqual(resourceOf(read(publisher.child.pid)), { 'service.name': 'second' });
+    }));
+
+  test('a payload of the largest size', () => {
+    const filler = { 'service.name': 'large', filler: 'x' };
+    const rest = LARGEST - contextBytes(filler).length;
+    const bytes = contextBytes({ ...filler, filler: 'x'.repeat(rest - 7) });
+    assert.ok(bytes.length > LARGEST - 16 && bytes.length <= LARGEST);
+    return withPublisher(['memfd', PAYLOAD], async (publisher) => {
+      publisher.say(`publish ${hex(bytes)}`);
+      assert.equal(await publisher.line(), 'published');
+      assert.deepEqual(resourceOf(read(publisher.child.pid)), { 'service.name': 'large' });
+    });
+  });
+
+  test('while it changes without pause: one state or the other, never a mixture', () => {
+    const one = { 'service.name': 'a'.repeat(500), 'service.version': 'a'.repeat(500) };
+    const other = { 'service.name': 'b'.repeat(500), 'service.version': 'b'.repeat(500) };
+    const args = ['changing', hex(contextBytes(one)), hex(contextBytes(other))];
+    return withPublisher(args, ({ child }) => {
+      const seen = new Map<string, number>();
+      for (let i = 0; i < 2000; i++) {
+        const outcome = read(child.pid);
+        const kind = outcome?.kind ?? 'gone';
+        seen.set(kind, (seen.get(kind) ?? 0) + 1);
+        if (kind === 'busy') continue;
+        const resource = resourceOf(outcome) as typeof one;
+        assert.ok(
+          [one, other].some((whole) => JSON.stringify(whole) === JSON.stringify(resource)),
+          kind,
+        );
+      }
+      assert.ok(
+        (seen.get('busy') ?? 0) > 0 && (seen.get('read') ?? 0) > 0,
+        `seen: ${JSON.stringify([...seen])}`,
+      );
+    });
+  });
+});
+
+describe('a process that publishes badly', () => {
+  for (const [how, kind] of [
+    ['busy', 'busy'],
+    ['garbage', 'invalid'],
+    ['version3', 'invalid'],
+    ['huge', 'invalid'],
+    ['outside', 'invalid'],
+    ['file', 'invalid'],
+  ])
+    test(`${how}: ${kind}`, () =>
+      withPublisher([how ?? '', PAYLOAD], ({ child }) => assert.deepEqual(read(child.pid), { kind })));
+
+  test('no payload, and one that is no message', async () => {
+    await withPublisher(['memfd', ''], ({ child }) => assert.deepEqual(read(child.pid), { kind: 'invalid' }));
+    await withPublisher(['memfd', 'ffff'], ({ child }) =>
+      assert.deepEqual(read(child.pid), { kind: 'invalid' }),
+    );
+  });
+
+  test('gone between the search and the read', () =>
+    withPublisher(['memfd', PAYLOAD], async (publisher) => {
+      const { pid } = publisher.child;
+      const started = startTime(pid);
+      const maps = readFileSync(`/proc/${pid}/maps`);
+      await publisher.stop();
+      assert.equal(readProcess('/proc', pid, started, readProcessContext), undefined);
+      const outcome = readProcess('/proc', process.pid, startTime(process.pid), (own) =>
+        readProcessContext({
+          ...own,
+          read: (file, limit) => (file === 'maps' ? maps : own.read(file, limit)),
+          // Another process's memory: nothing is mapped at the address that was found.
+          readAt: () => undefined,
+        }),
+      );
+      assert.deepEqual(outcome, { kind: 'unreadable' });
+    }));
+
+  test('one that publishes nothing', () => assert.deepEqual(read(process.pid), { kind: 'none' }));
+});
+
+describe('the records of its queries', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.open();
+  });
+  after(() => stage?.close());
+
+  const inside = (): string[] => [
+    'nsenter',
+    '--target',
+    String(stage.namespace.pid),
+    '--net',
+    '--mount',
+    '--',
+  ];
+
+  async function asked(
+    args: readonly string[],
+    env: object,
+    name: string,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const publisher = await Publisher.start(args, inside(), env);
+    try {
+      publisher.say(`ask ${SERVER} ${name}`);
+      assert.match((await publisher.line()) ?? '', / /);
+      return (await stage.recordOf(name)).resource;
+    } finally {
+      await publisher.stop();
+    }
+  }
+
+  test('carry what it publishes, which comes before its environment', async () => {
+    const env = { OTEL_SERVICE_NAME: 'other', OTEL_RESOURCE_ATTRIBUTES: 'service.version=0,team=blue' };
+    const resource = await asked(['memfd', PAYLOAD], env, `published.${stage.zone}`);
+    for (const [key, value] of Object.entries({ ...CHECKOUT, team: 'blue' }))
+      assert.equal(resource[key], value, key);
+  });
+
+  test('keep its environment when what it publishes is no good', async () => {
+    const resource = await asked(['garbage', PAYLOAD], { OTEL_SERVICE_NAME: 'env' }, `garbage.${stage.zone}`);
+    assert.equal(resource['service.name'], 'env');
+  });
+
+  test('carry what it publishes later', { timeout: 120_000 }, async () => {
+    const publisher = await Publisher.start(['late', PAYLOAD], inside());
+    try {
+      const ask = async (name: string): Promise<unknown> => {
+        publisher.say(`ask ${SERVER} ${name}`);
+        await publisher.line();
+        return (await stage.recordOf(name)).resource['service.name'];
+      };
+      assert.equal(await ask(`early.${stage.zone}`), 'unknown_service:process_context');
+      publisher.say(`publish ${PAYLOAD}`);
+      assert.equal(await publisher.line(), 'published');
+      const deadline = performance.now() + 60_000 + PATIENCE_MS;
+      for (let i = 0; ; i++) {
+        const service = await ask(`late-${i}.${stage.zone}`);
+        if (service === 'checkout') break;
+        assert.ok(performance.now() < deadline, `after a minute still ${service}`);
+        await new Promise((resolve) => setTimeout(resolve, 2000));
+      }
+      const names = stage.agent.records.map(nameOf).filter((name) => name.startsWith('late-'));
+      assert.ok(names.length >= 1);
+    } finally {
+      await publisher.stop();
+    }
+  });
+});

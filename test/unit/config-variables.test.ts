@@ -1,0 +1,117 @@
+/** Every variable with a bad value: one clear warning, the default holds, nothing crashes (specification's rules). */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseArguments } from '../../src/cli.ts';
+import { type Environment, resolveConfig } from '../../src/config/config.ts';
+import { OPTIONS, type Option, type RepeatableOption } from '../../src/tables/options.ts';
+
+const SETTINGS = Object.values(OPTIONS) as (Option | RepeatableOption)[];
+const VARIABLES = [...new Set(SETTINGS.flatMap(({ env }) => env ?? []))];
+
+const NUMBER = ['-1', '1e3', 'many', '0x10', '1.5', '99999999999999999999'];
+const BOOLEAN = ['yes', '1', 'on', 'truth'];
+const SIZE = ['lots', '1X', '-1', '0'];
+const PROTOCOL = ['carrier-pigeon', 'http/json', 'grpc,http/protobuf'];
+const HEADERS = ['novalue', '=x', 'a b=c', 'a=%', 'a=%0a', 'content-type=x'];
+const ENDPOINT = ['http://', 'http://host:99999'];
+
+/** Variable, or its end -> bad values. The first that matches counts. */
+const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
+  [/^WHODNS_FORMAT$/, ['xml']],
+  [/^WHODNS_HOOK$/, ['uprobe', '\u001b]0;x\u0007']],
+  [/^WHODNS_PORTS$/, ['0', '65536', 'dns', '53,99999', '53,']],
+  [/^WHODNS_EMIT$/, ['never']],
+  [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5', '-1s', '10 parsecs', '100000h']],
+  [/^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT)$/, BOOLEAN],
+  [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],
+  [/^WHODNS_(RING|QUEUE_BYTES|SPOOL_BYTES)$/, SIZE],
+  [/^OTEL_LOG_LEVEL$/, ['loud', '3']],
+  [/^OTEL_SDK_DISABLED$/, BOOLEAN],
+  [/^OTEL_LOGS_EXPORTER$/, ['kafka', 'otlp,kafka', ',', 'otlp-file:']],
+  [/^OTEL_METRICS_EXPORTER$/, ['prometheus', 'console', 'otlp,console']],
+  [/_PROTOCOL$/, PROTOCOL],
+  [/^OTEL_(BLRP|BSP)_/, [...NUMBER, '0']],
+  [/^OTEL_METRIC_EXPORT_/, [...NUMBER, '0']],
+  [/_COUNT_LIMIT$|_LENGTH_LIMIT$/, NUMBER],
+  [/^OTEL_RESOURCE_ATTRIBUTES$/, ['novalue', 'a=b=c', 'a=%zz', '=x', 'a=b,c']],
+  [/_ENDPOINT$/, ENDPOINT],
+  [/_HEADERS$/, HEADERS],
+  [/_INSECURE$/, BOOLEAN],
+  [/_COMPRESSION$/, ['zstd', 'gzip,none']],
+  [/_TIMEOUT$/, [...NUMBER, '0']],
+  [/_TEMPORALITY_PREFERENCE$/, ['sometimes']],
+  [/_DEFAULT_HISTOGRAM_AGGREGATION$/, ['base2_exponential_bucket_histogram']],
+];
+
+/** Any text is good: names of files are looked at when they are opened. */
+const ANY = /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL)$|_CERTIFICATE$|_CLIENT_KEY$/;
+
+function resolve(env: Environment) {
+  const invocation = parseArguments([], '0.0.0');
+  assert.ok(invocation.command !== 'print');
+  return resolveConfig(invocation.command, invocation.flags, env);
+}
+
+const DEFAULTS = resolve({}).config;
+describe('variables with bad values', () => {
+  for (const name of VARIABLES) {
+    const values = BAD.find(([pattern]) => pattern.test(name))?.[1];
+    if (values === undefined) {
+      it(`${name} takes any text`, () => {
+        assert.match(name, ANY);
+        assert.deepEqual(resolve({ [name]: '/no/such' }).warnings, []);
+      });
+      continue;
+    }
+    for (const value of values)
+      it(`${name}=${JSON.stringify(value)}`, () => {
+        const { config, warnings } = resolve({ [name]: value });
+        assert.equal(warnings.length, 1, warnings.join('\n'));
+        assert.ok(warnings[0]?.startsWith(`${name}="`), warnings[0]);
+        assert.match(warnings[0] ?? '', /: ignored$/);
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: that none is left is what is tested
+        assert.doesNotMatch(warnings[0] ?? '', /[\x00-\x1f\x7f]/);
+        assert.deepEqual(config, DEFAULTS);
+      });
+  }
+
+  for (const name of VARIABLES)
+    it(`${name} empty, or blank, is as if not set`, () => {
+      for (const text of ['', '  ']) {
+        const { config, warnings } = resolve({ [name]: text });
+        assert.deepEqual(warnings, []);
+        assert.deepEqual(config, DEFAULTS);
+      }
+    });
+
+  it('a bad one of the signal counts as unset: the general one holds', () => {
+    const env = { OTEL_EXPORTER_OTLP_LOGS_TIMEOUT: 'x', OTEL_EXPORTER_OTLP_TIMEOUT: '1234' };
+    const { config, warnings } = resolve(env);
+    assert.equal(config.logsOtlpTimeoutMs, 1234);
+    assert.equal(warnings.length, 1);
+  });
+
+  it('enumerations are read in any case, numbers and booleans with blanks around', () => {
+    const { config, warnings } = resolve({
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'HTTP/Protobuf',
+      OTEL_LOG_LEVEL: 'WARN',
+      OTEL_LOGS_EXPORTER: 'OTLP',
+      OTEL_BLRP_SCHEDULE_DELAY: ' 250 ',
+      OTEL_SDK_DISABLED: ' True ',
+    });
+    assert.deepEqual(warnings, []);
+    assert.equal(config.logsProtocol, 'http/protobuf');
+    assert.equal(config.logLevel, 'warn');
+    assert.equal(config.batchDelayMs, 250);
+    assert.deepEqual(config.logs, []);
+  });
+
+  it('never shows a secret', () => {
+    const { warnings } = resolve({
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=hunter2,broken',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:hunter2@host:99999',
+    });
+    assert.equal(warnings.length, 2);
+    assert.doesNotMatch(warnings.join(), /hunter2/);
+  });
+});
