@@ -21,10 +21,10 @@ struct socket_name {
 	__be16 port;
 	__u32 address4; /* IPv6: flow information */
 	__u32 address6[4];
-	__u32 scope;
 };
 
-_Static_assert(sizeof(struct socket_name) == 28, "sockaddr_in6");
+/* Read in any case: one load through either of two pointers, as the compiler would make it, is not verifiable. */
+#define KEEP_LOADED(value) asm volatile("" : "+r"(value))
 
 #define LOAD_IN6(direct, to, pointer, field)                                                                           \
 	do {                                                                                                           \
@@ -43,6 +43,8 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 	if (v6) {
 		LOAD_IN6(direct, local, sk, __sk_common.skc_v6_rcv_saddr);
 		LOAD_IN6(direct, remote, sk, __sk_common.skc_v6_daddr);
+		for (int i = 0; i < 4; i++)
+			KEEP_LOADED(remote[i]);
 		if (name)
 			__builtin_memcpy(remote, name->address6, sizeof(remote));
 		if (!(local[0] | local[1] | local[2] | local[3]))
@@ -51,8 +53,7 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 		local[2] = remote[2] = bpf_htonl(0xffff);
 		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
 		remote[3] = LOAD(direct, sk, __sk_common.skc_daddr);
-		/* Read in any case: a load through one of two pointers, as the compiler would make it, is not verifiable. */
-		asm volatile("" : "+r"(remote[3]));
+		KEEP_LOADED(remote[3]);
 		if (name)
 			remote[3] = name->address4;
 		if (!local[3])
@@ -139,26 +140,52 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	emit_buffer(&message, &buffer);
 }
 
+/* The port of a given name, not 0 with AF_UNSPEC: that means the connected peer (net/ipv6/udp.c). */
+static __always_inline bool name_port(struct socket_name *name, void *address, const bool v6)
+{
+	if (LINUX_KERNEL_VERSION < CASTS) {
+		bpf_probe_read_kernel(name, v6 ? sizeof(*name) : 8, address);
+	} else if (v6) {
+		name->family = LOAD(false, (struct sockaddr_in6 *)address, sin6_family);
+		name->port = LOAD(false, (struct sockaddr_in6 *)address, sin6_port);
+	} else {
+		name->port = LOAD(false, (struct sockaddr_in *)address, sin_port);
+	}
+	return !v6 || name->family;
+}
+
+static __always_inline void name_address(struct socket_name *name, void *address, const bool v6)
+{
+	if (LINUX_KERNEL_VERSION < CASTS)
+		return;
+	if (v6)
+		LOAD_IN6(false, name->address6, (struct sockaddr_in6 *)address, sin6_addr);
+	else
+		name->address4 = LOAD(false, (struct sockaddr_in *)address, sin_addr.s_addr);
+}
+
 static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
 					  const bool direct, const bool v6)
 {
 	__u16 port = LOAD(direct, sk, __sk_common.skc_dport);
 	void *address = LOAD(direct, msg, msg_name);
-	bool named = false;
 	struct socket_name name;
+	bool named = false;
 
-	asm volatile("" : "+r"(port)); /* as in fill_ends */
+	KEEP_LOADED(port);
 	if (address) {
-		bpf_probe_read_kernel(&name, v6 ? sizeof(name) : 8, address);
-		named = !v6 || name.family; /* AF_UNSPEC means the connected peer (net/ipv6/udp.c) */
+		named = name_port(&name, address, v6);
 		if (named)
 			port = name.port;
 	}
 	port = bpf_ntohs(port);
-	if (is_dns_port(port))
-		send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, direct, v6);
-	else
+	if (!is_dns_port(port)) {
 		count(COUNTER_SKIPPED);
+		return;
+	}
+	if (named)
+		name_address(&name, address, v6);
+	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, direct, v6);
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
@@ -241,7 +268,7 @@ static __always_inline void close_stream(struct sock *sk, __u32 hook, const bool
 static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff *skb, __u64 head, __u32 hook,
 						 const bool direct)
 {
-	__u64 data = (__u64)LOAD(false, skb, data), network = head + LOAD(direct, skb, network_header);
+	__u64 data = (__u64)PROBE(skb, data), network = head + LOAD(direct, skb, network_header);
 	struct message_event message = {};
 	struct packet packet;
 
@@ -275,7 +302,7 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 		count(COUNTER_SKIPPED);
 		return;
 	}
-	head = (__u64)LOAD(false, skb, head);
+	head = (__u64)PROBE(skb, head);
 	if (!port)
 		bpf_probe_read_kernel(&port, sizeof(port), (void *)head + LOAD(direct, skb, transport_header));
 	if (is_dns_port(bpf_ntohs(port)))

@@ -217,9 +217,9 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 		return 0;
 	}
 	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
-	shared_info = (__u64)LOAD(false, skb, head) + LOAD(false, skb, end);
+	shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
 	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
-	walk.piece.address = (__u64)LOAD(false, skb, data);
+	walk.piece.address = (__u64)PROBE(skb, data);
 	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
 	walk.skip = start;
 	for (__u32 i = 0; i < PIECES_MAX; i++) {

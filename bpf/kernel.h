@@ -286,6 +286,19 @@ struct iov_iter___old {
 	const struct iovec *iov; /* until 6.3 */
 };
 
+struct sockaddr_in {
+	__be16 sin_port;
+	struct {
+		__be32 s_addr;
+	} sin_addr;
+};
+
+struct sockaddr_in6 {
+	unsigned short sin6_family;
+	__be16 sin6_port;
+	struct in6_addr___kernel sin6_addr;
+};
+
 struct msghdr {
 	void *msg_name;
 	int msg_namelen;

@@ -9,17 +9,34 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+/* Since when a program can take any address for a typed, faulting-safe pointer; verified away, it costs no call. */
+#define CASTS KERNEL(6, 2, 0)
+extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
+
+/* One field, by bpf_probe_read_kernel: some 90 instructions. A pointer so read is a plain number to the verifier. */
+#define PROBE(pointer, field)                                                                                          \
+	({                                                                                                             \
+		typeof((pointer)->field) value_;                                                                       \
+		bpf_core_read(&value_, sizeof(value_), &(pointer)->field);                                             \
+		value_;                                                                                                \
+	})
+
 /*
  * One field. `direct` is a constant: true follows a pointer the verifier knows by its BTF type (no call, a fault reads
- * 0), false goes through bpf_probe_read_kernel, for pointers the program type or the kernel does not vouch for.
+ * 0), false is for pointers the program type or the kernel does not vouch for.
  */
 #define LOAD(direct, pointer, field)                                                                                   \
 	({                                                                                                             \
 		typeof((pointer)->field) value_;                                                                       \
-		if (direct)                                                                                            \
+		if (direct) {                                                                                          \
 			value_ = (pointer)->field;                                                                     \
-		else                                                                                                   \
+		} else if (LINUX_KERNEL_VERSION >= CASTS) {                                                            \
+			typeof(pointer) typed_ =                                                                       \
+			    bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(typeof(*(pointer))));                     \
+			value_ = typed_->field;                                                                        \
+		} else {                                                                                               \
 			bpf_core_read(&value_, sizeof(value_), &(pointer)->field);                                     \
+		}                                                                                                      \
 		value_;                                                                                                \
 	})
 
@@ -60,16 +77,16 @@ static __always_inline bool in_task_context(void *context)
 		flags = typed->flags;
 		stack = (__u64)typed->stack;
 	} else {
-		flags = LOAD(false, task, flags);
-		stack = (__u64)LOAD(false, task, stack);
+		flags = PROBE(task, flags);
+		stack = (__u64)PROBE(task, stack);
 	}
 	if (flags & PF_KTHREAD)
 		return false;
 	if (bpf_core_field_exists(struct task_struct___rt, softirq_disable_cnt) &&
-	    LOAD(false, (struct task_struct___rt *)task, softirq_disable_cnt) & SOFTIRQ_OFFSET)
+	    PROBE((struct task_struct___rt *)task, softirq_disable_cnt) & SOFTIRQ_OFFSET)
 		return false;
 	if (bpf_core_field_exists(struct task_struct___arm64, thread_info.preempt.count))
-		return !(LOAD(false, (struct task_struct___arm64 *)task, thread_info.preempt.count) &
+		return !(PROBE((struct task_struct___arm64 *)task, thread_info.preempt.count) &
 			 (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
 #ifdef __TARGET_ARCH_x86
 	return address_of(context) - stack < THREAD_SIZE;
@@ -96,7 +113,7 @@ static __always_inline void owner_read_pid(struct owner *owner, struct task_stru
 	if (level > 32) /* MAX_PID_NS_LEVEL */
 		return;
 	/* An element of a flexible array: its size by BTF, its index at run time. */
-	numbers = (__u64)LOAD(false, leader, thread_pid) + bpf_core_field_offset(pid->numbers);
+	numbers = (__u64)PROBE(leader, thread_pid) + bpf_core_field_offset(pid->numbers);
 	bpf_probe_read_kernel(&innermost, sizeof(innermost), (void *)numbers + level * bpf_core_type_size(struct upid));
 	owner->vpid = innermost.nr;
 	namespace = innermost.ns;
@@ -170,7 +187,7 @@ static __always_inline bool current_is_self(void)
 	} else {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
-		owner_read_pid(&owner, LOAD(false, task, group_leader), false);
+		owner_read_pid(&owner, PROBE(task, group_leader), false);
 	}
 	return owner_is_self(&owner);
 }

@@ -78,7 +78,7 @@ static __always_inline struct piece packet_fragment(__u64 shared_info, __u32 ind
 	} else { /* skb_frag_t is struct bio_vec */
 		struct bio_vec *fragment = (void *)at + index * bpf_core_type_size(struct bio_vec);
 
-		page = (__u64)LOAD(false, fragment, bv_page);
+		page = (__u64)PROBE(fragment, bv_page);
 		piece.length = LOAD(false, fragment, bv_len);
 		offset = LOAD(false, fragment, bv_offset);
 	}
@@ -93,7 +93,7 @@ static __always_inline struct piece buffer_segment(const struct buffer *buffer, 
 
 	if (buffer->kind == BUFFER_BVEC) {
 		struct bio_vec *vec = (void *)buffer->segment + index * bpf_core_type_size(struct bio_vec);
-		__u64 page = (__u64)LOAD(false, vec, bv_page);
+		__u64 page = (__u64)PROBE(vec, bv_page);
 
 		piece.address = page_byte(page, LOAD(false, vec, bv_offset));
 		piece.length = LOAD(false, vec, bv_len);
@@ -138,20 +138,23 @@ static __always_inline struct buffer buffer_of(struct msghdr *msg, const bool di
 	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
 	    kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
 		buffer.kind = BUFFER_USER;
-		buffer.segment = (__u64)LOAD(false, msg, msg_iter.ubuf) + buffer.offset;
+		if (buffer.offset) /* a number, to be added to */
+			buffer.segment = (__u64)PROBE(msg, msg_iter.ubuf) + buffer.offset;
+		else
+			buffer.segment = (__u64)LOAD(direct, msg, msg_iter.ubuf);
 		buffer.segments = 0;
 	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
 		buffer.kind = BUFFER_IOVEC;
 		if (bpf_core_field_exists(msg->msg_iter.__iov))
-			buffer.segment = (__u64)LOAD(false, msg, msg_iter.__iov);
+			buffer.segment = (__u64)PROBE(msg, msg_iter.__iov);
 		else
-			buffer.segment = (__u64)LOAD(false, old, iov);
+			buffer.segment = (__u64)PROBE(old, iov);
 	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_KVEC))) {
 		buffer.kind = BUFFER_KVEC;
-		buffer.segment = (__u64)LOAD(false, msg, msg_iter.kvec);
+		buffer.segment = (__u64)PROBE(msg, msg_iter.kvec);
 	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_BVEC))) {
 		buffer.kind = BUFFER_BVEC;
-		buffer.segment = (__u64)LOAD(false, msg, msg_iter.bvec);
+		buffer.segment = (__u64)PROBE(msg, msg_iter.bvec);
 	}
 	return buffer;
 }

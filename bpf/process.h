@@ -56,20 +56,20 @@ static __noinline int append_path(struct process_record *record, struct dentry *
 	for (int i = 0; i < PATH_COMPONENTS; i++) {
 		struct dentry *parent;
 
-		if (dentry == LOAD(false, vfsmount, mnt_root)) {
-			struct mount *above = LOAD(false, mount, mnt_parent);
+		if (dentry == PROBE(vfsmount, mnt_root)) {
+			struct mount *above = PROBE(mount, mnt_parent);
 
 			if (above == mount || !above)
 				goto complete;
-			dentry = LOAD(false, mount, mnt_mountpoint);
+			dentry = PROBE(mount, mnt_mountpoint);
 			mount = above;
 			vfsmount = (void *)above + bpf_core_field_offset(struct mount, mnt);
 			continue;
 		}
 		if (cursor(record) - start > PATH_BYTES - NAME_BYTES)
 			break;
-		parent = LOAD(false, dentry, d_parent);
-		append_name(record, LOAD(false, dentry, d_name.name));
+		parent = PROBE(dentry, d_parent);
+		append_name(record, PROBE(dentry, d_name.name));
 		if (parent == dentry || !parent) /* not reachable by a path: memory files, detached mounts */
 			goto complete;
 		dentry = parent;
@@ -84,8 +84,8 @@ complete:
 static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
 {
 	if (bpf_core_field_exists(struct kernfs_node, __parent))
-		return LOAD(false, node, __parent);
-	return LOAD(false, (struct kernfs_node___old *)node, parent);
+		return PROBE(node, __parent);
+	return PROBE((struct kernfs_node___old *)node, parent);
 }
 
 /* Appends the components of a control group's path, leaf first; the root is one empty component. */
@@ -100,7 +100,7 @@ static __noinline int append_cgroup(struct process_record *record, struct kernfs
 			goto complete;
 		if (cursor(record) - start > PATH_BYTES - NAME_BYTES)
 			break;
-		append_name(record, LOAD(false, node, name));
+		append_name(record, PROBE(node, name));
 		node = parent;
 	}
 	record->event.flags |= PROCESS_CGROUP_CUT;
@@ -118,8 +118,8 @@ static __always_inline struct kernfs_node *controller_node(struct css_set *set, 
 
 	bpf_probe_read_kernel(&state, sizeof(state),
 			      (void *)set + bpf_core_field_offset(set->subsys) + controller * sizeof(void *));
-	group = LOAD(false, state, cgroup);
-	return LOAD(false, group, kn);
+	group = PROBE(state, cgroup);
+	return PROBE(group, kn);
 }
 
 /*
@@ -128,9 +128,9 @@ static __always_inline struct kernfs_node *controller_node(struct css_set *set, 
  */
 static __always_inline struct kernfs_node *cgroup_node(struct process_record *record, struct task_struct *task)
 {
-	struct css_set *set = LOAD(false, task, cgroups);
-	struct cgroup *v2 = LOAD(false, set, dfl_cgrp);
-	struct kernfs_node *root = LOAD(false, v2, kn);
+	struct css_set *set = PROBE(task, cgroups);
+	struct cgroup *v2 = PROBE(set, dfl_cgrp);
+	struct kernfs_node *root = PROBE(v2, kn);
 	struct kernfs_node *node;
 
 	if (kernfs_parent(root))
@@ -152,17 +152,17 @@ static __always_inline struct kernfs_node *cgroup_node(struct process_record *re
 
 static __noinline int append_executable(struct process_record *record, struct mm_struct *mm)
 {
-	struct file *file = LOAD(false, mm, exe_file);
-	struct inode *inode = LOAD(false, file, f_inode);
-	struct dentry *dentry = LOAD(false, file, f_path.dentry);
+	struct file *file = PROBE(mm, exe_file);
+	struct inode *inode = PROBE(file, f_inode);
+	struct dentry *dentry = PROBE(file, f_path.dentry);
 
 	if (!file)
 		return 0;
-	record->event.exe_inode = LOAD(false, inode, i_ino);
+	record->event.exe_inode = PROBE(inode, i_ino);
 	/* No link left, or unlinked under a hard link's name (fs/d_path.c: d_unlinked). */
-	if (!LOAD(false, inode, i_nlink) || !LOAD(false, dentry, d_hash.pprev))
+	if (!PROBE(inode, i_nlink) || !PROBE(dentry, d_hash.pprev))
 		record->event.flags |= PROCESS_EXE_DELETED;
-	append_path(record, dentry, LOAD(false, file, f_path.mnt), PROCESS_EXE_CUT);
+	append_path(record, dentry, PROBE(file, f_path.mnt), PROCESS_EXE_CUT);
 	record->event.exe_bytes = cursor(record);
 	return 0;
 }
@@ -170,8 +170,8 @@ static __noinline int append_executable(struct process_record *record, struct mm
 /* The argument strings as the process holds them (it may have rewritten them, as setproctitle does). */
 static __noinline int append_arguments(struct process_record *record, struct mm_struct *mm)
 {
-	unsigned long start = LOAD(false, mm, arg_start);
-	unsigned long length = LOAD(false, mm, arg_end) - start;
+	unsigned long start = PROBE(mm, arg_start);
+	unsigned long length = PROBE(mm, arg_end) - start;
 	__u32 at = cursor(record) & (STRINGS_BYTES - 1);
 
 	record->event.args_length = length;
@@ -193,17 +193,17 @@ static __noinline int append_arguments(struct process_record *record, struct mm_
 
 static __always_inline __u32 controlling_terminal(struct task_struct *task)
 {
-	struct signal_struct *signal = LOAD(false, task, signal);
-	struct tty_struct *tty = LOAD(false, signal, tty);
+	struct signal_struct *signal = PROBE(task, signal);
+	struct tty_struct *tty = PROBE(signal, tty);
 	struct tty_driver *driver;
 	__u32 minor;
 
 	if (!tty)
 		return 0;
-	driver = LOAD(false, tty, driver);
-	minor = LOAD(false, driver, minor_start) + LOAD(false, tty, index);
+	driver = PROBE(tty, driver);
+	minor = PROBE(driver, minor_start) + PROBE(tty, index);
 	/* As /proc/PID/stat shows it (include/linux/kdev_t.h: new_encode_dev). */
-	return (minor & 0xff) | (LOAD(false, driver, major) << 8) | ((minor & ~0xffu) << 12);
+	return (minor & 0xff) | (PROBE(driver, major) << 8) | ((minor & ~0xffu) << 12);
 }
 
 /*
@@ -229,23 +229,23 @@ __noinline int emit_process(__u64 owner, __u32 hook)
 	record->event.header.time = bpf_ktime_get_ns();
 	record->event.header.kind = EVENT_PROCESS;
 	record->event.header.hook = hook;
-	task = LOAD(false, task, group_leader);
-	if (LOAD(false, task, flags) & PF_KTHREAD)
+	task = PROBE(task, group_leader);
+	if (PROBE(task, flags) & PF_KTHREAD)
 		record->event.flags |= PROCESS_KERNEL_THREAD;
 	record->event.tty = controlling_terminal(task);
-	parent = LOAD(false, task, real_parent);
-	parent = LOAD(false, parent, group_leader);
+	parent = PROBE(task, real_parent);
+	parent = PROBE(parent, group_leader);
 	bpf_core_read(record->event.parent_comm, COMM_LEN, &parent->comm);
 
-	mm = LOAD(false, (struct task_struct *)bpf_get_current_task(), mm);
+	mm = PROBE((struct task_struct *)bpf_get_current_task(), mm);
 	if (mm) {
 		append_executable(record, mm);
 		append_arguments(record, mm);
 	}
-	fs = LOAD(false, task, fs);
+	fs = PROBE(task, fs);
 	start = cursor(record);
 	if (fs)
-		append_path(record, LOAD(false, fs, pwd.dentry), LOAD(false, fs, pwd.mnt), PROCESS_CWD_CUT);
+		append_path(record, PROBE(fs, pwd.dentry), PROBE(fs, pwd.mnt), PROCESS_CWD_CUT);
 	record->event.cwd_bytes = cursor(record) - start;
 	start = cursor(record);
 	append_cgroup(record, cgroup_node(record, task));
@@ -273,7 +273,7 @@ static __always_inline __u32 current_exec(void)
 		return task->self_exec_id;
 	}
 	task = (struct task_struct *)bpf_get_current_task();
-	return LOAD(false, task, self_exec_id);
+	return PROBE(task, self_exec_id);
 }
 
 static __always_inline void process_count(struct process_value *value, __u64 time, __u32 length, __u32 protocol)

@@ -51,12 +51,12 @@ static __always_inline __u64 socket_identity(struct sock *sk, __u16 port, const 
 __noinline int current_has_open(__u64 socket)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct files_struct *files = LOAD(false, task, files);
-	struct fdtable *table = LOAD(false, files, fdt);
-	struct file **descriptors = LOAD(false, table, fd);
-	struct socket *open = LOAD(false, (struct sock *)socket, sk_socket);
-	struct file *file = LOAD(false, open, file);
-	__u32 count = LOAD(false, table, max_fds);
+	struct files_struct *files = PROBE(task, files);
+	struct fdtable *table = PROBE(files, fdt);
+	struct file **descriptors = PROBE(table, fd);
+	struct socket *open = PROBE((struct sock *)socket, sk_socket);
+	struct file *file = PROBE(open, file);
+	__u32 count = PROBE(table, max_fds);
 
 	if (!file || !files) /* closed already; a kernel thread */
 		return 0;

@@ -161,7 +161,7 @@ static __always_inline bool is_message(const struct packet *packet)
 static __always_inline void trace_dns_request(void *context, struct sk_buff *skb, struct sock *sk,
 					      const struct packet *packet)
 {
-	__u64 data = (__u64)LOAD(false, skb, data), head = data - headroom(skb), socket = address_of(sk);
+	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
 	bool here = in_task_context(context), wanted = is_message(packet);
 	struct message_event message = {};
 
@@ -229,7 +229,7 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
 		return;
-	key = waiting_packet((__u64)LOAD(false, skb, head), address_of(sk));
+	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk));
 	owner_read(&owner);
 	if (!owner_is_self(&owner) && process_seen(&owner, bpf_ktime_get_ns(), 0, 0, true))
 		process_announce(&owner, HOOK_TRACEPOINT);
@@ -251,7 +251,7 @@ static __always_inline bool track_answer(struct message_event *message, const st
 
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
-	__u64 data = (__u64)LOAD(false, skb, data);
+	__u64 data = (__u64)PROBE(skb, data);
 	struct message_event message = {};
 	struct asked_value *question;
 	struct asked_key key = {};

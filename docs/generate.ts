@@ -1,15 +1,24 @@
 /** Writes the generated pages of docs/ from src/tables. `--check` fails when one is stale. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { RECORD_ATTRIBUTES } from '../src/tables/attributes.ts';
+import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/metrics.ts';
+import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
+import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
+const code = (text: string) => `\`${cell(text)}\``;
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`);
+}
 
 function configuration(): string {
   const rows = (Object.values(OPTIONS) as (Option | RepeatableOption)[]).map((option) => {
-    const flag = option.flag === undefined ? '' : `\`${option.flag}\``;
-    const env = (option.env ?? []).map((name) => `\`${name}\``).join(', ');
+    const flag = option.flag === undefined ? '' : code(option.flag);
+    const env = (option.env ?? []).map(code).join(', ');
     const shown = option.shownDefault ?? (option.fallback === undefined ? '' : String(option.fallback));
-    return `| ${flag} | ${env} | ${cell(option.brief)} | ${cell(shown)} | ${option.commands.join(', ')} |`;
+    return [flag, env, cell(option.brief), cell(shown), option.commands.join(', ')];
   });
   return [
     '# Configuration',
@@ -17,17 +26,148 @@ function configuration(): string {
     'Generated from `src/tables/options.ts` by `npm run fix`.',
     '',
     'A flag wins over a variable, a variable over the default. A bad flag ends the command with exit code 2; a bad variable',
-    'gives a warning and the default holds. All standard `OTEL_EXPORTER_OTLP_*` variables (endpoint, headers, certificates,',
-    'compression, timeout) are honoured too.',
+    'gives a warning and counts as unset. `whodns config` prints every setting, its value and where it came from (`--format json`',
+    'for machines); credentials are masked.',
     '',
-    '| flag | variables, first that is set wins | meaning | default | commands |',
-    '|---|---|---|---|---|',
-    ...rows,
+    ...table(['flag', 'variables, first that is set wins', 'meaning', 'default', 'commands'], rows),
+    '',
+    '## Configuration file',
+    '',
+    '`--config FILE` or `OTEL_CONFIG_FILE`: the OpenTelemetry declarative configuration, YAML, schema 1.x',
+    '(<https://github.com/open-telemetry/opentelemetry-configuration>). With a file, variables count only where the file names them',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: as the file has it
+    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid ends the command with exit code 2; a part of the',
+    'schema that whodns does not have gives one warning. A signal without a provider goes nowhere, as the specification has it.',
+    '',
+    ...table(['key of the file', 'means'], FILE_KEYS),
+    '',
+    '```yaml',
+    ...EXAMPLE,
+    '```',
     '',
   ].join('\n');
 }
 
-const PAGES: Readonly<Record<string, () => string>> = { 'docs/configuration.md': configuration };
+/** src/config/file-settings.ts; test/unit/config-file.test.ts has each with its value. */
+const FILE_KEYS: readonly (readonly string[])[] = [
+  ['`disabled`', '`OTEL_SDK_DISABLED`'],
+  ['`log_level`', '`OTEL_LOG_LEVEL` (trace: verbose; fatal: error)'],
+  ['`attribute_limits`', '`OTEL_ATTRIBUTE_*_LIMIT`'],
+  [
+    '`resource.attributes`, `attributes_list`',
+    '`OTEL_RESOURCE_ATTRIBUTES` of the agent itself; values become text',
+  ],
+  ['`logger_provider.processors[].batch`', '`OTEL_BLRP_*`; `simple` for the console'],
+  ['`logger_provider.limits`', '`OTEL_LOGRECORD_ATTRIBUTE_*_LIMIT`'],
+  ['`meter_provider.readers[].periodic`', '`OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_METRIC_EXPORT_TIMEOUT`'],
+  [
+    '`tracer_provider.processors[].batch`',
+    '`--traces` and `OTEL_BSP_*`; `tracer_provider.limits`: `OTEL_SPAN_ATTRIBUTE_*_LIMIT`',
+  ],
+  [
+    '`…exporter.otlp_grpc`, `otlp_http`',
+    '`OTEL_EXPORTER_OTLP_{LOGS,METRICS,TRACES}_*`: endpoint, tls, headers, headers_list, compression, timeout (0: one hour), temporality_preference; one a signal',
+  ],
+  ['`…exporter.otlp_file/development`', '`--exporter otlp-file:PATH`; `output_stream: file:///PATH`'],
+  ['`…exporter.console`', '`--exporter console`, records only'],
+  ['`distribution.whodns.NAME`', '`WHODNS_NAME`, in lower case: `max_payload: 8192`, `ports: [53, 5353]`'],
+];
+
+const EXAMPLE = [
+  'file_format: "1.1"',
+  'logger_provider:',
+  '  processors:',
+  '    - batch:',
+  '        exporter:',
+  '          otlp_grpc:',
+  '            endpoint: https://collector:4317',
+  '            tls: { ca_file: /etc/whodns/ca.pem }',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: as the file has it
+  '            headers: [{ name: authorization, value: "Bearer ${TOKEN}" }]',
+  'meter_provider:',
+  '  readers:',
+  '    - periodic: { exporter: { otlp_grpc: { endpoint: "https://collector:4317" } } }',
+  'distribution:',
+  '  whodns: { command_args: true, spool: /var/lib/whodns }',
+];
+
+const KINDS: Readonly<Record<MetricDefinition['kind'], string>> = {
+  sum: 'counter',
+  updown: 'up-down counter',
+  gauge: 'gauge',
+  histogram: 'histogram',
+};
+
+function metricRows(metrics: Readonly<Record<string, MetricDefinition>>): string[] {
+  const rows = Object.entries(metrics).map(([name, { kind, unit, brief, attributes }]) => {
+    return [code(name), KINDS[kind], code(unit), cell(brief), attributes.map(code).join(', ')];
+  });
+  return table(['metric', 'kind', 'unit', 'meaning', 'attributes'], rows);
+}
+
+function metrics(): string {
+  return [
+    '# Metrics',
+    '',
+    'Generated from `src/tables/metrics.ts` and `metrics-self.ts` by `npm run fix`. The resource is the agent itself: host, `service.name`',
+    '`whodns` or what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say. Attributes that are not known are absent. Prometheus shows',
+    'dots as underscores, with the unit and `_total` behind.',
+    '',
+    ...metricRows(METRICS),
+    '',
+    `Bucket bounds of \`dns.lookup.duration\` in seconds: ${DURATION_BOUNDS.join(', ')}. \`--metric-question-name\` adds the name asked for:`,
+    'as many series as there are names, bounded by one overflow series.',
+    '',
+    '## From the OpenTelemetry SDK',
+    '',
+    ...metricRows(SDK_METRICS),
+    '',
+    '## What was lost, where and why',
+    '',
+    '`whodns.dropped` has it all by stage and reason: `kernel` (before user space), `wire`, `streams`, `dns`, `correlate`, `sink:NAME`.',
+    'The same of the way out under the names of the conventions: `otel.sdk.processor.log.processed` with `error.type` (never reached the',
+    'exporter), `otel.sdk.exporter.log.exported` with `error.type` (the destination did not take it). Nothing was lost when',
+    '`otel.sdk.log.created` equals `otel.sdk.exporter.log.exported` without `error.type` plus `otel.sdk.processor.log.queue.size`, and',
+    '`whodns.dropped` stands still.',
+    '',
+  ].join('\n');
+}
+
+function attributeRows(attributes: Readonly<Record<string, AttributeDefinition>>): string[] {
+  const rows = Object.entries(attributes).map(([name, { type, stability, source, brief, example }]) => {
+    const shown = typeof example === 'object' ? JSON.stringify(example) : String(example);
+    return [code(name), type, `${source}, ${stability}`, cell(brief), code(shown)];
+  });
+  return table(['attribute', 'type', 'source', 'meaning', 'example'], rows);
+}
+
+function attributes(): string {
+  return [
+    '# Attributes',
+    '',
+    'Generated from `src/tables/attributes.ts` and `resource-attributes.ts` by `npm run fix`. Source: `semconv` = OpenTelemetry semantic',
+    'conventions 1.45; `proposed` = semantic-conventions issue 2432, the names of the Elastic Common Schema; `whodns` = what no',
+    'convention names. What is not known is absent.',
+    '',
+    '## Record `whodns.query`, and its span (`--traces`)',
+    '',
+    ...attributeRows(RECORD_ATTRIBUTES),
+    '',
+    '## Resource: the process that asked',
+    '',
+    'Besides these, everything that the application says of itself: what it publishes (OTEP 4719), then `OTEL_RESOURCE_ATTRIBUTES` and',
+    '`OTEL_SERVICE_NAME` of its environment; but not `process.*`, `host.*`, `os.*`, `container.*`, `telemetry.*`, which are measured.',
+    '',
+    ...attributeRows(RESOURCE_ATTRIBUTES),
+    '',
+  ].join('\n');
+}
+
+const PAGES: Readonly<Record<string, () => string>> = {
+  'docs/configuration.md': configuration,
+  'docs/metrics.md': metrics,
+  'docs/attributes.md': attributes,
+};
 
 let stale = false;
 for (const [file, render] of Object.entries(PAGES)) {

@@ -14,7 +14,7 @@ namespace whodns
 namespace
 {
 
-// A batch is handed over when it holds this much: some 400 messages, a few milliseconds of JavaScript.
+// A batch is handed over when it holds this much: some 100 messages, about a millisecond of JavaScript.
 constexpr size_t kBatchBytes = 32 * 1024;
 constexpr int kMostInFlight = 16;
 // How long the thread sleeps between two looks at the ring: short when busy, so that a 16 MB ring is never near full

@@ -13,9 +13,9 @@ import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
-// die within a batch of some milliseconds: at 20 000 lookups/s that is 110 MB more and no less CPU (bench/memory.ts, cpu.ts).
+// die within a batch of some milliseconds (bench/memory.ts shows the difference).
 setFlagsFromString('--semi-space-growth-factor=1');
-// So small a space is swept by one thread in less time than it takes to wake helpers: 11 instead of 15 us of CPU a lookup.
+// So small a space is swept by one thread; helpers would only be woken for it (bench/cpu.ts).
 setFlagsFromString('--no-parallel-scavenge');
 
 /** Everything in flight leaves within this time after the first signal. */

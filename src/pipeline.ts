@@ -40,6 +40,8 @@ export interface PipelineStats {
   readonly stages: readonly StageSnapshot[];
   readonly source: ReturnType<Source['stats']>;
   readonly processes: ReturnType<Source['processes']>;
+  /** How the identities of processes came about. */
+  readonly identities: ProcessTable['counts'];
 }
 
 export class Pipeline {
@@ -95,8 +97,13 @@ export class Pipeline {
   }
 
   stats(): PipelineStats {
-    const { ledger, source } = this.#parts;
-    return { stages: ledger.snapshot(), source: source.stats(), processes: source.processes() };
+    const { ledger, source, processes } = this.#parts;
+    return {
+      stages: ledger.snapshot(),
+      source: source.stats(),
+      processes: source.processes(),
+      identities: processes.counts,
+    };
   }
 
   async #stop(deadlineMs: number): Promise<void> {

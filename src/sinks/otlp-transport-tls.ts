@@ -2,6 +2,7 @@
  * Certificate files of an endpoint. They are replaced while the agent runs (cert-manager, ACME): each transport asks for
  * the present ones before it sends and builds its connection anew when they have changed.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { TlsFiles } from './otlp-target.ts';
@@ -69,7 +70,17 @@ export class WatchedCertificates {
       path === undefined ? undefined : readFileSync(path),
     );
     const material = { ca, key, cert };
-    createSecureContext(material); // throws when they are no certificates or do not belong together
+    if (ca !== undefined) requireCertificates(ca);
+    createSecureContext(material); // throws when key and certificate cannot be read or do not belong together
     return material;
   }
+}
+
+/** node:tls passes over authorities that it cannot read, and trusts nobody then. @throws Error */
+function requireCertificates(pem: Buffer): void {
+  const text = pem.toString('latin1');
+  const begun = text.match(/-----BEGIN [^-]*CERTIFICATE-----/g)?.length ?? 0;
+  const blocks = text.match(/-----BEGIN ([^-]*CERTIFICATE)-----[^-]+-----END \1-----/g) ?? [];
+  if (begun === 0 || blocks.length !== begun) throw new Error('the file of authorities is not complete PEM');
+  for (const block of blocks) new X509Certificate(block);
 }

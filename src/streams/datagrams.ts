@@ -1,4 +1,8 @@
-/** UDP datagrams that a program composes with several sends (MSG_MORE, UDP_CORK; udp(7)): joined to what is sent. */
+/**
+ * UDP datagrams that a program composes with several sends (MSG_MORE, UDP_CORK; udp(7)): joined to what is sent.
+ * MSG_MORE ends with a send. UDP_CORK ends with a socket option that no hook sees; there the answer tells that the
+ * datagram had left: it has its id (RFC 1035 section 4.1.1), and came to its socket.
+ */
 import type { Stage } from '../health.ts';
 import type { RawMessage } from '../model.ts';
 import type { StreamDrop } from '../tables/stream-drops.ts';
@@ -47,8 +51,7 @@ export class Datagrams {
   accept(raw: RawMessage, emit: OnMessage): void {
     this.#stage.in++;
     if (!raw.more && this.#corked.size === 0) {
-      this.#stage.out++;
-      emit({ raw: withoutPayload(raw), payload: raw.payload, length: raw.length });
+      this.#through(raw, emit);
       return;
     }
     this.expire(raw.time);
@@ -58,9 +61,13 @@ export class Datagrams {
   #join(raw: RawMessage, emit: OnMessage): void {
     const key = datagramKey(raw);
     const known = this.#corked.get(key);
+    if (raw.direction === 'response' && known?.raw.direction === 'request') {
+      if (hasSameId(known.bytes.view(), raw.payload)) this.#finish(key, known, emit);
+      this.#through(raw, emit);
+      return;
+    }
     if (known === undefined && !raw.more) {
-      this.#stage.out++;
-      emit({ raw: withoutPayload(raw), payload: raw.payload, length: raw.length });
+      this.#through(raw, emit);
       return;
     }
     const corked = known ?? this.#begin(key, raw);
@@ -73,7 +80,15 @@ export class Datagrams {
     }
     if (!corked.gap) corked.bytes.append(raw.payload.subarray(0, raw.length));
     corked.gap ||= raw.payload.length < raw.length;
-    if (raw.more) return;
+    if (!raw.more) this.#finish(key, corked, emit);
+  }
+
+  #through(raw: RawMessage, emit: OnMessage): void {
+    this.#stage.out++;
+    emit({ raw: withoutPayload(raw), payload: raw.payload, length: raw.length });
+  }
+
+  #finish(key: string, corked: Corked, emit: OnMessage): void {
     this.#corked.delete(key);
     this.#held -= corked.pieces;
     this.#stage.filter('joined', corked.pieces - 1);
@@ -112,6 +127,12 @@ export class Datagrams {
     this.#held -= corked.pieces;
     this.#stage.drop(reason, corked.pieces);
   }
+}
+
+function hasSameId(request: Uint8Array, response: Uint8Array): boolean {
+  return (
+    request.length >= 2 && response.length >= 2 && request[0] === response[0] && request[1] === response[1]
+  );
 }
 
 /** The socket, which has at most one datagram in the making; addresses where it is not known. */

@@ -18,6 +18,8 @@ export interface Statistics {
 export interface AgentStart {
   readonly directory: string;
   readonly endpoint: string;
+  /** DNS port. */
+  readonly port: string;
   readonly spool: string | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
@@ -40,8 +42,8 @@ export class FaultAgent {
 
   /** Ready when its hooks are in the kernel. */
   async start(): Promise<void> {
-    const { endpoint, spool, env } = this.#start;
-    const words = ['run', '--stats', this.#statsFile];
+    const { endpoint, port, spool, env } = this.#start;
+    const words = ['run', '--port', port, '--stats', this.#statsFile];
     const said = this.log.length;
     const clean = Object.entries(process.env).filter(([name]) => !/^(OTEL|WHODNS|NODE_TEST)_/.test(name));
     const child = spawn(

@@ -1,15 +1,19 @@
 /**
  * One group of faults, in a network and mount namespace of its own: `faults-inside.ts GROUP DIRECTORY` prints one JSON line
- * of outcomes. Port 53 of loopback is the responder's; agents, servers and collectors talk over that loopback only.
+ * of outcomes. Agents, servers and collectors talk over that loopback only. Hooks see every namespace of the host, so the lookups go to
+ * a DNS port of their own, which leaves out what others on this machine ask.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { offer, startResponder } from '../../bench/load.ts';
+import type { Offered } from '../../bench/load.ts';
+import { PROGRAMS } from '../../bench/machine.ts';
+import { runJson, start } from '../../bench/processes.ts';
 import { FaultAgent } from './fault-agent.ts';
 import { type FaultCase, GROUPS, prepare, type Scene } from './fault-cases.ts';
 
 export const PER_SECOND = 2000;
+const PORT = String(20_000 + (process.pid % 10_000));
 const BEFORE_S = 5;
 const AFTER_S = 5;
 /** No new record for this long: nothing more comes. */
@@ -27,6 +31,8 @@ export interface Outcome {
   readonly lost: number;
   /** Of these, asked while the agent was dead, or just before that and not encoded yet. */
   readonly absent: number;
+  /** Of these, asked before its death. */
+  readonly unencoded: number;
   /** Records that came more than once. */
   readonly duplicated: number;
   readonly doubled: number;
@@ -36,6 +42,8 @@ export interface Outcome {
   readonly highWater: number;
   /** Lost in the kernel ring, and runs the kernel skipped. */
   readonly ringDrops: number;
+  /** Lookups asked while the fault lasted. */
+  readonly outageRecords: number;
   /** s from the end of the fault until the last record arrived. */
   readonly catchUpS: number;
   readonly lossIsTold: boolean;
@@ -48,6 +56,7 @@ interface Run {
   readonly scene: Scene;
   readonly agent: FaultAgent;
   /** performance.now() */
+  faultStarted: number;
   faultEnded: number;
   lastArrival: number;
   seen: number;
@@ -59,9 +68,19 @@ async function open(test: FaultCase, store: 'spool' | 'memory', base: string): P
   mkdirSync(directory, { recursive: true });
   const scene = await test.open(directory);
   const spool = store === 'spool' ? prepare(directory, test.spoolDisk) : undefined;
-  const agent = new FaultAgent({ directory, endpoint: scene.endpoint, spool, env: scene.env });
+  const agent = new FaultAgent({ directory, port: PORT, endpoint: scene.endpoint, spool, env: scene.env });
   await agent.start();
-  return { test, store, scene, agent, faultEnded: 0, lastArrival: 0, seen: 0, death: undefined };
+  return {
+    test,
+    store,
+    scene,
+    agent,
+    faultStarted: 0,
+    faultEnded: 0,
+    lastArrival: 0,
+    seen: 0,
+    death: undefined,
+  };
 }
 
 /** When the agent was not there, as the load generator counts time. */
@@ -81,6 +100,7 @@ function watchDeath(run: Run): void {
 
 async function misbehave(run: Run): Promise<void> {
   await sleep(BEFORE_S * 1000);
+  run.faultStarted = performance.now();
   await run.scene.fault(run.agent);
   run.faultEnded = performance.now();
 }
@@ -108,13 +128,9 @@ async function judge(run: Run, pid: number, sent: number, loadStarted: number): 
   const lost = Array.from({ length: sent }, (_, serial) => serial).filter((serial) => !lookups.has(serial));
   const timeOf = (serial: number) => loadStarted + (serial / PER_SECOND) * 1000;
   const { death } = run;
-  const absent =
-    death === undefined
-      ? 0
-      : lost.filter((serial) => {
-          const time = timeOf(serial);
-          return time > death.from - UNENCODED_S * 1000 && time < death.to + 1000;
-        }).length;
+  const from = (death?.from ?? 0) - UNENCODED_S * 1000;
+  const to = death === undefined ? 0 : death.to + 1000;
+  const absent = lost.map(timeOf).filter((time) => time > from && time < to);
   await scene.stop();
   const sink = stages.find(({ name }) => name === 'sink:otlp');
   const drops = Object.values(source.drops).reduce((sum, count) => sum + count, 0);
@@ -124,13 +140,15 @@ async function judge(run: Run, pid: number, sent: number, loadStarted: number): 
     store,
     sent,
     lost: lost.length,
-    absent,
+    absent: absent.length,
+    unencoded: absent.filter((time) => time < (death?.from ?? 0)).length,
     duplicated: arrivals.duplicates(pid),
     doubled: arrivals.doubled(pid),
     dropped: sink?.dropped ?? {},
     missing: stages.reduce((sum, stage) => sum + Math.abs(stage.missing), 0),
     highWater: agent.highWater,
     ringDrops: drops + source.missedRuns,
+    outageRecords: ((run.faultEnded - run.faultStarted) / 1000) * PER_SECOND,
     catchUpS: Math.max(run.lastArrival - run.faultEnded, 0) / 1000,
     lossIsTold: test.lossIsTold === true,
     log: agent.log.slice(-3000),
@@ -141,13 +159,15 @@ const [group = '', base = ''] = process.argv.slice(2);
 const cases = GROUPS[group];
 if (cases === undefined)
   throw new Error(`usage: faults-inside.ts ${Object.keys(GROUPS).join('|')} DIRECTORY`);
-const responder = await startResponder();
+const responder = await start(join(PROGRAMS, 'responder'), ['127.0.0.1', PORT], { ready: /^ready$/m });
 const runs: Run[] = [];
 for (const test of cases) for (const store of test.stores) runs.push(await open(test, store, base));
 for (const run of runs) if (run.test.agentDies) watchDeath(run);
 const faultSeconds = Math.max(...cases.map((test) => test.faultSeconds));
 const loadStarted = performance.now();
-const load = offer({ perSecond: PER_SECOND, seconds: BEFORE_S + faultSeconds + AFTER_S, names: 0 });
+const loadSeconds = BEFORE_S + faultSeconds + AFTER_S;
+const words = ['rate', '127.0.0.1', PORT, PER_SECOND, loadSeconds, 0, 16].map(String);
+const load = runJson<Offered>(join(PROGRAMS, 'load'), words);
 await Promise.all(runs.map(misbehave));
 const { pid, sent } = await load;
 await Promise.all(runs.map((run) => settle(run, pid, sent)));

@@ -5,14 +5,14 @@ import type { Outcome } from './faults-inside.ts';
 export function faultsPage(outcomes: readonly Outcome[]): string {
   const machine = describeMachine();
   const rows = outcomes.map(
-    ({ what, store, sent, lost, absent, duplicated, dropped, highWater, ringDrops, catchUpS }) => {
+    ({ what, store, sent, lost, absent, unencoded, duplicated, dropped, highWater, ringDrops, catchUpS }) => {
       const counted = Object.entries(dropped).map(([reason, count]) => `${count} ${reason}`);
       const cells = [
         what,
         store === 'spool' ? '`--spool`' : 'memory',
         sent,
         lost - absent,
-        absent,
+        absent === 0 ? 0 : `${absent} (${unencoded} of them before it was killed)`,
         duplicated,
         counted.join(', ') || 0,
         (highWater / 1e6).toFixed(0),
@@ -33,7 +33,7 @@ agents run at a time. A record is lost when none with the lookup's name arrives;
 arrives again, which a backend can drop by that attribute. Memory is the agent's highest resident set (VmHWM), with 16 MiB of kernel
 ring mapped twice in it. "Ring" is what the kernel could not hand over: capture was held up if it is not 0.
 
-| what happens | waits in | lookups | lost | asked while no agent ran, or not encoded when it was killed | duplicated | counted as dropped by the agent | memory, MB | ring | s until caught up |
+| what happens | waits in | lookups | lost | asked while no agent ran, or not encoded yet | duplicated | counted as dropped by the agent | memory, MB | ring | s until caught up |
 |---|---|---|---|---|---|---|---|---|---|
 ${rows.join('\n')}
 

@@ -22,6 +22,10 @@ const MOST_RESIDENT = 250e6;
 const UNDER_WAY = 4 * 2048;
 /** At most this much of what was asked before its death had not been encoded: the batch delay, the ring, a busy machine. */
 const ABSENT_S = 40;
+/** Default of OTEL_BLRP_MAX_QUEUE_SIZE: the bound of the memory that 2 000 lookups a second reach first. */
+const QUEUE_RECORDS = 65_536;
+/** Lookups until the agent has noticed that the fault is over and has caught up: the longest pause between two attempts and more. */
+const NOTICED_LATE = 2000 * 10;
 const PAGE = join(import.meta.dirname, '../../docs/faults.md');
 
 const all: Outcome[] = [];
@@ -58,8 +62,20 @@ async function inside(group: string): Promise<Outcome[]> {
 }
 
 function verify(outcome: Outcome): void {
-  const { name, store, lost, absent, duplicated, doubled, dropped, missing, highWater, ringDrops, log } =
-    outcome;
+  const {
+    name,
+    store,
+    lost,
+    outageRecords,
+    absent,
+    duplicated,
+    doubled,
+    dropped,
+    missing,
+    highWater,
+    ringDrops,
+    log,
+  } = outcome;
   const at = `${name}, ${store}: ${JSON.stringify({ ...outcome, log: '' })}\n${log}`;
   assert.equal(ringDrops, 0, `capture was held up: ${at}`);
   assert.equal(missing, 0, `the books do not balance: ${at}`);
@@ -67,13 +83,18 @@ function verify(outcome: Outcome): void {
   assert.ok(highWater > 20e6 && highWater < MOST_RESIDENT, `memory: ${at}`);
   const counted = Object.values(dropped).reduce((sum, count) => sum + count, 0);
   if (outcome.lossIsTold) {
-    // What the server refused for good: each such record is counted, and no other is lost. Others on this machine ask too.
-    assert.ok(lost > 0 && lost <= counted, `lost ${lost}, counted ${counted}: ${at}`);
+    assert.ok(lost > 0, at);
+    assert.equal(
+      lost,
+      counted,
+      `what the server refused for good is counted, and nothing else is lost: ${at}`,
+    );
   } else if (absent > 0 && store === 'memory') {
     assert.ok(lost >= absent, at); // nothing is promised: what waited died with the agent
   } else {
-    assert.equal(lost - absent, 0, `lost: ${at}`);
-    assert.equal(counted, 0, at);
+    assert.equal(lost - absent, counted, `lost and not counted: ${at}`);
+    const fits = store === 'spool' || outageRecords + NOTICED_LATE < QUEUE_RECORDS;
+    if (fits) assert.equal(lost - absent, 0, `lost: ${at}`);
   }
   assert.ok(absent < ABSENT_S * 2000, at);
   const redelivers = ['slow', 'silent', 'garbage', 'expired', 'agent-killed'].includes(name);

@@ -3,18 +3,17 @@
  * and on the records of a real query.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
+import { gatherFacts } from '../../src/enrich/facts.ts';
 import { type ProcDirectory, parseStat, readProcess } from '../../src/enrich/proc.ts';
 import { type ContextOutcome, readProcessContext } from '../../src/enrich/process-context.ts';
-import { buildClients, CLIENTS } from '../clients/build.ts';
+import type { Owner } from '../../src/model.ts';
+import { buildClients } from '../clients/build.ts';
+import { Publisher } from '../clients/publisher.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
 import { nameOf, SERVER, Stage } from './stage.ts';
 
-const PUBLISHER = join(CLIENTS, 'process_context');
 const PATIENCE_MS = 20_000;
 const LARGEST = 65_536;
 
@@ -27,48 +26,29 @@ const CHECKOUT = {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const PAYLOAD = hex(contextBytes(CHECKOUT));
 
-class Publisher {
-  readonly child: ChildProcess & { pid: number };
-  readonly #lines: AsyncIterator<string>;
-
-  private constructor(child: ChildProcess & { pid: number }) {
-    this.child = child;
-    assert.ok(child.stdout);
-    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  }
-
-  static async start(args: readonly string[], wrapper: readonly string[] = [], env = {}): Promise<Publisher> {
-    const [program = '', ...rest] = [...wrapper, PUBLISHER, ...args];
-    const child = spawn(program, rest, {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, ...env },
-    });
-    const publisher = new Publisher(child as ChildProcess & { pid: number });
-    assert.equal(await publisher.line(), 'ready');
-    return publisher;
-  }
-
-  async line(): Promise<string | undefined> {
-    const { value, done } = await this.#lines.next();
-    return done === true ? undefined : value;
-  }
-
-  say(text: string): void {
-    this.child.stdin?.write(`${text}\n`);
-  }
-
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const gone = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.kill('SIGKILL');
-    await gone;
-  }
-}
-
 function startTime(pid: number): bigint {
   const stat = parseStat(readFileSync(`/proc/${pid}/stat`));
   assert.ok(stat);
   return stat.startTicks * 10_000_000n;
+}
+
+function ownerOf(pid: number): Owner {
+  return {
+    pid,
+    tid: pid,
+    parentPid: process.pid,
+    vpid: pid,
+    uid: 0,
+    gid: 0,
+    pidNamespace: 0,
+    mountNamespace: 0,
+    networkNamespace: 0,
+    startTime: startTime(pid),
+    cgroupId: 0n,
+    threadName: '',
+    processName: '',
+    cached: false,
+  };
 }
 
 function read(pid: number, use = readProcessContext): ContextOutcome | undefined {
@@ -200,6 +180,17 @@ describe('a process that publishes badly', () => {
         }),
       );
       assert.deepEqual(outcome, { kind: 'unreadable' });
+    }));
+
+  test('is not looked at when that is switched off', () =>
+    withPublisher(['memfd', PAYLOAD], ({ child }) => {
+      const gather = (processContext: boolean) => {
+        const owner = ownerOf(child.pid);
+        return gatherFacts(owner, undefined, { procRoot: '/proc', commandArgs: false, processContext });
+      };
+      assert.equal(gather(true).facts.published?.['service.name'], 'checkout');
+      assert.equal(gather(false).facts.published, undefined);
+      assert.equal(gather(false).context, 'none');
     }));
 
   test('one that publishes nothing', () => assert.deepEqual(read(process.pid), { kind: 'none' }));

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import {
   cpSync,
   existsSync,
+  globSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -125,10 +126,19 @@ export function baseArchive(): string {
     const fresh = `${archive}.${process.pid}`;
     pack(stage, fresh);
     renameSync(fresh, archive);
+    forgetOthers(directory, archive);
   } finally {
     rmSync(stage, { recursive: true, force: true });
   }
   return archive;
+}
+
+/** The cache keeps one base; another one may be in use by a machine that is starting, so it stays for an hour. */
+function forgetOthers(directory: string, archive: string): void {
+  for (const name of globSync('base-*.cpio', { cwd: directory })) {
+    const path = join(directory, name);
+    if (path !== archive && Date.now() - statSync(path).mtimeMs > 3_600_000) rmSync(path, { force: true });
+  }
 }
 
 /** The per-run archive's path in `directory`: repository, init, job, the caller's files and programs. */

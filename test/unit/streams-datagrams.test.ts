@@ -29,6 +29,20 @@ test('MSG_MORE joins the sends of a socket', () => {
   assert.equal(bench.stage.snapshot().missing, 0);
 });
 
+test('UDP_CORK: the answer with the same id tells that the datagram had left', () => {
+  const answer = { transport: 'udp', direction: 'response' } as const;
+  const bench = new Bench().give(
+    udp(0, 30, { more: true }),
+    piece(dnsBytes(6, 40), answer), // to an earlier request of this socket
+    udp(30, 90, { more: true }),
+    piece(dnsBytes(5, 60), answer),
+  );
+  const hex = [dnsBytes(6, 40), MESSAGE, dnsBytes(5, 60)].map((bytes) => bytes.toString('hex'));
+  assert.deepEqual(bench.texts, hex);
+  assert.equal(bench.stage.held(), 0);
+  assert.equal(bench.stage.snapshot().missing, 0);
+});
+
 test('a piece with a copy limit cuts the datagram', () => {
   const cut = udp(0, 50, { more: true });
   const bench = new Bench().give({ ...cut, payload: cut.payload.subarray(0, 20) }, udp(50, 90));
