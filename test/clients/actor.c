@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define QUERY_ID 0x2222
+#define QUERY_ID     0x2222
 #define PID_ATTEMPTS 200
 
 extern char **environ;
@@ -249,12 +249,12 @@ static const struct role {
 	void (*play)(char **);
 	int arguments;
 } roles[] = {
-	{"exit", role_exit, 1},	      {"ask", role_ask, 1},	{"wait", role_wait, 1},
-	{"fork", role_fork, 1},	      {"pass", role_pass, 2},	{"receive", role_receive, 1},
-	{"reuseport", role_reuseport, 2}, {"bound", role_bound, 2},	{"thread", role_thread, 1},
-	{"exec", role_exec, 3},	      {"deleted", role_deleted, 1}, {"memfd", role_memfd, 1},
-	{"setns", role_setns, 3},     {"cgroup", role_cgroup, 2},   {"pidreuse", role_pidreuse, 3},
-	{"burst", role_burst, 3},
+    {"exit", role_exit, 1},           {"ask", role_ask, 1},         {"wait", role_wait, 1},
+    {"fork", role_fork, 1},           {"pass", role_pass, 2},       {"receive", role_receive, 1},
+    {"reuseport", role_reuseport, 2}, {"bound", role_bound, 2},     {"thread", role_thread, 1},
+    {"exec", role_exec, 3},           {"deleted", role_deleted, 1}, {"memfd", role_memfd, 1},
+    {"setns", role_setns, 3},         {"cgroup", role_cgroup, 2},   {"pidreuse", role_pidreuse, 3},
+    {"burst", role_burst, 3},
 };
 
 int main(int argc, char **argv)

@@ -24,8 +24,7 @@ void role_receive(char **arguments)
 {
 	char space[CMSG_SPACE(sizeof(int))], byte;
 	struct iovec iov = {&byte, 1};
-	struct msghdr header = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
 	int fd;
 
 	if (recvmsg(STDIN_FILENO, &header, 0) != 1 || !CMSG_FIRSTHDR(&header))
@@ -40,8 +39,7 @@ void role_pass(char **arguments)
 {
 	char space[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec iov = {"x", 1};
-	struct msghdr header = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
 	struct cmsghdr *control = CMSG_FIRSTHDR(&header);
 	int pair[2], fd;
 	pid_t child;
@@ -55,8 +53,8 @@ void role_pass(char **arguments)
 		die("exec");
 	}
 	fd = open_socket(1);
-	*control = (struct cmsghdr){
-		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+	*control =
+	    (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
 	memcpy(CMSG_DATA(control), &fd, sizeof fd);
 	if (sendmsg(pair[0], &header, 0) != 1)
 		die("sendmsg");

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 
 #define MESSAGE_MAX 300
-#define TYPE_A 1
-#define TYPE_AAAA 28
+#define TYPE_A      1
+#define TYPE_AAAA   28
 
 struct message {
 	uint8_t prefix[2]; /* length, network order: what goes before the message on TCP */

@@ -14,7 +14,8 @@ int main(int argc, char **argv)
 			continue;
 		}
 		for (a = found; a; a = a->ai_next)
-			if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST) == 0)
+			if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST) ==
+			    0)
 				printf("%s %s\n", argv[i], address);
 		freeaddrinfo(found);
 	}

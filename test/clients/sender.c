@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_QUERIES 64
+#define MAX_QUERIES       64
 #define ANSWER_TIMEOUT_MS 5000
-#define FIRST_ID 0x1000
+#define FIRST_ID          0x1000
 
 struct request {
 	int fd;
@@ -92,10 +92,10 @@ static void by_empty_iovecs(struct request *r)
 
 	for (int i = 0; i < r->count; i++) {
 		struct msghdr header = {
-			.msg_name = &r->address,
-			.msg_namelen = r->address_length,
-			.msg_iov = iov,
-			.msg_iovlen = cut(&r->messages[i], 3, 1, iov),
+		    .msg_name = &r->address,
+		    .msg_namelen = r->address_length,
+		    .msg_iov = iov,
+		    .msg_iovlen = cut(&r->messages[i], 3, 1, iov),
 		};
 		expect(sendmsg(r->fd, &header, 0), r->messages[i].length, "sendmsg");
 	}
@@ -150,7 +150,7 @@ static void by_uring(struct request *r, int with_address, unsigned flags)
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 		struct iovec iov = {r->messages[i].bytes, r->messages[i].length};
 		struct msghdr header = {
-			.msg_name = &r->address, .msg_namelen = r->address_length, .msg_iov = &iov, .msg_iovlen = 1};
+		    .msg_name = &r->address, .msg_namelen = r->address_length, .msg_iov = &iov, .msg_iovlen = 1};
 		struct io_uring_cqe *cqe;
 		if (with_address)
 			io_uring_prep_sendmsg(sqe, r->fd, &header, 0);
@@ -214,10 +214,10 @@ static void by_tcp_split(struct request *r)
 	for (int i = 0; i < r->count; i++) {
 		struct message *m = &r->messages[i];
 		const struct iovec pieces[] = {
-			{m->prefix, 1}, {m->prefix + 1, 1}, {m->bytes, 14}, {m->bytes + 14, m->length - 14}};
+		    {m->prefix, 1}, {m->prefix + 1, 1}, {m->bytes, 14}, {m->bytes + 14, m->length - 14}};
 		for (int piece = 0; piece < 4; piece++) {
-			expect(send(r->fd, pieces[piece].iov_base, pieces[piece].iov_len, 0),
-			       pieces[piece].iov_len, "send");
+			expect(send(r->fd, pieces[piece].iov_base, pieces[piece].iov_len, 0), pieces[piece].iov_len,
+			       "send");
 			nanosleep(&pause, NULL);
 		}
 	}
@@ -229,20 +229,20 @@ static const struct method {
 	int tcp;
 	int connect;
 } methods[] = {
-	{"write", by_write, 0, 1},
-	{"writev2", by_writev2, 0, 1},
-	{"writev5", by_writev5, 0, 1},
-	{"sendto", by_sendto, 0, 0},
-	{"empty-iovecs", by_empty_iovecs, 0, 0},
-	{"sendmmsg", by_sendmmsg, 0, 1},
-	{"more", by_more, 0, 1},
-	{"cork", by_cork, 0, 1},
-	{"uring-send", by_uring_send, 0, 1},
-	{"uring-sendmsg", by_uring_sendmsg, 0, 0},
-	{"uring-async", by_uring_async, 0, 1},
-	{"tcp-pipeline", by_tcp_pipeline, 1, 1},
-	{"tcp-iovecs", by_tcp_iovecs, 1, 1},
-	{"tcp-split", by_tcp_split, 1, 1},
+    {"write", by_write, 0, 1},
+    {"writev2", by_writev2, 0, 1},
+    {"writev5", by_writev5, 0, 1},
+    {"sendto", by_sendto, 0, 0},
+    {"empty-iovecs", by_empty_iovecs, 0, 0},
+    {"sendmmsg", by_sendmmsg, 0, 1},
+    {"more", by_more, 0, 1},
+    {"cork", by_cork, 0, 1},
+    {"uring-send", by_uring_send, 0, 1},
+    {"uring-sendmsg", by_uring_sendmsg, 0, 0},
+    {"uring-async", by_uring_async, 0, 1},
+    {"tcp-pipeline", by_tcp_pipeline, 1, 1},
+    {"tcp-iovecs", by_tcp_iovecs, 1, 1},
+    {"tcp-split", by_tcp_split, 1, 1},
 };
 
 static void await_readable(int fd)
