@@ -8,6 +8,7 @@
 
 #include "emit.h"
 #include "packet.h"
+#include "preempt.h"
 #include "process.h"
 #include "socket.h"
 
@@ -183,9 +184,11 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 		count(COUNTER_SKIPPED);
 		return;
 	}
+	keep_cpu(direct);
 	if (named)
 		name_address(&name, address, v6);
 	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, direct, v6);
+	release_cpu(direct);
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
@@ -238,10 +241,13 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 {
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
 
-	if (is_dns_port(port))
-		send_dns_stream(sk, msg, length, port, hook, direct);
-	else
+	if (!is_dns_port(port)) {
 		count(COUNTER_SKIPPED);
+		return;
+	}
+	keep_cpu(direct);
+	send_dns_stream(sk, msg, length, port, hook, direct);
+	release_cpu(direct);
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */
@@ -305,10 +311,13 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 	head = (__u64)PROBE(skb, head);
 	if (!port)
 		bpf_probe_read_kernel(&port, sizeof(port), (void *)head + LOAD(direct, skb, transport_header));
-	if (is_dns_port(bpf_ntohs(port)))
-		receive_dns_datagram(sk, skb, head, hook, direct);
-	else
+	if (!is_dns_port(bpf_ntohs(port))) {
 		count(COUNTER_SKIPPED);
+		return;
+	}
+	keep_cpu(direct);
+	receive_dns_datagram(sk, skb, head, hook, direct);
+	release_cpu(direct);
 }
 
 /* tcp_recvmsg is entered: remember where the bytes will go, for the iterator moves on. */

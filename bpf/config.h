@@ -25,12 +25,6 @@ const volatile __u64 wakeup_bytes = 4 << 20;
 /* Random per load: mixed into the socket identity where the kernel has no cookie for us, so that no address is shown. */
 const volatile __u64 identity_seed = 0x9e3779b97f4a7c15;
 
-/*
- * Not a knob, state: remote ports that are not DNS ports but that a DNS request went to after its destination was
- * translated. One bit a port, never cleared: a stale bit costs a look-up.
- */
-__u64 translated_ports[1024];
-
 /* Set by libbpf from the running kernel, also a constant for the verifier. */
 extern int LINUX_KERNEL_VERSION __kconfig;
 #define KERNEL(a, b, c) (((a) << 16) + ((b) << 8) + (c))

@@ -91,7 +91,9 @@ int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
 		drop(DROP_RECEIVE_STATE);
 		return 0;
 	}
+	keep_cpu(true);
 	receive_stream_return(sk, state, HOOK_FENTRY, true);
+	release_cpu(true);
 	bpf_map_delete_elem(&receives, &task);
 	return 0;
 }

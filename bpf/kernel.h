@@ -313,7 +313,30 @@ struct net_device {
 	possible_net_t nd_net;
 };
 
+union nf_inet_addr {
+	__u32 all[4];
+};
+
+struct nf_conntrack_tuple {
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+	} dst;
+};
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+};
+
+struct nf_conn {
+	struct nf_conntrack_tuple_hash tuplehash[2]; /* 0: as the first packet was before any translation */
+	unsigned long status;
+};
+
 struct sk_buff {
+	unsigned long _nfct; /* struct nf_conn *, and in the lowest three bits enum ip_conntrack_info */
 	struct net_device *dev;
 	struct sock *sk;
 	unsigned int len;

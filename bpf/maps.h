@@ -88,6 +88,23 @@ struct {
 } asked SEC(".maps");
 
 /*
+ * Tracepoint family. Requests whose destination was translated: what the program dialled, and where the request went
+ * instead. Where the answer is translated back before it is received (loopback: Docker's resolver), it comes from the
+ * former. Oldest evicted: its answer is then COUNTER_UNMATCHED.
+ */
+struct translated_value {
+	__u8 remote_address[16];
+	__u32 remote_port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct asked_key);
+	__type(value, struct translated_value);
+} translated SEC(".maps");
+
+/*
  * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (VLAN,
  * bond, bridge). A collision overwrites: the packet would then be reported once more.
  */

@@ -11,6 +11,7 @@
 #include "process.h"
 #include "sender.h"
 #include "socket.h"
+#include "translate.h"
 
 #define TCP_TIME_WAIT    6 /* include/net/tcp_states.h; a mini socket, as is: */
 #define TCP_NEW_SYN_RECV 12
@@ -56,60 +57,6 @@ static __always_inline void message_from_packet(struct message_event *message, c
 		message->flags |= MESSAGE_STREAM_END;
 }
 
-static __always_inline void asked_from_message(struct asked_key *key, const struct message_event *message)
-{
-	__builtin_memcpy(key->remote_address, message->remote_address, 16);
-	key->net_ns = message->net_ns;
-	key->local_port = message->local_port;
-	key->remote_port = message->remote_port;
-	key->protocol = message->protocol;
-}
-
-/* Not inlined for the sake of the stack, as the next. */
-static __noinline int remember_asked(const struct message_event *message)
-{
-	struct asked_key key = {};
-	struct asked_value fresh = {};
-
-	if (!message)
-		return 0;
-	asked_from_message(&key, message);
-	if (!bpf_map_lookup_elem(&asked, &key))
-		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
-	/* The answer can come from a port that is not a DNS port, where the request's destination was translated. */
-	if (!is_dns_port(message->remote_port))
-		translated_ports[message->remote_port >> 6 & 1023] |= 1ull << (message->remote_port & 63);
-	return 0;
-}
-
-/* The address the program connected to, where the packet goes elsewhere (destination NAT). */
-static __noinline int add_dialed(struct message_event *message, struct sock *sk)
-{
-	__u32 dialed[4] = {}, remote[4];
-	__u16 port;
-
-	if (!message || !sk->__sk_common.skc_dport)
-		return 0;
-	if (sk->__sk_common.skc_family == AF_INET6 && message->family == 6) {
-		dialed[0] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[0];
-		dialed[1] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[1];
-		dialed[2] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[2];
-		dialed[3] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[3];
-	} else {
-		dialed[2] = bpf_htonl(0xffff);
-		dialed[3] = sk->__sk_common.skc_daddr;
-	}
-	port = bpf_ntohs(sk->__sk_common.skc_dport);
-	__builtin_memcpy(remote, message->remote_address, 16);
-	if (port == message->remote_port && dialed[0] == remote[0] && dialed[1] == remote[1] &&
-	    dialed[2] == remote[2] && dialed[3] == remote[3])
-		return 0;
-	message->dialed_port = port;
-	__builtin_memcpy(message->dialed_address, dialed, 16);
-	message->flags |= MESSAGE_DIALED;
-	return 0;
-}
-
 /*
  * skb->data - skb->head. In 64 bits and by hand: since 6.17 the verifier takes these fields for pointers, which it lets
  * be subtracted but not cut to 32 bits, as the compiler would.
@@ -144,7 +91,7 @@ static __always_inline bool request_packet(struct sk_buff *skb, struct sock *sk,
 		return false;
 	if (!parse_packet(skb->head + offset, skb->len + headroom(skb) - offset, packet))
 		return false;
-	return sk->__sk_common.skc_dport || is_dns_port(packet->destination_port);
+	return sk->__sk_common.skc_dport || is_dns_port(packet->destination_port) || is_dns_port(original_port(skb));
 }
 
 static __always_inline bool full_socket(struct sock *sk)
@@ -194,10 +141,12 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		drop(DROP_NO_OWNER);
 	}
 	remember_asked(&message);
+	add_dialed(&message, skb, sk);
+	if (message.flags & MESSAGE_DIALED)
+		remember_translation(&message);
 	if (!wanted)
 		return;
 	count(COUNTER_REQUESTS);
-	add_dialed(&message, sk);
 	emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
 }
 
@@ -261,6 +210,8 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	message.interface = skb->dev->ifindex;
 	asked_from_message(&key, &message);
 	question = bpf_map_lookup_elem(&asked, &key);
+	if (!question && any_translation && undo_translation(&message, &key))
+		question = bpf_map_lookup_elem(&asked, &key);
 	if (!question) {
 		if (is_message(packet))
 			count(COUNTER_UNMATCHED);

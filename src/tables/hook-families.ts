@@ -9,7 +9,10 @@ export interface HookFamilyFacts {
 export const HOOK_FAMILIES = {
   fentry: {
     needs: 'BTF and BPF trampolines (5.5 or later); CAP_BPF and CAP_PERFMON',
-    missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
+    missed: [
+      'requests sent by the kernel itself, and by raw or packet sockets',
+      'on kernels that preempt kernel code (PREEMPT, PREEMPT_LAZY): a request sent while a preempted task is in the same program on the same CPU; counted as missed runs',
+    ],
   },
   kprobe: {
     needs:

@@ -168,6 +168,29 @@ def parked_late():
     print(json.dumps({"pid": child, "requests": [query(7).hex()], "responses": [answer(query(7)).hex()]}))
 
 
+def translated():
+    """Docker's resolver: 127.9.9.9:53 is translated to a port of loopback, and back before the answer is received."""
+    run("nft add table ip test")
+    subprocess.run(["nft", "add chain ip test output { type nat hook output priority -100; }"], check=True)
+    for protocol in "udp", "tcp":
+        run(f"nft add rule ip test output ip daddr 127.9.9.9 {protocol} dport 53 dnat to 127.0.0.1:1053")
+    server, listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.create_server(("127.0.0.1", 1053))
+    server.bind(("127.0.0.1", 1053))
+    messages = [query(1), query(2), query(3)]
+    clients = [datagram_socket("127.9.9.9"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
+    for client, message in zip(clients, messages):
+        client.sendto(message, ("127.9.9.9", 53))
+        question, peer = server.recvfrom(100)
+        server.sendto(answer(question), peer)
+        client.recv(100)
+    client = socket.create_connection(("127.9.9.9", 53), 5)
+    stream = listener.accept()[0]
+    client.send(messages[2])
+    stream.send(answer(stream.recv(100)))
+    client.recv(100)
+    report(messages, [answer(message) for message in messages])
+
+
 def bridge():
     two_hosts("br0")
     resolve_neighbours()
@@ -278,6 +301,7 @@ SCENES = {
     "parked": parked,
     "parked-tcp": parked_tcp,
     "parked-late": parked_late,
+    "translated": translated,
     "bridge": bridge,
     "options": options,
     "fragments": fragments,

@@ -1,6 +1,6 @@
 /** The tracepoint family on the running kernel, with real traffic in network namespaces of its own. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -143,6 +143,21 @@ describe('tracepoint family between two hosts', { skip: missing }, () => {
     );
     assert.ok(data.every((message) => message.owner.tgid === said.pid));
     assert.equal((data[0]?.flags ?? 0) & FLAG.streamStart, FLAG.streamStart);
+  });
+
+  const noNft = spawnSync('nft', ['--version']).error !== undefined && 'nft is not installed';
+  test('a translated destination: where it went, what was dialled, and the pair', {
+    skip: noNft,
+  }, async () => {
+    const { said, requests, responses } = await scene('translated');
+    const withPayload = [...requests, ...responses].filter((message) => message.length > 0);
+    assert.deepEqual(payloads(withPayload), [...said.requests, ...said.responses]);
+    for (const message of withPayload) {
+      assert.ok(message.flags & FLAG.dialed);
+      assert.equal(`${message.remote}:${message.remote_port}`, '::ffff:127.0.0.1:1053');
+      assert.equal(`${message.dialed}:${message.dialed_port}`, '::ffff:127.9.9.9:53');
+      assert.equal(message.owner.tgid, message.direction === 'request' ? said.pid : 0);
+    }
   });
 
   test('a bridge and its port are one device', async () => {

@@ -1,5 +1,6 @@
 /** Who asked, in the hard cases: processes, threads and sockets. Namespaces and cgroups: attribution-namespaces.test.ts. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -116,11 +117,29 @@ test(`${BURST} one-shot processes in a burst`, async () => {
   const wrong = claims.filter(({ pid, name }) => {
     const record = found.get(name);
     const program = Number(/^burst-(\d+)/.exec(name)?.[1]) % 2 === 0 ? ACTOR : stage.other;
-    return record?.resource['process.pid'] !== pid || record.resource['process.executable.path'] !== program;
+    const { 'process.pid': recordPid, 'process.executable.path': path } = record?.resource ?? {};
+    return record !== undefined && (recordPid !== pid || path !== program);
   });
-  assert.deepEqual(wrong.map(({ name }) => found.get(name) ?? `no record of ${name}`).slice(0, 5), []);
-  assert.equal(stage.agent.records.filter(ours).length, BURST, 'records are as many as queries');
+  assert.deepEqual(wrong.map(({ name }) => found.get(name)).slice(0, 5), []);
+  // The kernel skips an fentry program that a preempted task is in on the same CPU (bpf/preempt.h), and counts it.
+  const missed = claims.filter(({ name }) => !found.has(name)).map(({ name }) => `no record of ${name}`);
+  const skipped = process.env['WHODNS_TEST_HOOK'] === 'fentry' ? recursionMisses() : 0;
+  assert.ok(
+    missed.length <= Math.min(skipped, BURST / 50),
+    `${skipped} runs skipped: ${missed.slice(0, 5).join(', ')}`,
+  );
+  assert.equal(stage.agent.records.filter(ours).length, BURST - missed.length, 'no query has two records');
 });
+
+/** Runs of our programs that the kernel skipped (bpf_prog_info.recursion_misses). */
+function recursionMisses(): number {
+  const programs = JSON.parse(execFileSync('bpftool', ['-j', 'prog', 'show'], { encoding: 'utf8' })) as {
+    name?: string;
+    recursion_misses?: number;
+  }[];
+  const ours = programs.filter(({ name }) => name?.startsWith('fentry_'));
+  return ours.reduce((sum, { recursion_misses }) => sum + (recursion_misses ?? 0), 0);
+}
 
 test('no record of a query that no server saw, none twice', async () => {
   await stage.assertNothingMore();

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * Tracepoint family: what was asked for here, and destination NAT in between. At packet level a request shows where it
+ * goes, the socket or the connection tracker where the program sent it.
+ */
+#ifndef WHODNS_TRANSLATE_H
+#define WHODNS_TRANSLATE_H
+
+#include "maps.h"
+#include "packet.h"
+#include "socket.h"
+
+#define IPS_DST_NAT    (1 << 5) /* include/uapi/linux/netfilter/nf_conntrack_common.h */
+#define IP_CT_IS_REPLY 3        /* enum ip_conntrack_info: this and above */
+
+/*
+ * State: remote ports that are not DNS ports but that a DNS request went to after its destination was translated. One bit
+ * a port, never cleared: a stale bit costs a look-up.
+ */
+__u64 translated_ports[1024];
+__u32 any_translation;
+
+static __always_inline void asked_from_message(struct asked_key *key, const struct message_event *message)
+{
+	__builtin_memcpy(key->remote_address, message->remote_address, 16);
+	key->net_ns = message->net_ns;
+	key->local_port = message->local_port;
+	key->remote_port = message->remote_port;
+	key->protocol = message->protocol;
+}
+
+/* The functions here are not inlined for the sake of the stack. */
+static __noinline int remember_asked(const struct message_event *message)
+{
+	struct asked_key key = {};
+	struct asked_value fresh = {};
+
+	if (!message)
+		return 0;
+	asked_from_message(&key, message);
+	if (!bpf_map_lookup_elem(&asked, &key))
+		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
+	return 0;
+}
+
+/*
+ * The tracked connection of a packet in its original direction whose destination was translated; NULL: there is none.
+ * Its fields by PROBE: kernels have a second type of that name (struct nf_conn___init), so no cast by type.
+ */
+static __always_inline struct nf_conn *translated_connection(struct sk_buff *skb)
+{
+	struct nf_conn *connection;
+
+	if (!bpf_core_field_exists(skb->_nfct) || (skb->_nfct & 7) >= IP_CT_IS_REPLY)
+		return NULL;
+	connection = (struct nf_conn *)(skb->_nfct & ~7ul);
+	if (!connection || !(PROBE(connection, status) & IPS_DST_NAT))
+		return NULL;
+	return connection;
+}
+
+/* The port an unconnected socket sent to, before translation; 0: as the packet says. */
+static __always_inline __u16 original_port(struct sk_buff *skb)
+{
+	struct nf_conn *connection = translated_connection(skb);
+
+	return connection ? bpf_ntohs(PROBE(connection, tuplehash[0].tuple.dst.u.all)) : 0;
+}
+
+/* Where the program sent it, by the socket or the connection tracker. Port in host order; 0: as the packet says. */
+static __always_inline __u16 read_dialed(__u32 *dialed, struct sk_buff *skb, struct sock *sk, bool v6)
+{
+	struct nf_conn *connection;
+
+	dialed[0] = dialed[1] = 0;
+	dialed[2] = bpf_htonl(0xffff);
+	if (sk->__sk_common.skc_dport) {
+		if (v6)
+			bpf_core_read(dialed, 16, &sk->__sk_common.skc_v6_daddr);
+		else
+			dialed[3] = sk->__sk_common.skc_daddr;
+		return bpf_ntohs(sk->__sk_common.skc_dport);
+	}
+	connection = translated_connection(skb);
+	if (!connection)
+		return 0;
+	if (v6)
+		bpf_core_read(dialed, 16, &connection->tuplehash[0].tuple.dst.u3);
+	else
+		dialed[3] = PROBE(connection, tuplehash[0].tuple.dst.u3.all[0]);
+	return bpf_ntohs(PROBE(connection, tuplehash[0].tuple.dst.u.all));
+}
+
+/* The address the program sent to, where the packet goes elsewhere. */
+static __noinline int add_dialed(struct message_event *message, struct sk_buff *skb, struct sock *sk)
+{
+	__u32 dialed[4], remote[4];
+	__u16 port;
+
+	if (!message)
+		return 0;
+	port = read_dialed(dialed, skb, sk, message->family == 6);
+	__builtin_memcpy(remote, message->remote_address, 16);
+	if (!port || (port == message->remote_port && dialed[0] == remote[0] && dialed[1] == remote[1] &&
+		      dialed[2] == remote[2] && dialed[3] == remote[3]))
+		return 0;
+	message->dialed_port = port;
+	__builtin_memcpy(message->dialed_address, dialed, 16);
+	message->flags |= MESSAGE_DIALED;
+	return 0;
+}
+
+/* The answer comes from where the request went, from a port that need not be a DNS port, or is translated back before. */
+static __noinline int remember_translation(const struct message_event *message)
+{
+	struct translated_value value = {};
+	struct asked_key key = {};
+
+	if (!message)
+		return 0;
+	if (!is_dns_port(message->remote_port))
+		translated_ports[message->remote_port >> 6 & 1023] |= 1ull << (message->remote_port & 63);
+	asked_from_message(&key, message);
+	__builtin_memcpy(value.remote_address, message->remote_address, 16);
+	value.remote_port = message->remote_port;
+	__builtin_memcpy(key.remote_address, message->dialed_address, 16);
+	key.remote_port = message->dialed_port;
+	bpf_map_update_elem(&translated, &key, &value, BPF_ANY);
+	any_translation = 1;
+	return 0;
+}
+
+/* A response from what the program dialled: tells it as from where the request went, so that the two are a pair. */
+static __noinline bool undo_translation(struct message_event *message, struct asked_key *key)
+{
+	struct translated_value *value;
+
+	if (!message || !key)
+		return false;
+	value = bpf_map_lookup_elem(&translated, key);
+	if (!value)
+		return false;
+	__builtin_memcpy(message->dialed_address, message->remote_address, 16);
+	message->dialed_port = message->remote_port;
+	message->flags |= MESSAGE_DIALED;
+	__builtin_memcpy(message->remote_address, value->remote_address, 16);
+	message->remote_port = value->remote_port;
+	asked_from_message(key, message);
+	return true;
+}
+
+#endif
