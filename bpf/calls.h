@@ -66,8 +66,8 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 	message->family = v6 ? 6 : 4;
 }
 
-static __always_inline void fill_call(struct message_event *message, struct sock *sk, __u32 hook, const bool direct,
-				      const __u32 direction)
+static __always_inline void fill_call(struct message_event *message, struct sock *sk, const __u32 hook,
+				      const bool direct, const __u32 direction)
 {
 	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
 
@@ -83,7 +83,7 @@ static __always_inline void fill_call(struct message_event *message, struct sock
 }
 
 /* Owner, counters and process record of a request. False: it is the agent's own. */
-static __always_inline bool account(struct message_event *message)
+static __always_inline bool account(struct message_event *message, const __u32 hook)
 {
 	owner_read(&message->owner);
 	message->flags |= MESSAGE_OWNER;
@@ -92,7 +92,7 @@ static __always_inline bool account(struct message_event *message)
 		return false;
 	}
 	count(COUNTER_REQUESTS);
-	process_request(message, true);
+	process_request(message, true, hook);
 	return true;
 }
 
@@ -113,7 +113,7 @@ static __always_inline bool is_v4_mapped(const __u32 *address)
  * udp_sendmsg (`v6` false) and udpv6_sendmsg. The latter hands IPv4 destinations, v4-mapped ones too, to the former,
  * where they are reported.
  */
-static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
 					      const struct socket_name *name, __u16 port, const bool direct,
 					      const bool v6)
 {
@@ -135,10 +135,10 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (LOAD(direct, msg, msg_flags) & MSG_MORE || is_corked(sk))
 		message.flags |= MESSAGE_MORE;
-	if (!account(&message))
+	if (!account(&message, hook))
 		return;
 	buffer = buffer_of(msg, direct);
-	emit_buffer(&message, &buffer);
+	emit_buffer(&message, &buffer, direct);
 }
 
 /* The port of a given name, not 0 with AF_UNSPEC: that means the connected peer (net/ipv6/udp.c). */
@@ -165,7 +165,7 @@ static __always_inline void name_address(struct socket_name *name, void *address
 		name->address4 = LOAD(false, (struct sockaddr_in *)address, sin_addr.s_addr);
 }
 
-static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
 					  const bool direct, const bool v6)
 {
 	__u16 port = LOAD(direct, sk, __sk_common.skc_dport);
@@ -217,8 +217,8 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
-static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 hook,
-					    const bool direct)
+static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port,
+					    const __u32 hook, const bool direct)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	struct message_event message = {};
@@ -230,13 +230,13 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (first_byte_sent(tcp, message.sequence))
 		message.flags |= MESSAGE_STREAM_START;
-	if (!account(&message))
+	if (!account(&message, hook))
 		return;
 	buffer = buffer_of(msg, direct);
-	emit_buffer(&message, &buffer);
+	emit_buffer(&message, &buffer, direct);
 }
 
-static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u32 hook,
+static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
 					const bool direct)
 {
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
@@ -251,7 +251,7 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */
-static __always_inline void close_stream(struct sock *sk, __u32 hook, const bool direct)
+static __always_inline void close_stream(struct sock *sk, const __u32 hook, const bool direct)
 {
 	struct message_event message = {};
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
@@ -263,15 +263,17 @@ static __always_inline void close_stream(struct sock *sk, __u32 hook, const bool
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	message.sequence = LOAD(false, (struct tcp_sock *)sk, write_seq);
 	message.flags |= MESSAGE_STREAM_END;
-	if (account(&message))
+	keep_cpu(direct);
+	if (account(&message, hook))
 		emit_run(&message, 0, 0, false);
+	release_cpu(direct);
 }
 
 /*
  * skb_consume_udp: the datagram was copied to the program. Its UDP header is pulled, skb->data is the payload; skb->dev
  * is not valid any more (net/ipv4/udp.c keeps other things there).
  */
-static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff *skb, __u64 head, __u32 hook,
+static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff *skb, __u64 head, const __u32 hook,
 						 const bool direct)
 {
 	__u64 data = (__u64)PROBE(skb, data), network = head + LOAD(direct, skb, network_header);
@@ -296,7 +298,7 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	emit_packet(&message, skb, data, 0, direct, false);
 }
 
-static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, __u32 hook,
+static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, const __u32 hook,
 					     const bool direct)
 {
 	__be16 port = LOAD(direct, sk, __sk_common.skc_dport);
@@ -343,10 +345,13 @@ static __always_inline void remember_receive(struct sock *sk, struct msghdr *msg
 
 static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr *msg, const bool direct)
 {
-	if (is_dns_port(bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport))))
-		remember_receive(sk, msg, direct);
-	else
+	if (!is_dns_port(bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)))) {
 		count(COUNTER_SKIPPED);
+		return;
+	}
+	keep_cpu(direct);
+	remember_receive(sk, msg, direct);
+	release_cpu(direct);
 }
 
 /*
@@ -354,7 +359,7 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
  * is what the iterator moved on by (nothing with MSG_TRUNC): so the returned value is not needed, whose place differs
  * between kernels.
  */
-static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, __u32 hook,
+static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, const __u32 hook,
 						  const bool direct)
 {
 	struct message_event message = {};
@@ -380,7 +385,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 		buffer.segments = state->segments;
 		buffer.kind = state->kind;
 	}
-	emit_buffer(&message, &buffer);
+	emit_buffer(&message, &buffer, direct);
 }
 
 #endif

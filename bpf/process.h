@@ -9,6 +9,7 @@
 #include "drops.h"
 #include "owner.h"
 #include "packet.h"
+#include "variants.h"
 
 #define NAME_BYTES        256 /* NAME_MAX + NUL: one path component at most */
 #define PATH_COMPONENTS   40  /* bound of a walk: components and mount crossings */
@@ -208,9 +209,8 @@ static __always_inline __u32 controlling_terminal(struct task_struct *task)
 
 /*
  * Puts the process record of the current task into the ring; `owner` is the address of its struct owner. 0: no room.
- * Global, so that the verifier checks it once (emit.h).
  */
-__noinline int emit_process(__u64 owner, __u32 hook)
+static __always_inline int fill_process(__u64 owner, __u32 hook)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct process_record *record;
@@ -255,6 +255,8 @@ __noinline int emit_process(__u64 owner, __u32 hook)
 	count(COUNTER_PROCESSES);
 	return 1;
 }
+
+GLOBAL_AND_STATIC(emit_process, fill_process, (__u64 owner, __u32 hook), (owner, hook))
 
 static __always_inline struct process_value *process_find(const struct owner *owner)
 {
@@ -328,17 +330,17 @@ static __noinline int process_announced(const struct owner *owner)
 }
 
 /* The current process's record goes into the ring before its first message. No room: again with its next. */
-static __always_inline void process_announce(const struct owner *owner, __u32 hook)
+static __always_inline void process_announce(const struct owner *owner, const __u32 hook)
 {
-	if (emit_process(address_of(owner), hook))
+	if (ONE_OF(hook == HOOK_FENTRY, emit_process, address_of(owner), hook))
 		process_announced(owner);
 }
 
 /* Counts a request in its process's entry; announces the process before its first. */
-static __always_inline void process_request(const struct message_event *message, bool here)
+static __always_inline void process_request(const struct message_event *message, bool here, const __u32 hook)
 {
 	if (process_seen(&message->owner, message->header.time, message->length, message->protocol, here))
-		process_announce(&message->owner, message->header.hook);
+		process_announce(&message->owner, hook);
 }
 
 #endif

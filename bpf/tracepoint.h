@@ -136,7 +136,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 				count(COUNTER_SELF);
 			return;
 		}
-		process_request(&message, here);
+		process_request(&message, here, HOOK_TRACEPOINT);
 	} else if (wanted) {
 		drop(DROP_NO_OWNER);
 	}
