@@ -126,7 +126,12 @@ describe('damaged spool', () => {
       for (let at = 0; at + count <= intact.length; at++) {
         const bytes = Buffer.concat([intact.subarray(0, at), intact.subarray(at + count)]);
         const { serials, stretches } = await readBack(bytes);
-        assert.deepEqual(serials, untouched(at, at + count), `${count} bytes at ${at}`);
+        // What moves up can by chance be what was removed: a frame that is there whole is untouched.
+        const whole = frames.flatMap(({ from, to }, serial) =>
+          bytes.includes(intact.subarray(from, to)) ? [serial] : [],
+        );
+        assert.ok(whole.length >= untouched(at, at + count).length);
+        assert.deepEqual(serials, whole, `${count} bytes at ${at}`);
         const isTail = frames.some(({ from, to }) => from === at && to === at + count);
         assert.ok(isTail || stretches >= 1 || serials.length === 4, `${count} bytes at ${at}`);
       }
