@@ -53,22 +53,26 @@ async function runStage(stage: Stage): Promise<Counts> {
   const args = ['--test', `--test-concurrency=${stage.concurrency}`, '--test-reporter=spec', ...files];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const timer = setTimeout(() => child.kill('SIGKILL'), stage.timeoutMs);
-  let tail = '';
+  const counted = new Map<string, number>();
+  let rest = '';
   let unreasoned = 0;
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     process.stdout.write(chunk as string);
-    tail += (chunk as string).replace(ansi, '');
-    const lines = tail.split('\n');
-    // node's reporter marks a skip `# SKIP` and puts the reason behind it
-    unreasoned += lines.slice(0, -1).filter((line) => /# (SKIP|TODO)\s*$/.test(line)).length;
-    tail = lines.slice(-20).join('\n');
+    const lines = (rest + (chunk as string)).replace(ansi, '').split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      // node's reporter marks a skip `# SKIP` and puts the reason behind it
+      if (/# (SKIP|TODO)\s*$/.test(line)) unreasoned++;
+      const [, word, number] = /^. (pass|fail|cancelled|skipped|todo) (\d+)$/.exec(line) ?? [];
+      if (word !== undefined) counted.set(word, Number(number));
+    }
   }
   const code = await new Promise<number | null>((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
     else child.on('close', resolve);
   });
   clearTimeout(timer);
-  const count = (word: string) => Number(new RegExp(`^. ${word} (\\d+)$`, 'm').exec(tail)?.[1] ?? 0);
+  const count = (word: string) => counted.get(word) ?? 0;
   const failed = count('fail') + count('cancelled') + unreasoned;
   return {
     passed: count('pass'),

@@ -69,7 +69,12 @@ async function open(test: FaultCase, store: 'spool' | 'memory', base: string): P
   const scene = await test.open(directory);
   const spool = store === 'spool' ? prepare(directory, test.spoolDisk) : undefined;
   const agent = new FaultAgent({ directory, port: PORT, endpoint: scene.endpoint, spool, env: scene.env });
-  await agent.start();
+  try {
+    await agent.start();
+  } catch (error) {
+    await scene.stop();
+    throw error;
+  }
   return {
     test,
     store,
@@ -161,18 +166,33 @@ if (cases === undefined)
   throw new Error(`usage: faults-inside.ts ${Object.keys(GROUPS).join('|')} DIRECTORY`);
 const responder = await start(join(PROGRAMS, 'responder'), ['127.0.0.1', PORT], { ready: /^ready$/m });
 const runs: Run[] = [];
-for (const test of cases) for (const store of test.stores) runs.push(await open(test, store, base));
-for (const run of runs) if (run.test.agentDies) watchDeath(run);
-const faultSeconds = Math.max(...cases.map((test) => test.faultSeconds));
-const loadStarted = performance.now();
-const loadSeconds = BEFORE_S + faultSeconds + AFTER_S;
-const words = ['rate', '127.0.0.1', PORT, PER_SECOND, loadSeconds, 0, 16].map(String);
-const load = runJson<Offered>(join(PROGRAMS, 'load'), words);
-await Promise.all(runs.map(misbehave));
-const { pid, sent } = await load;
-await Promise.all(runs.map((run) => settle(run, pid, sent)));
-const outcomes: Outcome[] = [];
-for (const run of runs) outcomes.push(await judge(run, pid, sent, loadStarted));
-await responder.stop();
-console.log(JSON.stringify(outcomes));
-process.exit(0);
+
+async function measure(): Promise<Outcome[]> {
+  for (const test of cases ?? []) for (const store of test.stores) runs.push(await open(test, store, base));
+  for (const run of runs) if (run.test.agentDies) watchDeath(run);
+  const faultSeconds = Math.max(...runs.map(({ test }) => test.faultSeconds));
+  const loadStarted = performance.now();
+  const words = ['rate', '127.0.0.1', PORT, PER_SECOND, BEFORE_S + faultSeconds + AFTER_S, 0, 16].map(String);
+  const load = runJson<Offered>(join(PROGRAMS, 'load'), words);
+  await Promise.all(runs.map(misbehave));
+  const { pid, sent } = await load;
+  await Promise.all(runs.map((run) => settle(run, pid, sent)));
+  const outcomes: Outcome[] = [];
+  for (const run of runs) outcomes.push(await judge(run, pid, sent, loadStarted));
+  return outcomes;
+}
+
+let exitCode = 0;
+try {
+  console.log(JSON.stringify(await measure()));
+} catch (error) {
+  console.error(error);
+  exitCode = 1;
+} finally {
+  for (const { agent, scene } of runs) {
+    await agent.end('SIGKILL');
+    await scene.stop();
+  }
+  await responder.stop();
+}
+process.exit(exitCode);
