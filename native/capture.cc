@@ -22,6 +22,17 @@ namespace
 
 constexpr int kNotSupported = 524; // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
+// Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
+// at once (malloc/malloc.c, dynamic mmap threshold) and keep it in pieces. What libbpf read of the kernel's BTF, some 10 MB,
+// goes back as well.
+void keep_memory_small()
+{
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	mallopt(M_ARENA_MAX, 2);
+	malloc_trim(0);
+}
+
 std::string privilege_hint(const std::string &family)
 {
 	if (family == "kprobe")
@@ -133,7 +144,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 			return failure("attach", bpf_program__name(program), errno, options, log);
 		capture->links_.push_back(std::move(link));
 	}
-	malloc_trim(0); // the kernel's BTF, some 10 MB, was read into memory that glibc would keep
+	keep_memory_small();
 	return capture;
 }
 

@@ -96,8 +96,8 @@ export const OPTIONS = {
     env: ['WHODNS_RING'],
     brief: 'kernel ring buffer, a power of two, 128K to 256M',
     parse: powerOfTwo(128 * 1024, 256 * 1024 * 1024),
-    fallback: 16 * 1024 * 1024,
-    shownDefault: '16M',
+    fallback: 8 * 1024 * 1024,
+    shownDefault: '8M',
   }),
   maxInFlight: option<number>({
     flag: '--max-in-flight <count>',
