@@ -150,7 +150,8 @@ function sum(counts: Readonly<Record<string, number>>): number {
 }
 
 /** Every equation of the way from the hook to the receiver. */
-function assertConserved({ stats, received, sender, served }: Run): void {
+/** @param flooded a flood overruns the loopback device's backlog before it reaches the server's socket (netdev_max_backlog). */
+function assertConserved({ stats, received, sender, served }: Run, flooded = false): void {
   const { source, processes } = stats;
   const stage = (name: string) => {
     const found = stats.stages.find((candidate) => candidate.name === name);
@@ -160,11 +161,8 @@ function assertConserved({ stats, received, sender, served }: Run): void {
   for (const each of stats.stages) assert.equal(each.missing, 0, JSON.stringify(each));
   const count = (name: string) => source.counters[name] ?? Number.NaN;
 
-  // A busy machine's server can be too late for its own receive buffer; what was sent is exact all the same.
-  assert.ok(
-    served <= sender.sent && served > sender.sent * 0.9,
-    `sent ${sender.sent}, received by the server ${served}`,
-  );
+  if (flooded) assert.ok(served <= sender.sent, `sent ${sender.sent}, received by the server ${served}`);
+  else assert.equal(sender.sent, served, 'sent = received by the server');
   const counted = processes.filter((each) => each.pid === sender.pid).map((each) => each.udpRequests);
   assert.deepEqual(counted, [sender.sent], "the kernel's count of the process = what it sent");
 
@@ -251,7 +249,7 @@ test('dnsperf at 5 000 queries a second: everything is delivered', { timeout: CA
 
 test('a sendmmsg flood of up to a million a second', { timeout: CASE_LIMIT_MS }, async () => {
   const done = await run([], () => flood(1_000_000, 3, 2));
-  assertConserved(done);
+  assertConserved(done, true);
   assert.ok(ringFull(done) > 0, 'the flood was more than the ring holds');
 });
 
@@ -272,7 +270,7 @@ test('stopped by SIGSTOP for 3 s under 20 000 queries a second', { timeout: CASE
 
 test('a ring of 256 KB, flooded', { timeout: CASE_LIMIT_MS }, async () => {
   const done = await run(['--ring', '256K'], () => flood(200_000, 3, 1));
-  assertConserved(done);
+  assertConserved(done, true);
   assert.equal(done.stats.source.ring?.size, 256 * 1024);
   assert.ok(ringFull(done) > 0);
 });
