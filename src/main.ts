@@ -13,9 +13,9 @@ import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
-// die within a batch of some milliseconds (bench/memory.ts shows the difference).
+// die within a batch of some milliseconds.
 setFlagsFromString('--semi-space-growth-factor=1');
-// So small a space is swept by one thread; helpers would only be woken for it (bench/cpu.ts).
+// So small a space is swept by one thread.
 setFlagsFromString('--no-parallel-scavenge');
 // The old generation is collected when it has grown by a fifth, not by half and more: less memory for some more processor time.
 setFlagsFromString('--heap-growing-percent=20');

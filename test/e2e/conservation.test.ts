@@ -150,7 +150,7 @@ function sum(counts: Readonly<Record<string, number>>): number {
 }
 
 /** Every equation of the way from the hook to the receiver. */
-/** @param flooded a flood overruns the loopback device's backlog before it reaches the server's socket (netdev_max_backlog). */
+/** @param flooded packets may be lost between the sender and the server's socket; seen once on a loaded machine, where is not known. */
 function assertConserved({ stats, received, sender, served }: Run, flooded = false): void {
   const { source, processes } = stats;
   const stage = (name: string) => {
