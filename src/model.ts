@@ -263,3 +263,60 @@ export interface ProcessCount extends ProcessKey {
   readonly lastSeen: bigint;
   readonly cgroupId: bigint;
 }
+
+/** What a container runtime (CRI, Docker Engine) says of one container. All strings are hostile. */
+export interface ContainerMetadata {
+  /** As in the cgroup path: 64 hexadecimal digits. */
+  readonly id: string;
+  /** Name in the pod, or the Docker name without its slash. */
+  readonly name: string;
+  readonly imageName: string | undefined;
+  readonly imageId: string | undefined;
+  readonly imageTags: readonly string[];
+  readonly imageRepoDigests: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly runtimeName: string;
+  readonly runtimeVersion: string | undefined;
+  /** The pause container of a pod. */
+  readonly sandbox: boolean;
+  /** From the CRI labels (`io.kubernetes.pod.*`). */
+  readonly pod:
+    | { readonly uid: string; readonly name: string; readonly namespace: string; readonly container: string }
+    | undefined;
+  readonly restartCount: number | undefined;
+}
+
+/** What the Kubernetes API or the kubelet says of one pod. All strings are hostile. */
+export interface PodMetadata {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  readonly namespaceAnnotations: Readonly<Record<string, string>>;
+  readonly hostNetwork: boolean;
+  readonly containers: readonly {
+    readonly name: string;
+    /** Without the `containerd://` prefix; undefined until it was created. */
+    readonly id: string | undefined;
+    readonly kind: 'container' | 'init' | 'ephemeral';
+    readonly restartCount: number;
+  }[];
+  /** `k8s.*` and `service.*` resource attributes of the pod, the same for all its containers. */
+  readonly attributes: Attributes;
+}
+
+/** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT). */
+export interface RawConnection {
+  readonly kind: 'connection';
+  /** Unix time, ns. */
+  readonly time: bigint;
+  readonly family: 4 | 6;
+  readonly networkNamespace: number;
+  /** Socket cookie; 0n = unknown. */
+  readonly socket: bigint;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly owner: Owner | undefined;
+}

@@ -16,10 +16,13 @@ const ORDER = [
   'streams',
   'capture',
   'enrich',
+  'visibility',
+  'dnscache',
   'exchange',
   'correlate',
   'detect',
   'sinks',
+  'control',
   'doctor',
   'pipeline',
   'agent',
@@ -33,8 +36,11 @@ const NOT: Readonly<Record<string, readonly string[]>> = {
   streams: ['config', 'wire', 'dns'],
   enrich: ['wire', 'dns', 'streams', 'capture'],
   correlate: ['wire', 'streams', 'capture', 'enrich', 'config'],
+  visibility: ['wire', 'dns', 'streams'],
+  dnscache: ['wire', 'streams', 'capture', 'enrich', 'visibility'],
   detect: ['wire', 'streams', 'capture'],
   sinks: ['wire', 'streams', 'capture', 'enrich', 'correlate', 'detect'],
+  control: ['wire', 'dns', 'streams', 'capture', 'enrich', 'correlate', 'detect', 'sinks'],
 };
 
 /** What only the named files may contain. */

@@ -1,0 +1,28 @@
+/** Where the metadata of containers and pods comes from: one implementation per origin (CRI, Docker, Kubernetes API, kubelet). */
+import type { ContainerMetadata, PodMetadata } from '../model.ts';
+
+export interface MetadataChange {
+  readonly containerId?: string;
+  readonly podUid?: string;
+  /** It went away; what was known of it is forgotten after this call. */
+  readonly gone?: true;
+}
+
+/**
+ * Answers synchronously from its cache (bounded; events keep it fresh). An origin that cannot be reached is no error: it
+ * tries again with growing pauses, and says so in `connected` and its counts.
+ */
+export interface MetadataSource {
+  /** `cri`, `docker`, `kubernetes`, `kubelet`: metric attribute, so of low cardinality. */
+  readonly name: string;
+  /** Has its first whole list and its events: what it does not know now it may know soon. */
+  readonly connected: boolean;
+  /** Returns at once; connects and reconnects by itself. */
+  start(onChange: (change: MetadataChange) => void): void;
+  /** Idempotent. */
+  stop(): Promise<void>;
+  container(id: string): ContainerMetadata | undefined;
+  pod(uid: string): PodMetadata | undefined;
+  /** Everything it knows now, for the visibility of workloads that have not asked yet. */
+  pods(): Iterable<PodMetadata>;
+}
