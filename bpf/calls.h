@@ -8,7 +8,6 @@
 
 #include "emit.h"
 #include "packet.h"
-#include "preempt.h"
 #include "process.h"
 #include "socket.h"
 
@@ -104,6 +103,34 @@ static __always_inline bool is_corked(struct sock *sk)
 	return LOAD(false, (struct udp_sock___old *)sk, corkflag);
 }
 
+/* The datagram ends with udp_push_pending_frames, which the socket option calls when it is cleared. */
+static __always_inline void remember_cork(struct message_event *message, struct sock *sk)
+{
+	__u64 socket = address_of(sk);
+	__u32 one = 1;
+
+	message->flags |= MESSAGE_MORE;
+	bpf_map_update_elem(&corked, &socket, &one, BPF_ANY);
+}
+
+/* udp_push_pending_frames and udp_v6_push_pending_frames: what was composed under UDP_CORK leaves now. */
+static __always_inline void push_datagram(struct sock *sk, const __u32 hook, const bool direct, const bool v6)
+{
+	struct message_event message = {};
+	__u64 socket = address_of(sk);
+
+	if (!bpf_map_lookup_elem(&corked, &socket))
+		return;
+	bpf_map_delete_elem(&corked, &socket);
+	fill_ends(&message, sk, NULL, direct, v6);
+	message.remote_port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	message.protocol = PROTOCOL_UDP;
+	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
+	message.flags |= MESSAGE_STREAM_END;
+	count(COUNTER_REQUESTS);
+	emit_run(&message, 0, 0, false);
+}
+
 static __always_inline bool is_v4_mapped(const __u32 *address)
 {
 	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
@@ -133,7 +160,9 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	message.protocol = PROTOCOL_UDP;
 	message.length = length;
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
-	if (LOAD(direct, msg, msg_flags) & MSG_MORE || is_corked(sk))
+	if (is_corked(sk))
+		remember_cork(&message, sk);
+	else if (LOAD(direct, msg, msg_flags) & MSG_MORE)
 		message.flags |= MESSAGE_MORE;
 	if (!account(&message, hook))
 		return;
@@ -184,11 +213,9 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 		count(COUNTER_SKIPPED);
 		return;
 	}
-	keep_cpu(direct);
 	if (named)
 		name_address(&name, address, v6);
 	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, direct, v6);
-	release_cpu(direct);
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
@@ -245,9 +272,7 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 		count(COUNTER_SKIPPED);
 		return;
 	}
-	keep_cpu(direct);
 	send_dns_stream(sk, msg, length, port, hook, direct);
-	release_cpu(direct);
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */
@@ -263,10 +288,8 @@ static __always_inline void close_stream(struct sock *sk, const __u32 hook, cons
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	message.sequence = LOAD(false, (struct tcp_sock *)sk, write_seq);
 	message.flags |= MESSAGE_STREAM_END;
-	keep_cpu(direct);
 	if (account(&message, hook))
 		emit_run(&message, 0, 0, false);
-	release_cpu(direct);
 }
 
 /*
@@ -317,9 +340,7 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 		count(COUNTER_SKIPPED);
 		return;
 	}
-	keep_cpu(direct);
 	receive_dns_datagram(sk, skb, head, hook, direct);
-	release_cpu(direct);
 }
 
 /* tcp_recvmsg is entered: remember where the bytes will go, for the iterator moves on. */
@@ -349,9 +370,7 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 		count(COUNTER_SKIPPED);
 		return;
 	}
-	keep_cpu(direct);
 	remember_receive(sk, msg, direct);
-	release_cpu(direct);
 }
 
 /*

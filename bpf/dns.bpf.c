@@ -50,6 +50,20 @@ int BPF_PROG(fentry_udpv6_sendmsg, struct sock *sk, struct msghdr *msg, size_t l
 	return 0;
 }
 
+SEC("fentry/udp_push_pending_frames")
+int BPF_PROG(fentry_udp_push_pending_frames, struct sock *sk)
+{
+	push_datagram(sk, HOOK_FENTRY, true, false);
+	return 0;
+}
+
+SEC("fentry/udp_v6_push_pending_frames")
+int BPF_PROG(fentry_udp_v6_push_pending_frames, struct sock *sk)
+{
+	push_datagram(sk, HOOK_FENTRY, true, true);
+	return 0;
+}
+
 SEC("fentry/tcp_sendmsg")
 int BPF_PROG(fentry_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
 {
@@ -91,9 +105,7 @@ int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
 		drop(DROP_RECEIVE_STATE);
 		return 0;
 	}
-	keep_cpu(true);
 	receive_stream_return(sk, state, HOOK_FENTRY, true);
-	release_cpu(true);
 	bpf_map_delete_elem(&receives, &task);
 	return 0;
 }
@@ -109,6 +121,20 @@ SEC("kprobe/udpv6_sendmsg")
 int BPF_KPROBE(kprobe_udpv6_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
 {
 	send_datagram(sk, msg, length, HOOK_KPROBE, false, true);
+	return 0;
+}
+
+SEC("kprobe/udp_push_pending_frames")
+int BPF_KPROBE(kprobe_udp_push_pending_frames, struct sock *sk)
+{
+	push_datagram(sk, HOOK_KPROBE, false, false);
+	return 0;
+}
+
+SEC("kprobe/udp_v6_push_pending_frames")
+int BPF_KPROBE(kprobe_udp_v6_push_pending_frames, struct sock *sk)
+{
+	push_datagram(sk, HOOK_KPROBE, false, true);
 	return 0;
 }
 

@@ -37,7 +37,7 @@ enum message_flags {
 	MESSAGE_OWNER = 1 << 0,        /* `owner` is filled (read in the context of the sending or receiving task) */
 	MESSAGE_OWNER_CACHED = 1 << 1, /* `owner` was remembered for this socket: the packet left in softirq context */
 	MESSAGE_STREAM_START = 1 << 2, /* TCP: the first payload byte of the connection in this direction */
-	MESSAGE_STREAM_END = 1 << 3,   /* TCP: FIN or RST; payload may be empty */
+	MESSAGE_STREAM_END = 1 << 3,   /* TCP: FIN or RST; payload may be empty. UDP: what was corked leaves */
 	MESSAGE_MORE = 1 << 4,         /* UDP: MSG_MORE or UDP_CORK, the datagram continues with the next send */
 	MESSAGE_UNREADABLE = 1 << 5,   /* not all could be read (page fault, iterator): captured < min(length, limit) */
 	MESSAGE_DIALED = 1 << 6,       /* `dialed_*` is filled: the program connected to another address (NAT) */

@@ -125,6 +125,17 @@ struct {
 } seen SEC(".maps");
 
 /*
+ * fentry and kprobe families. Sockets with an unfinished datagram under UDP_CORK (struct sock *). Oldest evicted: the end
+ * of its datagram is then known by the answer only.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u32);
+} corked SEC(".maps");
+
+/*
  * fentry and kprobe families. A TCP receive between entry and return, by task. A task that dies in between leaves its
  * entry; the oldest is evicted when full: that receive is DROP_RECEIVE_STATE.
  */

@@ -1,4 +1,6 @@
 /** `whodns doctor`: what this host has, which hook family would attach, why not the others, what would be missed. */
+
+import { isPreempted } from './capture/preemption.ts';
 import { type FamilyReport, type HostReport, probe } from './capture/probe.ts';
 import { EXIT } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
@@ -12,6 +14,7 @@ export function reportHost(format: 'table' | 'json', write: (text: string) => vo
 }
 
 function describe(report: HostReport): string {
+  const chosen = report.families.find(({ family }) => family === report.chosen);
   const yes = (has: boolean) => (has ? 'yes' : 'no');
   const lines = [
     `kernel        ${report.kernel} ${report.machine}`,
@@ -21,13 +24,14 @@ function describe(report: HostReport): string {
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name.padEnd(13)} ${value}`),
     `memlock       ${report.memlock ?? 'unknown'}`,
+    `preemption    ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry may miss requests: kprobe is taken first)' : ''}`,
     '',
     ...report.families.flatMap(family),
     '',
     report.chosen === undefined
       ? 'whodns cannot capture on this host.'
       : `whodns would use the ${report.chosen} hooks. What they do not see:`,
-    ...(report.chosen === undefined ? [] : HOOK_FAMILIES[report.chosen].missed.map((text) => `  - ${text}`)),
+    ...(chosen?.missed ?? []).map((text) => `  - ${text}`),
   ];
   return `${lines.map(forTerminal).join('\n')}\n`;
 }

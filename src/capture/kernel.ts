@@ -15,11 +15,15 @@ import { COUNTERS, DROP_REASONS } from '../wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
 import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
+import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
 import type { OnBatch, Source } from './source.ts';
 
-/** Best first: `auto` takes the first that attaches. */
-export const FAMILIES = ['fentry', 'kprobe', 'tracepoint'] as const;
-export type KernelFamily = (typeof FAMILIES)[number];
+export type KernelFamily = 'fentry' | 'kprobe' | 'tracepoint';
+
+/** Best first: `auto` takes the first that attaches. Where kernel code is preempted, fentry may miss a request (preemption.ts). */
+export function familiesInOrder(mode: Preemption): readonly KernelFamily[] {
+  return isPreempted(mode) ? ['kprobe', 'fentry', 'tracepoint'] : ['fentry', 'kprobe', 'tracepoint'];
+}
 
 /** Both are in build/ of the package, two folders above src/capture/ and dist/capture/. */
 const ADDON = new URL('../../build/whodns.node', import.meta.url);
@@ -160,7 +164,7 @@ function openFirst(options: KernelOptions): {
 } {
   const addon = loadAddon();
   const failures: CaptureError[] = [];
-  for (const family of options.hook === 'auto' ? FAMILIES : [options.hook]) {
+  for (const family of options.hook === 'auto' ? familiesInOrder(currentPreemption()) : [options.hook]) {
     const opened = addon.open({
       object: options.object ?? OBJECT,
       family,

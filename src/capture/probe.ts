@@ -4,7 +4,8 @@ import { arch, release } from 'node:os';
 import { UserError } from '../lib/errors.ts';
 import { HOOK_FAMILIES } from '../tables/hook-families.ts';
 import { CaptureError } from './capture-error.ts';
-import { FAMILIES, type KernelFamily, tryFamily } from './kernel.ts';
+import { familiesInOrder, type KernelFamily, tryFamily } from './kernel.ts';
+import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
 
 export interface FamilyReport {
   readonly family: KernelFamily;
@@ -32,6 +33,9 @@ export interface HostReport {
   readonly settings: Readonly<Record<string, string | undefined>>;
   /** Soft limit of locked memory in bytes, `unlimited`, or undefined; it matters before 5.11 only. */
   readonly memlock: string | undefined;
+  /** How kernel code is preempted; undefined = no sign of it. */
+  readonly preemption: Preemption;
+  /** Best first. */
   readonly families: readonly FamilyReport[];
   /** What --hook auto would take. */
   readonly chosen: KernelFamily | undefined;
@@ -62,7 +66,8 @@ const SETTINGS = {
 export function probe(): HostReport {
   const status = read('/proc/self/status') ?? '';
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  const families = FAMILIES.map(report);
+  const preemption = currentPreemption();
+  const families = familiesInOrder(preemption).map((family) => report(family, preemption));
   return {
     kernel: release(),
     machine: arch(),
@@ -70,13 +75,15 @@ export function probe(): HostReport {
     capabilities: mapValues(CAPABILITIES, (bit) => ((effective >> BigInt(bit)) & 1n) === 1n),
     settings: mapValues(SETTINGS, read),
     memlock: /^Max locked memory\s+(\S+)/m.exec(read('/proc/self/limits') ?? '')?.[1],
+    preemption,
     families,
     chosen: families.find((family) => family.available)?.family,
   };
 }
 
-function report(family: KernelFamily): FamilyReport {
-  const base = { family, missed: HOOK_FAMILIES[family].missed };
+function report(family: KernelFamily, preemption: Preemption): FamilyReport {
+  const { missed, missedWherePreempted } = HOOK_FAMILIES[family];
+  const base = { family, missed: isPreempted(preemption) ? [...missed, ...missedWherePreempted] : missed };
   try {
     const tried = tryFamily(family);
     if ('error' in tried) return { ...base, ...refused(tried.error) };

@@ -1,7 +1,7 @@
 /**
  * UDP datagrams that a program composes with several sends (MSG_MORE, UDP_CORK; udp(7)): joined to what is sent.
- * MSG_MORE ends with a send. UDP_CORK ends with a socket option that no hook sees; there the answer tells that the
- * datagram had left: it has its id (RFC 1035 section 4.1.1), and came to its socket.
+ * MSG_MORE ends with a send, UDP_CORK with a piece of its own that says so and is empty. Where that was lost the answer
+ * tells that the datagram had left: it has its id (RFC 1035 section 4.1.1), and came to its socket.
  */
 import type { Stage } from '../health.ts';
 import type { RawMessage } from '../model.ts';
@@ -50,12 +50,23 @@ export class Datagrams {
   /** Takes one piece; a whole datagram is given to `emit` before it returns. */
   accept(raw: RawMessage, emit: OnMessage): void {
     this.#stage.in++;
+    if (raw.streamEnd) {
+      this.#end(raw, emit);
+      return;
+    }
     if (!raw.more && this.#corked.size === 0) {
       this.#through(raw, emit);
       return;
     }
     this.expire(raw.time);
     this.#join(raw, emit);
+  }
+
+  #end(raw: RawMessage, emit: OnMessage): void {
+    this.#stage.filter('joined', 1);
+    const key = datagramKey(raw);
+    const known = this.#corked.get(key);
+    if (known !== undefined) this.#finish(key, known, emit);
   }
 
   #join(raw: RawMessage, emit: OnMessage): void {

@@ -4,20 +4,23 @@ export interface HookFamilyFacts {
   readonly needs: string;
   /** What is not seen, or seen less well, whatever the load. */
   readonly missed: readonly string[];
+  /** And on kernels that preempt kernel code (PREEMPT, PREEMPT_LAZY, PREEMPT_RT). */
+  readonly missedWherePreempted: readonly string[];
 }
 
 export const HOOK_FAMILIES = {
   fentry: {
     needs: 'BTF and BPF trampolines (5.5 or later); CAP_BPF and CAP_PERFMON',
-    missed: [
-      'requests sent by the kernel itself, and by raw or packet sockets',
-      'on kernels that preempt kernel code (PREEMPT, PREEMPT_LAZY): a request sent while a preempted task is in the same program on the same CPU; counted as missed runs',
+    missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
+    missedWherePreempted: [
+      'a request sent while a preempted task is in the same program on the same CPU; counted as missed runs',
     ],
   },
   kprobe: {
     needs:
       'BTF and CONFIG_KPROBES; CAP_BPF and CAP_PERFMON, with perf_event_paranoid 3 (Debian) also CAP_SYS_ADMIN',
     missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
+    missedWherePreempted: [],
   },
   tracepoint: {
     needs: 'BTF; CAP_BPF and CAP_PERFMON',
@@ -26,5 +29,6 @@ export const HOOK_FAMILIES = {
       'the owner of a packet sent in softirq context whose socket was not seen before',
       'messages sent as IP fragments: only the first fragment is read',
     ],
+    missedWherePreempted: [],
   },
 } as const satisfies Readonly<Record<string, HookFamilyFacts>>;

@@ -35,7 +35,7 @@ export const OPTIONS = {
     flag: '--hook <family>',
     commands: ['run'],
     env: ['WHODNS_HOOK'],
-    brief: 'kernel hooks: auto (the first that attaches), fentry, kprobe, tracepoint',
+    brief: 'kernel hooks: auto (the best that attaches), fentry, kprobe, tracepoint',
     parse: oneOf('auto', 'fentry', 'kprobe', 'tracepoint'),
     fallback: 'auto',
   }),

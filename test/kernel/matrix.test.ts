@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { before, describe, test } from 'node:test';
+import { isPreempted } from '../../src/capture/preemption.ts';
+import type { HostReport } from '../../src/capture/probe.ts';
 import { buildClients } from '../clients/build.ts';
 import { unexpectedFaults } from '../matrix/limits.ts';
 import type { FamilyResult } from '../matrix/matrix.ts';
@@ -23,6 +25,7 @@ for family in ${FAMILIES.join(' ')}; do
 	WHODNS_TEST_BUILT=1 WHODNS_TEST_HOOK=$family node --test --test-reporter=tap test/e2e/attribution*.test.ts >/results/attribution-$family.tap 2>&1
 	echo $? >/results/attribution-$family.exit
 done
+node src/main.ts doctor --format json >/results/doctor.json
 bpftool prog show >/results/left-over
 `;
 
@@ -56,6 +59,13 @@ describe('kernels', { concurrency: MACHINES }, () => {
           assert.equal(text(`attribution-${family}.exit`).trim(), '0', failuresOf(tap));
         });
       }
+
+      test('auto takes fentry, and kprobe where kernel code is preempted', () => {
+        const { preemption, chosen } = JSON.parse(text('doctor.json')) as HostReport;
+        const isLazy = Number.parseInt(name, 10) >= 7;
+        assert.equal(isPreempted(preemption), isLazy, preemption);
+        assert.equal(chosen, isLazy ? 'kprobe' : 'fentry');
+      });
 
       test('nothing is left in the kernel', () => {
         assert.equal(text('left-over'), '');

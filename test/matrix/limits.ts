@@ -14,17 +14,8 @@ export interface Limit {
   readonly reason: string;
 }
 
-export const LIMITS: readonly Limit[] = [
-  {
-    client: /^UDP_CORK$/,
-    family: /^(fentry|kprobe)$/,
-    kernel: /./,
-    reason:
-      'A datagram built under the socket option UDP_CORK leaves when the option is cleared, without a send: its pieces are seen, its end ' +
-      'is known only by its answer. Several built so on one socket before the first answer run together. MSG_MORE, which ends with a ' +
-      'send, is seen whole.',
-  },
-];
+/** None at present: every client is seen whole by every family on every kernel. */
+export const LIMITS: readonly Limit[] = [];
 
 /** The limit that covers this client in this run; undefined if it must be seen. */
 export function limitOf(

@@ -29,6 +29,22 @@ test('MSG_MORE joins the sends of a socket', () => {
   assert.equal(bench.stage.snapshot().missing, 0);
 });
 
+test('UDP_CORK: an empty piece ends each of several datagrams', () => {
+  const end = () => udp(0, 0, { streamEnd: true });
+  const bench = new Bench().give(
+    udp(0, 30, { more: true }),
+    udp(30, 90, { more: true }),
+    end(),
+    end(), // nothing is in the making
+    udp(0, 90, { more: true }),
+    end(),
+  );
+  assert.deepEqual(bench.texts, Array(2).fill(MESSAGE.toString('hex')));
+  assert.deepEqual(bench.stage.snapshot().filtered, { joined: 4 });
+  assert.equal(bench.stage.held(), 0);
+  assert.equal(bench.stage.snapshot().missing, 0);
+});
+
 test('UDP_CORK: the answer with the same id tells that the datagram had left', () => {
   const answer = { transport: 'udp', direction: 'response' } as const;
   const bench = new Bench().give(
