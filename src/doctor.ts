@@ -6,6 +6,9 @@ import { EXIT } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { HOOK_FAMILIES } from './tables/hook-families.ts';
 
+/** Columns of the names on the left. */
+const WIDTH = 25;
+
 /** Exit code 0: capturing would work; 1: it would not. */
 export function reportHost(format: 'table' | 'json', write: (text: string) => void): number {
   const report = probe();
@@ -17,14 +20,14 @@ function describe(report: HostReport): string {
   const chosen = report.families.find(({ family }) => family === report.chosen);
   const yes = (has: boolean) => (has ? 'yes' : 'no');
   const lines = [
-    `kernel        ${report.kernel} ${report.machine}`,
-    `BTF           ${yes(report.btf)}${report.btf ? '' : '  (CONFIG_DEBUG_INFO_BTF: without it nothing can be captured)'}`,
-    `capabilities  ${capabilities(report)}`,
+    `${'kernel'.padEnd(WIDTH)} ${report.kernel} ${report.machine}`,
+    `${'BTF'.padEnd(WIDTH)} ${yes(report.btf)}${report.btf ? '' : '  (CONFIG_DEBUG_INFO_BTF: without it nothing can be captured)'}`,
+    `${'capabilities'.padEnd(WIDTH)} ${capabilities(report)}`,
     ...Object.entries(report.settings)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => `${name.padEnd(13)} ${value}`),
-    `memlock       ${report.memlock ?? 'unknown'}`,
-    `preemption    ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry may miss requests: kprobe is taken first)' : ''}`,
+      .map(([name, value]) => `${name.padEnd(WIDTH)} ${value}`),
+    `${'memlock'.padEnd(WIDTH)} ${report.memlock ?? 'unknown'}`,
+    `${'preemption'.padEnd(WIDTH)} ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry may miss requests: kprobe is taken first)' : ''}`,
     '',
     ...report.families.flatMap(family),
     '',
@@ -46,10 +49,10 @@ function capabilities(report: HostReport): string {
 }
 
 function family({ family: name, available, fires, reason, hint }: FamilyReport): string[] {
-  const title = name.padEnd(13);
+  const title = name.padEnd(WIDTH);
   if (available) return [`${title} attaches${fires === true ? ' and sees a test datagram' : ''}`];
   const lines = [`${title} no: ${reason ?? 'unknown'}`];
-  for (const line of hint?.split('\n') ?? []) lines.push(`${' '.repeat(13)} ${line}`);
-  lines.push(`${' '.repeat(13)} needs ${HOOK_FAMILIES[name].needs}`);
+  for (const line of hint?.split('\n') ?? []) lines.push(`${' '.repeat(WIDTH)} ${line}`);
+  lines.push(`${' '.repeat(WIDTH)} needs ${HOOK_FAMILIES[name].needs}`);
   return lines;
 }
