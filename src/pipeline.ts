@@ -18,8 +18,9 @@ import { Streams } from './streams/streams.ts';
 
 /** Housekeeping interval. */
 const TICK_MS = 200;
-/** Exited processes are looked for this often. */
+/** A round of looking for exited processes begins this often, and goes on with so many at each tick: 500 a second. */
 const SWEEP_TICKS = 50;
+const SWEEP_PROCESSES = 100;
 /** Kernel counters of processes that have not asked for this long are forgotten, if no sink does that. */
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
@@ -154,12 +155,13 @@ export class Pipeline {
     this.#streams.expire(handedOver, this.#message);
     this.#correlator.expire(handedOver);
     this.#ticks++;
-    if (this.#ticks % SWEEP_TICKS === 0) this.#sweep(handedOver);
+    this.#sweep(handedOver);
   }
 
   #sweep(now: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
-    processes.sweep();
+    if (this.#ticks % SWEEP_TICKS === 0) processes.beginSweep();
+    processes.sweep(SWEEP_PROCESSES);
     if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
     source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }

@@ -117,17 +117,20 @@ export class ProcessTable {
     return entry.identity;
   }
 
+  /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
+  beginSweep(): void {
+    this.#generation++;
+    if (this.#idle.length > 0) return;
+    for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
+    this.#idle.reverse();
+  }
+
   /**
-   * Forgets processes that have exited. Call it every few seconds: only what was not seen since the last call but one is
-   * looked at, at most `limit` pids a call. Records in flight keep their identity.
+   * Goes on with the round: forgets those of the next `limit` pids that have exited. What was seen in this round or the one
+   * before is not looked at. Records in flight keep their identity.
    * @returns the processes forgotten
    */
-  sweep(limit = 256): { readonly pid: number; readonly startTime: bigint }[] {
-    this.#generation++;
-    if (this.#idle.length === 0) {
-      for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
-      this.#idle.reverse();
-    }
+  sweep(limit: number): { readonly pid: number; readonly startTime: bigint }[] {
     const gone: { pid: number; startTime: bigint }[] = [];
     for (let i = 0; i < limit; i++) {
       const pid = this.#idle.pop();

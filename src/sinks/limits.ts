@@ -9,6 +9,9 @@ export interface AttributeLimits {
   readonly length: number | undefined;
 }
 
+/** What sinks derive from a process (some KB) is kept for so many of those that asked last, and made anew for others. */
+export const PROCESSES_KEPT = 512;
+
 /** The same object when nothing had to be changed, as with the limits' defaults. */
 export function withinLimits(event: LogEvent, limits: AttributeLimits): LogEvent {
   const { attributes, dropped } = limitedAttributes(event.attributes, limits);

@@ -1,6 +1,8 @@
 /** Lookups aggregated for the metrics whodns.queries and dns.lookup.duration. */
+import { LRUCache } from 'lru-cache';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
 import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
+import { PROCESSES_KEPT } from './limits.ts';
 import { SERIES_LIMITS, type SeriesLimits, SeriesTable } from './series-table.ts';
 
 export interface Counter {
@@ -26,8 +28,8 @@ export class LookupSeries {
   readonly queries: SeriesTable<Counter>;
   readonly durations: SeriesTable<Distribution>;
   readonly #withName: boolean;
-  readonly #workloads = new WeakMap<ProcessIdentity, Part>();
-  readonly #services = new WeakMap<ProcessIdentity, Part>();
+  readonly #workloads = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
+  readonly #services = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
 
   /** @param start Unix ns; @param withName dns.question.name on durations: anyone who asks can fill the table */
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
@@ -101,7 +103,7 @@ function defined(attributes: Readonly<Record<string, AttributeValue | undefined>
 }
 
 function part(
-  cache: WeakMap<ProcessIdentity, Part>,
+  cache: LRUCache<ProcessIdentity, Part>,
   process: ProcessIdentity,
   names: readonly string[],
 ): Part {

@@ -4,8 +4,10 @@
  * nothing of the event stays alive. Records stand one after the other in one buffer; sealing copies them into a buffer of
  * exactly the request's size, grouped by process, in the order they came.
  */
+import { LRUCache } from 'lru-cache';
 import type { LogEvent, ProcessIdentity } from '../model.ts';
 import type { RequestEncoder } from './delivery.ts';
+import { PROCESSES_KEPT } from './limits.ts';
 import { ProtobufWriter, TAG, varintSize } from './otlp-encode.ts';
 import { encodeResource, encodeScope, writeLogRecord } from './otlp-encode-record.ts';
 import type { SealedRequest } from './request-store.ts';
@@ -38,7 +40,7 @@ export class LogsRequestEncoder implements RequestEncoder {
   readonly #maxBytes: number;
   readonly #write: (writer: ProtobufWriter, event: LogEvent) => void;
   readonly #scope: Uint8Array;
-  readonly #resources = new WeakMap<ProcessIdentity, Uint8Array>();
+  readonly #resources = new LRUCache<ProcessIdentity, Uint8Array>({ max: PROCESSES_KEPT });
   readonly #writer = new ProtobufWriter(FIRST_CAPACITY);
   readonly #groups = new Map<ProcessIdentity, Group>();
   /** Neighbouring records of one process: who, and where they end. */

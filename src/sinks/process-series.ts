@@ -22,7 +22,7 @@ export interface ProcessLimits {
 
 export const PROCESS_LIMITS: ProcessLimits = { limit: 2000, idleNs: 600_000_000_000n };
 
-/** Identities remembered until the next collection asks for them; beyond it the longest unused is forgotten. */
+/** Identities seen since the last collection, which takes their attributes; beyond it the longest unused is forgotten. */
 const MAX_IDENTITIES = 16_384;
 
 export interface ProcessPoint {
@@ -38,6 +38,8 @@ const TRANSPORTS: readonly Transport[] = ['udp', 'tcp'];
 interface Known {
   readonly start: bigint;
   readonly own: boolean;
+  /** What the series of its own show; of a process that has none, nothing is kept. */
+  attributes: Attributes | undefined;
   /** The kernel's counters at the last collection. */
   readonly seen: Record<Transport, number>;
   changed: bigint;
@@ -88,6 +90,7 @@ export class ProcessSeries {
     if (idle.length > 0) this.#source.forget(idle);
     for (const process of idle) present.delete(keyOf(process));
     for (const [key, known] of this.#known) if (!present.has(key)) this.#remove(key, known);
+    this.#identities.clear();
     this.#addOverflow(points, temporality);
     this.#lastCollection = now;
     return points;
@@ -102,7 +105,13 @@ export class ProcessSeries {
     if (old !== undefined) this.#remove(key, old);
     const own = this.#own < this.#limits.limit;
     if (own) this.#own++;
-    const known = { start: this.#lastCollection, own, seen: { udp: 0, tcp: 0 }, changed: now };
+    const known: Known = {
+      start: this.#lastCollection,
+      own,
+      attributes: undefined,
+      seen: { udp: 0, tcp: 0 },
+      changed: now,
+    };
     this.#known.set(key, known);
     return known;
   }
@@ -115,7 +124,7 @@ export class ProcessSeries {
     points: ProcessPoint[],
   ): void {
     const counts = { udp: process.udpRequests, tcp: process.tcpRequests };
-    const attributes = known.own ? this.#attributes(process, key) : undefined;
+    const attributes = known.own ? this.#attributes(process, key, known) : undefined;
     for (const transport of TRANSPORTS) {
       const more = counts[transport] - known.seen[transport];
       if (more > 0) known.changed = process.lastSeen;
@@ -129,12 +138,11 @@ export class ProcessSeries {
     }
   }
 
-  #attributes(process: ProcessCount, key: string): Attributes {
+  #attributes(process: ProcessCount, key: string, known: Known): Attributes {
     const identity = this.#identities.get(key);
+    if (identity !== undefined) known.attributes = pick(identity.resource, PROCESS_ATTRIBUTES);
     // Every record of it may have been lost: then only the pid is known, and nothing else is made up.
-    return identity === undefined
-      ? { 'process.pid': process.pid }
-      : pick(identity.resource, PROCESS_ATTRIBUTES);
+    return known.attributes ?? { 'process.pid': process.pid };
   }
 
   #addOverflow(points: ProcessPoint[], temporality: 'cumulative' | 'delta'): void {
@@ -149,7 +157,6 @@ export class ProcessSeries {
 
   #remove(key: string, known: Known): void {
     this.#known.delete(key);
-    this.#identities.delete(key);
     if (known.own) this.#own--;
   }
 }

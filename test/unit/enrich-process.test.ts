@@ -437,7 +437,11 @@ describe('enrich: identities', { timeout: 60_000 }, () => {
     const [mine, its] = [ownerOf(process.pid), ownerOf(child.pid)];
     const identity = processes.identify(mine);
     processes.identify(its);
-    const sweeps = (count: number) => Array.from({ length: count }, () => processes.sweep()).flat();
+    const sweep = () => {
+      processes.beginSweep();
+      return processes.sweep(256);
+    };
+    const sweeps = (count: number) => Array.from({ length: count }, sweep).flat();
     assert.deepEqual(sweeps(5), [], 'both live');
     await stop(child);
     processes.identify(its);
