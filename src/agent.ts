@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { UserNames } from './enrich/users.ts';
+import type { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
@@ -40,6 +41,7 @@ export class Agent {
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
     const { ledger, host, source, output } = parts;
+    const workloads = createWorkloads(config);
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
@@ -49,12 +51,14 @@ export class Agent {
       users: new UserNames(),
       commandArgs: config.commandArgs,
       processContext: config.processContext,
+      workloads,
     });
     for (const message of output.notes) log.info(message);
     this.#pipeline = new Pipeline({
       config,
       source: this.#source,
       processes,
+      workloads,
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
@@ -109,4 +113,9 @@ function createSource(config: Config, file: string | undefined, ledger: Ledger):
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes } = config;
   return new KernelSource({ hook, ports, maxPayload, ringBytes, stage: ledger.stage('wire') });
+}
+
+/** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
+function createWorkloads(_config: Config): Workloads | undefined {
+  return undefined;
 }

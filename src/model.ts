@@ -189,6 +189,8 @@ export interface ProcessIdentity {
   readonly containerId: string | undefined;
   /** Short display name of container or pod for the table; '' for a host process. */
   readonly workload: string;
+  /** Its container or pod is not reported yet by a runtime or the Kubernetes API that may do so soon (enrich/workload-hold.ts). */
+  readonly incomplete?: true;
   /** OpenTelemetry resource attributes (tables/attributes.ts), hostile strings included: sinks escape for their medium. */
   readonly resource: Attributes;
 }

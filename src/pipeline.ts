@@ -1,6 +1,6 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> hold -> record -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
 import type { Source } from './capture/source.ts';
@@ -8,6 +8,8 @@ import type { Config } from './config/config.ts';
 import { Correlator } from './correlate.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { ProcessTable } from './enrich/process.ts';
+import { WorkloadHold, type WorkloadHoldCounts } from './enrich/workload-hold.ts';
+import type { WorkloadCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
 import type { Lookup, RawEvent } from './model.ts';
@@ -25,11 +27,15 @@ const SWEEP_PROCESSES = 100;
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
 const RING_DELAY_NS = 300_000_000n;
+/** Capturing begins when the runtimes have listed their containers, after this time without them. */
+const READY_MS = 1000;
 
 export interface PipelineParts {
   readonly config: Config;
   readonly source: Source;
   readonly processes: ProcessTable;
+  /** Containers and pods; undefined: nobody is asked about them. */
+  readonly workloads?: Workloads | undefined;
   /** All sinks behind one (sinks/fan-out.ts). */
   readonly sink: Sink;
   readonly ledger: Ledger;
@@ -43,6 +49,11 @@ export interface PipelineStats {
   readonly processes: ReturnType<Source['processes']>;
   /** How the identities of processes came about. */
   readonly identities: ProcessTable['counts'];
+  /** Containers and pods, and what their sources did. */
+  readonly workloads:
+    | (WorkloadCounts &
+        WorkloadHoldCounts & { readonly sources: Readonly<Record<string, Readonly<Record<string, number>>>> })
+    | undefined;
 }
 
 export class Pipeline {
@@ -50,6 +61,7 @@ export class Pipeline {
   readonly #streams: Streams;
   readonly #correlator: Correlator;
   readonly #dns;
+  readonly #hold: WorkloadHold | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   #stopped: Promise<void> | undefined;
@@ -59,6 +71,7 @@ export class Pipeline {
     this.#parts = parts;
     this.#streams = new Streams(ledger.stage('streams'));
     this.#dns = ledger.stage('dns');
+    this.#hold = this.#createHold();
     this.#correlator = new Correlator({
       timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
       maxInFlight: config.maxInFlight,
@@ -82,6 +95,8 @@ export class Pipeline {
   async start(): Promise<void> {
     const { source, config } = this.#parts;
     const isReplay = config.command === 'replay';
+    this.#parts.workloads?.start((containerId) => this.#hold?.changed(containerId));
+    await this.#parts.workloads?.ready(READY_MS);
     // A file can be read faster than anything can be exported: it waits, a kernel does not.
     await source.start((events) => {
       this.#batch(events);
@@ -98,12 +113,17 @@ export class Pipeline {
   }
 
   stats(): PipelineStats {
-    const { ledger, source, processes } = this.#parts;
+    const { ledger, source, processes, workloads } = this.#parts;
+    const hold = this.#hold;
     return {
       stages: ledger.snapshot(),
       source: source.stats(),
       processes: source.processes(),
       identities: processes.counts,
+      workloads:
+        workloads === undefined || hold === undefined
+          ? undefined
+          : { ...workloads.counts, ...hold.counts, sources: workloads.sourceCounts() },
     };
   }
 
@@ -114,6 +134,8 @@ export class Pipeline {
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
     this.#correlator.flush();
+    this.#hold?.flush();
+    await this.#parts.workloads?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
   }
 
@@ -146,7 +168,19 @@ export class Pipeline {
     }
   };
 
+  #createHold(): WorkloadHold | undefined {
+    const { workloads, processes, ledger } = this.#parts;
+    if (workloads === undefined) return undefined;
+    const onLookup = (lookup: Lookup) => this.#emit(lookup);
+    return new WorkloadHold({ workloads, processes, stage: ledger.stage('workloads'), onLookup });
+  }
+
   #record(lookup: Lookup): void {
+    if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(lookup);
+    else this.#emit(lookup);
+  }
+
+  #emit(lookup: Lookup): void {
     this.#parts.sink.accept(toLogEvent(lookup, wallClock(), this.#parts.config));
   }
 

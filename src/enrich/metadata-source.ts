@@ -15,8 +15,12 @@ export interface MetadataChange {
 export interface MetadataSource {
   /** `cri`, `docker`, `kubernetes`, `kubelet`: metric attribute, so of low cardinality. */
   readonly name: string;
+  /** What a record may wait for; undefined: both. */
+  readonly tells?: 'containers' | 'pods';
   /** Has its first whole list and its events: what it does not know now it may know soon. */
   readonly connected: boolean;
+  /** What it did and met, by low-cardinality words, for the program's own metrics. */
+  readonly counts?: Readonly<Record<string, number>>;
   /** Returns at once; connects and reconnects by itself. */
   start(onChange: (change: MetadataChange) => void): void;
   /** Idempotent. */
@@ -25,4 +29,6 @@ export interface MetadataSource {
   pod(uid: string): PodMetadata | undefined;
   /** Everything it knows now, for the visibility of workloads that have not asked yet. */
   pods(): Iterable<PodMetadata>;
+  /** The kernel has seen this container: look now instead of waiting for the event. The change is told as any other. */
+  seek?(containerId: string): void;
 }

@@ -3,7 +3,7 @@
  * and output is one look into /proc at first sight, for the environment and for what the kernel's record left open.
  */
 import { LRUCache } from 'lru-cache';
-import type { Attributes, Owner, ProcessIdentity, RawProcess } from '../model.ts';
+import type { Owner, ProcessIdentity, RawProcess } from '../model.ts';
 import {
   currentCgroup,
   currentContext,
@@ -11,10 +11,11 @@ import {
   type GatheredFacts,
   gatherFacts,
 } from './facts.ts';
+import { anonymous, isSame } from './identity.ts';
 import { isAlive } from './proc.ts';
 import { noCounts, type ProcessTableCounts } from './process-counts.ts';
 import { describe, type ProcessFacts, type ResourceContext } from './resource.ts';
-import { unknownService } from './service.ts';
+import type { WorkloadFacts } from './workload-facts.ts';
 
 /** Processes of one pid, or users of one process, that are known at once; the oldest is forgotten. */
 const MOST_VARIANTS = 8;
@@ -45,10 +46,25 @@ interface Entry {
   owner: Owner;
   facts: ProcessFacts;
   identity: ProcessIdentity;
+  /** What its container's part of the identity was made from. */
+  workload: WorkloadFacts | undefined;
   refreshes: number;
   /** Look for a published identity again in this generation, and by how much later next time. */
   nextLook: number;
   lookStep: number;
+}
+
+/** An identity and what it was made from. */
+interface Joined {
+  readonly identity: ProcessIdentity;
+  readonly workload: WorkloadFacts | undefined;
+}
+
+interface Origin {
+  readonly owner: Owner;
+  readonly facts: ProcessFacts;
+  readonly workload: WorkloadFacts;
+  renewed: ProcessIdentity | undefined;
 }
 
 interface Slot {
@@ -66,6 +82,8 @@ export class ProcessTable {
   readonly #processContext: boolean;
   readonly #slots: LRUCache<number, Slot>;
   readonly #anonymous: ProcessIdentity;
+  /** What identities of containers not reported yet were made from. */
+  readonly #incomplete = new WeakMap<ProcessIdentity, Origin>();
   #generation = 0;
   /** pids still to be looked at in this round of sweeps. */
   #idle: number[] = [];
@@ -114,6 +132,7 @@ export class ProcessTable {
     if (entry.owner.processName !== owner.processName || entry.owner.cgroupId !== owner.cgroupId)
       this.#reconsider(entry, owner);
     if (this.#generation >= entry.nextLook) this.#lookAgain(entry);
+    if (entry.workload?.stale === true) this.#replace(entry, entry.owner, entry.facts);
     return entry.identity;
   }
 
@@ -123,6 +142,22 @@ export class ProcessTable {
     if (this.#idle.length > 0) return;
     for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
     this.#idle.reverse();
+  }
+
+  /** An incomplete identity with what was learnt of its container since; of the same program, should the process run another now. */
+  current(identity: ProcessIdentity): ProcessIdentity {
+    const origin = this.#incomplete.get(identity);
+    if (origin === undefined || !origin.workload.stale) return identity;
+    const { owner, facts } = origin;
+    const entry = this.#slots
+      .peek(owner.pid)
+      ?.entries.find((other) => other.facts === facts && other.owner.uid === owner.uid);
+    if (entry !== undefined) {
+      if (entry.workload?.stale === true) this.#replace(entry, entry.owner, facts);
+      return entry.identity;
+    }
+    origin.renewed = this.current(origin.renewed ?? this.#join(owner, facts).identity);
+    return origin.renewed;
   }
 
   /**
@@ -168,9 +203,9 @@ export class ProcessTable {
   }
 
   #add(slot: Slot, owner: Owner, facts: ProcessFacts, isNew = true): Entry {
-    const identity = this.#identity(owner, facts);
+    const joined = this.#join(owner, facts);
     const nextLook = this.#processContext ? this.#generation + FIRST_LOOK : Number.POSITIVE_INFINITY;
-    const entry = { owner, facts, identity, refreshes: 0, nextLook, lookStep: FIRST_LOOK };
+    const entry = { owner, facts, ...joined, refreshes: 0, nextLook, lookStep: FIRST_LOOK };
     slot.entries.unshift(entry);
     if (slot.entries.length > MOST_VARIANTS) {
       slot.entries.pop();
@@ -183,7 +218,8 @@ export class ProcessTable {
   #replace(entry: Entry, owner: Owner, facts: ProcessFacts): void {
     entry.owner = owner;
     entry.facts = facts;
-    const identity = this.#identity(owner, facts);
+    const { identity, workload } = this.#join(owner, facts);
+    entry.workload = workload;
     if (isSame(identity, entry.identity)) return;
     entry.identity = identity;
     this.counts.refreshed++;
@@ -239,45 +275,27 @@ export class ProcessTable {
     return facts;
   }
 
-  #identity(owner: Owner, facts: ProcessFacts): ProcessIdentity {
-    const { resource, executableName, container } = describe(owner, facts, this.#context);
-    return {
+  #join(owner: Owner, facts: ProcessFacts): Joined {
+    const { resource, executableName, container, workload } = describe(owner, facts, this.#context);
+    const identity: ProcessIdentity = {
       pid: owner.pid,
       startTime: owner.startTime,
       // Without a record the owner itself still is the kernel's word.
       attribution: facts.fromProc && !facts.announced ? 'proc' : 'kernel',
       executableName,
       containerId: container?.id,
-      workload: container?.id.slice(0, SHORT_ID) ?? '',
+      workload: workload?.name ?? container?.id.slice(0, SHORT_ID) ?? '',
       resource,
+      ...(workload?.complete === false ? { incomplete: true as const } : {}),
     };
+    if (workload?.complete === false)
+      this.#incomplete.set(identity, { owner, facts, workload, renewed: undefined });
+    return { identity, workload };
   }
 }
 
 function find(slot: Slot, owner: Owner): Entry | undefined {
   return slot.entries.find(
     (entry) => entry.owner.startTime === owner.startTime && entry.owner.uid === owner.uid,
-  );
-}
-
-/** A request nobody is known for: a capture file, or a packet whose socket was not seen before. */
-function anonymous(host: Attributes): ProcessIdentity {
-  return {
-    pid: 0,
-    startTime: 0n,
-    attribution: 'none',
-    executableName: '',
-    containerId: undefined,
-    workload: '',
-    resource: { ...host, 'service.name': unknownService('') },
-  };
-}
-
-function isSame(a: ProcessIdentity, b: ProcessIdentity): boolean {
-  const names = Object.keys(a.resource);
-  return (
-    a.attribution === b.attribution &&
-    names.length === Object.keys(b.resource).length &&
-    names.every((name) => String(a.resource[name]) === String(b.resource[name]))
   );
 }

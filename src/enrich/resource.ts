@@ -4,6 +4,7 @@ import type { ResourceAttributeName } from '../tables/resource-attributes.ts';
 import { type Container, containerOf } from './container.ts';
 import { unknownService } from './service.ts';
 import type { UserNames } from './users.ts';
+import type { WorkloadFacts } from './workload-facts.ts';
 
 /** What is known of a process besides its owner. undefined or '' = unknown. */
 export interface ProcessFacts {
@@ -34,17 +35,22 @@ export interface ResourceContext {
   readonly users: UserNames;
   /** Unix ns at which CLOCK_BOOTTIME was 0. */
   readonly bootTime: bigint;
+  /** What runtimes and the Kubernetes API say; undefined: nobody is asked. */
+  readonly workloads?: { find(containerId: string, podUid: string | undefined): WorkloadFacts } | undefined;
 }
 
 export interface Described {
   readonly resource: Attributes;
   readonly executableName: string;
   readonly container: Container | undefined;
+  readonly workload: WorkloadFacts | undefined;
 }
 
 export function describe(owner: Owner, facts: ProcessFacts, context: ResourceContext): Described {
   const executableName = baseName(facts.executablePath);
   const container = containerOf(facts.cgroupPath);
+  const workload =
+    container === undefined ? undefined : context.workloads?.find(container.id, container.podUid);
   const known: Partial<Record<ResourceAttributeName, AttributeValue | undefined>> = {
     'process.pid': owner.pid,
     'process.creation.time': creationTime(owner.startTime, context.bootTime),
@@ -65,13 +71,18 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
     'container.id': container?.id,
     'container.runtime.name': container?.runtime,
     'k8s.pod.uid': container?.podUid,
-    'service.name':
-      facts.published?.['service.name'] ?? facts.service?.['service.name'] ?? unknownService(executableName),
   };
   // The application's own words first: what was measured stands, should both name it.
-  const resource: Record<string, AttributeValue> = { ...facts.service, ...facts.published, ...context.host };
+  const resource: Record<string, AttributeValue> = {
+    'service.name': unknownService(executableName),
+    ...workload?.advised,
+    ...facts.service,
+    ...facts.published,
+    ...context.host,
+  };
   for (const [name, value] of Object.entries(known)) if (value !== undefined) resource[name] = value;
-  return { resource, executableName, container };
+  Object.assign(resource, workload?.measured);
+  return { resource, executableName, container, workload };
 }
 
 /** Start time in ns of CLOCK_BOOTTIME as ISO 8601 with milliseconds, UTC. */

@@ -8,9 +8,11 @@ import { ATTRIBUTES } from '../../src/tables/attributes.ts';
 /** `dns.lookup.duration` is a metric there; naming.md lets attribute and metric share a name. */
 const names = (module: object) =>
   new Set(
-    Object.entries(module).flatMap(([key, value]) =>
-      /^(?:ATTR|METRIC)_/.test(key) && typeof value === 'string' ? [value] : [],
-    ),
+    Object.entries(module).flatMap(([key, value]) => {
+      if (!/^(?:ATTR|METRIC)_/.test(key)) return [];
+      // those with a key of the user's in their name are functions of it
+      return [typeof value === 'function' ? String(value('<key>')) : String(value)];
+    }),
   );
 const ALL = names(incubating);
 const STABLE = names(stable);

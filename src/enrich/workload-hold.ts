@@ -1,0 +1,115 @@
+/**
+ * Lookups of containers that the kernel shows before their runtime or the Kubernetes API has reported them wait here, at most
+ * WAIT_MS after the container was first seen, until somebody knows it. Those of one container leave in the order they came.
+ * Everything else never comes here (pipeline.ts).
+ */
+import type { Stage } from '../health.ts';
+import type { Lookup } from '../model.ts';
+import type { ProcessTable } from './process.ts';
+import type { Workloads } from './workloads.ts';
+
+/** Lookups held at once. Full: those of the container that has waited longest go out as they are. */
+const MOST_HELD = 4096;
+
+export interface WorkloadHoldOptions {
+  readonly workloads: Pick<Workloads, 'patience'>;
+  readonly processes: Pick<ProcessTable, 'current'>;
+  /** in = out + held. */
+  readonly stage: Stage;
+  readonly onLookup: (lookup: Lookup) => void;
+  readonly most?: number;
+}
+
+export interface WorkloadHoldCounts {
+  /** Lookups that had to wait. */
+  held: number;
+  /** Of these: all that was waited for came; the time was over; the buffer was full; the run ended. */
+  completed: number;
+  timeout: number;
+  overflow: number;
+  flushed: number;
+}
+
+interface Group {
+  readonly lookups: Lookup[];
+  readonly timer: NodeJS.Timeout;
+}
+
+export class WorkloadHold {
+  readonly counts: WorkloadHoldCounts = { held: 0, completed: 0, timeout: 0, overflow: 0, flushed: 0 };
+  readonly #options: WorkloadHoldOptions;
+  readonly #most: number;
+  /** By container id, in the order in which they began to wait. */
+  readonly #groups = new Map<string, Group>();
+  #held = 0;
+
+  constructor(options: WorkloadHoldOptions) {
+    this.#options = options;
+    this.#most = options.most ?? MOST_HELD;
+    options.stage.held = () => this.#held;
+  }
+
+  /** A lookup whose process is `incomplete`. */
+  accept(lookup: Lookup): void {
+    const { stage, processes, workloads } = this.#options;
+    stage.in++;
+    const process = processes.current(lookup.process);
+    const id = process.containerId;
+    const patience = process.incomplete === true && id !== undefined ? workloads.patience(id) : 0;
+    if (patience === 0 || id === undefined) {
+      // Those that wait came before.
+      if (id !== undefined) this.#release(id, 'timeout');
+      this.#emit(lookup);
+      return;
+    }
+    if (this.#held >= this.#most) {
+      const [oldest] = this.#groups.keys();
+      if (oldest !== undefined) this.#release(oldest, 'overflow');
+    }
+    this.counts.held++;
+    this.#held++;
+    const group = this.#groups.get(id);
+    if (group !== undefined) {
+      group.lookups.push(lookup);
+      return;
+    }
+    const timer = setTimeout(() => this.#release(id, 'timeout'), patience);
+    this.#groups.set(id, { lookups: [lookup], timer });
+  }
+
+  /** Something was learnt of the container. */
+  changed(containerId: string): void {
+    const first = this.#groups.get(containerId)?.lookups[0];
+    if (first === undefined) return;
+    const isAwaited =
+      this.#options.processes.current(first.process).incomplete === true &&
+      this.#options.workloads.patience(containerId) > 0;
+    if (!isAwaited) this.#release(containerId, 'timeout');
+  }
+
+  /** End of the run: all leave with what is known. */
+  flush(): void {
+    for (const id of [...this.#groups.keys()]) this.#release(id, 'flushed');
+  }
+
+  #release(containerId: string, reason: 'timeout' | 'overflow' | 'flushed'): void {
+    const group = this.#groups.get(containerId);
+    if (group === undefined) return;
+    clearTimeout(group.timer);
+    this.#groups.delete(containerId);
+    this.#held -= group.lookups.length;
+    for (const lookup of group.lookups) {
+      const isComplete = this.#emit(lookup);
+      this.counts[isComplete ? 'completed' : reason]++;
+    }
+  }
+
+  /** @returns whether everything is known of its container. */
+  #emit(lookup: Lookup): boolean {
+    const { stage, processes, onLookup } = this.#options;
+    const process = processes.current(lookup.process);
+    stage.out++;
+    onLookup(process === lookup.process ? lookup : { ...lookup, process });
+    return process.incomplete !== true;
+  }
+}
