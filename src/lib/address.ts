@@ -43,3 +43,50 @@ export function isV4Mapped(bytes: Uint8Array, offset: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[offset + i] !== 0) return false;
   return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
+
+/**
+ * An address in any textual form as this program shows it (model.ts, Endpoint): dotted decimal, RFC 5952, a v4-mapped one
+ * as IPv4. undefined: it is none. IPv4 is strict (RFC 6943 section 3.1.1): `010.1.1.1` and `127.1` mean different things to
+ * different programs.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  if (!text.includes(':')) return IPV4.test(text) ? text : undefined;
+  const bytes = parseIPv6(text);
+  if (bytes === undefined) return undefined;
+  return isV4Mapped(bytes, 0) ? formatIPv4(bytes, 12) : formatIPv6(bytes, 0);
+}
+
+const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
+
+/** RFC 4291 section 2.2; a zone (RFC 4007) is left out. */
+function parseIPv6(text: string): Uint8Array | undefined {
+  const [plain = ''] = text.split('%', 1);
+  const halves = plain.split('::');
+  if (plain.length > 45 || halves.length > 2) return undefined;
+  const head = groups(halves[0] ?? '', halves.length === 1);
+  const tail = halves.length === 2 ? groups(halves[1] ?? '', true) : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = 16 - head.length - tail.length;
+  if (halves.length === 1 ? missing !== 0 : missing < 2) return undefined;
+  const bytes = new Uint8Array(16);
+  bytes.set(head);
+  bytes.set(tail, 16 - tail.length);
+  return bytes;
+}
+
+/** The bytes of groups between colons; the last one may be dotted decimal where the address ends. */
+function groups(text: string, isEnd: boolean): number[] | undefined {
+  if (text === '') return [];
+  const bytes: number[] = [];
+  const parts = text.split(':');
+  for (const [index, part] of parts.entries()) {
+    if (isEnd && index === parts.length - 1 && IPV4.test(part)) {
+      bytes.push(...part.split('.').map(Number));
+    } else if (/^[0-9a-f]{1,4}$/i.test(part)) {
+      const value = Number.parseInt(part, 16);
+      bytes.push(value >> 8, value & 255);
+    } else return undefined;
+  }
+  return bytes;
+}

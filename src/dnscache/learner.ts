@@ -1,0 +1,150 @@
+/** One answer into the graph: only what follows from its question, whatever else the message holds. */
+import type { DnsMessage, Lookup, ProcessIdentity, Question, ResourceRecord } from '../model.ts';
+import { RCODES } from '../tables/rcodes.ts';
+import { isAddressType, RR_TYPES } from '../tables/rrtypes.ts';
+import type { Denial, Node, Tree } from './graph.ts';
+import { addressOfReverseName, canonicalName } from './key.ts';
+import { cachedQuestion, eachTarget, LINK, type LinkKind, lifetime, negativeLifetime } from './records.ts';
+import type { Store } from './store.ts';
+
+/** Records may come in any order (RFC 1034 section 3.7.1 promises none), but a chain of aliases is short. */
+const MOST_PASSES = 8;
+const MOST_DENIALS = 8;
+
+export class Learner {
+  /** Records whose owner nothing led to from the question: what a server adds on its own account is not believed. */
+  unrelated = 0;
+  readonly #store: Store;
+  // Of the answer at hand. Fields, not a context object for each answer and closures for each record.
+  #pid = 0;
+  #startTime = 0n;
+  #now = 0;
+  #mark = 0;
+  #tree!: Tree;
+  #ownerText = '';
+  #owner: Node | undefined;
+  #expires = 0;
+  #lastExpiry = 0;
+  #end!: Node;
+  #type = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Why nothing was learnt; undefined: something was. */
+  learn({ request, response, process }: Lookup): string | undefined {
+    if (response === undefined) return 'unanswered';
+    const { message } = response;
+    const question = cachedQuestion(request.message, message);
+    if (question === undefined) return 'not-kept';
+    const text = canonicalName(question.name);
+    if (text === '') return 'not-kept';
+    this.#now = Number(response.raw.time);
+    this.#plant(text, process, request.raw.networkNamespace);
+    this.#learnRecords(message.answers);
+    for (const record of message.additionals) if (isAddressType(record.type)) this.#learnRecord(record);
+    this.#learnDenial(message, question);
+    return this.#finish();
+  }
+
+  #plant(text: string, process: ProcessIdentity, networkNamespace: number): void {
+    const store = this.#store;
+    const realm = store.realm(networkNamespace, process.containerId);
+    const reversed = addressOfReverseName(text);
+    const root = store.node(reversed ?? text, reversed !== undefined, realm);
+    this.#tree = store.tree(root, text);
+    this.#pid = process.pid;
+    this.#startTime = process.startTime;
+    this.#mark = store.nextMark();
+    root.mark = this.#mark;
+    this.#end = root;
+    this.#owner = undefined;
+    this.#lastExpiry = 0;
+  }
+
+  #finish(): string | undefined {
+    const tree = this.#tree;
+    if (tree.isEmpty) {
+      this.#store.remove(tree);
+      return 'nothing-kept';
+    }
+    if (this.#lastExpiry > 0) {
+      tree.tell(this.#pid, this.#startTime, this.#now, this.#lastExpiry);
+      if (this.#lastExpiry > tree.lastExpiry) tree.lastExpiry = this.#lastExpiry;
+    }
+    this.#store.tidy(tree, this.#now);
+    return this.#lastExpiry > 0 ? undefined : 'nothing-kept';
+  }
+
+  #learnRecords(answers: readonly ResourceRecord[]): void {
+    let waiting = answers;
+    for (let pass = 0; pass < MOST_PASSES && waiting.length > 0; pass++) {
+      const later: ResourceRecord[] = [];
+      for (const record of waiting) if (!this.#learnRecord(record)) later.push(record);
+      if (later.length === waiting.length) break;
+      waiting = later;
+    }
+    this.unrelated += waiting.length;
+  }
+
+  /** False: nothing led to its owner (yet). */
+  #learnRecord(record: ResourceRecord): boolean {
+    const owner = this.#ownerOf(record.name);
+    if (owner === undefined) return false;
+    if (owner.denials !== undefined) undeny(owner, record.type);
+    this.#expires = this.#now + lifetime(record);
+    this.#type = record.type;
+    eachTarget(record, this.#link);
+    return true;
+  }
+
+  /** Records of one owner follow each other, and the decoder gives them one string. */
+  #ownerOf(name: string): Node | undefined {
+    if (this.#owner !== undefined && name === this.#ownerText) return this.#owner;
+    const text = canonicalName(name);
+    const { root, question } = this.#tree;
+    const node = text === question ? root : this.#store.find(text, false, root.realm);
+    if (node?.mark !== this.#mark) return undefined;
+    this.#ownerText = name;
+    this.#owner = node;
+    return node;
+  }
+
+  readonly #link = (kind: LinkKind, target: string): void => {
+    const from = this.#owner as Node;
+    if (target === from.value || (kind === LINK.address && from.isAddress)) return;
+    const link = this.#store.link(this.#tree, from, target, kind, this.#now);
+    if (link === undefined) return;
+    link.tell(this.#pid, this.#startTime, this.#now, this.#expires);
+    if (this.#expires > this.#lastExpiry) this.#lastExpiry = this.#expires;
+    if (kind === LINK.address) return;
+    link.to.mark = this.#mark;
+    if (this.#type === RR_TYPES.CNAME && from === this.#end) this.#end = link.to;
+  };
+
+  /** RFC 2308: of the name at the end of the chain of aliases. */
+  #learnDenial(message: DnsMessage, { type }: Question): void {
+    const isNxdomain = message.rcode === RCODES.NXDOMAIN;
+    if (!isNxdomain && message.answers.some((record) => record.type === type)) return;
+    if (!isNxdomain && type === RR_TYPES.ANY && message.answers.length > 0) return;
+    const node = this.#end;
+    const { question, root } = this.#tree;
+    const kept = negativeLifetime(message, node === root ? question : node.value);
+    if (kept === undefined) return;
+    const [pid, startTime, at] = [this.#pid, this.#startTime, this.#now];
+    const expires = at + kept;
+    const denial: Denial = { pid, startTime, at, expires, isNxdomain, type, question };
+    const others = (node.denials ?? []).filter(
+      (other) => other.type !== type || other.pid !== pid || other.startTime !== startTime,
+    );
+    node.denials = [...others.slice(-(MOST_DENIALS - 1)), denial];
+    if (expires > this.#lastExpiry) this.#lastExpiry = expires;
+  }
+}
+
+/** A record proves that its owner exists, and has this type. */
+function undeny(owner: Node, type: number): void {
+  const left = owner.denials?.filter((denial) => !denial.isNxdomain && denial.type !== type) ?? [];
+  owner.denials = left.length === 0 ? undefined : left;
+}
