@@ -3,6 +3,9 @@ import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
+import type { Routes } from './control/answers.ts';
+import type { AgentState, HealthServer } from './control/health.ts';
+import type { ControlServer } from './control/server.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { UserNames } from './enrich/users.ts';
@@ -37,6 +40,9 @@ export class Agent {
   readonly #source: Source;
   readonly #pipeline: Pipeline;
   readonly #broken: PromiseWithResolvers<void>;
+  readonly #scrape: Output['scrape'];
+  #state: AgentState = 'starting';
+  #servers: readonly (ControlServer | HealthServer)[] = [];
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
@@ -45,6 +51,7 @@ export class Agent {
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
+    this.#scrape = output.scrape;
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
@@ -92,16 +99,67 @@ export class Agent {
     return `${this.#options.file}: damaged at byte ${offset} (${reason}); what stands before it was read`;
   }
 
+  /** @throws UserError: nothing is captured, nothing listens then */
   async start(): Promise<void> {
-    await this.#pipeline.start();
+    try {
+      await this.#open();
+      await this.#pipeline.start();
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+    this.#state = 'capturing';
+    const broke = () => {
+      if (this.#state === 'capturing') this.#state = 'broken';
+    };
+    this.broken.then(broke);
+    this.finished.then(broke, broke);
     if (!(this.#source instanceof KernelSource)) return;
     const { log } = this.#options;
     for (const failure of this.#source.fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
   }
 
-  stop(deadlineMs: number): Promise<void> {
-    return this.#pipeline.stop(deadlineMs);
+  async stop(deadlineMs: number): Promise<void> {
+    this.#state = 'stopping';
+    try {
+      await this.#pipeline.stop(deadlineMs);
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** What the control socket answers. */
+  #routes(): Routes {
+    return {
+      '/stats': () => this.stats(),
+    };
+  }
+
+  /** The servers that were asked for; before capturing, so that an address that is taken is said first. */
+  async #open(): Promise<void> {
+    const { config, log } = this.#options;
+    if (config.command !== 'run') return;
+    if (config.health !== undefined) {
+      const { HealthServer: Health } = await import('./control/health.ts');
+      const health = await Health.listen({
+        address: config.health,
+        state: () => this.#state,
+        stats: () => this.#source.stats(),
+        metrics: this.#scrape,
+        log,
+      });
+      this.#servers = [...this.#servers, health];
+      log.info(`health on ${health.address}`);
+    }
+    if (config.control === undefined) return;
+    const { ControlServer: Control } = await import('./control/server.ts');
+    this.#servers = [...this.#servers, await Control.listen(config.control, this.#routes(), log)];
+  }
+
+  #close(): void {
+    for (const server of this.#servers) server.close();
+    this.#servers = [];
   }
 
   stats(): PipelineStats {

@@ -1,13 +1,25 @@
 /** argv -> which command with which flags. The options come from tables/options.ts; commander does the parsing. */
 import { Command as Commander, CommanderError } from 'commander';
 import type { Flags } from './config/config.ts';
+import { COMMANDS, type ControlCommand } from './control/commands.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
-import { type Command, OPTIONS, type Option, type RepeatableOption } from './tables/options.ts';
+import {
+  type ClientCommand,
+  type Command,
+  OPTIONS,
+  type Option,
+  type RepeatableOption,
+} from './tables/options.ts';
 
 export type Invocation =
   | { readonly command: 'run' | 'doctor' | 'config'; readonly flags: Flags }
   | { readonly command: 'replay'; readonly file: string; readonly flags: Flags }
+  | {
+      readonly command: ClientCommand;
+      readonly query: Readonly<Record<string, string>>;
+      readonly flags: Flags;
+    }
   /** Help or version: print and leave with 0. */
   | { readonly command: 'print'; readonly text: string };
 
@@ -16,6 +28,10 @@ const BRIEF: Readonly<Record<Command, string>> = {
   replay: 'the same records from a capture file, without privileges',
   doctor: 'what this host has, which hooks would attach and why not the others',
   config: 'the settings of run with these flags, variables or file, and where each came from',
+  ...(Object.fromEntries(Object.entries(COMMANDS).map(([name, { brief }]) => [name, brief])) as Record<
+    ClientCommand,
+    string
+  >),
 };
 
 const EPILOGUE = `
@@ -49,6 +65,15 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     command.action((...given: unknown[]) => {
       const flags = flagsOf(command.opts(), name);
       found = name === 'replay' ? { command: name, file: String(given[0]), flags } : { command: name, flags };
+    });
+  }
+  for (const [name, own] of Object.entries(COMMANDS) as [ClientCommand, ControlCommand][]) {
+    const command = program.command(`${name} ${own.arguments ?? ''}`.trimEnd()).description(own.brief);
+    addOptions(command, name);
+    command.action(() => {
+      const given = command.registeredArguments.map((each, index) => [each.name(), command.args[index]]);
+      const query = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+      found = { command: name, query, flags: flagsOf(command.opts(), name) };
     });
   }
   for (const command of [program, ...program.commands]) {

@@ -7,10 +7,12 @@ import { parseArguments } from './cli.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
+import { COMMANDS, show } from './control/commands.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
+import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
 // die within a batch of some milliseconds.
@@ -45,11 +47,25 @@ async function main(): Promise<number> {
   }
   if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
 
+  if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
+
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
   const agent = await Agent.create({ config, version, log, file: capture, stdout: process.stdout, color });
   return run(config, agent, log);
+}
+
+async function askAgent(
+  name: ClientCommand,
+  query: Readonly<Record<string, string>>,
+  config: Config,
+): Promise<number> {
+  const { ask } = await import('./control/client.ts');
+  const command = COMMANDS[name];
+  const answer = await ask(config.control, command.route, query);
+  process.stdout.write(show(command, answer, config.format));
+  return EXIT.ok;
 }
 
 /** Loaded only when asked for: the schema is large. @throws UserError: not valid. */

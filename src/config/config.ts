@@ -70,6 +70,8 @@ export function resolveConfig(
   }
   const { exporters, logsExporters, metricsExporters, ...rest } = settings as unknown as Settings;
 
+  if (rest.healthMetrics && rest.health === undefined)
+    reader.warnings.push('--health-metrics does nothing without --health');
   const ports = [...new Set(rest.ports)];
   if (ports.length > MOST_PORTS)
     reader.problems.push(`${reader.origins['ports']}: ${ports.length} ports, at most ${MOST_PORTS} ports`);

@@ -1,4 +1,5 @@
 /** Where a server listens, as it is written in a setting: `http(s)://HOST:PORT/PATH`, `HOST:PORT` or `unix:PATH`. */
+import { isIP, isIPv6 } from 'node:net';
 
 export interface Endpoint {
   /** undefined: none was written. */
@@ -45,4 +46,21 @@ function credentialsOf({ username, password }: URL): string | undefined {
   } catch {
     return `${username}:${password}`;
   }
+}
+
+/** Where we listen: `ADDRESS:PORT`, `[IPV6]:PORT`, `localhost:PORT` or `:PORT` (all addresses); port 0 is any free one. */
+export interface ListenAddress {
+  /** undefined: all. */
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** undefined when the text is no such address. Host names are not looked up: who listens where must not hang on DNS. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, v6, v4 = '', digits] = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits ?? Number.NaN);
+  if (Number.isNaN(port) || port > 65535) return undefined;
+  if (v6 !== undefined) return isIPv6(v6) ? { host: v6, port } : undefined;
+  if (v4 === '') return { host: undefined, port };
+  return v4 === 'localhost' || isIP(v4) === 4 ? { host: v4, port } : undefined;
 }

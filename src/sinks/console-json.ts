@@ -1,25 +1,11 @@
 /** One JSON object a line, for machines; safe to look at on a terminal all the same. */
 import type { Writable } from 'node:stream';
 import type { Ledger } from '../health.ts';
+import { safeJson } from '../lib/escape.ts';
 import { hex } from '../lib/random-bytes.ts';
 import type { LogEvent } from '../model.ts';
 import { LineWriter } from './line-writer.ts';
 import { type Sink, stageName } from './sink.ts';
-
-/**
- * JSON leaves DEL, C1 controls, bidirectional overrides, zero-width and line separators as they are; a terminal obeys
- * some of them. All can be written as \uXXXX in JSON without a change of meaning. Lone surrogates and C0 JSON.stringify
- * escapes itself (ECMA-262, QuoteJSONString).
- */
-const UNSAFE = /[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
-
-/** JSON text of one line, without line break, that holds no character a terminal obeys. */
-export function safeJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    UNSAFE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
 
 /** RFC 3339 in UTC with nanoseconds. @param time Unix ns */
 export function rfc3339(time: bigint): string {

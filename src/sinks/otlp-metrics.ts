@@ -10,6 +10,8 @@ import {
   AggregationTemporality,
   InstrumentType,
   MeterProvider,
+  type MetricProducer,
+  type MetricReader,
   PeriodicExportingMetricReader,
   type PushMetricExporter,
   type ResourceMetrics,
@@ -22,7 +24,7 @@ import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
 import { instrument } from './otlp-instruments.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
-import { SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
+import { type ProducerParts, SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
 import { type ObservedQueue, observeSelf } from './otlp-self-metrics.ts';
 import { type ProcessLimits, ProcessSeries, type ProcessSource } from './process-series.ts';
 import type { SeriesLimits } from './series-table.ts';
@@ -31,7 +33,7 @@ import { type Notices, type Sink, stageName } from './sink.ts';
 export interface MetricsOptions {
   /** `metrics` unless there are several. */
   readonly name?: string;
-  readonly exporter: MetricExporter;
+  readonly exporter: MetricExporter | Scraped;
   readonly ledger: Ledger;
   readonly notices: Notices;
   /** Counters of the capture and of the kernel. */
@@ -51,6 +53,11 @@ export interface MetricsOptions {
   readonly processLimits?: ProcessLimits;
 }
 
+/** Nothing is exported: who wants the metrics asks the reader. */
+export interface Scraped {
+  readonly reader: (producer: MetricProducer) => MetricReader;
+}
+
 export class MetricsSink implements Sink {
   readonly name: string;
   readonly #stage: Stage;
@@ -67,27 +74,28 @@ export class MetricsSink implements Sink {
     const start = wallClock();
     this.#lookups = new LookupSeries(start, options.questionName ?? false, options.seriesLimits);
     this.#processes = new ProcessSeries(options.source, start, options.processLimits);
-    const exporter = reporting(options.exporter, this.#reporter);
-    const producer = new SeriesProducer({
+    const series = {
       lookups: this.#lookups,
       processes: this.#processes,
       scope: options.scope,
       now: wallClock,
-      counterTemporality: temporalityOf(exporter, InstrumentType.COUNTER),
-      histogramTemporality: temporalityOf(exporter, InstrumentType.HISTOGRAM),
-    });
-    const reader = new PeriodicExportingMetricReader({
-      exporter,
-      exportIntervalMillis: options.intervalMs,
-      exportTimeoutMillis: Math.min(options.timeoutMs, options.intervalMs),
-      metricProducers: [producer],
-    });
+    };
+    const reader =
+      'reader' in options.exporter
+        ? options.exporter.reader(
+            new SeriesProducer({
+              ...series,
+              counterTemporality: 'cumulative',
+              histogramTemporality: 'cumulative',
+            }),
+          )
+        : pushing(reporting(options.exporter, this.#reporter), series, options);
     this.#provider = new MeterProvider({
       resource: agentResource(options),
       readers: [reader],
       sdkMetricsEnabled: true,
     });
-    options.exporter.observe?.(this.#provider);
+    if (!('reader' in options.exporter)) options.exporter.observe?.(this.#provider);
     const meter = this.#provider.getMeter(options.scope.name, options.scope.version);
     observeLedger(meter, options.ledger, options.source);
     observeSource(meter, options.source);
@@ -134,6 +142,24 @@ export class MetricsSink implements Sink {
     clearTimeout(handle);
     this.#reporter.finish(0);
   }
+}
+
+function pushing(
+  exporter: PushMetricExporter,
+  series: Omit<ProducerParts, 'counterTemporality' | 'histogramTemporality'>,
+  { intervalMs, timeoutMs }: MetricsOptions,
+): MetricReader {
+  const producer = new SeriesProducer({
+    ...series,
+    counterTemporality: temporalityOf(exporter, InstrumentType.COUNTER),
+    histogramTemporality: temporalityOf(exporter, InstrumentType.HISTOGRAM),
+  });
+  return new PeriodicExportingMetricReader({
+    exporter,
+    exportIntervalMillis: intervalMs,
+    exportTimeoutMillis: Math.min(timeoutMs, intervalMs),
+    metricProducers: [producer],
+  });
 }
 
 /** Says when an export fails; the reader itself only tells the SDK's diagnostics. */

@@ -11,7 +11,7 @@ import { FanOut } from './fan-out.ts';
 import { LimitedSink } from './limits.ts';
 import type { LinesFile } from './otlp-file.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
-import type { MetricsSink } from './otlp-metrics.ts';
+import type { MetricsOptions, MetricsSink } from './otlp-metrics.ts';
 import type { ObservedQueue } from './otlp-self-metrics.ts';
 import { MemoryStore, type RequestStore } from './request-store.ts';
 import type { Sink } from './sink.ts';
@@ -41,6 +41,8 @@ export interface Output {
   readonly metersProcesses: boolean;
   /** Lines for the operator. */
   readonly notes: readonly string[];
+  /** The metrics as Prometheus reads them; undefined: not asked for. */
+  readonly scrape: (() => Promise<string>) | undefined;
 }
 
 /**
@@ -52,23 +54,30 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
   const files = new Files();
   if (config.traces || [...config.logs, ...config.metrics].some(({ kind }) => kind === 'otlp'))
     (await import('./otlp-diagnostics.ts')).routeDiagnostics(log);
-  // Metrics first: the exporters of records report to them.
   const metrics: MetricsSink[] = [];
   for (const spec of config.metrics)
     metrics.push(await createMetricsSink(spec, metrics.length, options, files));
+  const scraped =
+    config.command === 'run' && config.healthMetrics ? await createPrometheus(options) : undefined;
+  // The exporters of records report to the metrics that are pushed, if there are such.
+  const witness = metrics[0] ?? scraped?.sink;
   const logs: Sink[] = [];
   for (const spec of config.logs) {
-    const created = await createLogsSink(spec, logs.length, options, files, metrics[0]);
+    const created = await createLogsSink(spec, logs.length, options, files, witness);
     logs.push(
       new LimitedSink(created, { count: config.attributeCountLimit, length: config.attributeLengthLimit }),
     );
   }
-  if (config.traces) logs.push(await createSpans(options, metrics[0]));
-  const sink = new FanOut([...logs, ...metrics], ledger, log);
+  if (config.traces) logs.push(await createSpans(options, witness));
+  const sink = new FanOut(
+    [...logs, ...metrics, ...(scraped === undefined ? [] : [scraped.sink])],
+    ledger,
+    log,
+  );
   const notes = config.logs.some(({ kind }) => kind === 'otlp')
     ? [`sending records by OTLP (${config.logsProtocol})`]
     : [];
-  return { sink, metersProcesses: metrics.length > 0, notes };
+  return { sink, metersProcesses: metrics.length > 0, notes, scrape: scraped?.scrape };
 }
 
 /** Files of several sinks, each opened once. */
@@ -192,17 +201,32 @@ async function createMetricsSink(
   options: OutputOptions,
   files: Files,
 ): Promise<MetricsSink> {
-  const { config, log, ledger, host, source } = options;
-  const scope = scopeOf(options);
   const name = index === 0 ? 'metrics' : `metrics-${index + 1}`;
   const { MetricsSink: Metrics } = await import('./otlp-metrics.ts');
   return new Metrics({
     name,
     exporter: await createMetricExporter(spec, name, options, files),
+    ...metricsOf(options),
+  });
+}
+
+/** Nobody may ever ask: the kernel's counters are not this sink's to forget (metersProcesses). */
+async function createPrometheus(
+  options: OutputOptions,
+): Promise<{ readonly sink: MetricsSink; readonly scrape: () => Promise<string> }> {
+  const { MetricsSink: Metrics } = await import('./otlp-metrics.ts');
+  const { createScraped } = await import('./otlp-prometheus.ts');
+  const { exporter, scrape } = createScraped();
+  return { sink: new Metrics({ name: 'prometheus', exporter, ...metricsOf(options) }), scrape };
+}
+
+function metricsOf(options: OutputOptions): Omit<MetricsOptions, 'name' | 'exporter'> {
+  const { config, log, ledger, host, source } = options;
+  return {
     ledger,
     notices: log,
     source,
-    scope,
+    scope: scopeOf(options),
     hostAttributes: host,
     ownAttributes: {
       ...Object.fromEntries(config.resourceAttributes),
@@ -212,7 +236,7 @@ async function createMetricsSink(
     timeoutMs: config.metricTimeoutMs,
     questionName: config.metricQuestionName,
     queues: queuesOf(config),
-  });
+  };
 }
 
 /** What waits in front of an exporter; the console has no queue to speak of. */

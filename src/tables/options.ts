@@ -4,10 +4,11 @@
  */
 import { boolean, bytes, duration, integer, oneOf, type Parsed, type Parser } from '../lib/values.ts';
 import { type Command, option, repeatable } from './option.ts';
+import { CLIENT_COMMANDS, CONTROL_OPTIONS } from './options-control.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 
-export type { Command, Option, RepeatableOption } from './option.ts';
+export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
 export type { ExporterSpec } from './options-telemetry.ts';
 
 const CAPTURE: readonly Command[] = ['run', 'replay'];
@@ -25,7 +26,7 @@ export const OPTIONS = {
   }),
   format: option<'table' | 'json'>({
     flag: '--format <format>',
-    commands: ['run', 'replay', 'doctor'],
+    commands: ['run', 'replay', 'doctor', ...CLIENT_COMMANDS],
     env: ['WHODNS_FORMAT'],
     brief: 'what the console shows: table, json',
     parse: oneOf('table', 'json'),
@@ -126,7 +127,7 @@ export const OPTIONS = {
   }),
   configFile: option<string | undefined>({
     flag: '--config <file>',
-    commands: ['run', 'replay', 'doctor'],
+    commands: ['run', 'replay', 'doctor', ...CLIENT_COMMANDS],
     env: ['OTEL_CONFIG_FILE'],
     brief: 'OpenTelemetry configuration file (YAML, schema 1.x) in place of all variables',
     parse: fileName,
@@ -157,6 +158,7 @@ export const OPTIONS = {
     fallback: true,
     shownDefault: 'it is read',
   }),
+  ...CONTROL_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

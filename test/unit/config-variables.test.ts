@@ -18,11 +18,19 @@ const ENDPOINT = ['http://', 'http://host:99999'];
 /** Variable, or its end -> bad values. The first that matches counts. */
 const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_FORMAT$/, ['xml']],
+  [/^WHODNS_CONTROL$/, ['socket', './a/b', '@abstract']],
+  [
+    /^WHODNS_HEALTH$/,
+    ['9464', 'host.test:1', ':65536', '[::zz]:1', '[127.0.0.1]:1', '1.2.3.4:-1', '256.0.0.1:1'],
+  ],
   [/^WHODNS_HOOK$/, ['uprobe', '\u001b]0;x\u0007']],
   [/^WHODNS_PORTS$/, ['0', '65536', 'dns', '53,99999', '53,']],
   [/^WHODNS_EMIT$/, ['never']],
   [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5', '-1s', '10 parsecs', '100000h']],
-  [/^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT)$/, BOOLEAN],
+  [
+    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|HEALTH_METRICS)$/,
+    BOOLEAN,
+  ],
   [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],
   [/^WHODNS_(RING|QUEUE_BYTES|SPOOL_BYTES)$/, SIZE],
   [/^OTEL_LOG_LEVEL$/, ['loud', '3']],

@@ -11,6 +11,7 @@ import { ConsoleTableSink } from '../../src/sinks/console-table.ts';
 import { FanOut } from '../../src/sinks/fan-out.ts';
 import { createOtlpFileSink, LinesFile } from '../../src/sinks/otlp-file.ts';
 import { MetricsSink } from '../../src/sinks/otlp-metrics.ts';
+import { createScraped } from '../../src/sinks/otlp-prometheus.ts';
 import { MemoryStore } from '../../src/sinks/request-store.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
 import { logsSink, metricExporter } from '../e2e/otlp-sinks.ts';
@@ -104,6 +105,25 @@ const KINDS: readonly Kind[] = [
       const exporter = await metricExporter('grpc', receiver.url);
       const intervals = { intervalMs: 60_000, timeoutMs: 1000 };
       return new MetricsSink({ exporter, ledger, notices, source, scope, hostAttributes: {}, ...intervals });
+    },
+  },
+  {
+    name: 'prometheus',
+    stage: 'sink:prometheus',
+    working: async (_, ledger) => {
+      const { exporter } = createScraped();
+      const intervals = { intervalMs: 60_000, timeoutMs: 1000 };
+      const name = 'prometheus';
+      return new MetricsSink({
+        name,
+        exporter,
+        ledger,
+        notices,
+        source,
+        scope,
+        hostAttributes: {},
+        ...intervals,
+      });
     },
   },
   {

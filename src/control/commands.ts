@@ -1,0 +1,25 @@
+/** Commands that ask a running agent: one entry is a command of the command line. */
+import { forTerminal, safeJson } from '../lib/escape.ts';
+import type { ClientCommand } from '../tables/options.ts';
+
+export interface ControlCommand {
+  readonly brief: string;
+  /** As commander takes them, `<action> [name]`; each given one becomes a query parameter of its name. */
+  readonly arguments?: string;
+  readonly route: string;
+  /** The answer as a text for a terminal; JSON is printed as it came. */
+  readonly table: (answer: unknown) => string;
+}
+
+export const COMMANDS: Readonly<Record<ClientCommand, ControlCommand>> = {
+  stats: {
+    brief: 'loss ledger and counters of a running agent (one with --control)',
+    route: '/stats',
+    table: (answer) => `${JSON.stringify(answer, null, 2).split('\n').map(forTerminal).join('\n')}\n`,
+  },
+};
+
+/** What the command prints. */
+export function show(command: ControlCommand, answer: unknown, format: 'table' | 'json'): string {
+  return format === 'json' ? `${safeJson(answer)}\n` : command.table(answer);
+}

@@ -1,0 +1,100 @@
+/**
+ * The agent's control socket: HTTP over a Unix socket that only its owner may open. Everything a client can make it keep
+ * or wait for is bounded.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Log } from '../lib/log.ts';
+import { type Answer, answer, failure, type Routes } from './answers.ts';
+import { listenAt } from './socket-file.ts';
+
+const MOST_CONNECTIONS = 16;
+/** Request line and headers. */
+const MOST_REQUEST_BYTES = 8192;
+/** To send a request, and for a route to answer. */
+const PATIENCE_MS = 5000;
+/** A client that does not read its answer is cut off after this. */
+const IDLE_MS = 30_000;
+
+export class ControlServer {
+  readonly #server: Server;
+  readonly #remove: () => void;
+
+  private constructor(server: Server, remove: () => void) {
+    this.#server = server;
+    this.#remove = remove;
+  }
+
+  /** @throws UserError: the socket cannot be made */
+  static async listen(path: string, routes: Routes, log: Log): Promise<ControlServer> {
+    const server = boundedServer((request, response) => serve(routes, request, response, log));
+    return new ControlServer(server, await listenAt(server, path));
+  }
+
+  close(): void {
+    this.#remove();
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
+/** One request a connection, without a body; few connections, short requests, no endless waits. */
+export function boundedServer(
+  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: MOST_REQUEST_BYTES,
+      headersTimeout: PATIENCE_MS,
+      requestTimeout: PATIENCE_MS,
+      connectionsCheckingInterval: 1000,
+      keepAlive: false,
+    },
+    (request, response) => {
+      response.shouldKeepAlive = false;
+      void handle(request, response);
+    },
+  );
+  server.maxConnections = MOST_CONNECTIONS;
+  server.setTimeout(IDLE_MS, (socket) => socket.destroy());
+  return server;
+}
+
+async function serve(
+  routes: Routes,
+  request: IncomingMessage,
+  response: ServerResponse,
+  log: Log,
+): Promise<void> {
+  const refused = refusal(request);
+  if (refused !== undefined) return send(response, refused);
+  const { pathname, searchParams } = target(request);
+  const found = await answer(routes, pathname, searchParams, PATIENCE_MS, (error) =>
+    log.error(
+      `control ${pathname}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    ),
+  );
+  send(response, found);
+}
+
+/** undefined: a request as it should be. */
+export function refusal({ method, headers, url }: IncomingMessage): Answer | undefined {
+  if (method !== 'GET') return failure('method-not-allowed', 'only GET');
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0')
+    return failure('bad-request', 'a request has no body');
+  if (!URL.canParse(url ?? '', ORIGIN)) return failure('bad-request', 'the path is not well-formed');
+  return undefined;
+}
+
+const ORIGIN = 'http://whodns';
+
+export function target({ url }: IncomingMessage): URL {
+  return new URL(url ?? '', ORIGIN);
+}
+
+function send(response: ServerResponse, { status, text }: Answer): void {
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  });
+  response.end(text);
+}

@@ -1,0 +1,38 @@
+/** What the agent opens to others, all of it off by default: part of OPTIONS. */
+import { parseListenAddress } from '../lib/endpoint.ts';
+import { boolean } from '../lib/values.ts';
+import { type ClientCommand, type Command, option } from './option.ts';
+
+export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats'];
+const RUN: readonly Command[] = ['run'];
+
+export const CONTROL_OPTIONS = {
+  control: option<string | undefined>({
+    flag: '--control <path>',
+    commands: ['run', ...CLIENT_COMMANDS],
+    env: ['WHODNS_CONTROL'],
+    brief: 'Unix socket on which the running agent answers questions, for its own user only',
+    parse: (text) =>
+      text.includes('\0') || !text.startsWith('/') ? { problem: 'is not an absolute path' } : { value: text },
+    fallback: undefined,
+    shownDefault: 'none',
+  }),
+  health: option<string | undefined>({
+    flag: '--health <address>',
+    commands: RUN,
+    env: ['WHODNS_HEALTH'],
+    brief: 'ADDRESS:PORT or :PORT where /livez and /readyz answer by HTTP',
+    parse: (text) =>
+      parseListenAddress(text) === undefined ? { problem: 'is not ADDRESS:PORT or :PORT' } : { value: text },
+    fallback: undefined,
+    shownDefault: 'nothing listens',
+  }),
+  healthMetrics: option<boolean>({
+    flag: '--health-metrics',
+    commands: RUN,
+    env: ['WHODNS_HEALTH_METRICS'],
+    brief: 'the metrics for Prometheus at /metrics of --health',
+    parse: boolean,
+    fallback: false,
+  }),
+} as const;
