@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -21,6 +23,8 @@ constexpr int kMostInFlight = 16;
 // (the kernel wakes us early when it is), long when idle.
 constexpr int kShortestMs = 5;
 constexpr int kLongestMs = 100;
+// Memory that others freed is given back to the kernel so often; it takes some hundred microseconds.
+constexpr auto kTrimInterval = std::chrono::seconds(20);
 // Records in one look from which on the sleep is halved, and below which it is doubled.
 constexpr size_t kBusyRecords = 256;
 constexpr size_t kQuietRecords = 64;
@@ -114,8 +118,14 @@ void Reader::release()
 void Reader::run()
 {
 	int interval = kShortestMs;
+	auto trimmed = std::chrono::steady_clock::now();
 	while (!finishing_ && !aborted_) {
 		wait_for_data(interval);
+		// glibc gives back by itself what lies at the end of its heaps, not the holes (malloc/malloc.c: mtrim)
+		if (const auto now = std::chrono::steady_clock::now(); now - trimmed > kTrimInterval) {
+			malloc_trim(0);
+			trimmed = now;
+		}
 		const size_t records = drain();
 		if (records >= kBusyRecords)
 			interval = std::max(interval / 2, kShortestMs);
