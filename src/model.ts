@@ -98,7 +98,7 @@ export interface RawProcess {
   readonly parentName: string;
 }
 
-export type RawEvent = RawMessage | RawProcess;
+export type RawEvent = RawMessage | RawProcess | RawConnection;
 
 /** dns/: one question (RFC 1035 section 4.1.2). */
 export interface Question {
@@ -307,7 +307,7 @@ export interface PodMetadata {
   readonly attributes: Attributes;
 }
 
-/** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT). */
+/** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT); whether it came about is not known. */
 export interface RawConnection {
   readonly kind: 'connection';
   /** Unix time, ns. */
@@ -316,7 +316,34 @@ export interface RawConnection {
   readonly networkNamespace: number;
   /** Socket cookie; 0n = unknown. */
   readonly socket: bigint;
+  /** Port 0: none was chosen yet, which is so unless the program bound one. */
   readonly local: Endpoint;
+  /** What the program dialled, before any destination NAT. */
   readonly remote: Endpoint;
   readonly owner: Owner | undefined;
+}
+
+/** How far from the process an answer was found: its own lookups, those of its container, those of the whole host. */
+export type ResolutionScope = 'process' | 'container' | 'host';
+
+/** What an address was looked up as. */
+export interface Resolution {
+  /** The names asked for that led to the address, the one answered last first; never empty. No trailing dot, lower case. */
+  readonly names: readonly string[];
+  /** The nearest scope in which it was looked up: `names` are of this one only. */
+  readonly scope: ResolutionScope;
+  /** Of `names[0]`: Unix ns of its answer, and when that ends (answer + TTL). An expired answer counts too. */
+  readonly answered: bigint;
+  readonly expires: bigint;
+}
+
+/** A connection with what is known of its process and its destination: what detectors get and `whodns.connect` is made of. */
+export interface ConnectionEvent {
+  readonly kind: 'connection';
+  /** Unix time, ns: that of the connection. */
+  readonly time: bigint;
+  readonly connection: RawConnection;
+  readonly process: ProcessIdentity;
+  /** undefined: no name was looked up here that led to this address, as far as is remembered. */
+  readonly resolution: Resolution | undefined;
 }
