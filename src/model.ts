@@ -226,8 +226,10 @@ export interface LogEvent {
   readonly trace?: TraceContext;
   /** Of the lookup's own span: the one the thread published. */
   readonly parentSpanId?: Uint8Array;
-  /** The lookup it was made from; undefined for findings and the agent's own events. */
+  /** The lookup it was made from; undefined for connections, findings and the agent's own events. */
   readonly lookup: Lookup | undefined;
+  /** The connection it was made from. */
+  readonly connection?: ConnectionEvent;
 }
 
 /** What a source says of itself. */
@@ -323,8 +325,8 @@ export interface RawConnection {
   readonly owner: Owner | undefined;
 }
 
-/** How far from the process an answer was found: its own lookups, those of its container, those of the whole host. */
-export type ResolutionScope = 'process' | 'container' | 'host';
+/** Whose lookups an answer was found among: the process's own, its container's, its network namespace's, the whole host's. */
+export type ResolutionScope = 'process' | 'container' | 'network-namespace' | 'host';
 
 /** What an address was looked up as. */
 export interface Resolution {

@@ -119,7 +119,7 @@ export class Pipeline {
   #batch(events: readonly RawEvent[]): void {
     for (const event of events) {
       if (event.kind === 'message') this.#streams.accept(event, this.#message);
-      else this.#parts.processes.announce(event);
+      else if (event.kind === 'process') this.#parts.processes.announce(event);
     }
   }
 
