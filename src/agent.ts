@@ -3,6 +3,7 @@ import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
+import { DnsCache } from './dnscache/index.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { UserNames } from './enrich/users.ts';
@@ -58,6 +59,7 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
+      dnsCache: config.connections ? new DnsCache() : undefined,
     });
   }
 
@@ -107,6 +109,6 @@ export class Agent {
 
 function createSource(config: Config, file: string | undefined, ledger: Ledger): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes } = config;
-  return new KernelSource({ hook, ports, maxPayload, ringBytes, stage: ledger.stage('wire') });
+  const { hook, ports, maxPayload, ringBytes, connections } = config;
+  return new KernelSource({ hook, ports, maxPayload, ringBytes, connections, stage: ledger.stage('wire') });
 }

@@ -1,12 +1,12 @@
 /** Connection -> the process that made it and the name that its destination was looked up as. */
+import { type DnsCache, scopesOf } from './dnscache/index.ts';
 import type { ProcessTable } from './enrich/process.ts';
 import type { Stage } from './health.ts';
 import type { ConnectionEvent, ProcessIdentity, RawConnection, Resolution } from './model.ts';
 
 export interface ConnectionsOptions {
   readonly processes: Pick<ProcessTable, 'identify'>;
-  /** The DNS cache: what an address was looked up as, in the nearest scope of the process. */
-  readonly resolve: (connection: RawConnection, process: ProcessIdentity) => Resolution | undefined;
+  readonly dnsCache: Pick<DnsCache, 'nameOf'>;
   readonly onConnection: (event: ConnectionEvent) => void;
   /** The stage `connections`. */
   readonly stage: Stage;
@@ -19,12 +19,24 @@ export class Connections {
     this.#options = options;
   }
 
+  /** The answers that came before it must be in the cache: the kernel's ring has both in the order of their time. */
   accept(connection: RawConnection): void {
-    const { processes, resolve, onConnection, stage } = this.#options;
+    const { processes, onConnection, stage } = this.#options;
     stage.in++;
     const process = processes.identify(connection.owner);
-    const resolution = resolve(connection, process);
+    const resolution = this.#resolve(connection, process);
     stage.out++;
     onConnection({ kind: 'connection', time: connection.time, connection, process, resolution });
+  }
+
+  #resolve(
+    { remote, time, networkNamespace }: RawConnection,
+    process: ProcessIdentity,
+  ): Resolution | undefined {
+    const scopes = scopesOf(process, networkNamespace);
+    const found = this.#options.dnsCache.nameOf(remote.address, time, scopes);
+    if (found === undefined) return undefined;
+    const { names, scope, answeredAt, expiresAt } = found;
+    return { names, scope: scope.kind, answered: answeredAt, expires: expiresAt };
   }
 }

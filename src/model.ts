@@ -330,11 +330,14 @@ export type ResolutionScope = 'process' | 'container' | 'network-namespace' | 'h
 
 /** What an address was looked up as. */
 export interface Resolution {
-  /** The names asked for that led to the address, the one answered last first; never empty. No trailing dot, lower case. */
+  /**
+   * Names that led to the address, never empty: the question answered last, the aliases it went through, then other
+   * questions that still hold. No trailing dot, lower case.
+   */
   readonly names: readonly string[];
   /** The nearest scope in which it was looked up: `names` are of this one only. */
   readonly scope: ResolutionScope;
-  /** Of `names[0]`: Unix ns of its answer, and when that ends (answer + TTL). An expired answer counts too. */
+  /** Of the answer with `names[0]`: Unix ns of it, and when it ends (answer + TTL). An expired answer counts too. */
   readonly answered: bigint;
   readonly expires: bigint;
 }

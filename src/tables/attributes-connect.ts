@@ -55,7 +55,8 @@ export const CONNECT_ATTRIBUTES = {
     type: 'string[]',
     stability: 'development',
     source: 'whodns',
-    brief: 'Names that were looked up and led to the address, the one answered last first; at most 16.',
+    brief:
+      'Names that led to the address, at most 16: the question answered last, its aliases, then other questions that still hold.',
     example: ['www.example.com'],
   },
   'whodns.connect.scope': {
