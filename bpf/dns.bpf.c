@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 /*
  * The hooks. A program's name starts with its family (fentry_, kprobe_, tracepoint_), by which the loader chooses; all
- * families make the same events (event.h).
+ * families make the same events (event.h). connect_ is loaded besides any family, when connections are asked for.
  */
 #include "calls.h"
+#include "connect.h"
 #include "tracepoint.h"
 
 #include <asm/ptrace.h>
@@ -176,5 +177,14 @@ int BPF_KRETPROBE(kprobe_tcp_recvmsg_return)
 		return 0;
 	receive_stream_return((struct sock *)state->socket, state, HOOK_KPROBE, false);
 	bpf_map_delete_elem(&receives, &task);
+	return 0;
+}
+
+/* A socket of IPv4 or IPv6 changes its state: TCP, MPTCP, DCCP, SCTP. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(connect_inet_sock_set_state, struct sock *sk, int before, int after)
+{
+	if (before == TCP_CLOSE && after == TCP_SYN_SENT && sk->sk_protocol == PROTOCOL_TCP)
+		trace_connect(ctx, sk);
 	return 0;
 }

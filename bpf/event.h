@@ -16,8 +16,9 @@
 
 /* What a ring record is: event_header.kind. */
 enum event_kind {
-	EVENT_MESSAGE = 1, /* struct message_event, [struct trace_context,] then `captured` payload bytes */
-	EVENT_PROCESS = 2, /* struct process_event, then its strings */
+	EVENT_MESSAGE = 1,    /* struct message_event, [struct trace_context,] then `captured` payload bytes */
+	EVENT_PROCESS = 2,    /* struct process_event, then its strings */
+	EVENT_CONNECTION = 3, /* struct connection_event; only when connections are asked for */
 };
 
 /* Seen from the process that asks: event of a request goes out, of a response comes in. */
@@ -108,6 +109,26 @@ struct message_event {
 	__u8 reserved[9];
 };
 
+/* connection_event.flags */
+enum connection_flags {
+	CONNECTION_OWNER = 1 << 0, /* `owner` is filled; not so for connections of the kernel itself */
+};
+
+/* A TCP connection that begins; whether the other side accepts it is not known yet. */
+struct connection_event {
+	struct event_header header;
+	struct owner owner;
+	__u64 socket;           /* socket cookie; 0 = unknown (before 5.12) */
+	__u8 local_address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
+	__u8 remote_address[16];
+	__u32 net_ns;      /* network namespace inode of the socket */
+	__u16 local_port;  /* host order; 0 = not chosen yet */
+	__u16 remote_port; /* before destination NAT */
+	__u8 flags;        /* enum connection_flags */
+	__u8 family;       /* 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
+	__u8 reserved[6];
+};
+
 /*
  * A process or a cgroup seen for the first time. Strings follow in this order, each `*_bytes` long:
  * executable path, arguments, working directory, cgroup path. Paths are components, leaf first, each NUL-terminated;
@@ -141,6 +162,7 @@ struct process_event {
 _Static_assert(sizeof(struct event_header) == 16, "event_header");
 _Static_assert(sizeof(struct owner) == 88, "owner");
 _Static_assert(sizeof(struct message_event) == 16 + 88 + 8 + 48 + 20 + 8 + 12, "message_event");
+_Static_assert(sizeof(struct connection_event) == 16 + 88 + 8 + 32 + 8 + 8, "connection_event");
 _Static_assert(sizeof(struct trace_context) == 32, "trace_context");
 _Static_assert(sizeof(struct process_event) == 16 + 88 + 8 + 8 + 8 + 8 + 16, "process_event");
 
@@ -152,7 +174,8 @@ enum drop_reason {
 	DROP_PAYLOAD_UNREADABLE = 3, /* captured with MESSAGE_UNREADABLE */
 	DROP_NO_OWNER = 4,           /* a request left without a known owner: captured without MESSAGE_OWNER */
 	DROP_RECEIVE_STATE = 5,      /* receive: entry state missing at the function's return, bytes not seen */
-	DROP_REASON_MAX = 6,
+	DROP_CONNECTION_RING_FULL = 6, /* a connection event found no room */
+	DROP_REASON_MAX = 7,
 };
 
 /* What was seen. Index of the per-CPU `counters` map. */
@@ -162,10 +185,12 @@ enum counter {
 	COUNTER_SUBMITTED = 2, /* message events put into the ring */
 	COUNTER_PROCESSES = 3, /* process records put into the ring */
 	COUNTER_SKIPPED = 4,   /* calls that were not DNS */
-	COUNTER_SELF = 5,      /* the agent's own messages, left out */
+	COUNTER_SELF = 5,      /* the agent's own messages and connections, left out */
 	COUNTER_UNMATCHED = 6, /* responses nobody here asked for (packet level), left out */
 	COUNTER_DUPLICATE_DEVICE = 7, /* the same packet on a stacked device, left out */
-	COUNTER_MAX = 8,
+	COUNTER_CONNECTIONS = 8,      /* wanted connection events, whether or not they found room in the ring */
+	COUNTER_LOOPBACK = 9,         /* connections to 127.0.0.0/8 and ::1, left out */
+	COUNTER_MAX = 10,
 };
 
 /* Per-process counters, exact and independent of the ring. Key and value of the `processes` hash map. */

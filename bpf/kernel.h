@@ -232,6 +232,7 @@ struct socket {
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	__u16 sk_protocol; /* since 5.6 no bit field any more */
 };
 
 struct tcp_sock {
@@ -241,6 +242,7 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u64 bytes_acked;
 	__u64 bytes_received;
+	bool is_mptcp; /* with CONFIG_MPTCP */
 };
 
 struct udp_sock {

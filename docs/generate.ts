@@ -1,6 +1,7 @@
 /** Writes the generated pages of docs/ from src/tables. `--check` fails when one is stale. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { RECORD_ATTRIBUTES } from '../src/tables/attributes.ts';
+import { CONNECT_ATTRIBUTES } from '../src/tables/attributes-connect.ts';
 import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/metrics.ts';
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
@@ -152,6 +153,10 @@ function attributes(): string {
     '## Record `whodns.query`, and its span (`--traces`)',
     '',
     ...attributeRows(RECORD_ATTRIBUTES),
+    '',
+    '## Record `whodns.connect` (`--connections`)',
+    '',
+    ...attributeRows(CONNECT_ATTRIBUTES),
     '',
     '## Resource: the process that asked',
     '',

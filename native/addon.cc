@@ -49,12 +49,15 @@ std::vector<uint64_t> integers(const Napi::Array &numbers)
 	return values;
 }
 
-// {object, family, ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
+// {object, family, besides: string[], ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
 CaptureOptions capture_options(const Napi::Object &given)
 {
 	CaptureOptions options;
 	options.object = given.Get("object").ToString().Utf8Value();
 	options.family = given.Get("family").ToString().Utf8Value();
+	auto besides = given.Get("besides").As<Napi::Array>();
+	for (uint32_t i = 0; i < besides.Length(); i++)
+		options.besides.push_back(besides.Get(i).ToString().Utf8Value());
 	options.ring_bytes = given.Get("ringBytes").ToNumber().Uint32Value();
 	Napi::Object knobs = given.Get("knobs").ToObject();
 	Napi::Array names = knobs.GetPropertyNames();

@@ -118,8 +118,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 		return failure("open", options.object, errno, options, log);
 	bpf_object *object = capture->object_.get();
 
-	capture->select_family(options.family);
-	if (capture->programs_.empty())
+	if (capture->select_programs(options) == 0)
 		return Error{"family", options.family, ENOENT, "use another hook family", ""};
 
 	capture->ring_ = bpf_object__find_map_by_name(object, "events");
@@ -148,23 +147,29 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	return capture;
 }
 
-// Switches everything off but `<family>_*`, and of these what this kernel has no target for (a tracepoint or function
-// that other kernel versions have).
-void Capture::select_family(const std::string &family)
+// Switches everything off but what is asked for, and of the family what this kernel has no target for (a tracepoint or
+// function that other kernel versions have). Returns how many programs of the family are left.
+size_t Capture::select_programs(const CaptureOptions &options)
 {
 	const BtfHandle kernel(btf__load_vmlinux_btf());
+	size_t of_family = 0;
 	bpf_program *program;
 	bpf_object__for_each_program(program, object_.get())
 	{
-		bool wanted = std::string_view(bpf_program__name(program)).starts_with(family + "_");
+		const std::string_view name(bpf_program__name(program));
+		bool wanted = name.starts_with(options.family + "_");
 		if (wanted && kernel && !target_exists(kernel.get(), bpf_program__section_name(program))) {
-			skipped_.push_back(bpf_program__name(program));
+			skipped_.emplace_back(name);
 			wanted = false;
 		}
+		of_family += wanted;
+		for (const std::string &prefix : options.besides)
+			wanted = wanted || name.starts_with(prefix + "_");
 		bpf_program__set_autoload(program, wanted);
 		if (wanted)
 			programs_.push_back(program);
 	}
+	return of_family;
 }
 
 void Capture::detach()

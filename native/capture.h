@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One loaded and attached copy of the BPF object: opened with the programs of one hook family.
+// One loaded and attached copy of the BPF object: opened with the programs of one hook family and what was asked for besides.
 #pragma once
 
 #include "handle.h"
@@ -21,9 +21,10 @@ struct Knob {
 };
 
 struct CaptureOptions {
-	std::string object;      // path of the BPF object file
-	std::string family;      // fentry, kprobe or tracepoint: programs named <family>_* are loaded, no others
-	uint32_t ring_bytes = 0; // a power of two and a multiple of the page size
+	std::string object;               // path of the BPF object file
+	std::string family;               // fentry, kprobe or tracepoint: programs named <family>_* are loaded
+	std::vector<std::string> besides; // prefixes of programs to load whatever the family: connect
+	uint32_t ring_bytes = 0;          // a power of two and a multiple of the page size
 	std::vector<Knob> knobs;
 };
 
@@ -55,7 +56,7 @@ class Capture
 
       private:
 	Capture() = default;
-	void select_family(const std::string &family);
+	size_t select_programs(const CaptureOptions &options);
 
 	// Order matters: the links go first, the object with programs and maps last.
 	ObjectHandle object_;

@@ -8,6 +8,7 @@ struct layout_roots {
 	struct message_event message_event;
 	struct trace_context trace_context;
 	struct process_event process_event;
+	struct connection_event connection_event;
 	struct process_key process_key;
 	struct process_value process_value;
 	enum event_kind event_kind;
@@ -15,6 +16,7 @@ struct layout_roots {
 	enum hook_family hook_family;
 	enum message_flags message_flags;
 	enum process_flags process_flags;
+	enum connection_flags connection_flags;
 	enum drop_reason drop_reason;
 	enum counter counter;
 } layout_roots;

@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
 import type { AgentState, HealthServer } from './control/health.ts';
 import type { ControlServer } from './control/server.ts';
+import { DnsCache } from './dnscache/index.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { UserNames } from './enrich/users.ts';
@@ -69,6 +70,7 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
+      dnsCache: config.connections ? new DnsCache() : undefined,
     });
   }
 
@@ -169,8 +171,8 @@ export class Agent {
 
 function createSource(config: Config, file: string | undefined, ledger: Ledger): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes } = config;
-  return new KernelSource({ hook, ports, maxPayload, ringBytes, stage: ledger.stage('wire') });
+  const { hook, ports, maxPayload, ringBytes, connections } = config;
+  return new KernelSource({ hook, ports, maxPayload, ringBytes, connections, stage: ledger.stage('wire') });
 }
 
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */

@@ -98,7 +98,7 @@ export interface RawProcess {
   readonly parentName: string;
 }
 
-export type RawEvent = RawMessage | RawProcess;
+export type RawEvent = RawMessage | RawProcess | RawConnection;
 
 /** dns/: one question (RFC 1035 section 4.1.2). */
 export interface Question {
@@ -228,8 +228,10 @@ export interface LogEvent {
   readonly trace?: TraceContext;
   /** Of the lookup's own span: the one the thread published. */
   readonly parentSpanId?: Uint8Array;
-  /** The lookup it was made from; undefined for findings and the agent's own events. */
+  /** The lookup it was made from; undefined for connections, findings and the agent's own events. */
   readonly lookup: Lookup | undefined;
+  /** The connection it was made from. */
+  readonly connection?: ConnectionEvent;
 }
 
 /** What a source says of itself. */
@@ -309,7 +311,7 @@ export interface PodMetadata {
   readonly attributes: Attributes;
 }
 
-/** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT). */
+/** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT); whether it came about is not known. */
 export interface RawConnection {
   readonly kind: 'connection';
   /** Unix time, ns. */
@@ -318,7 +320,37 @@ export interface RawConnection {
   readonly networkNamespace: number;
   /** Socket cookie; 0n = unknown. */
   readonly socket: bigint;
+  /** Port 0: none was chosen yet, which is so unless the program bound one. */
   readonly local: Endpoint;
+  /** What the program dialled, before any destination NAT. */
   readonly remote: Endpoint;
   readonly owner: Owner | undefined;
+}
+
+/** Whose lookups an answer was found among: the process's own, its container's, its network namespace's, the whole host's. */
+export type ResolutionScope = 'process' | 'container' | 'network-namespace' | 'host';
+
+/** What an address was looked up as. */
+export interface Resolution {
+  /**
+   * Names that led to the address, never empty: the question answered last, the aliases it went through, then other
+   * questions that still hold. No trailing dot, lower case.
+   */
+  readonly names: readonly string[];
+  /** The nearest scope in which it was looked up: `names` are of this one only. */
+  readonly scope: ResolutionScope;
+  /** Of the answer with `names[0]`: Unix ns of it, and when it ends (answer + TTL). An expired answer counts too. */
+  readonly answered: bigint;
+  readonly expires: bigint;
+}
+
+/** A connection with what is known of its process and its destination: what detectors get and `whodns.connect` is made of. */
+export interface ConnectionEvent {
+  readonly kind: 'connection';
+  /** Unix time, ns: that of the connection. */
+  readonly time: bigint;
+  readonly connection: RawConnection;
+  readonly process: ProcessIdentity;
+  /** undefined: no name was looked up here that led to this address, as far as is remembered. */
+  readonly resolution: Resolution | undefined;
 }

@@ -1,18 +1,22 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> hold -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> hold -> record -> fan-out -> sinks
+ *         \-> connections (joined to process and DNS cache) -> record -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
+import { Connections } from './connections.ts';
 import { Correlator } from './correlate.ts';
 import { decodeMessage } from './dns/message.ts';
+import type { DnsCache } from './dnscache/index.ts';
 import type { ProcessTable } from './enrich/process.ts';
 import { WorkloadHold, type WorkloadHoldCounts } from './enrich/workload-hold.ts';
 import type { WorkloadCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
-import type { Lookup, RawEvent } from './model.ts';
+import type { ConnectionEvent, Lookup, RawEvent } from './model.ts';
+import { toConnectionLog } from './sinks/connection-record.ts';
 import { toLogEvent } from './sinks/record.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { StreamMessage } from './streams/message.ts';
@@ -41,6 +45,8 @@ export interface PipelineParts {
   readonly ledger: Ledger;
   /** A sink reads and forgets the kernel's per-process counters; else the pipeline keeps their table from filling up. */
   readonly metersProcesses: boolean;
+  /** Learns from every answer; undefined: nobody asks it. */
+  readonly dnsCache?: DnsCache | undefined;
 }
 
 export interface PipelineStats {
@@ -60,6 +66,7 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #streams: Streams;
   readonly #correlator: Correlator;
+  readonly #connections: Connections | undefined;
   readonly #dns;
   readonly #hold: WorkloadHold | undefined;
   #ticker: NodeJS.Timeout | undefined;
@@ -79,6 +86,14 @@ export class Pipeline {
       onLookup: (lookup) => this.#record(lookup),
       stage: ledger.stage('correlate'),
       answers: ledger.stage('answers'),
+    });
+    const { dnsCache, processes } = parts;
+    if (!config.connections || dnsCache === undefined) return;
+    this.#connections = new Connections({
+      processes,
+      dnsCache,
+      onConnection: (event) => this.#connection(event),
+      stage: ledger.stage('connections'),
     });
   }
 
@@ -142,7 +157,8 @@ export class Pipeline {
   #batch(events: readonly RawEvent[]): void {
     for (const event of events) {
       if (event.kind === 'message') this.#streams.accept(event, this.#message);
-      else this.#parts.processes.announce(event);
+      else if (event.kind === 'process') this.#parts.processes.announce(event);
+      else this.#connections?.accept(event);
     }
   }
 
@@ -176,12 +192,18 @@ export class Pipeline {
   }
 
   #record(lookup: Lookup): void {
+    // First of all: the next event may be the connection to what was answered.
+    this.#parts.dnsCache?.add(lookup);
     if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(lookup);
     else this.#emit(lookup);
   }
 
   #emit(lookup: Lookup): void {
     this.#parts.sink.accept(toLogEvent(lookup, wallClock(), this.#parts.config));
+  }
+
+  #connection(event: ConnectionEvent): void {
+    this.#parts.sink.accept(toConnectionLog(event, wallClock()));
   }
 
   #tick(): void {

@@ -18,8 +18,10 @@ export type NativeResult<T> = T | { readonly error: NativeError };
 export interface NativeOptions {
   /** Path of the BPF object. */
   readonly object: string;
-  /** Programs named `<family>_*` are loaded, no others. */
+  /** Programs named `<family>_*` are loaded. */
   readonly family: string;
+  /** Prefixes of programs that are loaded whatever the family. No others are. */
+  readonly besides: readonly string[];
   readonly ringBytes: number;
   /** Read-only data of the object (bpf/config.h) by name. */
   readonly knobs: Readonly<Record<string, readonly number[]>>;

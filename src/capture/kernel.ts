@@ -37,6 +37,8 @@ export interface KernelOptions {
   readonly maxPayload: number;
   /** Size of the kernel's ring: a power of two, at least one page. */
   readonly ringBytes: number;
+  /** TCP connections too (bpf/connect.h); default false: nothing of it is loaded. */
+  readonly connections?: boolean;
   /** The stage `wire`. */
   readonly stage: Stage;
   readonly clock?: Clock;
@@ -153,7 +155,10 @@ export function tryFamily(
   family: KernelFamily,
   object: string = OBJECT,
 ): { readonly fires: boolean | undefined } | { readonly error: CaptureError } {
-  const tried = loadAddon().tryFamily({ object, family, ringBytes: 65536, knobs: selfKnobs() }, 'dns_ports');
+  const tried = loadAddon().tryFamily(
+    { object, family, besides: [], ringBytes: 65536, knobs: selfKnobs() },
+    'dns_ports',
+  );
   return 'error' in tried ? { error: new CaptureError(tried.error) } : { fires: tried.fires };
 }
 
@@ -168,6 +173,7 @@ function openFirst(options: KernelOptions): {
     const opened = addon.open({
       object: options.object ?? OBJECT,
       family,
+      besides: options.connections === true ? ['connect'] : [],
       ringBytes: options.ringBytes,
       knobs: {
         ...selfKnobs(),

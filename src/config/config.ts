@@ -75,6 +75,10 @@ export function resolveConfig(
   const ports = [...new Set(rest.ports)];
   if (ports.length > MOST_PORTS)
     reader.problems.push(`${reader.origins['ports']}: ${ports.length} ports, at most ${MOST_PORTS} ports`);
+  if (rest.connections && rest.emit === 'request')
+    reader.problems.push(
+      `${reader.origins['connections']}: needs the answers, which ${reader.origins['emit']} request does not wait for`,
+    );
   const endpoint = rest.otlpEndpoint ?? rest.logsEndpoint ?? rest.metricsEndpoint;
   const fallback: ExporterSpec[] = [{ kind: endpoint === undefined ? 'console' : 'otlp' }];
   const keep = (spec: ExporterSpec) => spec.kind !== 'none' && !(rest.sdkDisabled && spec.kind === 'otlp');

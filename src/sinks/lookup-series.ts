@@ -1,4 +1,4 @@
-/** Lookups aggregated for the metrics whodns.queries and dns.lookup.duration. */
+/** Records aggregated for the metrics whodns.queries, dns.lookup.duration and whodns.connections. */
 import { LRUCache } from 'lru-cache';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
 import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
@@ -27,6 +27,7 @@ interface Part {
 export class LookupSeries {
   readonly queries: SeriesTable<Counter>;
   readonly durations: SeriesTable<Distribution>;
+  readonly connections: SeriesTable<Counter>;
   readonly #withName: boolean;
   readonly #workloads = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
   readonly #services = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
@@ -35,11 +36,16 @@ export class LookupSeries {
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
     this.#withName = withName;
     this.queries = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
+    this.connections = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
     this.durations = new SeriesTable<Distribution>(emptyDistribution, start, limits);
   }
 
-  /** Counts an event that is a lookup; others are not counted. */
-  add({ process, attributes }: LogEvent): void {
+  /** Counts an event that is a lookup or a connection; others are not counted. */
+  add({ process, attributes, connection }: LogEvent): void {
+    if (connection !== undefined) {
+      this.#connection(process, connection.resolution === undefined);
+      return;
+    }
     const type = listed(attributes['dns.question.type'], UNLISTED_TYPE);
     if (type === undefined && attributes['dns.id'] === undefined) return;
     const code = listed(attributes['dns.response_code'], UNLISTED_CODE);
@@ -66,6 +72,14 @@ export class LookupSeries {
       ...defined({ 'dns.question.name': name }),
     }));
     record(value, duration);
+  }
+
+  #connection(process: ProcessIdentity, unresolved: boolean): void {
+    const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
+    this.connections.series(`${workload.key}\0${unresolved}`, () => ({
+      ...workload.attributes,
+      'whodns.unresolved': unresolved,
+    })).value.count++;
   }
 }
 

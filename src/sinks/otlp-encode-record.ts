@@ -3,7 +3,7 @@
  * An attribute that the table calls a double stays one when its value is whole; every other whole number is an int64.
  */
 import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
-import { RECORD_ATTRIBUTES } from '../tables/attributes.ts';
+import { LOG_ATTRIBUTES } from '../tables/attributes.ts';
 import { ProtobufWriter, TAG } from './otlp-encode.ts';
 
 /** Longest text of one resource attribute value: a command line can be 2 MB (ARG_MAX). */
@@ -204,8 +204,8 @@ function keyOf(name: string): Key {
   writer.string(name);
   writer.reserve(1);
   writer.byte(KEY_VALUE.value);
-  const definition = Object.hasOwn(RECORD_ATTRIBUTES, name)
-    ? RECORD_ATTRIBUTES[name as keyof typeof RECORD_ATTRIBUTES]
+  const definition = Object.hasOwn(LOG_ATTRIBUTES, name)
+    ? LOG_ATTRIBUTES[name as keyof typeof LOG_ATTRIBUTES]
     : undefined;
   const key = {
     prefix: writer.bytes.subarray(0, writer.position).slice(),

@@ -4,7 +4,7 @@
  */
 import { hex } from '../lib/random-bytes.ts';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, TraceContext } from '../model.ts';
-import { RECORD_ATTRIBUTES } from '../tables/attributes.ts';
+import { LOG_ATTRIBUTES } from '../tables/attributes.ts';
 import type { RequestEncoder } from './delivery.ts';
 import type { SealedRequest } from './request-store.ts';
 
@@ -85,7 +85,7 @@ function anyValue(value: AttributeValue, double: boolean): Json {
 }
 
 const DOUBLES = new Set<string>(
-  Object.entries(RECORD_ATTRIBUTES)
+  Object.entries(LOG_ATTRIBUTES)
     .filter(([, definition]) => definition.type === 'double')
     .map(([name]) => name),
 );

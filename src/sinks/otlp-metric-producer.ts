@@ -45,6 +45,9 @@ export class SeriesProducer implements MetricProducer {
     const durations = lookups.durations
       .collect(time, histogramTemporality)
       .map((series) => point(series, end, histogram(series.value)));
+    const connections = lookups.connections
+      .collect(time, counterTemporality)
+      .map((series) => point(series, end, series.value.count));
     const perProcess = processes
       .collect(time, counterTemporality)
       .map((each) => point(each, end, each.count));
@@ -52,6 +55,7 @@ export class SeriesProducer implements MetricProducer {
       sum('whodns.queries', queries, counterTemporality),
       distribution('dns.lookup.duration', durations, histogramTemporality),
       sum('whodns.process.queries', perProcess, counterTemporality),
+      sum('whodns.connections', connections, counterTemporality),
     ].filter((metric) => metric.dataPoints.length > 0);
     // The reader takes the resource of its own provider and ignores this one.
     const scopeMetrics = metrics.length === 0 ? [] : [{ scope, metrics }];

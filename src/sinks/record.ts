@@ -88,7 +88,7 @@ function span(
   return around === undefined ? { trace } : { trace, parentSpanId: around.spanId };
 }
 
-function newUid(time: bigint): string {
+export function newUid(time: bigint): string {
   return uuidV7(Number(time / 1_000_000n));
 }
 
@@ -202,7 +202,10 @@ function isCut(event: DnsEvent): boolean {
   return event.captured < event.length;
 }
 
-function thread(owner: Owner | undefined): RecordAttributes {
+export function thread(owner: Owner | undefined): {
+  readonly 'whodns.thread.id'?: number;
+  readonly 'whodns.thread.name'?: string;
+} {
   if (owner === undefined) return {};
   return { 'whodns.thread.id': owner.tid, 'whodns.thread.name': commText(owner.threadName) };
 }
@@ -233,7 +236,7 @@ function resultText({ outcome, response }: Lookup): string {
   return answers.length === 1 ? shown.data : `${shown.data} +${answers.length - 1}`;
 }
 
-function bounded(text: string): string {
+export function bounded(text: string): string {
   if (text.length <= MAX_CHARACTERS) return text;
   return `${text.slice(0, MAX_CHARACTERS - 1).toWellFormed()}…`;
 }

@@ -1,6 +1,6 @@
 /** One event as the texts of a table row. Everything is escaped for a terminal here. */
 import { forTerminal } from '../lib/escape.ts';
-import type { LogEvent, Lookup, ResourceRecord } from '../model.ts';
+import type { ConnectionEvent, Endpoint, LogEvent, Lookup, ResourceRecord } from '../model.ts';
 import { RCODES, rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
 
@@ -27,15 +27,16 @@ const CELL_CHARACTERS = 1024;
 const SHOWN_RECORDS = 8;
 export const LIST_SEPARATOR = ', ';
 
-/** The row of any event; one without a lookup (a finding) shows its body in place of the answers. */
+/** The row of any event; one that is neither lookup nor connection (a finding) shows its body in place of the answers. */
 export function cellsOf(event: LogEvent): Cells {
-  const { process, lookup } = event;
+  const { process, lookup, connection } = event;
   const common = {
     time: localTime(event.time),
     pid: process.attribution === 'none' ? '?' : String(process.pid),
     process: safe(process.executableName) || '?',
     workload: safe(process.workload),
   };
+  if (connection !== undefined) return { ...common, ...connectionCells(connection) };
   if (lookup === undefined) {
     const empty = { type: '', name: '', result: '', latency: '', server: '' };
     return { ...common, ...empty, answers: safe(event.body), tone: event.severity >= 13 ? 'bad' : 'plain' };
@@ -50,6 +51,34 @@ export function cellsOf(event: LogEvent): Cells {
     answers: answersOf(lookup),
     server: serverOf(lookup),
     tone: toneOf(lookup),
+  };
+}
+
+/** The name it goes to, if one is known, the destination in place of the answers, and how old what named it is. */
+function connectionCells({
+  time,
+  connection,
+  resolution,
+}: ConnectionEvent): Omit<Cells, 'time' | 'pid' | 'process' | 'workload'> {
+  const destination = { type: 'TCP', latency: '', server: '' };
+  const answers = withPort(connection.remote);
+  if (resolution === undefined)
+    return {
+      ...destination,
+      name: '',
+      result: 'connect',
+      answers: `${answers} (unresolved)`,
+      tone: 'notice',
+    };
+  const more = resolution.names.length - 1;
+  const notes = [`answer ${latencyText(time - resolution.answered)} ago`];
+  if (time > resolution.expires) notes.push('expired');
+  return {
+    ...destination,
+    name: `${safe(resolution.names[0] ?? '')}${more > 0 ? ` +${more}` : ''}`,
+    result: 'connect',
+    answers: `${answers} (${notes.join(', ')})`,
+    tone: 'plain',
   };
 }
 
@@ -87,10 +116,14 @@ function shownRecords(answers: readonly ResourceRecord[]): readonly string[] {
 }
 
 function serverOf({ request }: Lookup): string {
-  const { address, port } = request.raw.dialed ?? request.raw.remote;
-  const withPort =
-    port === 53 ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  return request.raw.transport === 'tcp' ? `${withPort}/tcp` : withPort;
+  const server = request.raw.dialed ?? request.raw.remote;
+  const shown = server.port === 53 ? server.address : withPort(server);
+  return request.raw.transport === 'tcp' ? `${shown}/tcp` : shown;
+}
+
+/** `192.0.2.1:443`, `[2001:db8::1]:443`. */
+export function withPort({ address, port }: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Three significant digits: `99ns`, `412µs`, `1.23ms`, `45.6ms`, `1.20s`. @param duration ns */

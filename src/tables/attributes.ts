@@ -5,6 +5,7 @@
  * Sources: `semconv` = OpenTelemetry semantic conventions 1.45 (with their stability); `proposed` = semconv issue 2432,
  * the names ECS uses; `whodns` = what no convention names.
  */
+import { CONNECT_ATTRIBUTES } from './attributes-connect.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from './resource-attributes.ts';
 
 /** On the log record `whodns.query` (DESIGN: one record per DNS request). */
@@ -251,7 +252,10 @@ export const RECORD_ATTRIBUTES = {
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;
 
-export const ATTRIBUTES = { ...RESOURCE_ATTRIBUTES, ...RECORD_ATTRIBUTES } as const;
+/** Of all kinds of records: what an attribute's type is, whichever record it is on. */
+export const LOG_ATTRIBUTES = { ...CONNECT_ATTRIBUTES, ...RECORD_ATTRIBUTES } as const;
+
+export const ATTRIBUTES = { ...RESOURCE_ATTRIBUTES, ...LOG_ATTRIBUTES } as const;
 
 export type RecordAttributeName = keyof typeof RECORD_ATTRIBUTES;
 export type AttributeName = keyof typeof ATTRIBUTES;

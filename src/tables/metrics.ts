@@ -50,6 +50,13 @@ export const METRICS = {
       'Requests sent by each process, counted in the kernel: exact, whatever was lost later. TCP counts segments.',
     attributes: [...PROCESS_ATTRIBUTES, 'network.transport'],
   },
+  'whodns.connections': {
+    kind: 'sum',
+    unit: '{connection}',
+    brief:
+      'TCP connections begun, by workload (--connections); `whodns.unresolved` tells whether no lookup had led to the address.',
+    attributes: [...WORKLOAD_ATTRIBUTES, 'whodns.unresolved'],
+  },
   'whodns.dropped': {
     kind: 'sum',
     unit: '{record}',

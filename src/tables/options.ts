@@ -159,6 +159,14 @@ export const OPTIONS = {
     shownDefault: 'it is read',
   }),
   ...CONTROL_OPTIONS,
+  connections: option<boolean>({
+    flag: '--connections',
+    commands: ['run'],
+    env: ['WHODNS_CONNECTIONS'],
+    brief: 'TCP connections too, with the name their destination was looked up as (whodns.connect)',
+    parse: boolean,
+    fallback: false,
+  }),
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

@@ -4,8 +4,18 @@
  */
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type { Endpoint, HookFamily, Owner, RawEvent, RawMessage, RawProcess } from '../model.ts';
+import type {
+  Endpoint,
+  HookFamily,
+  Owner,
+  RawConnection,
+  RawEvent,
+  RawMessage,
+  RawProcess,
+} from '../model.ts';
 import {
+  CONNECTION_EVENT as C,
+  CONNECTION_FLAGS,
   EVENT_HEADER,
   EVENT_KIND,
   MESSAGE_FLAGS as F,
@@ -91,6 +101,9 @@ function decodeEvent(
   }
   if (kind === EVENT_KIND.PROCESS) {
     return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, toUnix);
+  }
+  if (kind === EVENT_KIND.CONNECTION) {
+    return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, toUnix);
   }
   return WIRE_DROPS.kind;
 }
@@ -181,6 +194,27 @@ function decodeOwner(view: DataView, bytes: Uint8Array, at: number, cached: bool
     threadName: names.text(view, bytes, at + OWNER.comm),
     processName: names.text(view, bytes, at + OWNER.leader_comm),
     cached,
+  };
+}
+
+function decodeConnection(
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  toUnix: bigint,
+): RawConnection | string {
+  const family = view.getUint8(at + C.family);
+  if (family !== 4 && family !== 6) return WIRE_DROPS.field;
+  const owned = (view.getUint8(at + C.flags) & CONNECTION_FLAGS.OWNER) !== 0;
+  return {
+    kind: 'connection',
+    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
+    family,
+    networkNamespace: view.getUint32(at + C.net_ns, LITTLE),
+    socket: view.getBigUint64(at + C.socket, LITTLE),
+    local: endpoint(view, bytes, at + C.local_address, at + C.local_port),
+    remote: endpoint(view, bytes, at + C.remote_address, at + C.remote_port),
+    owner: owned ? decodeOwner(view, bytes, at + C.owner, false) : undefined,
   };
 }
 

@@ -79,6 +79,22 @@ export const PROCESS_EVENT = {
   parent_comm: 136,
 } as const;
 
+/** struct connection_event: size and byte offsets. */
+export const CONNECTION_EVENT = {
+  SIZEOF: 160,
+  header: 0,
+  owner: 16,
+  socket: 104,
+  local_address: 112,
+  remote_address: 128,
+  net_ns: 144,
+  local_port: 148,
+  remote_port: 150,
+  flags: 152,
+  family: 153,
+  reserved: 154,
+} as const;
+
 /** struct process_key: size and byte offsets. */
 export const PROCESS_KEY = {
   SIZEOF: 16,
@@ -103,6 +119,7 @@ export const PROCESS_VALUE = {
 export const EVENT_KIND = {
   MESSAGE: 1,
   PROCESS: 2,
+  CONNECTION: 3,
 } as const;
 
 /** enum message_direction */
@@ -142,6 +159,11 @@ export const PROCESS_FLAGS = {
   CGROUP_V1: 64,
 } as const;
 
+/** enum connection_flags */
+export const CONNECTION_FLAGS = {
+  OWNER: 1,
+} as const;
+
 /** enum drop_reason */
 export const DROP_REASON = {
   RING_FULL: 0,
@@ -150,7 +172,8 @@ export const DROP_REASON = {
   PAYLOAD_UNREADABLE: 3,
   NO_OWNER: 4,
   RECEIVE_STATE: 5,
-  REASON_MAX: 6,
+  CONNECTION_RING_FULL: 6,
+  REASON_MAX: 7,
 } as const;
 
 /** Names of enum drop_reason by index. */
@@ -161,6 +184,7 @@ export const DROP_REASONS = [
   'payload_unreadable',
   'no_owner',
   'receive_state',
+  'connection_ring_full',
 ] as const;
 
 /** enum counter */
@@ -173,7 +197,9 @@ export const COUNTER = {
   SELF: 5,
   UNMATCHED: 6,
   DUPLICATE_DEVICE: 7,
-  MAX: 8,
+  CONNECTIONS: 8,
+  LOOPBACK: 9,
+  MAX: 10,
 } as const;
 
 /** Names of enum counter by index. */
@@ -186,4 +212,6 @@ export const COUNTERS = [
   'self',
   'unmatched',
   'duplicate_device',
+  'connections',
+  'loopback',
 ] as const;

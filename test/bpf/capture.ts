@@ -28,9 +28,11 @@ export const COUNTER = {
   skipped: 4,
   self: 5,
   unmatched: 6,
+  connections: 8,
+  loopback: 9,
 };
 export const DUPLICATE_DEVICE = 7;
-export const DROP = { ringFull: 0, processRingFull: 1, noOwner: 4 };
+export const DROP = { ringFull: 0, processRingFull: 1, noOwner: 4, connectionRingFull: 6 };
 
 export interface Owner {
   readonly tgid: number;
@@ -79,8 +81,23 @@ export interface Process {
   readonly owner: Owner;
 }
 
+export interface Connection {
+  readonly kind: 'connection';
+  /** 1: `owner` is filled. */
+  readonly flags: number;
+  readonly family: number;
+  readonly socket: string;
+  readonly local: string;
+  readonly local_port: number;
+  readonly remote: string;
+  readonly remote_port: number;
+  readonly net_ns: number;
+  readonly owner: Owner;
+}
+
 export interface Captured {
   readonly messages: readonly Message[];
+  readonly connections: readonly Connection[];
   readonly processes: readonly Process[];
   readonly counters: readonly number[];
   readonly drops: readonly number[];
@@ -104,14 +121,17 @@ export function buildLoader(): void {
   });
 }
 
-/** Parses the loader's output. Messages of other network namespaces than `netNs` are left out. */
+/** Parses the loader's output. Messages and connections of other network namespaces than `netNs` are left out. */
 export function parseOutput(text: string, netNs?: number): Captured {
   const lines = text.split('\n').filter((line) => line !== '');
   const all = lines.map((line) => JSON.parse(line) as { kind: string; values: never; records: number });
   const values = (kind: string) => all.find((line) => line.kind === kind)?.values ?? [];
   const messages = all.filter((line) => line.kind === 'message') as unknown as Message[];
+  const connections = all.filter((line) => line.kind === 'connection') as unknown as Connection[];
+  const isThere = ({ net_ns }: { readonly net_ns: number }) => netNs === undefined || net_ns === netNs;
   return {
-    messages: messages.filter((message) => netNs === undefined || message.net_ns === netNs),
+    messages: messages.filter(isThere),
+    connections: connections.filter(isThere),
     processes: all.filter((line) => line.kind === 'process') as unknown as Process[],
     counters: values('counters'),
     drops: values('drops'),

@@ -6,6 +6,7 @@ import { before, describe, test } from 'node:test';
 import { kernelList } from '../kernel/kernels.ts';
 import { runInVm } from '../kernel/vm.ts';
 import { buildLoader, COUNTER, DROP, LOADER, OBJECT, parseOutput, ROOT } from './capture.ts';
+import { connectionFaults, LEAST_SEEN, parseClaims } from './connections.ts';
 import { faultsOf, parseTraffic } from './conversations.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
@@ -21,10 +22,11 @@ ip link set lo up
 for family in ${FAMILIES.join(' ')}; do
 	mkfifo /tmp/$family
 	exec 9<>/tmp/$family
-	/root/loader /root/dns.bpf.o $family </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
+	/root/loader /root/dns.bpf.o $family --connections </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
 	loader=$!
 	until grep -qE 'ready|cannot' /results/$family.err 2>/dev/null; do sleep 0.2; done
 	python3 /root/traffic.py ${CLIENTS.map((client) => `"${client}"`).join(' ')} >/results/$family.traffic
+	unshare -n sh -c 'ip link set lo up; python3 /root/connect.py' >/results/$family.connections
 	sleep 0.3
 	kill -INT $loader
 	wait $loader
@@ -46,6 +48,7 @@ for (const { name } of kernelList()) {
         '/root/loader': LOADER,
         '/root/dns.bpf.o': readFileSync(OBJECT),
         '/root/traffic.py': join(ROOT, 'test/bpf/traffic.py'),
+        '/root/connect.py': join(ROOT, 'test/bpf/connect.py'),
       };
       results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S, files })).results;
     });
@@ -65,6 +68,14 @@ for (const { name } of kernelList()) {
         ];
         assert.equal(requests + responses, captured.messages.length + (captured.drops[DROP.ringFull] ?? 0));
         assert.deepEqual([...new Set(captured.drops)], [0]);
+      });
+
+      test(`${family}: sees every connection exactly once`, () => {
+        const claims = parseClaims(text(`${family}.connections`));
+        assert.ok(claims.filter(({ seen }) => seen).length >= LEAST_SEEN, `${claims.length} connections`);
+        const captured = parseOutput(text(`${family}.out`));
+        assert.deepEqual(connectionFaults(captured, claims), []);
+        assert.equal(captured.counters[COUNTER.connections], captured.connections.length);
       });
     }
 

@@ -4,7 +4,8 @@
  * each ring record as a line of JSON, or only counts. For the tests of bpf/, and as the bare C consumer of the same ring
  * that the benchmarks compare the agent with.
  *
- *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID] [--verbose]
+ *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
+ *          [--connections] [--verbose]
  *
  * Writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
  * counters, drops and processes as a last line each.
@@ -29,7 +30,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop;
-static bool verbose, count_only;
+static bool verbose, count_only, connections;
 static unsigned long long records, bytes;
 
 static void on_signal(int signal)
@@ -149,6 +150,18 @@ static void print_process(const struct process_event *event)
 	printf("}\n");
 }
 
+static void print_connection(const struct connection_event *event)
+{
+	printf("{\"kind\":\"connection\",\"time\":\"%llu\",\"flags\":%u,\"family\":%u,\"socket\":\"%llu\",\"local\":",
+	       event->header.time, event->flags, event->family, event->socket);
+	print_address(event->local_address);
+	printf(",\"local_port\":%u,\"remote\":", event->local_port);
+	print_address(event->remote_address);
+	printf(",\"remote_port\":%u,\"net_ns\":%u,\"owner\":", event->remote_port, event->net_ns);
+	print_owner(&event->owner);
+	printf("}\n");
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	const struct event_header *header = data;
@@ -166,6 +179,8 @@ static int on_record(void *context, void *data, size_t size)
 		print_message(data);
 	else if (header->kind == EVENT_PROCESS)
 		print_process(data);
+	else if (header->kind == EVENT_CONNECTION)
+		print_connection(data);
 	else
 		exit(3);
 	return 0;
@@ -270,6 +285,8 @@ int main(int argc, char **argv)
 	for (int i = 3; i < argc; i++) {
 		if (strcmp(argv[i], "--count") == 0)
 			count_only = true;
+		else if (strcmp(argv[i], "--connections") == 0)
+			connections = true;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
@@ -304,7 +321,8 @@ int main(int argc, char **argv)
 	{
 		const char *name = bpf_program__name(program);
 		size_t length = strlen(argv[2]);
-		bool load = strncmp(name, argv[2], length) == 0 && name[length] == '_' &&
+		bool wanted = strncmp(name, argv[2], length) == 0 && name[length] == '_';
+		bool load = (wanted || (connections && strncmp(name, "connect_", 8) == 0)) &&
 			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
 	}

@@ -47,6 +47,11 @@ const TARGETS: readonly Target[] = [
     build: (output) => run('gcc', [...CFLAGS, '-static', '-o', output, source('process_context.c')]),
   },
   {
+    output: 'connector',
+    sources: ['connector.c'],
+    build: (output) => run('gcc', [...CFLAGS, '-o', output, source('connector.c')]),
+  },
+  {
     output: 'resolve-musl',
     sources: ['resolve.c'],
     build: (output) => run('musl-gcc', [...CFLAGS, '-static', '-o', output, source('resolve.c')]),

@@ -19,6 +19,7 @@ export function nativeOptions(change: Partial<NativeOptions> = {}): NativeOption
   return {
     object: OBJECT,
     family: 'tracepoint',
+    besides: [],
     ringBytes: 1 << 17,
     knobs: { dns_ports: [1], dns_port_count: [1] },
     ...change,

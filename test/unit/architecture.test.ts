@@ -20,6 +20,7 @@ const ORDER = [
   'dnscache',
   'exchange',
   'correlate',
+  'connections',
   'detect',
   'sinks',
   'control',
@@ -36,11 +37,12 @@ const NOT: Readonly<Record<string, readonly string[]>> = {
   streams: ['config', 'wire', 'dns'],
   enrich: ['wire', 'dns', 'streams', 'capture'],
   correlate: ['wire', 'streams', 'capture', 'enrich', 'config'],
+  connections: ['config', 'wire', 'dns', 'streams', 'capture', 'visibility', 'correlate'],
   visibility: ['wire', 'dns', 'streams'],
   dnscache: ['wire', 'streams', 'capture', 'enrich', 'visibility'],
   detect: ['wire', 'streams', 'capture'],
-  sinks: ['wire', 'streams', 'capture', 'enrich', 'correlate', 'detect'],
-  control: ['wire', 'dns', 'streams', 'capture', 'enrich', 'correlate', 'detect', 'sinks'],
+  sinks: ['wire', 'streams', 'capture', 'enrich', 'correlate', 'connections', 'detect'],
+  control: ['wire', 'dns', 'streams', 'capture', 'enrich', 'correlate', 'connections', 'detect', 'sinks'],
 };
 
 /** What only the named files may contain. */

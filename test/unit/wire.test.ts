@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Ledger } from '../../src/health.ts';
-import type { RawMessage, RawProcess } from '../../src/model.ts';
+import type { RawConnection, RawMessage, RawProcess } from '../../src/model.ts';
 import { decodeBatch } from '../../src/wire/decode.ts';
 import {
+  CONNECTION_EVENT,
+  CONNECTION_FLAGS,
   EVENT_HEADER,
   EVENT_KIND,
   HOOK_FAMILY,
@@ -303,6 +305,62 @@ describe('process events', () => {
   });
 });
 
+function connection(change: (writer: Writer) => void = () => {}): Uint8Array {
+  const writer = new Writer(CONNECTION_EVENT.SIZEOF, EVENT_KIND.CONNECTION);
+  writeOwner(writer, CONNECTION_EVENT.owner);
+  writer.u64(CONNECTION_EVENT.socket, 77n);
+  writer.raw(CONNECTION_EVENT.local_address, V4);
+  writer.raw(CONNECTION_EVENT.remote_address, V4);
+  writer.u32(CONNECTION_EVENT.net_ns, 4026531840);
+  writer.u16(CONNECTION_EVENT.local_port, 0);
+  writer.u16(CONNECTION_EVENT.remote_port, 443);
+  writer.u8(CONNECTION_EVENT.flags, CONNECTION_FLAGS.OWNER);
+  writer.u8(CONNECTION_EVENT.family, 4);
+  change(writer);
+  return writer.bytes;
+}
+
+describe('connection events', () => {
+  it('gives every field', () => {
+    const [event] = decode(connection()).events as RawConnection[];
+    assert.equal(event?.owner?.pid, 4_000_000_000);
+    assert.deepEqual(
+      { ...event, owner: undefined },
+      {
+        kind: 'connection',
+        time: TO_UNIX + 123_456_789n,
+        family: 4,
+        networkNamespace: 4026531840,
+        socket: 77n,
+        local: { address: '192.0.2.1', port: 0 },
+        remote: { address: '192.0.2.1', port: 443 },
+        owner: undefined,
+      },
+    );
+  });
+
+  it('knows IPv6, and a connection without owner', () => {
+    const [event] = decode(
+      connection((writer) => {
+        writer.raw(CONNECTION_EVENT.remote_address, V6);
+        writer.u8(CONNECTION_EVENT.family, 6);
+        writer.u8(CONNECTION_EVENT.flags, 0);
+      }),
+    ).events as RawConnection[];
+    assert.equal(event?.remote.address, '2001:db8::35');
+    assert.equal(event?.family, 6);
+    assert.equal(event?.owner, undefined);
+  });
+
+  it('counts what is cut or impossible', () => {
+    const short = connection((writer) => writer.u32(EVENT_HEADER.size, CONNECTION_EVENT.SIZEOF - 1));
+    const family = connection((writer) => writer.u8(CONNECTION_EVENT.family, 10));
+    const { events, dropped } = decode(short, family, connection());
+    assert.equal(events.length, 1);
+    assert.deepEqual(dropped, { cut: 1, field: 1 });
+  });
+});
+
 describe('bytes that cannot be', () => {
   const good = message(Buffer.from('good'));
 
@@ -319,7 +377,7 @@ describe('bytes that cannot be', () => {
   it('counts impossible fields, and goes on with the next record', () => {
     const wrong: readonly [string, (writer: Writer) => void][] = [
       ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 0)],
-      ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 3)],
+      ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 4)],
       ['field', (writer) => writer.u8(EVENT_HEADER.hook, 0)],
       ['field', (writer) => writer.u8(EVENT_HEADER.hook, 200)],
       ['field', (writer) => writer.u8(MESSAGE_EVENT.direction, 3)],
@@ -359,7 +417,7 @@ describe('bytes that cannot be', () => {
       state ^= state << 5;
       return (state >>> 0) % below;
     };
-    const base = Buffer.concat([good, good, good]);
+    const base = Buffer.concat([good, connection(), good, good]);
     let decoded = 0;
     for (let round = 0; round < 100_000; round++) {
       const batch = round % 4 === 0 ? Buffer.alloc(random(700)) : Buffer.from(base);

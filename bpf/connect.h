@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * Connections: a TCP socket that leaves CLOSED for SYN_SENT, in the context of the task that connects it (connect, and
+ * sendmsg with MSG_FASTOPEN). net/ipv4/tcp_ipv4.c tcp_v4_connect and net/ipv6/tcp_ipv6.c tcp_v6_connect set the
+ * destination before the state, and choose the source port after it.
+ */
+#ifndef WHODNS_CONNECT_H
+#define WHODNS_CONNECT_H
+
+#include "calls.h"
+
+#define TCP_SYN_SENT 2 /* include/net/tcp_states.h */
+
+/* Both ends; a v4-mapped destination of an AF_INET6 socket is IPv4 (tcp_v6_connect hands it to tcp_v4_connect). */
+static __always_inline void fill_connection(struct connection_event *event, struct sock *sk)
+{
+	__u32 local[4] = {}, remote[4] = {};
+
+	event->family = 4;
+	if (sk->__sk_common.skc_family == AF_INET6) {
+		LOAD_IN6(true, remote, sk, __sk_common.skc_v6_daddr);
+		if (!is_v4_mapped(remote)) {
+			event->family = 6;
+			LOAD_IN6(true, local, sk, __sk_common.skc_v6_rcv_saddr);
+		}
+	}
+	if (event->family == 4) {
+		local[2] = remote[2] = bpf_htonl(0xffff);
+		local[3] = sk->__sk_common.skc_rcv_saddr;
+		remote[3] = sk->__sk_common.skc_daddr;
+	}
+	__builtin_memcpy(event->local_address, local, 16);
+	__builtin_memcpy(event->remote_address, remote, 16);
+	event->local_port = sk->__sk_common.skc_num;
+	event->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	event->net_ns = sk->__sk_common.skc_net.net->ns.inum;
+}
+
+/* 127.0.0.0/8 and ::1. */
+static __always_inline bool to_loopback(const struct connection_event *event)
+{
+	__u32 remote[4];
+
+	__builtin_memcpy(remote, event->remote_address, sizeof(remote));
+	if (event->family == 4)
+		return (remote[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+	return !remote[0] && !remote[1] && !remote[2] && remote[3] == bpf_htonl(1);
+}
+
+/*
+ * A subflow that the kernel adds to an MPTCP connection. The first one is connected by the program itself
+ * (net/mptcp/protocol.c: mptcp_connect) and stands for the connection; the MPTCP socket is no TCP socket.
+ */
+static __always_inline bool is_added_subflow(struct sock *sk)
+{
+	return bpf_core_field_exists(struct tcp_sock, is_mptcp) && LOAD(false, (struct tcp_sock *)sk, is_mptcp);
+}
+
+static __always_inline void emit_connection(const struct connection_event *event)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	count(COUNTER_CONNECTIONS);
+	if (wakeup_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	if (bpf_ringbuf_output(&events, (void *)event, sizeof(*event), flags))
+		drop(DROP_CONNECTION_RING_FULL);
+}
+
+static __always_inline void trace_connect(void *context, struct sock *sk)
+{
+	struct connection_event event = {};
+
+	fill_connection(&event, sk);
+	if (to_loopback(&event)) {
+		count(COUNTER_LOOPBACK);
+		return;
+	}
+	event.header.time = bpf_ktime_get_ns();
+	event.header.size = sizeof(event);
+	event.header.kind = EVENT_CONNECTION;
+	event.header.hook = HOOK_TRACEPOINT;
+	if (LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
+		event.socket = bpf_get_socket_cookie(sk);
+	if (in_task_context(context)) {
+		event.flags = CONNECTION_OWNER;
+		owner_read_here(&event.owner);
+		if (owner_is_self(&event.owner)) {
+			count(COUNTER_SELF);
+			return;
+		}
+		if (process_seen(&event.owner, event.header.time, 0, 0, true))
+			process_announce(&event.owner, HOOK_TRACEPOINT);
+	} else if (is_added_subflow(sk)) {
+		return;
+	}
+	emit_connection(&event);
+}
+
+#endif
