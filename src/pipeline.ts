@@ -1,13 +1,16 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> search folding -> record -> fan-out -> sinks
  *         \-> connections (joined to process and DNS cache) -> record -> fan-out -> sinks
+ *   lookups and connections -> detections -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import { Connections } from './connections.ts';
 import { Correlator } from './correlate.ts';
+import type { Detections } from './detect/detections.ts';
+import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
 import type { ProcessTable } from './enrich/process.ts';
@@ -40,6 +43,14 @@ export interface PipelineParts {
   readonly metersProcesses: boolean;
   /** Learns from every answer; undefined: nobody asks it. */
   readonly dnsCache?: DnsCache | undefined;
+  /** Connections are captured: for their records (`--connections`), for detections, or for both. */
+  readonly seesConnections: boolean;
+  /** Fan-out of search lists; undefined: not looked for. */
+  readonly folding?: SearchFolding | undefined;
+  /** undefined: none are configured. */
+  readonly detections?: Detections | undefined;
+  /** Called every 10 s. */
+  readonly onSweep?: () => void;
 }
 
 export interface PipelineStats {
@@ -73,8 +84,8 @@ export class Pipeline {
       stage: ledger.stage('correlate'),
       answers: ledger.stage('answers'),
     });
-    const { dnsCache, processes } = parts;
-    if (!config.connections || dnsCache === undefined) return;
+    const { dnsCache, processes, seesConnections } = parts;
+    if (!seesConnections || dnsCache === undefined) return;
     this.#connections = new Connections({
       processes,
       dnsCache,
@@ -162,13 +173,21 @@ export class Pipeline {
   };
 
   #record(lookup: Lookup): void {
+    const { dnsCache, folding, detections, sink, config } = this.#parts;
     // First of all: the next event may be the connection to what was answered.
-    this.#parts.dnsCache?.add(lookup);
-    this.#parts.sink.accept(toLogEvent(lookup, wallClock(), this.#parts.config));
+    dnsCache?.add(lookup);
+    const search = folding?.fold(lookup);
+    const whole = search === undefined ? lookup : { ...lookup, search };
+    const event = toLogEvent(whole, wallClock(), config);
+    sink.accept(event);
+    detections?.lookup(whole, event);
   }
 
   #connection(event: ConnectionEvent): void {
-    this.#parts.sink.accept(toConnectionLog(event, wallClock()));
+    const { detections, sink, config } = this.#parts;
+    const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
+    if (record !== undefined) sink.accept(record);
+    detections?.connection(event, record);
   }
 
   #tick(): void {
@@ -182,6 +201,7 @@ export class Pipeline {
   #sweep(now: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
     processes.sweep();
+    this.#parts.onSweep?.();
     if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
     source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }
