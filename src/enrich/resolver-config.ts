@@ -55,10 +55,13 @@ export class ResolverConfigs {
 
   constructor(procRoot = '/proc') {
     this.#procRoot = procRoot;
-    // Processes of the host are often gone before they can be looked at.
-    const host = mountNamespaceOf(`${procRoot}/1`);
-    const config = host === undefined ? undefined : readConfig(`${procRoot}/1`);
-    if (host !== undefined && config !== undefined) this.#entries.set(host, { config, read: 0, failures: 0 });
+    // Processes of the host are often gone before they can be looked at. Init may be hidden from us.
+    for (const pid of ['self', '1']) {
+      const namespace = mountNamespaceOf(`${procRoot}/${pid}`);
+      const config = namespace === undefined ? undefined : readConfig(`${procRoot}/${pid}`);
+      if (namespace !== undefined && config !== undefined)
+        this.#entries.set(namespace, { config, read: 0, failures: 0 });
+    }
   }
 
   /** undefined: not known (no namespace, the process is gone, no such file). */
