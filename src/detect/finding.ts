@@ -22,6 +22,7 @@ export function findingRecord(
 ): LogEvent {
   const attributes: Record<string, AttributeValue> = {};
   const uid = found.record ?? event.uid;
+  const { networkNamespace } = event.kind === 'lookup' ? event.lookup.request.raw : event.connection;
   addEvidence(attributes, found.evidence);
   Object.assign(attributes, {
     'security_rule.name': detector.name,
@@ -32,6 +33,7 @@ export function findingRecord(
       : { 'whodns.finding.kind': bounded(found.kind, MOST_SUBJECT_CHARACTERS) }),
     ...(suppressed === 0 ? {} : { 'whodns.finding.suppressed': suppressed }),
     ...(uid === undefined ? {} : { 'whodns.finding.record.uid': bounded(uid, MOST_SUBJECT_CHARACTERS) }),
+    ...(networkNamespace === 0 ? {} : { 'whodns.netns': networkNamespace }),
     'whodns.attribution': event.process.attribution,
     'log.record.uid': uuidV7(Number(observedTime / 1_000_000n)),
   });

@@ -15,7 +15,7 @@ import {
 import { isIPv4, isIPv6 } from 'node:net';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Owner } from '../model.ts';
-import { readFile, readProcess } from './proc.ts';
+import { readFile } from './proc.ts';
 
 export interface ResolverConfig {
   /** Addresses of `nameserver` lines as presented by the file, zone index removed; old ones stay for one more reading. */
@@ -86,15 +86,22 @@ export class ResolverConfigs {
   }
 
   #read(owner: Owner, before: Entry | undefined): ResolverConfig | undefined {
-    const found = readProcess(this.#procRoot, owner.pid, owner.startTime, () => {
-      const directory = `${this.#procRoot}/${owner.pid}`;
-      // It may have moved since.
-      return mountNamespaceOf(directory) === owner.mountNamespace ? readConfig(directory) : undefined;
-    });
+    const found = this.#readAny([owner.pid, owner.parentPid], owner.mountNamespace);
     const failures = found === undefined ? (before?.failures ?? 0) + 1 : 0;
     const config = found === undefined ? before?.config : merged(found, before?.config);
     this.#entries.set(owner.mountNamespace, { config, read: this.#sweeps, failures });
     return config;
+  }
+
+  /** Any process of the namespace will do, be it one that took over the pid: the parent of one that is gone already is often there. */
+  #readAny(pids: readonly number[], mountNamespace: number): ResolverConfig | undefined {
+    for (const pid of pids) {
+      const directory = `${this.#procRoot}/${pid}`;
+      if (pid === 0 || mountNamespaceOf(directory) !== mountNamespace) continue;
+      const config = readConfig(directory);
+      if (config !== undefined) return config;
+    }
+    return undefined;
   }
 }
 
