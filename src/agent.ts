@@ -6,15 +6,19 @@ import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
 import type { AgentState, HealthServer } from './control/health.ts';
 import type { ControlServer } from './control/server.ts';
+import { NO_CACHE } from './detect/no-cache.ts';
+import { SearchFolding } from './detect/search.ts';
+import { detectorsOf, needs, startDetections } from './detect/start.ts';
 import { DnsCache } from './dnscache/index.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import { ProcessTable } from './enrich/process.ts';
+import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { UserNames } from './enrich/users.ts';
 import type { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
-import { Pipeline, type PipelineStats } from './pipeline.ts';
+import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console-table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
 
@@ -34,7 +38,11 @@ interface AgentParts {
   readonly source: Source;
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
+  readonly watching: Watching;
 }
+
+/** What looks at the lookups besides the sinks. */
+type Watching = Pick<PipelineParts, 'dnsCache' | 'seesConnections' | 'folding' | 'detections' | 'onSweep'>;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -47,7 +55,7 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output } = parts;
+    const { ledger, host, source, output, watching } = parts;
     const workloads = createWorkloads(config);
     this.#options = options;
     this.#source = source;
@@ -70,7 +78,7 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
-      dnsCache: config.connections ? new DnsCache() : undefined,
+      ...watching,
     });
   }
 
@@ -79,10 +87,31 @@ export class Agent {
     const { config, version, file } = options;
     const ledger = new Ledger();
     const host = hostAttributes(version);
-    const source = createSource(config, file, ledger);
+    const detectors = await detectorsOf(config);
+    const seesConnections = config.connections || needs(detectors, 'connections');
+    const source = createSource(config, file, ledger, seesConnections);
     const broken = Promise.withResolvers<void>();
     const output = await createOutput({ ...options, ledger, host, source, onBroken: broken.resolve });
-    return new Agent(options, { ledger, host, source, broken, output });
+    const dnsCache = seesConnections || needs(detectors, 'dns') ? new DnsCache() : undefined;
+    const resolvers = new ResolverConfigs();
+    const detections = await startDetections(detectors, {
+      config,
+      ledger,
+      log: options.log,
+      resolvers,
+      dns: dnsCache ?? NO_CACHE,
+      emit: (finding) => output.sink.accept(finding),
+    });
+    // A capture file has no processes, so no search lists.
+    const isFolding = config.searchFolding && file === undefined;
+    const watching: Watching = {
+      dnsCache,
+      seesConnections,
+      folding: isFolding ? new SearchFolding((owner) => resolvers.of(owner)) : undefined,
+      detections,
+      onSweep: () => resolvers.sweep(),
+    };
+    return new Agent(options, { ledger, host, source, broken, output, watching });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -169,9 +198,14 @@ export class Agent {
   }
 }
 
-function createSource(config: Config, file: string | undefined, ledger: Ledger): Source {
+function createSource(
+  config: Config,
+  file: string | undefined,
+  ledger: Ledger,
+  connections: boolean,
+): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes, connections } = config;
+  const { hook, ports, maxPayload, ringBytes } = config;
   return new KernelSource({ hook, ports, maxPayload, ringBytes, connections, stage: ledger.stage('wire') });
 }
 

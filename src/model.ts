@@ -209,6 +209,18 @@ export interface Lookup {
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
+  /** It belongs to the fan-out of one logical look-up, as far as is known; not set where that is not looked for. */
+  readonly search?: SearchStep;
+}
+
+/** Place of a lookup among those that a stub resolver makes for one name (resolv.conf(5), `search`). */
+export interface SearchStep {
+  /** What the program asked its resolver for. */
+  readonly base: string;
+  /** 0 = the first name tried. */
+  readonly step: number;
+  /** Lookups now known to have been in vain, not told of before. */
+  readonly wasted: number;
 }
 
 /** What a sink accepts: one OpenTelemetry log record before encoding. */

@@ -1,13 +1,16 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> hold -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> search folding -> hold -> record -> fan-out -> sinks
  *         \-> connections (joined to process and DNS cache) -> record -> fan-out -> sinks
+ *   lookups and connections -> detections -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import { Connections } from './connections.ts';
 import { Correlator } from './correlate.ts';
+import type { Detections } from './detect/detections.ts';
+import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
 import type { ProcessTable } from './enrich/process.ts';
@@ -47,6 +50,14 @@ export interface PipelineParts {
   readonly metersProcesses: boolean;
   /** Learns from every answer; undefined: nobody asks it. */
   readonly dnsCache?: DnsCache | undefined;
+  /** Connections are captured: for their records (`--connections`), for detections, or for both. */
+  readonly seesConnections: boolean;
+  /** Fan-out of search lists; undefined: not looked for. */
+  readonly folding?: SearchFolding | undefined;
+  /** undefined: none are configured. */
+  readonly detections?: Detections | undefined;
+  /** Called every 10 s. */
+  readonly onSweep?: () => void;
 }
 
 export interface PipelineStats {
@@ -87,8 +98,8 @@ export class Pipeline {
       stage: ledger.stage('correlate'),
       answers: ledger.stage('answers'),
     });
-    const { dnsCache, processes } = parts;
-    if (!config.connections || dnsCache === undefined) return;
+    const { dnsCache, processes, seesConnections } = parts;
+    if (!seesConnections || dnsCache === undefined) return;
     this.#connections = new Connections({
       processes,
       dnsCache,
@@ -192,18 +203,27 @@ export class Pipeline {
   }
 
   #record(lookup: Lookup): void {
+    const { dnsCache, folding } = this.#parts;
     // First of all: the next event may be the connection to what was answered.
-    this.#parts.dnsCache?.add(lookup);
-    if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(lookup);
-    else this.#emit(lookup);
+    dnsCache?.add(lookup);
+    const search = folding?.fold(lookup);
+    const whole = search === undefined ? lookup : { ...lookup, search };
+    if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(whole);
+    else this.#emit(whole);
   }
 
   #emit(lookup: Lookup): void {
-    this.#parts.sink.accept(toLogEvent(lookup, wallClock(), this.#parts.config));
+    const { sink, detections, config } = this.#parts;
+    const event = toLogEvent(lookup, wallClock(), config);
+    sink.accept(event);
+    detections?.lookup(lookup, event);
   }
 
   #connection(event: ConnectionEvent): void {
-    this.#parts.sink.accept(toConnectionLog(event, wallClock()));
+    const { detections, sink, config } = this.#parts;
+    const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
+    if (record !== undefined) sink.accept(record);
+    detections?.connection(event, record);
   }
 
   #tick(): void {
@@ -216,8 +236,10 @@ export class Pipeline {
 
   #sweep(now: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
-    if (this.#ticks % SWEEP_TICKS === 0) processes.beginSweep();
     processes.sweep(SWEEP_PROCESSES);
+    if (this.#ticks % SWEEP_TICKS !== 0) return;
+    processes.beginSweep();
+    this.#parts.onSweep?.();
     if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
     source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }

@@ -31,6 +31,7 @@ const UNKNOWN: ProcessFacts = {
   fromProc: false,
   executablePath: '',
   executableInode: undefined,
+  executableDeleted: false,
   command: undefined,
   argsCount: undefined,
   args: undefined,
@@ -106,6 +107,7 @@ function factsOfRecord(record: RawProcess, options: FactsOptions): ProcessFacts 
     announced: true,
     executablePath: record.executablePath,
     executableInode: record.executableInode,
+    executableDeleted: record.executableDeleted,
     ...argumentFacts(record.args, record.argsCut, options),
     workingDirectory: record.workingDirectory,
     cgroupPath: record.cgroupPath,
@@ -155,7 +157,7 @@ function executableFacts(directory: ProcDirectory): Partial<ProcessFacts> {
   const file = directory.inode('exe');
   // proc(5): the kernel appends this to the path of an unlinked file. A file may also be called so.
   const path = file?.links === 0n ? target.replace(/ \(deleted\)$/, '') : target;
-  return { executablePath: path, executableInode: file?.inode };
+  return { executablePath: path, executableInode: file?.inode, executableDeleted: file?.links === 0n };
 }
 
 function commandLineFacts(directory: ProcDirectory, options: FactsOptions): Partial<ProcessFacts> {

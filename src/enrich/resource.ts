@@ -14,6 +14,8 @@ export interface ProcessFacts {
   readonly fromProc: boolean;
   readonly executablePath: string;
   readonly executableInode: bigint | undefined;
+  /** No directory has the file any more, or never had (memfd_create(2)). */
+  readonly executableDeleted: boolean;
   readonly command: string | undefined;
   readonly argsCount: number | undefined;
   /** Masked; only when asked for. */
@@ -56,6 +58,7 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
     'process.creation.time': creationTime(owner.startTime, context.bootTime),
     'process.executable.name': text(executableName),
     'process.executable.path': text(facts.executablePath),
+    'whodns.process.executable.deleted': facts.executableDeleted || undefined,
     'process.command': facts.command,
     'process.args_count': facts.argsCount,
     'process.command_args': facts.args,

@@ -28,6 +28,8 @@ export class LookupSeries {
   readonly queries: SeriesTable<Counter>;
   readonly durations: SeriesTable<Distribution>;
   readonly connections: SeriesTable<Counter>;
+  readonly findings: SeriesTable<Counter>;
+  readonly wasted: SeriesTable<Counter>;
   readonly #withName: boolean;
   readonly #workloads = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
   readonly #services = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
@@ -36,16 +38,29 @@ export class LookupSeries {
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
     this.#withName = withName;
     this.queries = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
-    this.connections = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
+    const counters = () => new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
+    this.connections = counters();
+    this.findings = counters();
+    this.wasted = counters();
     this.durations = new SeriesTable<Distribution>(emptyDistribution, start, limits);
   }
 
-  /** Counts an event that is a lookup or a connection; others are not counted. */
-  add({ process, attributes, connection }: LogEvent): void {
-    if (connection !== undefined) {
-      this.#connection(process, connection.resolution === undefined);
-      return;
-    }
+  /** Counts an event that is a lookup, a connection or a finding; others are not counted. */
+  add(event: LogEvent): void {
+    const { process, connection } = event;
+    if (connection !== undefined) this.#connection(process, connection.resolution === undefined);
+    else if (event.eventName === 'whodns.finding') this.#finding(event);
+    else this.#lookup(event);
+  }
+
+  #finding({ process, attributes }: LogEvent): void {
+    const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
+    const rule = pick(attributes, ['security_rule.name']);
+    const key = `${workload.key}\0${rule['security_rule.name']}`;
+    this.findings.series(key, () => ({ ...workload.attributes, ...rule })).value.count++;
+  }
+
+  #lookup({ process, attributes }: LogEvent): void {
     const type = listed(attributes['dns.question.type'], UNLISTED_TYPE);
     if (type === undefined && attributes['dns.id'] === undefined) return;
     const code = listed(attributes['dns.response_code'], UNLISTED_CODE);
@@ -62,6 +77,9 @@ export class LookupSeries {
     const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
     this.queries.series(`${workload.key}\0${key}`, () => ({ ...workload.attributes, ...result() })).value
       .count++;
+    const wasted = attributes['whodns.search.wasted'];
+    if (typeof wasted === 'number')
+      this.wasted.series(workload.key, () => workload.attributes).value.count += wasted;
     const duration = attributes['dns.lookup.duration'];
     if (typeof duration !== 'number') return;
     const service = part(this.#services, process, SERVICE_ATTRIBUTES);

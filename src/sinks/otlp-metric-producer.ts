@@ -12,9 +12,9 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import type { Attributes } from '../model.ts';
 import { DURATION_BOUNDS, METRICS, type MetricName } from '../tables/metrics.ts';
-import type { Distribution, LookupSeries } from './lookup-series.ts';
+import type { Counter, Distribution, LookupSeries } from './lookup-series.ts';
 import type { ProcessSeries } from './process-series.ts';
-import type { Series } from './series-table.ts';
+import type { Series, SeriesTable } from './series-table.ts';
 
 export type Temporality = 'cumulative' | 'delta';
 
@@ -39,23 +39,21 @@ export class SeriesProducer implements MetricProducer {
     const { lookups, processes, scope, now, counterTemporality, histogramTemporality } = this.#parts;
     const time = now();
     const end = hrTime(time);
-    const queries = lookups.queries
-      .collect(time, counterTemporality)
-      .map((series) => point(series, end, series.value.count));
+    const counts = (table: SeriesTable<Counter>): DataPoint<number>[] =>
+      table.collect(time, counterTemporality).map((series) => point(series, end, series.value.count));
     const durations = lookups.durations
       .collect(time, histogramTemporality)
       .map((series) => point(series, end, histogram(series.value)));
-    const connections = lookups.connections
-      .collect(time, counterTemporality)
-      .map((series) => point(series, end, series.value.count));
     const perProcess = processes
       .collect(time, counterTemporality)
       .map((each) => point(each, end, each.count));
     const metrics = [
-      sum('whodns.queries', queries, counterTemporality),
+      sum('whodns.queries', counts(lookups.queries), counterTemporality),
+      sum('whodns.findings', counts(lookups.findings), counterTemporality),
+      sum('whodns.search.wasted', counts(lookups.wasted), counterTemporality),
       distribution('dns.lookup.duration', durations, histogramTemporality),
       sum('whodns.process.queries', perProcess, counterTemporality),
-      sum('whodns.connections', connections, counterTemporality),
+      sum('whodns.connections', counts(lookups.connections), counterTemporality),
     ].filter((metric) => metric.dataPoints.length > 0);
     // The reader takes the resource of its own provider and ignores this one.
     const scopeMetrics = metrics.length === 0 ? [] : [{ scope, metrics }];

@@ -53,6 +53,7 @@ export function toLogEvent(lookup: Lookup, observedTime: bigint, options: Record
     ...network(request),
     ...edns(request.message.edns, response?.message.edns),
     ...oddities(lookup),
+    ...searchStep(lookup),
     ...thread(request.raw.owner),
     'whodns.hook': request.raw.hook,
     'whodns.attribution': process.attribution,
@@ -195,6 +196,16 @@ function oddities({ request, response, retries }: Lookup): RecordAttributes {
   if (isCut(request) || (response !== undefined && isCut(response))) attributes['whodns.truncated'] = true;
   const malformed = response?.message.malformed ?? request.message.malformed;
   if (malformed !== undefined) attributes['whodns.malformed'] = malformed.reason;
+  return attributes;
+}
+
+function searchStep({ search }: Lookup): RecordAttributes {
+  if (search === undefined) return {};
+  const attributes: RecordAttributes = {
+    'whodns.search.base': bounded(search.base),
+    'whodns.search.step': search.step,
+  };
+  if (search.wasted > 0) attributes['whodns.search.wasted'] = search.wasted;
   return attributes;
 }
 

@@ -6,6 +6,7 @@
  * the names ECS uses; `whodns` = what no convention names.
  */
 import { CONNECT_ATTRIBUTES } from './attributes-connect.ts';
+import { FINDING_ATTRIBUTES } from './finding-attributes.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from './resource-attributes.ts';
 
 /** On the log record `whodns.query` (DESIGN: one record per DNS request). */
@@ -215,6 +216,29 @@ export const RECORD_ATTRIBUTES = {
     brief: 'First thing that was wrong in the message; what came before it was read.',
     example: 'label-too-long',
   },
+  'whodns.search.base': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      "What the program asked its resolver for, where the name is one of those that the resolver's search list makes of it.",
+    example: 'google.com',
+  },
+  'whodns.search.step': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'How many names were tried before this one, with `whodns.search.base`.',
+    example: 0,
+  },
+  'whodns.search.wasted': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Lookups of the same search that are now known to have been in vain and that no record told of before.',
+    example: 2,
+  },
   'whodns.thread.id': {
     type: 'int',
     stability: 'development',
@@ -253,7 +277,7 @@ export const RECORD_ATTRIBUTES = {
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;
 
 /** Of all kinds of records: what an attribute's type is, whichever record it is on. */
-export const LOG_ATTRIBUTES = { ...CONNECT_ATTRIBUTES, ...RECORD_ATTRIBUTES } as const;
+export const LOG_ATTRIBUTES = { ...CONNECT_ATTRIBUTES, ...FINDING_ATTRIBUTES, ...RECORD_ATTRIBUTES } as const;
 
 export const ATTRIBUTES = { ...RESOURCE_ATTRIBUTES, ...LOG_ATTRIBUTES } as const;
 

@@ -43,6 +43,18 @@ export const METRICS = {
     brief: 'Time from the first request to the answer; lookups without an answer are not in it.',
     attributes: [...SERVICE_ATTRIBUTES, ...LOOKUP_ATTRIBUTES, 'dns.question.name (on request)'],
   },
+  'whodns.findings': {
+    kind: 'sum',
+    unit: '{finding}',
+    brief: 'Findings of the detections by rule and workload; repeated ones are in `whodns.filtered`.',
+    attributes: [...WORKLOAD_ATTRIBUTES, 'security_rule.name'],
+  },
+  'whodns.search.wasted': {
+    kind: 'sum',
+    unit: '{query}',
+    brief: 'Lookups of the search list of resolv.conf that brought nothing, by workload.',
+    attributes: [...WORKLOAD_ATTRIBUTES],
+  },
   'whodns.process.queries': {
     kind: 'sum',
     unit: '{query}',

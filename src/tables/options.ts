@@ -5,6 +5,7 @@
 import { boolean, bytes, duration, integer, oneOf, type Parsed, type Parser } from '../lib/values.ts';
 import { type Command, option, repeatable } from './option.ts';
 import { CLIENT_COMMANDS, CONTROL_OPTIONS } from './options-control.ts';
+import { DETECT_OPTIONS } from './options-detect.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 
@@ -167,6 +168,7 @@ export const OPTIONS = {
     parse: boolean,
     fallback: false,
   }),
+  ...DETECT_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

@@ -39,6 +39,14 @@ export const RESOURCE_ATTRIBUTES = {
     brief: "Path of the executable in the process's mount namespace.",
     example: '/usr/bin/curl',
   },
+  'whodns.process.executable.deleted': {
+    type: 'boolean',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'True when no directory has the executable any more, or never had (a memory file); absent otherwise.',
+    example: true,
+  },
   'process.command': {
     type: 'string',
     stability: 'release_candidate',

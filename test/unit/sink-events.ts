@@ -8,6 +8,7 @@ import type {
   ProcessIdentity,
   RawMessage,
   ResourceRecord,
+  SearchStep,
 } from '../../src/model.ts';
 import { toLogEvent } from '../../src/sinks/record.ts';
 import { RCODES } from '../../src/tables/rcodes.ts';
@@ -53,6 +54,8 @@ export interface Spec {
   readonly retries?: number;
   readonly process?: ProcessIdentity;
   readonly raw?: Partial<RawMessage>;
+  /** For tests of the detections. */
+  readonly search?: SearchStep;
   readonly request?: Partial<DnsMessage>;
   readonly response?: Partial<DnsMessage>;
 }

@@ -1,0 +1,100 @@
+/** Config -> the detectors of a run: built-in rules by name, detectors of files by their path. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Config } from '../config/config.ts';
+import { EXIT, UserError } from '../lib/errors.ts';
+import { RULES, type RuleName } from '../tables/detections.ts';
+import type { Detector } from './detector.ts';
+import { FINDING_SEVERITY } from './finding.ts';
+import { textOf } from './guard.ts';
+
+const OTHERS_MAY_WRITE = 0o022;
+const NEEDS = ['connections', 'dns'];
+
+const BUILT_IN: Readonly<Record<RuleName, () => Promise<{ readonly default: unknown }>>> = {
+  tunnel: () => import('./rules/tunnel.ts'),
+  'new-domain-connect': () => import('./rules/new-domain-connect.ts'),
+  'non-cluster-domain': () => import('./rules/non-cluster-domain.ts'),
+  'nxdomain-burst': () => import('./rules/nxdomain-burst.ts'),
+  'unknown-binary': () => import('./rules/unknown-binary.ts'),
+  'rogue-resolver': () => import('./rules/rogue-resolver.ts'),
+  'encrypted-dns': () => import('./rules/encrypted-dns.ts'),
+};
+
+/** @throws UserError: a file is no detector, or two have one name. */
+export async function loadDetectors(
+  config: Pick<Config, 'detect' | 'detectors'>,
+): Promise<readonly Detector[]> {
+  const detectors: Detector[] = [];
+  for (const name of config.detect) detectors.push((await BUILT_IN[name]()).default as Detector);
+  for (const file of config.detectors) {
+    const detector = await loadFile(file);
+    if (Object.hasOwn(RULES, detector.name) || detectors.some(({ name }) => name === detector.name))
+      throw bad(file, `there is a detector ${detector.name} already`);
+    detectors.push(detector);
+  }
+  return detectors;
+}
+
+async function loadFile(file: string): Promise<Detector> {
+  const path = resolve(file);
+  let mode: number;
+  try {
+    mode = statSync(path).mode;
+  } catch (error) {
+    throw bad(file, (error as Error).message);
+  }
+  // It runs with the agent's privileges.
+  if ((mode & OTHERS_MAY_WRITE) !== 0) throw bad(file, 'group or others can write to it: chmod go-w');
+  let found: unknown;
+  try {
+    found = ((await import(pathToFileURL(path).href)) as { default?: unknown }).default;
+  } catch (error) {
+    throw bad(file, textOf(error));
+  }
+  const problem = problemOf(found);
+  if (problem !== undefined) throw bad(file, problem);
+  return found as Detector;
+}
+
+function bad(file: string, why: string): UserError {
+  return new UserError(`--detector ${file}: ${why}`, {
+    hint: 'docs/detections.md has an example',
+    exitCode: EXIT.usage,
+  });
+}
+
+/** What keeps a value from being a detector. */
+function problemOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return 'has no default export that is a detector';
+  const { name, severity, describe, init, onEvent, settings, needs } = value as Record<string, unknown>;
+  if (typeof name !== 'string' || !/^[a-z][a-z0-9-]{0,62}$/.test(name))
+    return 'name is not lower-case letters, digits and -';
+  if (typeof severity !== 'string' || !Object.hasOwn(FINDING_SEVERITY, severity))
+    return `severity is not one of ${Object.keys(FINDING_SEVERITY).join(', ')}`;
+  if (typeof describe !== 'string') return 'describe is not a text';
+  if (typeof onEvent !== 'function') return 'onEvent is not a function';
+  if (init !== undefined && typeof init !== 'function') return 'init is not a function';
+  if (needs !== undefined && !(Array.isArray(needs) && needs.every((need) => NEEDS.includes(need as string))))
+    return `needs is not a list of ${NEEDS.join(', ')}`;
+  return settings === undefined ? undefined : settingsProblem(settings);
+}
+
+function settingsProblem(settings: unknown): string | undefined {
+  if (typeof settings !== 'object' || settings === null) return 'settings is not an object';
+  for (const [key, definition] of Object.entries(settings as Record<string, unknown>)) {
+    if (!/^[a-z][a-z0-9_-]*$/.test(key))
+      return `settings: "${key}" is not lower-case letters, digits, - and _`;
+    const { kind, fallback, least, most } = (definition ?? {}) as Record<string, unknown>;
+    const isNumber = ['count', 'fraction', 'duration'].includes(kind as string);
+    const isGood = isNumber
+      ? [fallback, least, most].every((each) => typeof each === 'number')
+      : kind === 'list'
+        ? Array.isArray(fallback)
+        : kind === 'file' && typeof fallback === 'string';
+    if (!isGood)
+      return `settings: ${key} is not a definition of kind count, fraction, duration, list or file`;
+  }
+  return undefined;
+}

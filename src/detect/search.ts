@@ -1,0 +1,167 @@
+/**
+ * The fan-out of one logical look-up: a stub resolver tries a name with each domain of its search list and as it is, A and AAAA
+ * each, until one has an answer (resolv.conf(5), `search` and `ndots`). With `ndots:5` of Kubernetes `google.com` becomes
+ * eight queries, of which six are in vain.
+ *
+ * What is known when a record goes out: the list and ndots of the process's resolv.conf, and what the process asked just
+ * before. The first name tried looks the same whether it was expanded or asked for in full:
+ *
+ *   - `web.default.svc.cluster.local` with fewer dots than ndots: in full it would have been expanded first, so it was.
+ *   - otherwise it is taken for an expansion when it fails (a name given in full that fails looks the same: then `base` is
+ *     a guess, and nothing is counted as wasted unless a further step follows).
+ *
+ * Later steps are recognised by the earlier ones: a domain further down the list counts only after the one before.
+ */
+import type { ResolverConfig } from '../enrich/resolver-config.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
+import type { Lookup, Owner, SearchStep } from '../model.ts';
+import { RCODES } from '../tables/rcodes.ts';
+
+/** Names being looked up, of all processes; the oldest is forgotten, its later steps are then not recognised. */
+const MOST_BASES = 8192;
+/** A stub resolver gives up a server after 5 s, three times at the default; what comes later is another look-up. */
+const TOGETHER_MS = 20_000;
+
+interface Fan {
+  step: number;
+  /** Lookups of that step that brought nothing. */
+  failed: number;
+  last: number;
+}
+
+export class SearchFolding {
+  readonly #configOf: (owner: Owner) => ResolverConfig | undefined;
+  readonly #fans = new BoundedMap<string, Fan>(MOST_BASES);
+
+  constructor(configOf: (owner: Owner) => ResolverConfig | undefined) {
+    this.#configOf = configOf;
+  }
+
+  /** undefined: not part of a fan-out, as far as can be known. */
+  fold(lookup: Lookup): SearchStep | undefined {
+    const { owner, time } = lookup.request.raw;
+    if (owner === undefined) return undefined;
+    const config = this.#configOf(owner);
+    if (config === undefined || config.search.length === 0) return undefined;
+    const asked = lookup.request.message.questions[0]?.name;
+    if (asked === undefined || asked === '.') return undefined;
+    const name = asked.toLowerCase();
+    const failed = hasFailed(lookup);
+    const prefix = `${owner.pid} `;
+    const at = Number(time) / 1e6;
+    return this.#asItIs(prefix, name, config, failed, at) ?? this.#expanded(prefix, name, config, failed, at);
+  }
+
+  /** The bare name, after its expansions; or before them, which only later steps can tell. */
+  #asItIs(
+    prefix: string,
+    name: string,
+    { search, ndots }: ResolverConfig,
+    failed: boolean,
+    at: number,
+  ): SearchStep | undefined {
+    const key = prefix + name;
+    const fan = this.#recent(key, at);
+    if (dotsIn(name) >= ndots) {
+      // It comes first. Without a failure nothing follows; with one its expansions may, if the resolver has them.
+      if (fan === undefined && failed && !endsInAny(name, search)) this.#begin(key, 0, failed, at);
+      else if (fan !== undefined && fan.step === 0) note(fan, failed, at);
+      return undefined;
+    }
+    if (fan === undefined) return undefined;
+    return { base: name, step: search.length, wasted: advance(fan, search.length, failed, at) };
+  }
+
+  #expanded(
+    prefix: string,
+    name: string,
+    { search, ndots }: ResolverConfig,
+    failed: boolean,
+    at: number,
+  ): SearchStep | undefined {
+    let found: { fan: Fan; base: string; step: number } | undefined;
+    for (let i = 0; i < search.length; i++) {
+      const domain = search[i] as string;
+      if (!isBelow(name, domain)) continue;
+      const base = name.slice(0, name.length - domain.length - 1);
+      const fan = this.#recent(prefix + base, at);
+      if (fan === undefined) continue;
+      const step = stepOf(i, base, ndots);
+      // `a.b` below `c` and `a` below `b.c` are one name: what was asked for last goes on.
+      if (fan.step >= step - 1 && (found === undefined || fan.last > found.fan.last))
+        found = { fan, base, step };
+    }
+    if (found !== undefined) {
+      const { fan, base, step } = found;
+      return { base, step, wasted: advance(fan, step, failed, at) };
+    }
+    const first = search[0] as string;
+    if (!isBelow(name, first)) return undefined;
+    const base = name.slice(0, name.length - first.length - 1);
+    if (stepOf(0, base, ndots) > 0 || (!failed && dotsIn(name) >= ndots)) return undefined;
+    this.#begin(prefix + base, 0, failed, at);
+    return { base, step: 0, wasted: 0 };
+  }
+
+  #recent(key: string, at: number): Fan | undefined {
+    const fan = this.#fans.get(key);
+    return fan === undefined || at - fan.last > TOGETHER_MS ? undefined : fan;
+  }
+
+  #begin(key: string, step: number, failed: boolean, at: number): void {
+    this.#fans.set(key, { step, failed: failed ? 1 : 0, last: at });
+  }
+}
+
+/** A name with enough dots is tried as it is before the search list. */
+function stepOf(index: number, base: string, ndots: number): number {
+  return dotsIn(base) >= ndots ? index + 1 : index;
+}
+
+/** Lookups of earlier steps that are now known to have been in vain. */
+function advance(fan: Fan, step: number, failed: boolean, at: number): number {
+  // A and AAAA of one step end in any order: the later one may come after the next step has begun.
+  if (step < fan.step) return failed ? 1 : 0;
+  const wasted = step > fan.step ? fan.failed : 0;
+  if (step > fan.step) {
+    fan.step = step;
+    fan.failed = 0;
+  }
+  note(fan, failed, at);
+  return wasted;
+}
+
+function note(fan: Fan, failed: boolean, at: number): void {
+  fan.failed = failed ? fan.failed + 1 : 0;
+  fan.last = Math.max(fan.last, at);
+}
+
+/** The resolver goes on after it: no such name, no such record, or no good answer at all. */
+function hasFailed({ response, outcome }: Lookup): boolean {
+  if (outcome === 'sent') return false;
+  return (
+    response === undefined ||
+    response.message.rcode !== RCODES.NOERROR ||
+    response.message.answers.length === 0
+  );
+}
+
+function isBelow(name: string, domain: string): boolean {
+  return (
+    name.length > domain.length + 1 &&
+    name.charCodeAt(name.length - domain.length - 1) === DOT &&
+    name.endsWith(domain)
+  );
+}
+
+function endsInAny(name: string, domains: readonly string[]): boolean {
+  return domains.some((domain) => isBelow(name, domain));
+}
+
+const DOT = 0x2e;
+
+function dotsIn(name: string): number {
+  let dots = 0;
+  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) === DOT) dots++;
+  return dots;
+}

@@ -1,0 +1,51 @@
+/** Config -> the detections of a run. The only way in: rules and the public suffix list are loaded only when asked for. */
+import type { Config } from '../config/config.ts';
+import type { ResolverConfigs } from '../enrich/resolver-config.ts';
+import type { Ledger } from '../health.ts';
+import type { Log } from '../lib/log.ts';
+import type { LogEvent } from '../model.ts';
+import type { Detections } from './detections.ts';
+import type { Detector, NameCache } from './detector.ts';
+
+export interface DetectionParts {
+  readonly config: Config;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly resolvers: ResolverConfigs;
+  /** The cache, when a detector needs it. */
+  readonly dns: NameCache;
+  readonly emit: (finding: LogEvent) => void;
+}
+
+/** @throws UserError: a file of a user is no detector. */
+export async function detectorsOf(config: Config): Promise<readonly Detector[]> {
+  if (config.detect.length === 0 && config.detectors.length === 0) return [];
+  return (await import('./load.ts')).loadDetectors(config);
+}
+
+/** Some detector wants connections or the cache. */
+export function needs(detectors: readonly Detector[], what: 'connections' | 'dns'): boolean {
+  return detectors.some((detector) => detector.needs?.includes(what));
+}
+
+/** undefined without detectors. @throws UserError: a setting is wrong. */
+export async function startDetections(
+  detectors: readonly Detector[],
+  { config, ledger, log, resolvers, dns, emit }: DetectionParts,
+): Promise<Detections | undefined> {
+  if (detectors.length === 0) return undefined;
+  const { Detections: All } = await import('./detections.ts');
+  const { hostFacts } = await import('./host-facts.ts');
+  const detections = new All({
+    detectors,
+    settings: config.detectSet,
+    cooldownMs: config.detectCooldownMs,
+    dns,
+    host: hostFacts({ resolvers, ports: config.ports }),
+    ledger,
+    log,
+    emit,
+  });
+  log.info(`detecting: ${detectors.map(({ name }) => name).join(', ')}`);
+  return detections;
+}

@@ -1,0 +1,55 @@
+/**
+ * One small object for each process that events come from: the state that detectors keep of a process hangs on it, so all of
+ * it is bounded at one place and goes at once. A process is known by pid and start time; where there is none (a capture
+ * file) the client's address takes its place.
+ */
+import { LRUCache } from 'lru-cache';
+import type { DetectorEvent, PerProcess } from './detector.ts';
+
+export interface Subject {
+  readonly startTime: bigint;
+  readonly slots: (object | undefined)[];
+}
+
+export class Subjects {
+  readonly #subjects: LRUCache<number | string, Subject>;
+  #slots = 0;
+
+  /** @param most processes at once; the one not seen for longest is forgotten */
+  constructor(most: number) {
+    this.#subjects = new LRUCache({ max: most });
+  }
+
+  get size(): number {
+    return this.#subjects.size;
+  }
+
+  of(event: DetectorEvent): Subject {
+    const { process } = event;
+    const key = process.pid === 0 ? addressOf(event) : process.pid;
+    const known = this.#subjects.get(key);
+    if (known !== undefined && known.startTime === process.startTime) return known;
+    const subject = { startTime: process.startTime, slots: [] };
+    this.#subjects.set(key, subject);
+    return subject;
+  }
+
+  perProcess<T extends object>(make: () => T): PerProcess<T> {
+    const slot = this.#slots++;
+    return {
+      of: (event) => {
+        const { slots } = this.of(event);
+        // What is in the slot was made by this `make` alone.
+        const known = slots[slot] as T | undefined;
+        if (known !== undefined) return known;
+        const made = make();
+        slots[slot] = made;
+        return made;
+      },
+    };
+  }
+}
+
+function addressOf(event: DetectorEvent): string {
+  return event.kind === 'lookup' ? event.lookup.request.raw.local.address : event.connection.local.address;
+}

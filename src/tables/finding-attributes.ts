@@ -1,0 +1,118 @@
+/** Attributes of the record `whodns.finding`, besides those of `whodns.query` that say the same of it. */
+import type { AttributeDefinition } from './resource-attributes.ts';
+
+export const FINDING_ATTRIBUTES = {
+  'security_rule.name': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief: 'The rule, or the detector of a user.',
+    example: 'tunnel',
+  },
+  'security_rule.description': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief: 'What it finds.',
+    example: 'A connection to port 853.',
+  },
+  'whodns.finding.subject': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'What it is about: a domain, a server, an executable. The same one of the same process is not reported again for a while.',
+    example: 'example.com',
+  },
+  'whodns.finding.kind': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Tells findings of one rule apart, see docs/detections.md.',
+    example: 'generated-domains',
+  },
+  'whodns.finding.record.uid': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: '`log.record.uid` of the query or connection that it rests on.',
+    example: '019a0c3e-8b7a-7c1d-9f00-3b6f1c2d4e5a',
+  },
+  'whodns.finding.suppressed': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Findings of the same process and subject that were not reported since the last one.',
+    example: 12,
+  },
+  'whodns.finding.domain': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Registered domain, by the public suffix list.',
+    example: 'example.com',
+  },
+  'whodns.finding.count': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Lookups (tunnel) or NXDOMAIN answers (nxdomain-burst) that it rests on.',
+    example: 250,
+  },
+  'whodns.finding.seconds': {
+    type: 'double',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Time they came in; from answer to connection (new-domain-connect).',
+    example: 4.9,
+  },
+  'whodns.finding.distinct': {
+    type: 'double',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Share of names, or of registered domains, that were new.',
+    example: 0.98,
+  },
+  'whodns.finding.length': {
+    type: 'double',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Mean characters in front of the registered domain.',
+    example: 52.1,
+  },
+  'whodns.finding.entropy': {
+    type: 'double',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Bits a character of all names together.',
+    example: 4.8,
+  },
+  'whodns.finding.payload': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Bytes of answers with TXT, NULL or private-type records.',
+    example: 40960,
+  },
+  'whodns.finding.share': {
+    type: 'double',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'NXDOMAIN answers over all answers.',
+    example: 0.97,
+  },
+  'whodns.finding.configured': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: "Name servers of the process's resolv.conf.",
+    example: ['10.96.0.10'],
+  },
+  'whodns.finding.executable.path': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'The executable in question.',
+    example: '/tmp/x',
+  },
+} as const satisfies Readonly<Record<string, AttributeDefinition>>;
