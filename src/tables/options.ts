@@ -4,6 +4,7 @@
  */
 import { boolean, bytes, duration, integer, oneOf, type Parsed, type Parser } from '../lib/values.ts';
 import { type Command, option, repeatable } from './option.ts';
+import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 
@@ -157,6 +158,7 @@ export const OPTIONS = {
     fallback: true,
     shownDefault: 'it is read',
   }),
+  ...KUBERNETES_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;
