@@ -4,9 +4,11 @@ import { PcapSource } from './capture/pcap.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
+import type { Environment } from './enrich/kubernetes/access.ts';
+import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { UserNames } from './enrich/users.ts';
-import type { Workloads } from './enrich/workloads.ts';
+import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
@@ -22,6 +24,8 @@ export interface AgentOptions {
   readonly file: string | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
+  /** Where this program runs: Kubernetes tells a pod by variables how to reach its API. */
+  readonly environment: Environment;
 }
 
 interface AgentParts {
@@ -30,6 +34,7 @@ interface AgentParts {
   readonly source: Source;
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
+  readonly kubernetes: Kubernetes | undefined;
 }
 
 export class Agent {
@@ -41,7 +46,7 @@ export class Agent {
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
     const { ledger, host, source, output } = parts;
-    const workloads = createWorkloads(config);
+    const workloads = createWorkloads(parts.kubernetes);
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
@@ -69,11 +74,20 @@ export class Agent {
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
-    const host = hostAttributes(version);
+    const kubernetes = await createKubernetes(options);
+    const host = { ...hostAttributes(version), ...kubernetes?.host };
     const source = createSource(config, file, ledger);
     const broken = Promise.withResolvers<void>();
-    const output = await createOutput({ ...options, ledger, host, source, onBroken: broken.resolve });
-    return new Agent(options, { ledger, host, source, broken, output });
+    const onBroken = broken.resolve;
+    const output = await createOutput({
+      ...options,
+      ledger,
+      host,
+      source,
+      onBroken,
+      pods: kubernetes?.source,
+    });
+    return new Agent(options, { ledger, host, source, broken, output, kubernetes });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -115,7 +129,14 @@ function createSource(config: Config, file: string | undefined, ledger: Ledger):
   return new KernelSource({ hook, ports, maxPayload, ringBytes, stage: ledger.stage('wire') });
 }
 
+/** Loaded only where it is used. */
+async function createKubernetes({ config, environment, log }: AgentOptions): Promise<Kubernetes | undefined> {
+  const isInPod = environment['KUBERNETES_SERVICE_HOST'] !== undefined;
+  if (config.kubernetes === 'off' || (config.kubernetes === 'auto' && !isInPod)) return undefined;
+  return (await import('./enrich/kubernetes/sources.ts')).createKubernetes(config, environment, log);
+}
+
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
-function createWorkloads(_config: Config): Workloads | undefined {
-  return undefined;
+function createWorkloads(kubernetes: Kubernetes | undefined): Workloads | undefined {
+  return kubernetes === undefined ? undefined : new Workloads({ sources: [kubernetes.source] });
 }
