@@ -4,6 +4,9 @@ import { type Command, option, type RepeatableOption, repeatable } from './optio
 
 const RUN: readonly Command[] = ['run'];
 
+/** A label or annotation key, or the beginning of one and `*`. */
+const KEY = /^[A-Za-z0-9][-A-Za-z0-9_./]{0,316}\*?$/;
+
 export const KUBERNETES_OPTIONS = {
   kubernetes: option<'auto' | 'off' | 'api' | 'kubelet'>({
     flag: '--kubernetes <from>',
@@ -84,9 +87,6 @@ export const KUBERNETES_OPTIONS = {
     shownDefault: 'they are taken',
   }),
 } as const;
-
-/** A label or annotation key, or the beginning of one and `*`. */
-const KEY = /^[A-Za-z0-9][-A-Za-z0-9_./]{0,316}\*?$/;
 
 function keys(name: string, what: string, attribute: string): RepeatableOption<string> {
   return repeatable<string>({

@@ -130,8 +130,9 @@ export class Reflector<T> {
     const isSteady = performance.now() - started >= STEADY_MS;
     if (isSteady) this.#pauseMs = 0;
     if (failure === undefined && !isSteady) await this.#sleep(firstPauseMs);
-    // What the server may have refused is this version: it forgets old ones, and a restored one has not reached new ones.
-    const isOfVersion = ['gone', 'server_error', 'http_error', 'malformed', 'too_large'];
+    // What the server may have refused is this version: it forgets old ones. One that it has not reached (its store was restored)
+    // it does not refuse, but stays silent, without even a bookmark.
+    const isOfVersion = ['gone', 'server_error', 'http_error', 'malformed', 'too_large', 'timeout'];
     if (failure !== undefined && isOfVersion.includes(failure.reason)) this.#version = undefined;
     return failure;
   }
