@@ -11,10 +11,12 @@ import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
 import { DnsCache } from './dnscache/index.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
+import type { Environment } from './enrich/kubernetes/access.ts';
+import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { UserNames } from './enrich/users.ts';
-import type { Workloads } from './enrich/workloads.ts';
+import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
@@ -30,6 +32,8 @@ export interface AgentOptions {
   readonly file: string | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
+  /** Where this program runs: Kubernetes tells a pod by variables how to reach its API. */
+  readonly environment: Environment;
 }
 
 interface AgentParts {
@@ -39,6 +43,7 @@ interface AgentParts {
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
   readonly watching: Watching;
+  readonly kubernetes: Kubernetes | undefined;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -56,7 +61,7 @@ export class Agent {
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
     const { ledger, host, source, output, watching } = parts;
-    const workloads = createWorkloads(config);
+    const workloads = createWorkloads(parts.kubernetes);
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
@@ -86,12 +91,15 @@ export class Agent {
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
-    const host = hostAttributes(version);
+    const kubernetes = await createKubernetes(options);
+    const host = { ...hostAttributes(version), ...kubernetes?.host };
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
     const source = createSource(config, file, ledger, seesConnections);
     const broken = Promise.withResolvers<void>();
-    const output = await createOutput({ ...options, ledger, host, source, onBroken: broken.resolve });
+    const onBroken = broken.resolve;
+    const pods = kubernetes?.source;
+    const output = await createOutput({ ...options, ledger, host, source, onBroken, pods });
     const dnsCache = seesConnections || needs(detectors, 'dns') ? new DnsCache() : undefined;
     const resolvers = new ResolverConfigs();
     const detections = await startDetections(detectors, {
@@ -111,7 +119,7 @@ export class Agent {
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching });
+    return new Agent(options, { ledger, host, source, broken, output, watching, kubernetes });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -209,7 +217,14 @@ function createSource(
   return new KernelSource({ hook, ports, maxPayload, ringBytes, connections, stage: ledger.stage('wire') });
 }
 
+/** Loaded only where it is used. */
+async function createKubernetes({ config, environment, log }: AgentOptions): Promise<Kubernetes | undefined> {
+  const isInPod = environment['KUBERNETES_SERVICE_HOST'] !== undefined;
+  if (config.kubernetes === 'off' || (config.kubernetes === 'auto' && !isInPod)) return undefined;
+  return (await import('./enrich/kubernetes/sources.ts')).createKubernetes(config, environment, log);
+}
+
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
-function createWorkloads(_config: Config): Workloads | undefined {
-  return undefined;
+function createWorkloads(kubernetes: Kubernetes | undefined): Workloads | undefined {
+  return kubernetes === undefined ? undefined : new Workloads({ sources: [kubernetes.source] });
 }

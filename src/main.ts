@@ -52,7 +52,8 @@ async function main(): Promise<number> {
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
-  const agent = await Agent.create({ config, version, log, file: capture, stdout: process.stdout, color });
+  const { stdout, env: environment } = process;
+  const agent = await Agent.create({ config, version, log, file: capture, stdout, color, environment });
   return run(config, agent, log);
 }
 

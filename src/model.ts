@@ -304,6 +304,7 @@ export interface ContainerMetadata {
 
 /** What the Kubernetes API or the kubelet says of one pod. All strings are hostile. */
 export interface PodMetadata {
+  /** As in the cgroup path and the CRI labels: for a static pod not the uid of its mirror in the API, which `attributes` has. */
   readonly uid: string;
   readonly name: string;
   readonly namespace: string;
@@ -318,9 +319,31 @@ export interface PodMetadata {
     readonly id: string | undefined;
     readonly kind: 'container' | 'init' | 'ephemeral';
     readonly restartCount: number;
+    /** What this container adds to the pod's: `k8s.container.*`, `container.image.*`, `service.version`, `service.instance.id`. */
+    readonly attributes: Attributes;
   }[];
   /** `k8s.*` and `service.*` resource attributes of the pod, the same for all its containers. */
   readonly attributes: Attributes;
+}
+
+/** What the source of pods (Kubernetes API, kubelet) says of itself. */
+export interface KubernetesStats {
+  readonly source: 'kubernetes' | 'kubelet';
+  /** The list of pods is whole and kept up to date. */
+  readonly connected: boolean;
+  /** Kept in memory now. */
+  readonly pods: number;
+  readonly namespaces: number;
+  /** Answered requests: whole lists, and watches that were accepted. */
+  readonly lists: number;
+  readonly watches: number;
+  readonly events: number;
+  /** Objects that were not what they should be. */
+  readonly unread: number;
+  /** Failed requests by reason. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Pods by what became of them: `added`, `changed`, `removed`, `evicted` and `refused` for want of room. */
+  readonly changes: Readonly<Record<string, number>>;
 }
 
 /** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT); whether it came about is not known. */

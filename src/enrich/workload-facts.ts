@@ -33,7 +33,7 @@ export function workloadAttributes(
   const inPod = pod?.containers.find(({ id }) => id === containerId);
   const measured = { ...ofContainer(container), ...ofPod(podUid, container, pod, inPod) };
   const advised: Known = pod === undefined ? {} : { ...advisedByPod(measured, container) };
-  for (const [name, value] of Object.entries(pod?.attributes ?? {}))
+  for (const [name, value] of Object.entries({ ...pod?.attributes, ...inPod?.attributes }))
     (MEASURED.test(name) ? measured : advised)[name] = value;
   return {
     measured: defined(measured),

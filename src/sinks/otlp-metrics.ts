@@ -23,6 +23,7 @@ import type { SinkDrop } from '../tables/sink-drops.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
 import { instrument } from './otlp-instruments.ts';
+import { observePods, type PodsObserved } from './otlp-kubernetes-metrics.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
 import { type ProducerParts, SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
 import { type ObservedQueue, observeSelf } from './otlp-self-metrics.ts';
@@ -47,6 +48,8 @@ export interface MetricsOptions {
   readonly timeoutMs: number;
   /** dns.question.name on dns.lookup.duration; default false. */
   readonly questionName?: boolean;
+  /** Where pods are known from. */
+  readonly pods?: PodsObserved | undefined;
   /** Queues in front of exporters of records and spans. */
   readonly queues?: readonly ObservedQueue[];
   readonly seriesLimits?: SeriesLimits;
@@ -99,6 +102,7 @@ export class MetricsSink implements Sink {
     const meter = this.#provider.getMeter(options.scope.name, options.scope.version);
     observeLedger(meter, options.ledger, options.source);
     observeSource(meter, options.source);
+    if (options.pods !== undefined) observePods(meter, options.pods);
     observeSelf(meter, options.ledger, options.queues ?? []);
   }
 

@@ -10,6 +10,7 @@ import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
 import { FanOut } from './fan-out.ts';
 import { LimitedSink } from './limits.ts';
 import type { LinesFile } from './otlp-file.ts';
+import type { PodsObserved } from './otlp-kubernetes-metrics.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
 import type { MetricsOptions, MetricsSink } from './otlp-metrics.ts';
 import type { ObservedQueue } from './otlp-self-metrics.ts';
@@ -29,6 +30,8 @@ export interface OutputOptions {
     processes(): readonly ProcessCount[];
     forget(keys: readonly ProcessKey[]): void;
   };
+  /** Where pods are known from. */
+  readonly pods?: PodsObserved | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
   /** Called when nobody reads the console any more and it is the only output. */
@@ -228,6 +231,7 @@ function metricsOf(options: OutputOptions): Omit<MetricsOptions, 'name' | 'expor
     source,
     scope: scopeOf(options),
     hostAttributes: host,
+    pods: options.pods,
     ownAttributes: {
       ...Object.fromEntries(config.resourceAttributes),
       ...(config.serviceName === undefined ? {} : { 'service.name': config.serviceName }),

@@ -1,6 +1,7 @@
 /** Every metric that leaves this program, as data: names, units, attributes. docs/metrics.md is made from it. */
 
 import type { MetricDefinition } from './metric.ts';
+import { KUBERNETES_METRICS } from './metrics-kubernetes.ts';
 import { SELF_METRICS } from './metrics-self.ts';
 
 export type { MetricDefinition } from './metric.ts';
@@ -118,6 +119,7 @@ export const METRICS = {
     brief: 'Bytes of the batches handed over by the kernel reader.',
     attributes: [],
   },
+  ...KUBERNETES_METRICS,
   ...SELF_METRICS,
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
 

@@ -3,7 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+
+/** A test's context, or whatever else ends one day. */
+export interface Scope {
+  after(cleanUp: () => unknown): void;
+}
 
 export interface KeyPair {
   /** Files. */
@@ -17,7 +21,7 @@ export class Authority {
   #issued = 0;
 
   /** Its files are removed when the test ends. */
-  constructor(t: TestContext, name: string) {
+  constructor(t: Scope, name: string) {
     this.#directory = mkdtempSync(join(tmpdir(), 'whodns-ca-'));
     t.after(() => rmSync(this.#directory, { recursive: true }));
     this.#pair = { key: join(this.#directory, 'ca.key'), cert: join(this.#directory, 'ca.pem') };

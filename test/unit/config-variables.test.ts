@@ -28,11 +28,14 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_EMIT$/, ['never']],
   [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5', '-1s', '10 parsecs', '100000h']],
   [
-    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|HEALTH_METRICS)$/,
+    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|HEALTH_METRICS|CONNECTIONS|SEARCH_FOLDING)$/,
     BOOLEAN,
   ],
   [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],
   [/^WHODNS_(RING|QUEUE_BYTES|SPOOL_BYTES)$/, SIZE],
+  [/^WHODNS_DETECT$/, ['everything', 'tunnel,all,some']],
+  [/^WHODNS_DETECT_SET$/, ['tunnel', 'tunnel.speed=1', 'tunnel.queries_per_second=many']],
+  [/^WHODNS_DETECT_COOLDOWN$/, ['5', '-1s', '25h']],
   [/^OTEL_LOG_LEVEL$/, ['loud', '3']],
   [/^OTEL_SDK_DISABLED$/, BOOLEAN],
   [/^OTEL_LOGS_EXPORTER$/, ['kafka', 'otlp,kafka', ',', 'otlp-file:']],
@@ -52,7 +55,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
 ];
 
 /** Any text is good: names of files are looked at when they are opened. */
-const ANY = /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL)$|_CERTIFICATE$|_CLIENT_KEY$/;
+const ANY = /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL|DETECTORS)$|_CERTIFICATE$|_CLIENT_KEY$/;
 
 function resolve(env: Environment) {
   const invocation = parseArguments([], '0.0.0');

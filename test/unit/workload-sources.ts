@@ -90,7 +90,7 @@ export function pod(overrides: Partial<PodMetadata> = {}): PodMetadata {
     namespaceLabels: {},
     namespaceAnnotations: {},
     hostNetwork: false,
-    containers: [{ name: 'web', id: ID, kind: 'container', restartCount: 3 }],
+    containers: [{ name: 'web', id: ID, kind: 'container', restartCount: 3, attributes: {} }],
     attributes: { 'k8s.deployment.name': 'shop', 'service.name': 'shop', 'service.namespace': 'prod' },
     ...overrides,
   };

@@ -1,0 +1,72 @@
+/** Where the API server or the kubelet is, and as whom to ask: service account of this pod, or a kubeconfig. */
+import { readFileSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { isIPv6 } from 'node:net';
+import { UserError } from '../../lib/errors.ts';
+
+export interface Access {
+  readonly base: URL;
+  /** TLS and authorization of one request. Asked for before each: tokens and certificates are renewed on disk. */
+  options(): Promise<RequestOptions>;
+}
+
+/** Where the kubelet puts a pod's own credentials (Kubernetes documentation, "Accessing the Kubernetes API from a Pod"). */
+export const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+/** A bearer token is a few kilobytes. */
+const MOST_TOKEN = 64 * 1024;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The API server as every pod is told of it; undefined: this is no pod, or one without a service account. */
+export function inClusterAccess(environment: Environment, directory = SERVICE_ACCOUNT): Access | undefined {
+  const host = environment['KUBERNETES_SERVICE_HOST'] ?? '';
+  const port = environment['KUBERNETES_SERVICE_PORT'] ?? '443';
+  if (host === '' || !/^\d{1,5}$/.test(port) || token(directory) === undefined) return undefined;
+  const url = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return URL.canParse(url)
+    ? { base: new URL(url), options: () => serviceAccountOptions(directory) }
+    : undefined;
+}
+
+/** The token of this pod's service account and the certificate authority of its cluster. */
+export async function serviceAccountOptions(directory = SERVICE_ACCOUNT): Promise<RequestOptions> {
+  const bearer = token(directory);
+  return {
+    ca: readFileSync(`${directory}/ca.crt`),
+    ...(bearer === undefined ? {} : { headers: { authorization: `Bearer ${bearer}` } }),
+  };
+}
+
+function token(directory: string): string | undefined {
+  try {
+    const text = readFileSync(`${directory}/token`, 'latin1').trim();
+    return text === '' || text.length > MOST_TOKEN || /\s/.test(text) ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A kubeconfig's current context. Client certificates, tokens, OIDC and credential plugins are the library's matter, which is
+ * loaded only here: it takes some 90 MB of memory, and an agent in a pod does not need it.
+ * @throws UserError: the file cannot be read or names no cluster.
+ */
+export async function kubeconfigAccess(path: string): Promise<Access> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  try {
+    config.loadFromFile(path);
+  } catch (error) {
+    throw new UserError(`kubeconfig ${path}: ${(error as Error).message}`);
+  }
+  const server = config.getCurrentCluster()?.server ?? '';
+  if (!URL.canParse(server)) throw new UserError(`kubeconfig ${path}: the current context names no cluster`);
+  return {
+    base: new URL(server),
+    async options() {
+      const options: RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      return options;
+    },
+  };
+}

@@ -1,0 +1,51 @@
+/** What the source of pods says of itself (--kubernetes): part of METRICS. */
+import type { MetricDefinition } from './metric.ts';
+
+const SOURCE = ['whodns.kubernetes.source'] as const;
+
+export const KUBERNETES_METRICS = {
+  'whodns.kubernetes.connected': {
+    kind: 'gauge',
+    unit: '1',
+    brief: '1: the list of pods is whole and kept up to date; 0: what was known last is told.',
+    attributes: SOURCE,
+  },
+  'whodns.kubernetes.pods': {
+    kind: 'gauge',
+    unit: '{pod}',
+    brief: 'Pods kept in memory, those included that went away less than half a minute ago.',
+    attributes: SOURCE,
+  },
+  'whodns.kubernetes.namespaces': {
+    kind: 'gauge',
+    unit: '{namespace}',
+    brief: 'Namespaces kept in memory.',
+    attributes: SOURCE,
+  },
+  'whodns.kubernetes.requests': {
+    kind: 'sum',
+    unit: '{request}',
+    brief:
+      'Requests by what became of them: `list`, `watch`, or why they failed: `unauthorized`, `forbidden`, `not_found`, `gone`, `throttled`, `server_error`, `http_error`, `unreachable`, `timeout`, `credentials`, `malformed`, `truncated`, `too_large`.',
+    attributes: [...SOURCE, 'whodns.kubernetes.outcome'],
+  },
+  'whodns.kubernetes.events': {
+    kind: 'sum',
+    unit: '{event}',
+    brief: 'Changes that watches reported, bookmarks included.',
+    attributes: SOURCE,
+  },
+  'whodns.kubernetes.unread': {
+    kind: 'sum',
+    unit: '{object}',
+    brief: 'Objects that were not what they should be: passed over.',
+    attributes: SOURCE,
+  },
+  'whodns.kubernetes.pod.changes': {
+    kind: 'sum',
+    unit: '{pod}',
+    brief:
+      'Pods by what became of them: `added`, `changed`, `removed` after they went, `evicted` (went, forgotten early) and `refused` for want of room.',
+    attributes: [...SOURCE, 'whodns.kubernetes.change'],
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;
