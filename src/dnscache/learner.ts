@@ -23,6 +23,8 @@ export class Learner {
   #tree!: Tree;
   #ownerText = '';
   #owner: Node | undefined;
+  /** Of the last alias: the owner of the next record, most often. */
+  #target: Node | undefined;
   #expires = 0;
   #lastExpiry = 0;
   #end!: Node;
@@ -60,6 +62,7 @@ export class Learner {
     root.mark = this.#mark;
     this.#end = root;
     this.#owner = undefined;
+    this.#target = undefined;
     this.#lastExpiry = 0;
   }
 
@@ -104,7 +107,9 @@ export class Learner {
     if (this.#owner !== undefined && name === this.#ownerText) return this.#owner;
     const text = canonicalName(name);
     const { root, question } = this.#tree;
-    const node = text === question ? root : this.#store.find(text, false, root.realm);
+    const target = this.#target;
+    let node = text === question ? root : target;
+    if (node !== root && target?.value !== text) node = this.#store.find(text, false, root.realm);
     if (node?.mark !== this.#mark) return undefined;
     this.#ownerText = name;
     this.#owner = node;
@@ -120,6 +125,7 @@ export class Learner {
     if (this.#expires > this.#lastExpiry) this.#lastExpiry = this.#expires;
     if (kind === LINK.address) return;
     link.to.mark = this.#mark;
+    this.#target = link.to;
     if (this.#type === RR_TYPES.CNAME && from === this.#end) this.#end = link.to;
   };
 

@@ -1,12 +1,13 @@
 /** Keeps the graph in bounds: nodes by value, trees in order of use. What is full, expired or unused goes here. */
 import { LinkedQueue } from '../lib/linked-queue.ts';
-import { findLink, Link, Node, type Realm, Tree } from './graph.ts';
+import { append, findLink, Link, Node, type Realm, Tree } from './graph.ts';
 import { LINK, type LinkKind } from './records.ts';
 
 /** Links of one tree, and out of one node: a headless service of a thousand pods fits, a flood does not. */
 export const MOST_LINKS = 1024;
 /** Trees smaller than this keep their expired links: there is nothing to win. */
 const SMALL_TREE = 16;
+const FEW_LINKS = 8;
 /** What has expired is kept so long: programs connect to addresses that they resolved a while ago. */
 export const GRACE_NS = 600e9;
 /** Trees looked at for expiry with each answer: more than come in. */
@@ -165,8 +166,7 @@ export class Store {
   /** The link between these in the tree. undefined: no room, counted. `now` is the time of the answer that says so. */
   link(tree: Tree, from: Node, value: string, kind: LinkKind, now: number): Link | undefined {
     const isAddress = kind === LINK.address;
-    const known = this.find(value, isAddress, from.realm);
-    let link = known === undefined ? undefined : findLink(from, known, kind);
+    let link = this.#known(from, value, kind);
     if (link !== undefined && tree.has(link)) return link;
     const isFull = link === undefined && from.out.length >= this.#mostLinks;
     const place = isFull ? undefined : this.#place(tree, now);
@@ -178,11 +178,23 @@ export class Store {
     link.tree ??= tree;
     link.trees++;
     const before = tree.links[place];
-    tree.links[place] = link;
+    if (before === undefined) tree.links = append(tree.links, link);
+    else tree.links[place] = link;
     tree.hand = tree.hand + 1 >= tree.links.length ? 0 : tree.hand + 1;
     if (before === undefined) this.nodes++;
     else this.#release(before, tree);
     return link;
+  }
+
+  /** Few links are looked through faster than the index; it is most of the cost of an answer that was seen before. */
+  #known(from: Node, value: string, kind: LinkKind): Link | undefined {
+    const { out } = from;
+    if (out.length <= FEW_LINKS) {
+      for (const link of out) if (link.kind === kind && link.to.value === value) return link;
+      return undefined;
+    }
+    const to = this.find(value, kind === LINK.address, from.realm);
+    return to === undefined ? undefined : findLink(from, to, kind);
   }
 
   /** Where a new link of the tree goes: in place of the next in turn if that is long expired, or if there is no other room. */
