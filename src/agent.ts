@@ -9,7 +9,7 @@ import type { ControlServer } from './control/server.ts';
 import { NO_CACHE } from './detect/no-cache.ts';
 import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
-import { DnsCache } from './dnscache/index.ts';
+import type { DnsCache } from './dnscache/index.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
@@ -54,6 +54,7 @@ export class Agent {
   readonly #source: Source;
   readonly #pipeline: Pipeline;
   readonly #broken: PromiseWithResolvers<void>;
+  readonly #dnsCache: DnsCache | undefined;
   readonly #scrape: Output['scrape'];
   #state: AgentState = 'starting';
   #servers: readonly (ControlServer | HealthServer)[] = [];
@@ -65,6 +66,7 @@ export class Agent {
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
+    this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
     const processes = new ProcessTable({
       host,
@@ -99,8 +101,8 @@ export class Agent {
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.source;
-    const output = await createOutput({ ...options, ledger, host, source, onBroken, pods });
-    const dnsCache = seesConnections || needs(detectors, 'dns') ? new DnsCache() : undefined;
+    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
+    const output = await createOutput({ ...options, ledger, host, source, onBroken, pods, dnsCache });
     const resolvers = new ResolverConfigs();
     const detections = await startDetections(detectors, {
       config,
@@ -169,8 +171,10 @@ export class Agent {
   }
 
   /** What the control socket answers. */
-  #routes(): Routes {
+  async #routes(): Promise<Routes> {
+    const { answerCache } = await import('./control/dns-cache.ts');
     return {
+      '/cache': (query) => answerCache(this.#dnsCache, query),
       '/stats': () => this.stats(),
     };
   }
@@ -193,7 +197,7 @@ export class Agent {
     }
     if (config.control === undefined) return;
     const { ControlServer: Control } = await import('./control/server.ts');
-    this.#servers = [...this.#servers, await Control.listen(config.control, this.#routes(), log)];
+    this.#servers = [...this.#servers, await Control.listen(config.control, await this.#routes(), log)];
   }
 
   #close(): void {
@@ -227,4 +231,11 @@ async function createKubernetes({ config, environment, log }: AgentOptions): Pro
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
 function createWorkloads(kubernetes: Kubernetes | undefined): Workloads | undefined {
   return kubernetes === undefined ? undefined : new Workloads({ sources: [kubernetes.source] });
+}
+
+/** It was asked for, or connections and detectors need it. */
+async function createDnsCache({ dnsCache }: Config, isNeeded: boolean): Promise<DnsCache | undefined> {
+  if (dnsCache === undefined && !isNeeded) return undefined;
+  const { DnsCache: Cache } = await import('./dnscache/index.ts');
+  return new Cache(dnsCache ?? {});
 }

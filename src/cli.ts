@@ -11,6 +11,7 @@ import {
   type Option,
   type RepeatableOption,
 } from './tables/options.ts';
+import { DNS_CACHE_HELP } from './tables/options-dnscache.ts';
 
 export type Invocation =
   | { readonly command: 'run' | 'doctor' | 'config'; readonly flags: Flags }
@@ -93,7 +94,14 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     throw usageError(error, argv);
   }
   if (found === undefined) throw new Error('no command ran');
+  if (asksForCacheHelp(found)) return { command: 'print', text: DNS_CACHE_HELP };
   return found;
+}
+
+/** `--dnscache help` prints what it takes. */
+function asksForCacheHelp(found: Invocation): boolean {
+  const given = 'flags' in found ? found.flags['dnsCache'] : undefined;
+  return Array.isArray(given) && given.some((text) => String(text).split(',').includes('help'));
 }
 
 /** The option list of the default command as its own help shows it. */

@@ -64,9 +64,10 @@ async function askAgent(
 ): Promise<number> {
   const { ask } = await import('./control/client.ts');
   const command = COMMANDS[name];
-  const answer = await ask(config.control, command.route, query);
+  const given = config.scope === undefined ? query : { ...query, scope: config.scope };
+  const answer = await ask(config.control, command.route, given);
   process.stdout.write(show(command, answer, config.format));
-  return EXIT.ok;
+  return command.exit?.(answer) ?? EXIT.ok;
 }
 
 /** Loaded only when asked for: the schema is large. @throws UserError: not valid. */

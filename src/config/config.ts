@@ -13,6 +13,7 @@ import {
   type Option,
   type RepeatableOption,
 } from '../tables/options.ts';
+import { type DnsCacheLimits, dnsCacheLimits } from '../tables/options-dnscache.ts';
 import { MASK, withoutCredentials } from './secrets.ts';
 
 export type Key = keyof typeof OPTIONS;
@@ -20,12 +21,15 @@ type ValueOf<O> = O extends RepeatableOption<infer T> ? readonly T[] : O extends
 type Settings = { readonly [K in Key]: ValueOf<(typeof OPTIONS)[K]> };
 
 /** Every setting of tables/options.ts under its key, but where records and metrics go is decided. */
-export interface Config extends Omit<Settings, 'exporters' | 'logsExporters' | 'metricsExporters'> {
+export interface Config
+  extends Omit<Settings, 'exporters' | 'logsExporters' | 'metricsExporters' | 'dnsCache'> {
   readonly command: Command;
   /** Where records go. */
   readonly logs: readonly ExporterSpec[];
   /** Where metrics go: otlp and otlp-file only. */
   readonly metrics: readonly ExporterSpec[];
+  /** undefined: there is none. */
+  readonly dnsCache: DnsCacheLimits | undefined;
 }
 
 /** Where a value came from: a flag, a variable, `FILE: key` of the configuration file, or `default`. */
@@ -91,6 +95,7 @@ export function resolveConfig(
       .filter(keep)
       .filter((spec) => spec.kind !== 'console'),
     ports,
+    dnsCache: dnsCacheLimits(rest.dnsCache),
     traces: rest.traces && !rest.sdkDisabled,
     batchSize: Math.min(rest.batchSize, rest.batchQueueSize),
     spanBatchSize: Math.min(rest.spanBatchSize, rest.spanQueueSize),

@@ -1,6 +1,8 @@
 /** Commands that ask a running agent: one entry is a command of the command line. */
+
 import { forTerminal, safeJson } from '../lib/escape.ts';
 import type { ClientCommand } from '../tables/options.ts';
+import { cacheExit, cacheTable } from './dns-cache.ts';
 
 export interface ControlCommand {
   readonly brief: string;
@@ -9,9 +11,18 @@ export interface ControlCommand {
   readonly route: string;
   /** The answer as a text for a terminal; JSON is printed as it came. */
   readonly table: (answer: unknown) => string;
+  /** Exit code, 0 unless the answer says that there is nothing. */
+  readonly exit?: (answer: unknown) => number;
 }
 
 export const COMMANDS: Readonly<Record<ClientCommand, ControlCommand>> = {
+  cache: {
+    brief: 'the DNS cache of a running agent: get KEY (a name or an address), list [DOMAIN]',
+    arguments: '<action> [key]',
+    route: '/cache',
+    table: cacheTable,
+    exit: cacheExit,
+  },
   stats: {
     brief: 'loss ledger and counters of a running agent (one with --control)',
     route: '/stats',

@@ -1,17 +1,16 @@
 /** The DNS cache: names and addresses learnt from the answers that were seen, asked by name or address. */
 import { wallClock } from '../lib/clock.ts';
 import type { Lookup } from '../model.ts';
-import { DataNotFound, type DnsCacheAnswer, type NotFound } from './answer.ts';
+import { DEFAULT_TREES, NODES_PER_TREE } from '../tables/options-dnscache.ts';
+import { DataNotFound, type DnsCacheAnswer, type NegativeAnswer, type NotFound } from './answer.ts';
 import type { Link, Node, Realm, Tree } from './graph.ts';
-import { type Key, parseKey } from './key.ts';
+import { canonicalName, type Key, parseKey } from './key.ts';
 import { Learner } from './learner.ts';
 import { LINK } from './records.ts';
 import { HOST_SCOPE, type Scope } from './scope.ts';
 import { Store } from './store.ts';
 import { Walk } from './walk.ts';
 
-export const DEFAULT_TREES = 5000;
-export const NODES_PER_TREE = 16;
 /** Names given for one address, and links looked at for them: what asks at every connection must not pay for a flood. */
 const MOST_NAMES = 16;
 const MOST_LINKS_SEEN = 4096;
@@ -115,7 +114,7 @@ export class DnsCache {
     const [only] = walks;
     let walk = only;
     if (walks.length > 1) walk = Walk.merged(walks, scope);
-    const negative = walks.find((one) => one.denials.length > 0)?.negative();
+    const negative = negativeOf(walks);
     if (walk === undefined || walk.links === 0) return this.#notFound(walks, negative);
     this.#hits++;
     this.#store.touchAll(walk.roots);
@@ -132,7 +131,7 @@ export class DnsCache {
     const expired = walks.some((walk) => walk.expired);
     if (negative !== undefined) {
       this.#negativeHits++;
-      for (const walk of walks) this.#store.touchAll(walk.roots);
+      this.#store.touchAll(walks.flatMap((walk) => walk.roots));
     } else if (expired) this.#expiredMisses++;
     else this.#misses++;
     return { found: false, expired, negative };
@@ -226,9 +225,16 @@ export class DnsCache {
     return best;
   }
 
-  /** The most recently used first. */
-  list(limit = Number.POSITIVE_INFINITY): DnsCacheTree[] {
-    const trees = [...this.#store.eachTree()].reverse().slice(0, limit);
+  /**
+   * The most recently used first.
+   * @param under only questions of this domain: the name itself and all below it
+   */
+  list(limit = Number.POSITIVE_INFINITY, under = ''): DnsCacheTree[] {
+    const domain = canonicalName(under);
+    const trees = [...this.#store.eachTree()]
+      .filter(({ question }) => domain === '' || question === domain || question.endsWith(`.${domain}`))
+      .reverse()
+      .slice(0, limit);
     return trees.map(({ question, root, links, at, expires }) => ({
       question,
       networkNamespace: root.realm.networkNamespace,
@@ -278,8 +284,23 @@ function linksTo(first: Node, scope: Scope): TellingLink[] {
   return found.length > 1 ? found.sort((a, b) => b.told.at - a.told.at) : found;
 }
 
+/** That the name does not exist in one realm outweighs that it lacks a type in another one. */
+function negativeOf(walks: readonly Walk[]): NegativeAnswer | undefined {
+  let found: NegativeAnswer | undefined;
+  for (const walk of walks) {
+    const negative = walk.denials.length === 0 ? undefined : walk.negative();
+    if (negative !== undefined && (found === undefined || negative.rcode === 'NXDOMAIN')) found = negative;
+  }
+  return found;
+}
+
+/** An id may be cut to its first 12 digits or more, as runtimes show it. */
+function isContainer(id: string | undefined, asked: string): boolean {
+  return id === asked || (asked.length >= 12 && id?.startsWith(asked) === true);
+}
+
 function isIn(realm: Realm, scope: Scope): boolean {
-  if (scope.kind === 'container') return realm.containerId === scope.containerId;
+  if (scope.kind === 'container') return isContainer(realm.containerId, scope.containerId);
   if (scope.kind === 'network-namespace') return realm.networkNamespace === scope.networkNamespace;
   return true;
 }

@@ -184,10 +184,6 @@ export class Tree extends Told implements Linked<Tree> {
     this.question = question;
   }
 
-  get isEmpty(): boolean {
-    return this.links.length === 0 && this.root.denials === undefined;
-  }
-
   has(link: Link): boolean {
     if (link.tree === this) return true;
     if (link.tree !== undefined && link.trees === 1) return false;

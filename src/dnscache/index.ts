@@ -8,11 +8,9 @@ export {
 } from './answer.ts';
 export {
   type AddressName,
-  DEFAULT_TREES,
   DnsCache,
   type DnsCacheOptions,
   type DnsCacheStats,
   type DnsCacheTree,
-  NODES_PER_TREE,
 } from './cache.ts';
 export { HOST_SCOPE, type Scope, scopesOf } from './scope.ts';

@@ -68,16 +68,15 @@ export class Learner {
 
   #finish(): string | undefined {
     const tree = this.#tree;
-    if (tree.isEmpty) {
-      this.#store.remove(tree);
+    if (this.#lastExpiry === 0) {
+      // planted for this answer in vain; what other questions found out about the name stays
+      if (tree.lastExpiry === 0) this.#store.uproot(tree);
       return 'nothing-kept';
     }
-    if (this.#lastExpiry > 0) {
-      tree.tell(this.#pid, this.#startTime, this.#now, this.#lastExpiry);
-      if (this.#lastExpiry > tree.lastExpiry) tree.lastExpiry = this.#lastExpiry;
-    }
+    tree.tell(this.#pid, this.#startTime, this.#now, this.#lastExpiry);
+    if (this.#lastExpiry > tree.lastExpiry) tree.lastExpiry = this.#lastExpiry;
     this.#store.tidy(tree, this.#now);
-    return this.#lastExpiry > 0 ? undefined : 'nothing-kept';
+    return undefined;
   }
 
   #learnRecords(answers: readonly ResourceRecord[]): void {
@@ -107,13 +106,16 @@ export class Learner {
     if (this.#owner !== undefined && name === this.#ownerText) return this.#owner;
     const text = canonicalName(name);
     const { root, question } = this.#tree;
-    const target = this.#target;
-    let node = text === question ? root : target;
-    if (node !== root && target?.value !== text) node = this.#store.find(text, false, root.realm);
+    const node = text === question ? root : this.#targetOr(text);
     if (node?.mark !== this.#mark) return undefined;
     this.#ownerText = name;
     this.#owner = node;
     return node;
+  }
+
+  #targetOr(text: string): Node | undefined {
+    const target = this.#target;
+    return target?.value === text ? target : this.#store.find(text, false, this.#tree.root.realm);
   }
 
   readonly #link = (kind: LinkKind, target: string): void => {

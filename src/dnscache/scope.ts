@@ -25,3 +25,29 @@ export function scopesOf(process: ProcessIdentity, networkNamespace: number): re
   scopes.push(HOST_SCOPE);
   return scopes;
 }
+
+/** `host`, `netns=INODE`, `container=ID`, `pid=PID`; undefined: none of them. */
+export function parseScope(text: string): Scope | undefined {
+  if (text === 'host') return HOST_SCOPE;
+  const at = text.indexOf('=');
+  const [kind, value] = [text.slice(0, at), text.slice(at + 1)];
+  if (at < 0 || value === '') return undefined;
+  if (kind === 'container') return { kind, containerId: value };
+  if (!/^\d{1,10}$/.test(value)) return undefined;
+  if (kind === 'netns') return { kind: 'network-namespace', networkNamespace: Number(value) };
+  return kind === 'pid' ? { kind: 'process', pid: Number(value) } : undefined;
+}
+
+/** The text that `parseScope` reads; the start time of a process is left out. */
+export function scopeText(scope: Scope): string {
+  switch (scope.kind) {
+    case 'host':
+      return 'host';
+    case 'network-namespace':
+      return `netns=${scope.networkNamespace}`;
+    case 'container':
+      return `container=${scope.containerId}`;
+    case 'process':
+      return `pid=${scope.pid}`;
+  }
+}

@@ -92,7 +92,8 @@ export class Store {
     } else {
       let before = first;
       while (before !== undefined && before.next !== node) before = before.next;
-      if (before !== undefined) before.next = node.next;
+      if (before === undefined) return; // dropped already, with the last of its links
+      before.next = node.next;
     }
     const realm = node.realm as CountedRealm;
     if (--realm.nodes === 0) this.#dropRealm(realm);
@@ -168,16 +169,16 @@ export class Store {
     const isAddress = kind === LINK.address;
     let link = this.#known(from, value, kind);
     if (link !== undefined && tree.has(link)) return link;
+    const place = this.#place(tree, now);
+    const before = place === undefined ? undefined : tree.links[place];
     const isFull = link === undefined && from.out.length >= this.#mostLinks;
-    const place = isFull ? undefined : this.#place(tree, now);
-    if (place === undefined) {
+    if (place === undefined || (isFull && (before?.from !== from || before.trees > 1))) {
       this.refused++;
       return undefined;
     }
     link ??= new Link(from, this.node(value, isAddress, from.realm), kind);
     link.tree ??= tree;
     link.trees++;
-    const before = tree.links[place];
     if (before === undefined) tree.links = append(tree.links, link);
     else tree.links[place] = link;
     tree.hand = tree.hand + 1 >= tree.links.length ? 0 : tree.hand + 1;
@@ -217,9 +218,14 @@ export class Store {
   }
 
   remove(tree: Tree): void {
+    tree.root.denials = undefined;
+    this.uproot(tree);
+  }
+
+  /** But what is denied of its root stays, if that does. */
+  uproot(tree: Tree): void {
     const { root } = tree;
     root.tree = undefined;
-    root.denials = undefined;
     this.#trees.remove(tree);
     this.nodes -= 1 + tree.links.length;
     for (const link of tree.links) this.#release(link, tree);

@@ -16,6 +16,7 @@ import {
   type PushMetricExporter,
   type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
+import type { DnsCacheStats } from '../dnscache/cache.ts';
 import type { Ledger, Stage } from '../health.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Attributes, LogEvent, SourceStats } from '../model.ts';
@@ -26,7 +27,7 @@ import { instrument } from './otlp-instruments.ts';
 import { observePods, type PodsObserved } from './otlp-kubernetes-metrics.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
 import { type ProducerParts, SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
-import { type ObservedQueue, observeSelf } from './otlp-self-metrics.ts';
+import { type ObservedQueue, observeDnsCache, observeSelf } from './otlp-self-metrics.ts';
 import { type ProcessLimits, ProcessSeries, type ProcessSource } from './process-series.ts';
 import type { SeriesLimits } from './series-table.ts';
 import { type Notices, type Sink, stageName } from './sink.ts';
@@ -52,6 +53,7 @@ export interface MetricsOptions {
   readonly pods?: PodsObserved | undefined;
   /** Queues in front of exporters of records and spans. */
   readonly queues?: readonly ObservedQueue[];
+  readonly dnsCache?: { stats(): DnsCacheStats } | undefined;
   readonly seriesLimits?: SeriesLimits;
   readonly processLimits?: ProcessLimits;
 }
@@ -104,6 +106,7 @@ export class MetricsSink implements Sink {
     observeSource(meter, options.source);
     if (options.pods !== undefined) observePods(meter, options.pods);
     observeSelf(meter, options.ledger, options.queues ?? []);
+    if (options.dnsCache !== undefined) observeDnsCache(meter, options.dnsCache);
   }
 
   /** For the SDK's metrics of the other exporters. */

@@ -3,6 +3,7 @@
  * came, what waits, what was lost in front of the exporter. The exporters' own metrics come from the SDK (otlp-export.ts).
  */
 import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
+import type { DnsCacheStats } from '../dnscache/cache.ts';
 import type { Ledger, StageSnapshot } from '../health.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
 import { instrument } from './otlp-instruments.ts';
@@ -92,5 +93,33 @@ function observeProcess(meter: Meter): void {
   });
   instrument(meter, 'process.memory.usage').addCallback((result) =>
     result.observe(process.memoryUsage.rss()),
+  );
+}
+
+export function observeDnsCache(meter: Meter, cache: { stats(): DnsCacheStats }): void {
+  const trees = instrument(meter, 'whodns.dnscache.trees');
+  const nodes = instrument(meter, 'whodns.dnscache.nodes');
+  const lookups = instrument(meter, 'whodns.dnscache.lookups');
+  const removed = instrument(meter, 'whodns.dnscache.removed');
+  const refused = instrument(meter, 'whodns.dnscache.refused');
+  meter.addBatchObservableCallback(
+    (result) => {
+      const stats = cache.stats();
+      result.observe(trees, stats.trees);
+      result.observe(nodes, stats.nodes);
+      const results = {
+        hit: stats.hits,
+        negative: stats.negativeHits,
+        expired: stats.expiredMisses,
+        miss: stats.misses,
+      };
+      for (const [name, count] of Object.entries(results))
+        result.observe(lookups, count, { 'whodns.dnscache.result': name });
+      result.observe(removed, stats.evictions, { 'whodns.reason': 'evicted' });
+      result.observe(removed, stats.expirations, { 'whodns.reason': 'expired' });
+      result.observe(refused, stats.refused, { 'whodns.reason': 'full' });
+      result.observe(refused, stats.unrelated, { 'whodns.reason': 'unrelated' });
+    },
+    [trees, nodes, lookups, removed, refused],
   );
 }

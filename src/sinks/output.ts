@@ -1,6 +1,7 @@
 /** Config -> the sinks of a run, behind one. */
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
+import type { DnsCache } from '../dnscache/cache.ts';
 import type { Ledger } from '../health.ts';
 import type { Log } from '../lib/log.ts';
 import type { Attributes, ProcessCount, ProcessKey, SourceStats } from '../model.ts';
@@ -32,6 +33,7 @@ export interface OutputOptions {
   };
   /** Where pods are known from. */
   readonly pods?: PodsObserved | undefined;
+  readonly dnsCache?: DnsCache | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
   /** Called when nobody reads the console any more and it is the only output. */
@@ -240,6 +242,7 @@ function metricsOf(options: OutputOptions): Omit<MetricsOptions, 'name' | 'expor
     timeoutMs: config.metricTimeoutMs,
     questionName: config.metricQuestionName,
     queues: queuesOf(config),
+    dnsCache: options.dnsCache,
   };
 }
 

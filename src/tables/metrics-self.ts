@@ -49,6 +49,38 @@ export const SELF_METRICS = {
     brief: 'Spans that left the queue; with `error.type` those that never reached the exporter (--traces).',
     attributes: [...COMPONENT, 'error.type'],
   },
+  'whodns.dnscache.trees': {
+    kind: 'updown',
+    unit: '{tree}',
+    brief: 'Questions in the DNS cache, each with what its answers led to (--dnscache).',
+    attributes: [],
+  },
+  'whodns.dnscache.nodes': {
+    kind: 'updown',
+    unit: '{node}',
+    brief: 'Questions, names and addresses in all trees of the DNS cache (--dnscache).',
+    attributes: [],
+  },
+  'whodns.dnscache.lookups': {
+    kind: 'sum',
+    unit: '{lookup}',
+    brief:
+      'Times the DNS cache was asked, by result: `hit`, `negative` (known not to be there), `expired`, `miss` (--dnscache).',
+    attributes: ['whodns.dnscache.result'],
+  },
+  'whodns.dnscache.removed': {
+    kind: 'sum',
+    unit: '{tree}',
+    brief: 'Trees that left the DNS cache: `evicted` (for lack of room), `expired` (--dnscache).',
+    attributes: ['whodns.reason'],
+  },
+  'whodns.dnscache.refused': {
+    kind: 'sum',
+    unit: '{record}',
+    brief:
+      'Records that the DNS cache did not take: `full` (too many under one question or name), `unrelated` (nothing led to them from the question) (--dnscache).',
+    attributes: ['whodns.reason'],
+  },
   'process.cpu.time': {
     kind: 'sum',
     unit: 's',

@@ -6,6 +6,7 @@ import { boolean, bytes, duration, integer, oneOf, type Parsed, type Parser } fr
 import { type Command, option, repeatable } from './option.ts';
 import { CLIENT_COMMANDS, CONTROL_OPTIONS } from './options-control.ts';
 import { DETECT_OPTIONS } from './options-detect.ts';
+import { DNS_CACHE_OPTIONS } from './options-dnscache.ts';
 import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
@@ -171,6 +172,7 @@ export const OPTIONS = {
   }),
   ...DETECT_OPTIONS,
   ...KUBERNETES_OPTIONS,
+  ...DNS_CACHE_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

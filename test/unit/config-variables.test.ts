@@ -36,6 +36,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_DETECT$/, ['everything', 'tunnel,all,some']],
   [/^WHODNS_DETECT_SET$/, ['tunnel', 'tunnel.speed=1', 'tunnel.queries_per_second=many']],
   [/^WHODNS_DETECT_COOLDOWN$/, ['5', '-1s', '25h']],
+  [/^WHODNS_DNSCACHE$/, ['on', 'size=0', 'enable,nodes=x']],
   [/^OTEL_LOG_LEVEL$/, ['loud', '3']],
   [/^OTEL_SDK_DISABLED$/, BOOLEAN],
   [/^OTEL_LOGS_EXPORTER$/, ['kafka', 'otlp,kafka', ',', 'otlp-file:']],
