@@ -76,6 +76,8 @@ export function resolveConfig(
 
   if (rest.healthMetrics && rest.health === undefined)
     reader.warnings.push('--health-metrics does nothing without --health');
+  if (rest.emit === 'request' && rest.dnsCache !== undefined)
+    reader.warnings.push('--dnscache learns nothing with --emit request: there are no answers');
   const ports = [...new Set(rest.ports)];
   if (ports.length > MOST_PORTS)
     reader.problems.push(`${reader.origins['ports']}: ${ports.length} ports, at most ${MOST_PORTS} ports`);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +21,7 @@ const PATIENCE_MS = 30_000;
 let namespace: Namespace;
 let agent: Agent;
 let socket = '';
+let metrics = '';
 let cache: RemoteDnsCache;
 const servers: NameServer[] = [];
 
@@ -71,7 +72,9 @@ before(async () => {
   socket = join(namespace.directory, 'control');
   cache = new RemoteDnsCache(socket);
   const options = ['--control', socket, '--dnscache', 'enable,size=500000', '--dnscache', 'nodes=2000000'];
-  agent = Agent.start([...AGENT, ...options]);
+  metrics = join(namespace.directory, 'metrics.jsonl');
+  const exporters = ['--exporter', 'console', '--exporter', `otlp-file:${metrics}`];
+  agent = Agent.start([...AGENT, ...options, ...exporters]);
   const deadline = performance.now() + PATIENCE_MS;
   while (!agent.errors.includes('capturing with')) {
     assert.ok(agent.running && performance.now() < deadline, agent.errors);
@@ -182,4 +185,39 @@ describe('DNS cache of the real agent', () => {
     );
     await assert.rejects(new RemoteDnsCache('/nonexistent/socket').get('a.test'), /no agent listens at/);
   });
+
+  it('hits, misses, evictions and size as metrics', async () => {
+    await agent.stop();
+    const lines = readFileSync(metrics, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('resourceMetrics'));
+    const points = new Map<string, number>();
+    for (const { name, sum } of metricsOf(lines.at(-1) ?? ''))
+      for (const { attributes, asInt } of sum?.dataPoints ?? [])
+        points.set([name, ...attributes.map(({ value }) => value.stringValue)].join(' '), Number(asInt));
+    for (const result of ['hit', 'miss', 'expired'])
+      assert.ok((points.get(`whodns.dnscache.lookups ${result}`) ?? 0) > 0, [...points].join('\n'));
+    assert.ok((points.get('whodns.dnscache.trees') ?? 0) >= 2);
+    assert.ok((points.get('whodns.dnscache.nodes') ?? 0) >= 6);
+    assert.ok(points.has('whodns.dnscache.removed evicted') && points.has('whodns.dnscache.removed expired'));
+  });
 });
+
+interface Metric {
+  readonly name: string;
+  readonly sum?: {
+    readonly dataPoints: readonly {
+      readonly attributes: readonly { readonly value: { readonly stringValue: string } }[];
+      readonly asInt: string | number;
+    }[];
+  };
+}
+
+function metricsOf(line: string): Metric[] {
+  const { resourceMetrics } = JSON.parse(line) as {
+    resourceMetrics: readonly { readonly scopeMetrics: readonly { readonly metrics: readonly Metric[] }[] }[];
+  };
+  return resourceMetrics
+    .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics: found }) => found))
+    .filter(({ name }) => name.startsWith('whodns.dnscache.'));
+}

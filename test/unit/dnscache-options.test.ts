@@ -42,6 +42,11 @@ describe('--dnscache', () => {
   ])
     it(`"${bad}" is refused`, () => assert.throws(() => limits('--dnscache', bad), { exitCode: 2 }));
 
+  it('without answers there is nothing to remember', () => {
+    const { warnings } = resolveConfig('run', { dnsCache: ['enable'], emit: 'request' }, {});
+    assert.deepEqual(warnings, ['--dnscache learns nothing with --emit request: there are no answers']);
+  });
+
   it('by variable', () => {
     const { config } = resolveConfig('run', {}, { WHODNS_DNSCACHE: 'enable,size=9' });
     assert.deepEqual(config.dnsCache, { trees: 9, nodes: 144 });
