@@ -75,6 +75,9 @@ const NONE: Link[] = [];
 
 /** A list with one more. Pushing to an empty array reserves 17 places (V8); most lists stay at one or two. */
 export function append(list: Link[], link: Link): Link[] {
+  const [first, second] = list;
+  if (first === undefined) return [link];
+  if (second === undefined) return [first, link];
   if (list.length < 8) return list.concat(link);
   list.push(link);
   return list;

@@ -29,11 +29,13 @@ export class Walk {
   start(key: Node, mark: number): void {
     key.mark = mark;
     this.#root(key);
-    this.#up(key, mark);
-    this.names.reverse();
+    if (key.in.length > 0) {
+      this.#up(key, mark);
+      this.names.reverse();
+    }
     (key.isAddress ? this.addresses : this.names).push(key.value);
     key.mark = mark + 1;
-    this.#down(key, mark + 1);
+    if (key.out.length > 0 || key.denials !== undefined) this.#down(key, mark + 1);
   }
 
   #isBelieved(told: Told): boolean {
