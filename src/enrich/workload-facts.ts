@@ -32,7 +32,8 @@ export function workloadAttributes(
 ): Pick<WorkloadFacts, 'measured' | 'advised' | 'name'> {
   const inPod = pod?.containers.find(({ id }) => id === containerId);
   const measured = { ...ofContainer(container), ...ofPod(podUid, container, pod, inPod) };
-  const advised: Known = pod === undefined ? {} : { ...advisedByPod(measured, container) };
+  // Where the pod names the container it says all of this itself, as the collector's k8s_attributes would.
+  const advised: Known = pod === undefined || inPod !== undefined ? {} : advisedByPod(measured, container);
   for (const [name, value] of Object.entries({ ...pod?.attributes, ...inPod?.attributes }))
     (MEASURED.test(name) ? measured : advised)[name] = value;
   return {

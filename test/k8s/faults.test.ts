@@ -100,9 +100,9 @@ describe('the API server in trouble', () => {
     let spoiled = 0;
     proxy.fault = (request) =>
       isPods(request) && !isWatch(request) && spoiled++ === 0 ? { status: 200, body: list } : undefined;
-    const limits = { ...API_LIMITS, watchIdleMs: 1500 };
+    const limits = { ...API_LIMITS, timeoutMs: 1500, watchIdleMs: 1500 };
     const source = openSource(t, proxy.url, cluster, token, { pace: PACE, limits });
-    await until(() => source.connected && source.stats().lists === 1, 'deceived');
+    await until(() => spoiled === 1, 'deceived');
     const pod = await bind();
     await until(() => source.pod(uidOf(pod)) !== undefined, 'noticed');
     await recovers(source, proxy);

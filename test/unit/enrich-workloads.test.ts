@@ -101,7 +101,7 @@ describe('workloads: what a record says of its container and pod', () => {
     const runtime = new ListedSource('cri', 'containers');
     const api = new ListedSource('kubernetes', 'pods');
     const { table } = world(runtime, api);
-    api.addPod(pod());
+    api.addPod(pod({ containers: [] }));
     runtime.addContainer(container({ imageTags: ['1', '2'], imageRepoDigests: [] }));
     table.announce(recordOf(OWNER));
     assert.equal(table.identify(OWNER).resource['service.version'], undefined);

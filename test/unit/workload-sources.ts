@@ -80,6 +80,8 @@ export function container(overrides: Partial<ContainerMetadata> = {}): Container
   };
 }
 
+const OWN = { 'service.instance.id': 'prod.shop-1.web', 'service.version': '1.2@sha256:22' };
+
 export function pod(overrides: Partial<PodMetadata> = {}): PodMetadata {
   return {
     uid: UID,
@@ -90,7 +92,7 @@ export function pod(overrides: Partial<PodMetadata> = {}): PodMetadata {
     namespaceLabels: {},
     namespaceAnnotations: {},
     hostNetwork: false,
-    containers: [{ name: 'web', id: ID, kind: 'container', restartCount: 3, attributes: {} }],
+    containers: [{ name: 'web', id: ID, kind: 'container', restartCount: 3, attributes: OWN }],
     attributes: { 'k8s.deployment.name': 'shop', 'service.name': 'shop', 'service.namespace': 'prod' },
     ...overrides,
   };

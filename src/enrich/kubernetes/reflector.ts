@@ -131,7 +131,7 @@ export class Reflector<T> {
     if (isSteady) this.#pauseMs = 0;
     if (failure === undefined && !isSteady) await this.#sleep(firstPauseMs);
     // What the server may have refused is this version: it forgets old ones. One that it has not reached (its store was restored)
-    // it does not refuse, but stays silent, without even a bookmark.
+    // it does not refuse, but says nothing.
     const isOfVersion = ['gone', 'server_error', 'http_error', 'malformed', 'too_large', 'timeout'];
     if (failure !== undefined && isOfVersion.includes(failure.reason)) this.#version = undefined;
     return failure;
