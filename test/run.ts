@@ -27,6 +27,13 @@ const STAGES: readonly Stage[] = [
   { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 20 * MINUTE, concurrency: 1 },
   { name: 'collector', files: 'test/collector/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
   {
+    name: 'k8s',
+    files: 'test/k8s/**/*.test.ts',
+    timeoutMs: 60 * MINUTE,
+    concurrency: 1,
+    onlyWhenNamed: true,
+  },
+  {
     name: 'backends',
     files: 'test/backends/**/*.test.ts',
     timeoutMs: 60 * MINUTE,

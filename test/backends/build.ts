@@ -3,17 +3,17 @@
  * `node test/backends/build.ts` makes all of them and prints their paths.
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { cachedProgram, GO_ENVIRONMENT, run } from '../collector/program-cache.ts';
+import { cachedProgram, debianProgram, GO_ENVIRONMENT, run } from '../collector/program-cache.ts';
 
 const MODULES = join(import.meta.dirname, 'modules');
 
 export const lokiProgram = (): Promise<string> => goProgram('loki', 'github.com/grafana/loki/v3');
 export const tempoProgram = (): Promise<string> => goProgram('tempo', 'github.com/grafana/tempo');
-export const prometheusProgram = (): Promise<string> => debianProgram('prometheus');
-export const promtoolProgram = (): Promise<string> => debianProgram('promtool');
+export const prometheusProgram = (): Promise<string> => debianProgram('prometheus', 'prometheus');
+export const promtoolProgram = (): Promise<string> => debianProgram('prometheus', 'promtool');
 
 /** Directory with the shipped sample application and its dependencies, installed from its lock file. */
 export async function sampleApplication(): Promise<string> {
@@ -58,30 +58,6 @@ async function useOwnSums(directory: string, moduleVersion: string): Promise<voi
   });
   const { Dir } = JSON.parse(text) as { readonly Dir: string };
   appendFileSync(join(directory, 'go.sum'), readFileSync(join(Dir, 'go.sum'), 'utf8'));
-}
-
-/**
- * Program of Debian's `prometheus` package. The package is unpacked, not installed: installing starts a service on port
- * 9090. Keyed by the package's version.
- */
-async function debianProgram(name: 'prometheus' | 'promtool'): Promise<string> {
-  const policy = await run(['apt-cache', 'policy', 'prometheus']);
-  const version = /Candidate: (\S+)/.exec(policy)?.[1];
-  if (version === undefined || version === '(none)') {
-    throw new Error('Debian package `prometheus` is unknown: run `apt-get update` first');
-  }
-  return cachedProgram(`${name}-${version.replaceAll(/[^\w.]/g, '-')}`, async (target) => {
-    const directory = mkdtempSync(join(tmpdir(), 'whodns-prometheus-'));
-    try {
-      await run(['apt-get', 'download', `prometheus=${version}`], { cwd: directory });
-      await run(['sh', '-c', 'dpkg-deb -x prometheus_*.deb .'], { cwd: directory });
-      const program = join(directory, 'usr/bin', name);
-      if (!existsSync(program)) throw new Error(`prometheus ${version}: no ${name} in the package`);
-      cpSync(program, target);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
-  });
 }
 
 if (import.meta.main) {

@@ -3,8 +3,8 @@
  * that a second run, another test file and CI's next stage find them. A lock keeps two test files from building the same.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** Where the programs are kept; made when missing. */
@@ -84,4 +84,27 @@ async function lock(path: string): Promise<() => void> {
     holder.removeAllListeners('exit');
     holder.stdin.end();
   };
+}
+
+/**
+ * A program of a Debian package. The package is unpacked, not installed: installing one of a server would start it. Keyed by
+ * the package's version.
+ */
+export async function debianProgram(packageName: string, name: string): Promise<string> {
+  const policy = await run(['apt-cache', 'policy', packageName]);
+  const version = /Candidate: (\S+)/.exec(policy)?.[1];
+  if (version === undefined || version === '(none)')
+    throw new Error(`Debian package \`${packageName}\` is unknown: run \`apt-get update\` first`);
+  return cachedProgram(`${name}-${version.replaceAll(/[^\w.]/g, '-')}`, async (target) => {
+    const directory = mkdtempSync(join(tmpdir(), `whodns-${packageName}-`));
+    try {
+      await run(['apt-get', 'download', `${packageName}=${version}`], { cwd: directory });
+      await run(['sh', '-c', `dpkg-deb -x ${packageName}_*.deb .`], { cwd: directory });
+      const program = join(directory, 'usr/bin', name);
+      if (!existsSync(program)) throw new Error(`${packageName} ${version}: no ${name} in the package`);
+      cpSync(program, target);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
 }

@@ -17,6 +17,7 @@ import {
   RbacAuthorizationV1Api,
   type V1PolicyRule,
 } from '@kubernetes/client-node';
+import { debianProgram } from '../collector/program-cache.ts';
 import { Authority, type KeyPair, type Scope } from '../e2e/certificates.ts';
 import { kubernetesProgram } from './build.ts';
 
@@ -168,7 +169,7 @@ export class Cluster {
     const url = `http://${LOOPBACK}:${this.#etcdPort}`;
     const peer = `http://${LOOPBACK}:${await freePort()}`;
     const child = spawn(
-      'etcd',
+      await debianProgram('etcd-server', 'etcd'),
       [
         ...[
           '--name',
