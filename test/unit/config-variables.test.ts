@@ -46,6 +46,12 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^OTEL_METRIC_EXPORT_/, [...NUMBER, '0']],
   [/_COUNT_LIMIT$|_LENGTH_LIMIT$/, NUMBER],
   [/^OTEL_RESOURCE_ATTRIBUTES$/, ['novalue', 'a=b=c', 'a=%zz', '=x', 'a=b,c']],
+  [/^WHODNS_KUBERNETES(_OWNERS)?$/, ['yes', 'API']],
+  [/NODE_NAME$/, ['-a', 'a_b', 'A', `${'a'.repeat(254)}`]],
+  [/_CLUSTER_NAME$/, ['a\u0007b', 'x'.repeat(254)]],
+  [/^WHODNS_KUBELET_URL$/, ['10.0.0.1:10250', 'ftp://a', 'https://user@a']],
+  [/^WHODNS_(KUBELET_TLS_VERIFY|WELL_KNOWN_LABELS)$/, BOOLEAN],
+  [/^WHODNS_(POD|NAMESPACE)_(LABELS|ANNOTATIONS)$/, ['-a', 'a,b c', 'a*b', '*']],
   [/_ENDPOINT$/, ENDPOINT],
   [/_HEADERS$/, HEADERS],
   [/_INSECURE$/, BOOLEAN],
@@ -57,7 +63,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
 
 /** Any text is good: names of files are looked at when they are opened. */
 const ANY =
-  /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL|DETECTORS)$|_CERTIFICATE$|_CLIENT_KEY$/;
+  /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL|DETECTORS|KUBECONFIG)$|^KUBECONFIG$|_CERTIFICATE$|_CLIENT_KEY$/;
 
 function resolve(env: Environment) {
   const invocation = parseArguments([], '0.0.0');
