@@ -8,6 +8,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import type { Agent, JsonRecord } from '../matrix/agent.ts';
 import { AGENT_RULES, Cluster, FileScope } from './cluster.ts';
 import { containerId, idOf, TestNode } from './node.ts';
+import { until } from './source.ts';
 import { type Driver, isOf, uidOf, Workloads } from './workloads.ts';
 
 const PATIENCE_MS = 60_000;
@@ -31,6 +32,7 @@ describe('records of pods', () => {
     const token = await cluster.account('whodns', AGENT_RULES);
     agent = await workloads.startAgent(scope, cluster, { token }, [
       ...['--cluster-name', 'blue', '--stats', join(cluster.directory, 'stats.json')],
+      ...['--exporter', 'console', '--exporter', `otlp-file:${metricsFile()}`],
     ]);
   });
 
@@ -106,6 +108,26 @@ describe('records of pods', () => {
     assert.equal(resource['k8s.namespace.name'], 'default');
   });
 
+  test('the API server is away: pods known stay known, others do not hold records up; the agent says so', async () => {
+    const known = await startPod('known', 'systemd');
+    await workloads.ask(known.group, 'before.known');
+    await recordOf('before.known');
+    await cluster.stopApiServer();
+    await until(() => agent.errors.includes('Kubernetes API: pods: unreachable'), 'outage told');
+    await workloads.ask(known.group, 'after.known');
+    assert.equal((await recordOf('after.known')).resource['k8s.pod.name'], 'known');
+    const uid = '0f0f0f0f-0000-4000-8000-000000000000';
+    await workloads.ask(workloads.place(uid, containerId(), 'cgroupfs'), 'stranger');
+    const { resource } = await recordOf('stranger');
+    assert.equal(resource['k8s.pod.name'], undefined);
+    assert.equal(resource['k8s.pod.uid'], uid);
+    await cluster.startApiServer();
+    const late = await startPod('late', 'cgroupfs');
+    await until(() => agent.errors.includes('pods: connected again'), 'recovery told');
+    await workloads.ask(late.group, 'late');
+    assert.equal((await recordOf('late')).resource['k8s.pod.name'], 'late');
+  });
+
   test(`${MANY} pods on the node, then ${CHURN} that come and go: never a wrong pod, none missing after a second`, async (t) => {
     const steady = await inTurns(MANY, 8, (index) => startPod(`steady-${index}`, driverOf(index)));
     await inTurns(MANY, 8, (index) => workloads.ask(steady[index]?.group ?? '', `steady-${index}`));
@@ -136,6 +158,9 @@ describe('records of pods', () => {
     // A message that the kernel skipped has no record; it says so itself.
     await agent.stop();
     const stats = JSON.parse(readFileSync(join(cluster.directory, 'stats.json'), 'utf8')) as Stats;
+    const { connected, pods } = lastMetrics();
+    assert.equal(connected, 1);
+    assert.ok(pods >= MANY, `${pods} pods by its own count`);
     const missing = names.length - found.size;
     t.diagnostic(`${missing} lookups without record, ${stats.source.missedRuns} runs skipped by the kernel`);
     assert.ok(missing <= stats.source.missedRuns, `${missing} lookups have no record`);
@@ -149,6 +174,19 @@ describe('records of pods', () => {
     );
   });
 });
+
+function metricsFile(): string {
+  return join(cluster.directory, 'metrics.jsonl');
+}
+
+/** What the agent reported of itself at its end. */
+function lastMetrics(): { readonly connected: number; readonly pods: number } {
+  const lines = readFileSync(metricsFile(), 'utf8').split('\n');
+  const last = lines.findLast((line) => line.includes('whodns.kubernetes.connected')) ?? '';
+  const value = (name: string): number =>
+    Number(new RegExp(`"name":"whodns.kubernetes.${name}".*?"asInt":"?(\\d+)`).exec(last)?.[1]);
+  return { connected: value('connected'), pods: value('pods') };
+}
 
 interface Stats {
   readonly source: { readonly missedRuns: number };

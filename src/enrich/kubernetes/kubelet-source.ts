@@ -137,8 +137,9 @@ export class KubeletSource implements MetadataSource {
     this.#asked = performance.now();
     const answer = await this.#client.get({ path: '/pods', signal: this.#abort.signal });
     if (this.#abort.signal.aborted) return;
-    const { items } = object('value' in answer ? answer.value : undefined);
-    if ('reason' in answer || !Array.isArray(items)) {
+    const { kind, items } = object('value' in answer ? answer.value : undefined);
+    // A kubelet without pods writes `null`.
+    if ('reason' in answer || kind !== 'PodList' || !(items === null || Array.isArray(items))) {
       this.#failures++;
       this.#state.report(
         'reason' in answer ? answer : { reason: 'malformed', message: 'the answer is not a list of pods' },

@@ -95,7 +95,7 @@ export class Reflector<T> {
       if ('reason' in answer) return answer;
       const { metadata, items: found } = object(answer.value);
       const version = text(object(metadata)['resourceVersion']);
-      if (version === undefined || !Array.isArray(found))
+      if (version === undefined || !(found === null || Array.isArray(found)))
         return { reason: 'malformed', message: 'the answer is not a list' };
       for (const value of array(found, MOST_ITEMS - items.length))
         this.#read(value, (item) => items.push(item));
