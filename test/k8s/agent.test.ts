@@ -155,9 +155,11 @@ describe('records of pods', () => {
       if (told === undefined) without.push(name);
       else assert.equal(told, pod, `record of ${name} has a wrong pod`);
     }
+    const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${agent.pid}/status`, 'utf8'))?.[1]);
     // A message that the kernel skipped has no record; it says so itself.
     await agent.stop();
     const stats = JSON.parse(readFileSync(join(cluster.directory, 'stats.json'), 'utf8')) as Stats;
+    t.diagnostic(`the agent has ${Math.round(resident / 1024)} MiB resident with ${MANY} pods and more`);
     const { connected, pods } = lastMetrics();
     assert.equal(connected, 1);
     assert.ok(pods >= MANY, `${pods} pods by its own count`);

@@ -53,10 +53,8 @@ describe('pods of a real kubelet', () => {
     writeFileSync(join(directory, 'kubelet.yaml'), kubeletConfiguration(directory, manifests));
     const prepared = await namespace.run(['sh', '-ec', hideHost(directory)]);
     assert.equal(prepared.exitCode, 0, prepared.errors);
-    const containerd = namespace.spawn(
-      ['containerd', '--config', join(directory, 'containerd.toml')],
-      'ignore',
-    );
+    const program = await debianProgram('containerd', 'containerd');
+    const containerd = namespace.spawn([program, '--config', join(directory, 'containerd.toml')], 'ignore');
     scope.after(() => end(containerd, 'SIGTERM'));
     await startKubelet();
     scope.after(() => end(kubelet, 'SIGTERM'));

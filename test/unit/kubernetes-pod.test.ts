@@ -1,6 +1,7 @@
 /** What is made of a pod's JSON: owners, service.*, images, allow-lists; and of JSON that is none of it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { type ApiPod, readPod } from '../../src/enrich/kubernetes/api-pod.ts';
 import { imageVersion, parseImage, repositoryDigest } from '../../src/enrich/kubernetes/image.ts';
 import { grandOwner, ownerAttributes } from '../../src/enrich/kubernetes/owners.ts';
@@ -254,6 +255,31 @@ describe('input that is no pod', () => {
       read?.containers.map(({ name, id, image, restartCount }) => [name, id, image, restartCount]),
       [['ok', undefined, undefined, 0]],
     );
+  });
+
+  it('whatever comes, it is read or passed over', () => {
+    const around = { namespace: undefined, place: {}, grandOwner: undefined };
+    const property = fc.property(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), (metadata, spec, status) => {
+      const own = {
+        uid: 'u',
+        name: 'n',
+        namespace: 's',
+        labels: spec,
+        annotations: status,
+        ownerReferences: [metadata],
+      };
+      const containers = [spec, { name: 'c', image: status }];
+      const input = {
+        metadata: own,
+        spec: { containers },
+        status: { containerStatuses: [status, { name: 'c', lastState: spec }] },
+      };
+      const read = readPod(input, () => true);
+      assert.equal(read?.name, 'n');
+      assert.equal(describePod(read, around, { ...RULES, podLabels: ['*'] }).attributes['k8s.pod.name'], 'n');
+      readPod(metadata, () => true);
+    });
+    fc.assert(property, { numRuns: 2000 });
   });
 
   it('is bounded', () => {
