@@ -1,5 +1,6 @@
 /** Connection -> the process that made it and the name that its destination was looked up as. */
-import { type DnsCache, scopesOf } from './dnscache/index.ts';
+import type { DnsCache } from './dnscache/cache.ts';
+import { scopesOf } from './dnscache/scope.ts';
 import type { ProcessTable } from './enrich/process.ts';
 import type { Stage } from './health.ts';
 import type { ConnectionEvent, ProcessIdentity, RawConnection, Resolution } from './model.ts';

@@ -1,7 +1,7 @@
 /**
  * The whole graph on one screen:
  *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> search folding -> hold -> record -> fan-out -> sinks
- *         \-> connections (joined to process and DNS cache) -> record -> fan-out -> sinks
+ *         \-> connections (joined to process and DNS cache) -> hold -> record -> fan-out -> sinks
  *   lookups and connections -> detections -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
@@ -79,7 +79,7 @@ export class Pipeline {
   readonly #correlator: Correlator;
   readonly #connections: Connections | undefined;
   readonly #dns;
-  readonly #hold: WorkloadHold | undefined;
+  readonly #hold: WorkloadHold<Lookup | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   #stopped: Promise<void> | undefined;
@@ -195,10 +195,13 @@ export class Pipeline {
     }
   };
 
-  #createHold(): WorkloadHold | undefined {
+  #createHold(): WorkloadHold<Lookup | ConnectionEvent> | undefined {
     const { workloads, processes, ledger } = this.#parts;
     if (workloads === undefined) return undefined;
-    const onLookup = (lookup: Lookup) => this.#emit(lookup);
+    const onLookup = (event: Lookup | ConnectionEvent) => {
+      if ('kind' in event) this.#emitConnection(event);
+      else this.#emit(event);
+    };
     return new WorkloadHold({ workloads, processes, stage: ledger.stage('workloads'), onLookup });
   }
 
@@ -220,6 +223,11 @@ export class Pipeline {
   }
 
   #connection(event: ConnectionEvent): void {
+    if (event.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(event);
+    else this.#emitConnection(event);
+  }
+
+  #emitConnection(event: ConnectionEvent): void {
     const { detections, sink, config } = this.#parts;
     const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
     if (record !== undefined) sink.accept(record);

@@ -1,22 +1,25 @@
 /**
- * Lookups of containers that the kernel shows before their runtime or the Kubernetes API has reported them wait here, at most
+ * Lookups (and connections) of containers that the kernel shows before their runtime or the Kubernetes API has reported them wait here, at most
  * WAIT_MS after the container was first seen, until somebody knows it. Those of one container leave in the order they came.
  * Everything else never comes here (pipeline.ts).
  */
 import type { Stage } from '../health.ts';
-import type { Lookup } from '../model.ts';
+import type { Lookup, ProcessIdentity } from '../model.ts';
 import type { ProcessTable } from './process.ts';
 import type { Workloads } from './workloads.ts';
 
 /** Lookups held at once. Full: those of the container that has waited longest go out as they are. */
 const MOST_HELD = 4096;
 
-export interface WorkloadHoldOptions {
+/** What waits: a lookup, or what has a process as it does. */
+type Attributed = { readonly process: ProcessIdentity };
+
+export interface WorkloadHoldOptions<Held> {
   readonly workloads: Pick<Workloads, 'patience'>;
   readonly processes: Pick<ProcessTable, 'current'>;
   /** in = out + held. */
   readonly stage: Stage;
-  readonly onLookup: (lookup: Lookup) => void;
+  readonly onLookup: (lookup: Held) => void;
   readonly most?: number;
 }
 
@@ -30,27 +33,27 @@ export interface WorkloadHoldCounts {
   flushed: number;
 }
 
-interface Group {
-  readonly lookups: Lookup[];
+interface Group<Held> {
+  readonly lookups: Held[];
   readonly timer: NodeJS.Timeout;
 }
 
-export class WorkloadHold {
+export class WorkloadHold<Held extends Attributed = Lookup> {
   readonly counts: WorkloadHoldCounts = { held: 0, completed: 0, timeout: 0, overflow: 0, flushed: 0 };
-  readonly #options: WorkloadHoldOptions;
+  readonly #options: WorkloadHoldOptions<Held>;
   readonly #most: number;
   /** By container id, in the order in which they began to wait. */
-  readonly #groups = new Map<string, Group>();
+  readonly #groups = new Map<string, Group<Held>>();
   #held = 0;
 
-  constructor(options: WorkloadHoldOptions) {
+  constructor(options: WorkloadHoldOptions<Held>) {
     this.#options = options;
     this.#most = options.most ?? MOST_HELD;
     options.stage.held = () => this.#held;
   }
 
   /** A lookup whose process is `incomplete`. */
-  accept(lookup: Lookup): void {
+  accept(lookup: Held): void {
     const { stage, processes, workloads } = this.#options;
     stage.in++;
     const process = processes.current(lookup.process);
@@ -105,7 +108,7 @@ export class WorkloadHold {
   }
 
   /** @returns whether everything is known of its container. */
-  #emit(lookup: Lookup): boolean {
+  #emit(lookup: Held): boolean {
     const { stage, processes, onLookup } = this.#options;
     const process = processes.current(lookup.process);
     stage.out++;

@@ -1,5 +1,6 @@
 /** test/e2e/connections.test.ts on every kernel of kernels.txt, with each hook family: answers precede connections with all of them. */
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { before, describe, test } from 'node:test';
 import { buildClients } from '../clients/build.ts';
 import { kernelList } from './kernels.ts';
@@ -7,6 +8,8 @@ import { runInVm } from './vm.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
 const TIMEOUT_S = 900;
+/** A machine takes one processor of the host. */
+const MACHINES = Math.max(1, Math.min(4, Math.floor(availableParallelism())));
 
 const JOB = `
 for family in ${FAMILIES.join(' ')}; do
@@ -19,25 +22,27 @@ bpftool prog show >/results/left-over
 
 before(() => buildClients());
 
-for (const { name } of kernelList()) {
-  describe(`kernel ${name}`, () => {
-    let results: ReadonlyMap<string, Buffer>;
-    const text = (file: string): string => results.get(file)?.toString() ?? '';
+describe('kernels', { concurrency: MACHINES }, () => {
+  for (const { name } of kernelList()) {
+    describe(`kernel ${name}`, () => {
+      let results: ReadonlyMap<string, Buffer>;
+      const text = (file: string): string => results.get(file)?.toString() ?? '';
 
-    before(async () => {
-      results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S })).results;
-    });
-
-    for (const family of FAMILIES) {
-      test(`connections, ${family}`, () => {
-        const tap = text(`${family}.tap`);
-        assert.match(tap, /^# pass [1-9]/m, tap);
-        assert.equal(text(`${family}.exit`).trim(), '0', tap.slice(-8000));
+      before(async () => {
+        results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S })).results;
       });
-    }
 
-    test('nothing is left in the kernel', () => {
-      assert.equal(text('left-over'), '');
+      for (const family of FAMILIES) {
+        test(`connections, ${family}`, () => {
+          const tap = text(`${family}.tap`);
+          assert.match(tap, /^# pass [1-9]/m, tap);
+          assert.equal(text(`${family}.exit`).trim(), '0', tap.slice(-8000));
+        });
+      }
+
+      test('nothing is left in the kernel', () => {
+        assert.equal(text('left-over'), '');
+      });
     });
-  });
-}
+  }
+});

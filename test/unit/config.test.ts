@@ -73,6 +73,7 @@ describe('command line', () => {
     ['replay a b', /too many arguments/],
     ['doctor --port 53', /unknown option '--port'/],
     ['--timeout', /argument missing/],
+    ['--connections --emit request', /--connections: needs the answers, which --emit request/],
   ];
   for (const [line, message, hint] of bad) {
     it(`refuses ${line}`, () => {
