@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpu } from './cpu.ts';
+import { detect } from './detect.ts';
 import { instructions } from './instructions.ts';
 import { latency } from './latency.ts';
 import { buildPrograms, describeMachine, enterNamespace, type Machine, REPOSITORY } from './machine.ts';
@@ -38,6 +39,7 @@ const QUESTIONS = [
   nativeCost,
   instructions,
   profile,
+  detect,
 ] as unknown as readonly Question<unknown>[];
 
 async function ask(question: Question<unknown>, options: RunOptions): Promise<string[]> {
