@@ -18,6 +18,8 @@ import { type Spread, show, spread } from './statistics.ts';
 
 const ALL = Object.keys(RULES) as RuleName[];
 const LOOKUPS = 50_000;
+/** Made and then looked at in turns, so that they are in the processor's cache as they are in the agent, where they were just made. */
+const CHUNK = 500;
 /** The bound. */
 const MOST_NS = 2000;
 const HOST = parseResolvConf('nameserver 192.0.2.53\n');
@@ -72,12 +74,14 @@ interface Made {
   readonly record: LogEvent;
 }
 
-function made({ spec }: Traffic): Made[] {
+function* chunks({ spec }: Traffic): Generator<Made[]> {
   const next = random(7);
-  return Array.from({ length: LOOKUPS }, (_, i) => {
-    const one = lookup({ ...spec(i, next), raw: { time: TIME + BigInt(i) * 50_000n } });
-    return { lookup: one, record: toLogEvent(one, TIME, { nxdomainError: true }) };
-  });
+  for (let from = 0; from < LOOKUPS; from += CHUNK)
+    yield Array.from({ length: CHUNK }, (_, i) => {
+      const time = TIME + BigInt(from + i) * 50_000n;
+      const one = lookup({ ...spec(from + i, next), raw: { time } });
+      return { lookup: one, record: toLogEvent(one, time, { nxdomainError: true }) };
+    });
 }
 
 async function detections(rules: readonly RuleName[]): Promise<Detections> {
@@ -93,12 +97,16 @@ async function detections(rules: readonly RuleName[]): Promise<Detections> {
   });
 }
 
-/** ns of the thread's processor time a call. */
-function timed(run: () => void): number {
-  const before = process.threadCpuUsage();
-  run();
-  const { user, system } = process.threadCpuUsage(before);
-  return ((user + system) * 1000) / LOOKUPS;
+/** ns of the thread's processor time a lookup. */
+function timed(traffic: Traffic, look: (each: Made) => void): number {
+  let microseconds = 0;
+  for (const chunk of chunks(traffic)) {
+    const before = process.threadCpuUsage();
+    for (const each of chunk) look(each);
+    const { user, system } = process.threadCpuUsage(before);
+    microseconds += user + system;
+  }
+  return (microseconds * 1000) / LOOKUPS;
 }
 
 interface Row {
@@ -114,17 +122,16 @@ export interface DetectResult {
 }
 
 async function measured(traffic: Traffic, rounds: number): Promise<Row> {
-  const events = made(traffic);
   const with_ = async (rules: readonly RuleName[]): Promise<number[]> => {
     const all = await detections(rules);
     const costs: number[] = [];
     for (let round = 0; round <= rounds; round++)
-      costs.push(timed(() => events.forEach(({ lookup: one, record }) => void all.lookup(one, record))));
+      costs.push(timed(traffic, (each) => all.lookup(each.lookup, each.record)));
     return costs.slice(1); // the first round compiles
   };
   const folded = (): number => {
     const folding = new SearchFolding(() => POD);
-    return timed(() => events.forEach(({ lookup: one }) => void folding.fold(one)));
+    return timed(traffic, (each) => void folding.fold(each.lookup));
   };
   const rules: Record<string, number> = {};
   for (const rule of ALL) rules[rule] = Math.min(...(await with_([rule])));
