@@ -46,6 +46,8 @@ interface Entry {
   config: ResolverConfig | undefined;
   read: number;
   failures: number;
+  /** Sweep in which it was read again on request. */
+  again?: number;
 }
 
 export class ResolverConfigs {
@@ -73,11 +75,14 @@ export class ResolverConfigs {
     return owner.mountNamespace === 0 ? undefined : this.#read(owner, entry);
   }
 
-  /** Reads again now: for when what is known does not fit what is seen. */
+  /** Reads again, once between sweeps at most: for when what is known does not fit what is seen. */
   again(owner: Owner): ResolverConfig | undefined {
-    return owner.mountNamespace === 0
-      ? undefined
-      : this.#read(owner, this.#entries.get(owner.mountNamespace));
+    const entry = this.#entries.get(owner.mountNamespace);
+    if (entry === undefined || entry.again === this.#sweeps) return entry?.config;
+    const config = this.#read(owner, entry);
+    const now = this.#entries.get(owner.mountNamespace);
+    if (now !== undefined) now.again = this.#sweeps;
+    return config;
   }
 
   /** Call it every 10 s. */
