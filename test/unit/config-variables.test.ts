@@ -55,7 +55,8 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
 ];
 
 /** Any text is good: names of files are looked at when they are opened. */
-const ANY = /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL|DETECTORS)$|_CERTIFICATE$|_CLIENT_KEY$/;
+const ANY =
+  /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL|DETECTORS)$|_CERTIFICATE$|_CLIENT_KEY$/;
 
 function resolve(env: Environment) {
   const invocation = parseArguments([], '0.0.0');
