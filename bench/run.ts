@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpu } from './cpu.ts';
+import { detect } from './detect.ts';
 import { dnsCache } from './dnscache.ts';
 import { instructions } from './instructions.ts';
 import { latency } from './latency.ts';
@@ -40,6 +41,7 @@ const QUESTIONS = [
   instructions,
   profile,
   dnsCache,
+  detect,
 ] as unknown as readonly Question<unknown>[];
 
 async function ask(question: Question<unknown>, options: RunOptions): Promise<string[]> {

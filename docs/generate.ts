@@ -2,6 +2,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { RECORD_ATTRIBUTES } from '../src/tables/attributes.ts';
 import { CONNECT_ATTRIBUTES } from '../src/tables/attributes-connect.ts';
+import { RULES, type RuleDefinition, type SettingDefinition } from '../src/tables/detections.ts';
+import { FINDING_ATTRIBUTES } from '../src/tables/finding-attributes.ts';
 import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/metrics.ts';
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
@@ -158,6 +160,13 @@ function attributes(): string {
     '',
     ...attributeRows(CONNECT_ATTRIBUTES),
     '',
+    '## Record `whodns.finding`',
+    '',
+    'Severity by rule (INFO, WARN, ERROR). Besides these the evidence is in `dns.question.name`, `server.*`, `network.peer.*`, `whodns.netns`,',
+    '`whodns.attribution` and `log.record.uid` as above; see [detections.md](detections.md).',
+    '',
+    ...attributeRows(FINDING_ATTRIBUTES),
+    '',
     '## Resource: the process that asked',
     '',
     'Besides these, everything that the application says of itself: what it publishes (OTEP 4719), then `OTEL_RESOURCE_ATTRIBUTES` and',
@@ -168,10 +177,52 @@ function attributes(): string {
   ].join('\n');
 }
 
+/** The parts between marks are generated, the rest of the page is written. */
+function detections(): string {
+  const page = readFileSync('docs/detections.md', 'utf8');
+  const source = (file: string) => ['```ts', ...readFileSync(file, 'utf8').trimEnd().split('\n'), '```'];
+  const EXAMPLE_FILE = 'test/detect/example/late-night';
+  const rules = (Object.entries(RULES) as [string, RuleDefinition][]).flatMap(([name, rule]) => [
+    `### \`${name}\` (${rule.severity})`,
+    '',
+    rule.brief,
+    '',
+    ...table(['setting', 'default', 'meaning'], Object.entries(rule.settings).map(settingRow)),
+    '',
+  ]);
+  const parts: Readonly<Record<string, readonly string[]>> = {
+    rules,
+    example: source(`${EXAMPLE_FILE}.ts`),
+    'example test': source(`${EXAMPLE_FILE}.test.ts`),
+  };
+  return Object.entries(parts).reduce((text, [name, lines]) => between(text, name, lines), page);
+}
+
+function settingRow([key, definition]: [string, SettingDefinition]): string[] {
+  const { kind, fallback, brief } = definition;
+  const shown = kind === 'duration' ? durationText(fallback) : String(fallback).replaceAll(',', ', ');
+  return [code(key), shown === '' ? '' : code(shown), cell(brief)];
+}
+
+function durationText(ms: number): string {
+  const [unit, size] =
+    ms % 3_600_000 === 0 ? ['h', 3_600_000] : ms % 60_000 === 0 ? ['m', 60_000] : ['s', 1000];
+  return `${ms / Number(size)}${unit}`;
+}
+
+function between(text: string, name: string, lines: readonly string[]): string {
+  const begin = text.indexOf(`<!-- ${name}: begin`);
+  const from = text.indexOf('\n', begin) + 1;
+  const to = text.indexOf(`<!-- ${name}: end -->`);
+  if (begin < 0 || to < from) throw new Error(`docs/detections.md: no place for ${name}`);
+  return `${text.slice(0, from)}\n${lines.join('\n').trimEnd()}\n\n${text.slice(to)}`;
+}
+
 const PAGES: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': configuration,
   'docs/metrics.md': metrics,
   'docs/attributes.md': attributes,
+  'docs/detections.md': detections,
 };
 
 let stale = false;

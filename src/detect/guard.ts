@@ -14,9 +14,10 @@ import { isFinding } from './finding.ts';
 /** A single call that takes longer is an overrun. Node's collector and the scheduler make pauses of some ms of their own. */
 export const LONGEST_CALL_MS = 25;
 const MOST_OVERRUNS = 3;
-/** Mean of the timed calls above which a detector costs too much (the agent itself takes some 10 us a lookup). */
-export const LONGEST_MEAN_MS = 0.25;
-const CALLS_FOR_MEAN = 64;
+/** A detector most of whose calls take longer costs too much (the agent itself takes some 10 us a lookup). */
+export const LONGEST_USUAL_MS = 0.25;
+/** Timed calls that are judged together. */
+const JUDGED_CALLS = 64;
 
 /** Reasons of the stage `detector:NAME`. */
 export const DETECTOR_DROPS = {
@@ -33,7 +34,7 @@ export class Guarded {
   #isOff = false;
   #overruns = 0;
   #timed = 0;
-  #timedMs = 0;
+  #slow = 0;
 
   constructor(detector: Detector, context: DetectorContext<unknown>, stage: Stage, log: Log) {
     this.detector = detector;
@@ -84,20 +85,19 @@ export class Guarded {
     return undefined;
   }
 
+  /** The thread itself may be kept waiting, by the scheduler or a collection: a few calls that took long say nothing. */
   #took(ms: number): void {
-    if (ms > LONGEST_CALL_MS) {
-      this.#overruns++;
-      if (this.#overruns >= MOST_OVERRUNS)
-        this.#off(`${this.#overruns} calls took more than ${LONGEST_CALL_MS} ms each`);
-      return; // a mean of the usual calls
-    }
     this.#timed++;
-    this.#timedMs += ms;
-    if (this.#timed < CALLS_FOR_MEAN) return;
-    const mean = this.#timedMs / this.#timed;
+    if (ms > LONGEST_CALL_MS) this.#overruns++;
+    if (ms > LONGEST_USUAL_MS) this.#slow++;
+    if (this.#overruns >= MOST_OVERRUNS)
+      this.#off(`${this.#overruns} of ${this.#timed} calls took more than ${LONGEST_CALL_MS} ms each`);
+    if (this.#timed < JUDGED_CALLS) return;
+    if (this.#slow > JUDGED_CALLS / 2)
+      this.#off(`most of its calls take more than ${LONGEST_USUAL_MS * 1000} us`);
     this.#timed = 0;
-    this.#timedMs = 0;
-    if (mean > LONGEST_MEAN_MS) this.#off(`its calls take ${(mean * 1000).toFixed(0)} us on average`);
+    this.#slow = 0;
+    this.#overruns = 0;
   }
 
   #off(reason: string): void {

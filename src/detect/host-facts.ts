@@ -9,6 +9,8 @@ import type { DetectorEvent, ExecutableFacts, HostFacts } from './detector.ts';
 const MOST_REMEMBERED = 4096;
 /** A socket may be bound later: looked at again after this. */
 const FRESH_MS = 60_000;
+/** Processes whose sockets are looked at a second: socket tables of busy hosts are long. */
+const MOST_LOOKS = 20;
 
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
@@ -23,6 +25,7 @@ interface Answer {
 }
 
 export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOptions): HostFacts {
+  const budget = perSecond(MOST_LOOKS);
   const answers = new BoundedMap<number, Answer>(MOST_REMEMBERED);
   return {
     nameServers: (event) => {
@@ -35,11 +38,26 @@ export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOpt
       const known = answers.get(owner.pid);
       if (known !== undefined && known.startTime === owner.startTime && event.at - known.at < FRESH_MS)
         return known.serves;
+      if (!budget(event.at)) return undefined;
       const serves = servesNames(procRoot, owner, ports);
       answers.set(owner.pid, { startTime: owner.startTime, at: event.at, serves });
       return serves;
     },
     executable: (event) => executable(procRoot, event),
+  };
+}
+
+/** Whether one more is within so many a second of event time. */
+function perSecond(most: number): (at: number) => boolean {
+  let second = 0;
+  let used = 0;
+  return (at) => {
+    const now = Math.floor(at / 1000);
+    if (now !== second) {
+      second = now;
+      used = 0;
+    }
+    return ++used <= most;
   };
 }
 

@@ -16,6 +16,7 @@ import type { ResolverConfig } from '../enrich/resolver-config.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Lookup, Owner, SearchStep } from '../model.ts';
 import { RCODES } from '../tables/rcodes.ts';
+import { hashOf } from './statistics.ts';
 
 /** Names being looked up, of all processes; the oldest is forgotten, its later steps are then not recognised. */
 const MOST_BASES = 8192;
@@ -23,6 +24,8 @@ const MOST_BASES = 8192;
 const TOGETHER_MS = 20_000;
 
 interface Fan {
+  readonly pid: number;
+  readonly base: string;
   step: number;
   /** Lookups of that step that brought nothing. */
   failed: number;
@@ -31,7 +34,7 @@ interface Fan {
 
 export class SearchFolding {
   readonly #configOf: (owner: Owner) => ResolverConfig | undefined;
-  readonly #fans = new BoundedMap<string, Fan>(MOST_BASES);
+  readonly #fans = new BoundedMap<number, Fan>(MOST_BASES);
 
   constructor(configOf: (owner: Owner) => ResolverConfig | undefined) {
     this.#configOf = configOf;
@@ -47,24 +50,23 @@ export class SearchFolding {
     if (asked === undefined || asked === '.') return undefined;
     const name = asked.toLowerCase();
     const failed = hasFailed(lookup);
-    const prefix = `${owner.pid} `;
+    const { pid } = owner;
     const at = Number(time) / 1e6;
-    return this.#asItIs(prefix, name, config, failed, at) ?? this.#expanded(prefix, name, config, failed, at);
+    return this.#asItIs(pid, name, config, failed, at) ?? this.#expanded(pid, name, config, failed, at);
   }
 
   /** The bare name, after its expansions; or before them, which only later steps can tell. */
   #asItIs(
-    prefix: string,
+    pid: number,
     name: string,
     { search, ndots }: ResolverConfig,
     failed: boolean,
     at: number,
   ): SearchStep | undefined {
-    const key = prefix + name;
-    const fan = this.#recent(key, at);
+    const fan = this.#recent(pid, name, name.length, at);
     if (dotsIn(name) >= ndots) {
       // It comes first. Without a failure nothing follows; with one its expansions may, if the resolver has them.
-      if (fan === undefined && failed && !endsInAny(name, search)) this.#begin(key, 0, failed, at);
+      if (fan === undefined && failed && !endsInAny(name, search)) this.#begin(pid, name, failed, at);
       else if (fan !== undefined && fan.step === 0) note(fan, failed, at);
       return undefined;
     }
@@ -73,7 +75,7 @@ export class SearchFolding {
   }
 
   #expanded(
-    prefix: string,
+    pid: number,
     name: string,
     { search, ndots }: ResolverConfig,
     failed: boolean,
@@ -83,9 +85,9 @@ export class SearchFolding {
     for (let i = 0; i < search.length; i++) {
       const domain = search[i] as string;
       if (!isBelow(name, domain)) continue;
-      const base = name.slice(0, name.length - domain.length - 1);
-      const fan = this.#recent(prefix + base, at);
+      const fan = this.#recent(pid, name, name.length - domain.length - 1, at);
       if (fan === undefined) continue;
+      const { base } = fan;
       const step = stepOf(i, base, ndots);
       // `a.b` below `c` and `a` below `b.c` are one name: what was asked for last goes on.
       if (fan.step >= step - 1 && (found === undefined || fan.last > found.fan.last))
@@ -99,17 +101,20 @@ export class SearchFolding {
     if (!isBelow(name, first)) return undefined;
     const base = name.slice(0, name.length - first.length - 1);
     if (stepOf(0, base, ndots) > 0 || (!failed && dotsIn(name) >= ndots)) return undefined;
-    this.#begin(prefix + base, 0, failed, at);
+    this.#begin(pid, base, failed, at);
     return { base, step: 0, wasted: 0 };
   }
 
-  #recent(key: string, at: number): Fan | undefined {
-    const fan = this.#fans.get(key);
-    return fan === undefined || at - fan.last > TOGETHER_MS ? undefined : fan;
+  /** That of the first `end` characters of `name`. Of two that share a hash the younger one is known. */
+  #recent(pid: number, name: string, end: number, at: number): Fan | undefined {
+    const fan = this.#fans.get(keyOf(pid, name, end));
+    if (fan === undefined || at - fan.last > TOGETHER_MS || fan.pid !== pid) return undefined;
+    return fan.base.length === end && name.startsWith(fan.base) ? fan : undefined;
   }
 
-  #begin(key: string, step: number, failed: boolean, at: number): void {
-    this.#fans.set(key, { step, failed: failed ? 1 : 0, last: at });
+  #begin(pid: number, base: string, failed: boolean, at: number): void {
+    const fan = { pid, base, step: 0, failed: failed ? 1 : 0, last: at };
+    this.#fans.set(keyOf(pid, base, base.length), fan);
   }
 }
 
@@ -156,6 +161,10 @@ function isBelow(name: string, domain: string): boolean {
 
 function endsInAny(name: string, domains: readonly string[]): boolean {
   return domains.some((domain) => isBelow(name, domain));
+}
+
+function keyOf(pid: number, name: string, end: number): number {
+  return (hashOf(name, end) ^ Math.imul(pid, 0x9e3779b1)) | 0;
 }
 
 const DOT = 0x2e;

@@ -14,6 +14,8 @@ export interface Subject {
 export class Subjects {
   readonly #subjects: LRUCache<number | string, Subject>;
   #slots = 0;
+  #event: DetectorEvent | undefined = undefined;
+  #subject: Subject | undefined = undefined;
 
   /** @param most processes at once; the one not seen for longest is forgotten */
   constructor(most: number) {
@@ -24,7 +26,16 @@ export class Subjects {
     return this.#subjects.size;
   }
 
+  /** Several detectors ask for the same event. */
   of(event: DetectorEvent): Subject {
+    if (event !== this.#event) {
+      this.#event = event;
+      this.#subject = this.#find(event);
+    }
+    return this.#subject as Subject;
+  }
+
+  #find(event: DetectorEvent): Subject {
     const { process } = event;
     const key = process.pid === 0 ? addressOf(event) : process.pid;
     const known = this.#subjects.get(key);

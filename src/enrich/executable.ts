@@ -36,7 +36,8 @@ function isInUpperLayer(procRoot: string, pid: number, path: string): boolean | 
     readFile(`${procRoot}/${pid}/mountinfo`, MOUNTINFO_BYTES)?.toString('latin1') ?? '',
   );
   // The layer's path is one of the host.
-  const host = `${procRoot}/1/root`;
+  const init = `${procRoot}/1/root`;
+  const host = inodeOf(`${init}/`) === undefined ? `${procRoot}/self/root` : init;
   if (upper === undefined || inodeOf(`${host}${upper}`) === undefined) return undefined;
   return inodeOf(`${host}${upper}${path}`) !== undefined;
 }

@@ -42,42 +42,52 @@ const MOST_LINKS = 16;
 const FOREIGN_FILE_SYSTEM = /^(?:fuse|nfs|9p|cifs|smb|ceph|virtiofs|autofs)/;
 const MOUNTINFO_BYTES = 512 * 1024;
 
+/** A prime below 2^16: with the 32 bits of a namespace's number it stays exact. */
+const PLACES = 65_521;
+
 interface Entry {
   config: ResolverConfig | undefined;
   read: number;
   failures: number;
+  /** Sweep in which it was read again on request. */
+  again?: number;
 }
 
 export class ResolverConfigs {
   readonly #procRoot: string;
   readonly #entries = new BoundedMap<number, Entry>(MOST_NAMESPACES);
+  /** Of init and of this program, whose namespaces outlive the agent: other processes there are often gone before they can be looked at. */
+  readonly #lasting = new Map<number, ResolverConfig>();
   #sweeps = 0;
 
   constructor(procRoot = '/proc') {
     this.#procRoot = procRoot;
-    // Processes of the host are often gone before they can be looked at. Init may be hidden from us.
     for (const pid of ['self', '1']) {
       const namespace = mountNamespaceOf(`${procRoot}/${pid}`);
       const config = namespace === undefined ? undefined : readConfig(`${procRoot}/${pid}`);
-      if (namespace !== undefined && config !== undefined)
-        this.#entries.set(namespace, { config, read: 0, failures: 0 });
+      if (namespace !== undefined && config !== undefined) this.#lasting.set(namespace, config);
     }
   }
 
   /** undefined: not known (no namespace, the process is gone, no such file). */
   of(owner: Owner): ResolverConfig | undefined {
-    const entry = this.#entries.get(owner.mountNamespace);
+    const key = keyOf(owner);
+    const entry = this.#entries.get(key);
     if (entry !== undefined && this.#sweeps - entry.read < FRESH_SWEEPS) {
       if (entry.config !== undefined || entry.failures >= MOST_FAILURES) return entry.config;
     }
-    return owner.mountNamespace === 0 ? undefined : this.#read(owner, entry);
+    return owner.mountNamespace === 0 ? undefined : this.#read(key, owner, entry);
   }
 
-  /** Reads again now: for when what is known does not fit what is seen. */
+  /** Reads again, once between sweeps at most: for when what is known does not fit what is seen. */
   again(owner: Owner): ResolverConfig | undefined {
-    return owner.mountNamespace === 0
-      ? undefined
-      : this.#read(owner, this.#entries.get(owner.mountNamespace));
+    const key = keyOf(owner);
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.again === this.#sweeps) return entry?.config;
+    const config = this.#read(key, owner, entry);
+    const now = this.#entries.get(key);
+    if (now !== undefined) now.again = this.#sweeps;
+    return config;
   }
 
   /** Call it every 10 s. */
@@ -85,11 +95,12 @@ export class ResolverConfigs {
     this.#sweeps++;
   }
 
-  #read(owner: Owner, before: Entry | undefined): ResolverConfig | undefined {
+  #read(key: number, owner: Owner, before: Entry | undefined): ResolverConfig | undefined {
     const found = this.#readAny([owner.pid, owner.parentPid], owner.mountNamespace);
     const failures = found === undefined ? (before?.failures ?? 0) + 1 : 0;
-    const config = found === undefined ? before?.config : merged(found, before?.config);
-    this.#entries.set(owner.mountNamespace, { config, read: this.#sweeps, failures });
+    const known = before?.config ?? this.#lasting.get(owner.mountNamespace);
+    const config = found === undefined ? known : merged(found, before?.config);
+    this.#entries.set(key, { config, read: this.#sweeps, failures });
     return config;
   }
 
@@ -103,6 +114,14 @@ export class ResolverConfigs {
     }
     return undefined;
   }
+}
+
+/**
+ * The kernel gives the number of a namespace that is gone to the next one (fs/proc/generic.c, proc_alloc_inum takes the lowest), so
+ * a container would be taken for the one before it. Its cgroup and network namespace tell them apart.
+ */
+function keyOf({ mountNamespace, cgroupId, networkNamespace }: Owner): number {
+  return mountNamespace * PLACES + ((Number(cgroupId) + networkNamespace * 31) % PLACES);
 }
 
 /** A resolver that runs reads the file when it pleases: servers of the last version count once more. */

@@ -114,7 +114,9 @@ export class DetectStage {
     mkdirSync(directory, { recursive: true });
     const namespace = await Namespace.open();
     // Connections to 127.0.0.0/8 are not captured: what is connected to has another address.
-    await namespace.run(['ip', 'address', 'add', `${HOST}/32`, 'dev', 'lo']);
+    // With an address of each family stub resolvers ask for both (AI_ADDRCONFIG).
+    for (const address of [`${HOST}/32`, '2001:db8::10/128'])
+      await namespace.run(['ip', 'address', 'add', address, 'dev', 'lo']);
     const addresses = ['127.0.0.1', '127.0.0.2'];
     const server = await startDnsmasq(namespace, { name: 'test', lines: lines(id) }, addresses);
     const agent = await DetectingAgent.start(['run', ...options(id, directory)]);

@@ -95,6 +95,27 @@ describe('resolv.conf of a process', () => {
     assert.deepEqual(configs.of(owner)?.servers, ['192.0.2.2', '192.0.2.1']);
   });
 
+  it('the number of a namespace that is gone may be that of another: cgroup and network tell them apart', async () => {
+    const first = await contained((root) =>
+      writeFileSync(join(root, 'etc/resolv.conf'), 'nameserver 192.0.2.1\n'),
+    );
+    const second = await contained((root) =>
+      writeFileSync(join(root, 'etc/resolv.conf'), 'nameserver 192.0.2.2\n'),
+    );
+    const configs = new ResolverConfigs();
+    // As if the second were known by the number that the first has now.
+    assert.deepEqual(configs.of({ ...second, cgroupId: 5n })?.servers, ['192.0.2.2']);
+    assert.deepEqual(configs.of({ ...first, cgroupId: 6n })?.servers, ['192.0.2.1']);
+    assert.equal(
+      configs.of({ ...first, mountNamespace: second.mountNamespace, cgroupId: 6n, parentPid: 0 }),
+      undefined,
+    );
+    assert.equal(
+      configs.of({ ...first, mountNamespace: second.mountNamespace, networkNamespace: 9, parentPid: 0 }),
+      undefined,
+    );
+  });
+
   it('links stay within its root', async () => {
     const outside = join(mkdtempSync(join(tmpdir(), 'whodns-outside-')), 'resolv.conf');
     writeFileSync(outside, 'nameserver 192.0.2.66\n');

@@ -6,7 +6,7 @@
 import { RCODES } from '../../tables/rcodes.ts';
 import { isAddressType } from '../../tables/rrtypes.ts';
 import type { BoundedMap, Finding, InitContext, LookupEvent, SeenConnection } from '../detector.ts';
-import { Domains } from '../domain.ts';
+import { Domains, isArpa } from '../domain.ts';
 import { rule } from '../rule.ts';
 import { hashOf } from '../statistics.ts';
 import { workloadOf } from '../workload.ts';
@@ -50,7 +50,7 @@ export default rule('new-domain-connect', {
   init: (context, settings): State => ({
     workloads: context.boundedMap(MOST_WORKLOADS),
     newMap: context.boundedMap,
-    exclude: new Domains([...settings.exclude, 'arpa']),
+    exclude: new Domains(settings.exclude),
     learning: settings.learning,
     settled: settings['settled-domains'],
     within: settings.within,
@@ -70,7 +70,7 @@ function resolved(key: string, event: LookupEvent, state: State): void {
   if (response === undefined || response.message.rcode !== RCODES.NOERROR) return;
   if (response.message.answers.length === 0) return;
   const { domain, at } = event;
-  if (domain === '') return;
+  if (domain === '' || isArpa(domain)) return;
   let workload = state.workloads.get(key);
   if (workload === undefined) {
     workload = { since: at, domains: state.newMap(MOST_DOMAINS), recent: [], waiting: [] };

@@ -5,7 +5,7 @@
  */
 import { RCODES } from '../../tables/rcodes.ts';
 import type { Finding, LookupEvent, PerProcess } from '../detector.ts';
-import { Domains } from '../domain.ts';
+import { Domains, isArpa } from '../domain.ts';
 import { rule } from '../rule.ts';
 import { Characters, Distinct, hashOf } from '../statistics.ts';
 
@@ -52,7 +52,7 @@ export default rule('nxdomain-burst', {
       reported: false,
       figures: undefined,
     })),
-    exclude: new Domains([...settings.exclude, 'arpa']),
+    exclude: new Domains(settings.exclude),
     settings,
   }),
   onEvent(event, { state, host }) {
@@ -64,7 +64,8 @@ export default rule('nxdomain-burst', {
       window.answers++;
       return undefined;
     }
-    if (LISTED_ADDRESS.test(event.name) || state.exclude.has(event.name)) return undefined;
+    if (isArpa(event.name) || LISTED_ADDRESS.test(event.name) || state.exclude.has(event.name))
+      return undefined;
     window.answers++;
     window.failed++;
     if (window.failed >= FIGURES_FROM) addTo(window, event);

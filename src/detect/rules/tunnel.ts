@@ -4,7 +4,7 @@
  */
 import { RR_TYPES } from '../../tables/rrtypes.ts';
 import type { Finding, LookupEvent, PerProcess } from '../detector.ts';
-import { Domains } from '../domain.ts';
+import { Domains, isArpa } from '../domain.ts';
 import { rule } from '../rule.ts';
 import { Characters, Distinct, hashOf } from '../statistics.ts';
 
@@ -14,6 +14,8 @@ const MOST_DOMAINS = 4;
 const FIGURES_FROM = 16;
 /** Names with figures below which nothing is said. */
 const LEAST_NAMES = 20;
+/** Characters are counted of one name in so many. */
+const TEXT_SAMPLE = 4;
 /** Private use (RFC 6895 section 3.1). */
 const PRIVATE_TYPES = 65_280;
 
@@ -50,7 +52,7 @@ interface State {
 export default rule('tunnel', {
   init: (context, settings): State => ({
     watched: context.perProcess(() => []),
-    exclude: new Domains([...settings.exclude, 'arpa']),
+    exclude: new Domains(settings.exclude),
     settings,
   }),
   onEvent(event, { state }) {
@@ -58,7 +60,8 @@ export default rule('tunnel', {
     // A search list makes names out of names: not the program's doing.
     if (event.search !== undefined && event.search.base !== event.name) return undefined;
     const { domain, name } = event;
-    if (domain === '' || name.length === domain.length || state.exclude.has(domain)) return undefined;
+    if (domain === '' || name.length === domain.length || isArpa(domain)) return undefined;
+    if (state.exclude.has(domain)) return undefined;
     const watched = watchedOf(state.watched.of(event), domain, event.at, state.settings.window);
     watched.count++;
     if (watched.count < FIGURES_FROM) return undefined;
@@ -100,7 +103,7 @@ function addTo(figures: Figures, { name, domain, lookup }: LookupEvent): void {
   figures.names++;
   figures.distinct.add(hashOf(name, end));
   figures.characters += end;
-  figures.text.add(name, end);
+  if (figures.names % TEXT_SAMPLE === 0) figures.text.add(name, end);
   const { response } = lookup;
   if (response === undefined) return;
   for (const { type } of response.message.answers)
