@@ -18,6 +18,7 @@ cp -R node_modules "$app/"
 # Never loaded: source maps, types, documentation. Licences stay.
 find "$app/node_modules" "$app/dist" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
   -o -iname 'readme*' -o -iname 'changelog*' \) -delete
+find "$app/node_modules" -type d -empty -delete
 
 # The dynamic loader and the shared libraries, at the paths they are looked for; links resolved. Their packages are
 # recorded where scanners of images without a package manager look (as Distroless does).

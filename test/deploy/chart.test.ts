@@ -148,7 +148,10 @@ describe('chart, bad values', { timeout: 3_600_000 }, () => {
       set: 'settings.exclude-namspace=x',
       says: /at '\/settings': additional properties 'exclude-namspace' not allowed/,
     },
-    { set: 'settings.timeout=true', says: /at '\/settings\/timeout': got boolean, want (string or number|number or string)/ },
+    {
+      set: 'settings.timeout=true',
+      says: /at '\/settings\/timeout': got boolean, want (string or number|number or string)/,
+    },
     { set: 'settings.control=/x', says: /additional properties 'control' not allowed/ },
     {
       set: 'runtimeSockets={run/x.sock}',

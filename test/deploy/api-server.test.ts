@@ -1,0 +1,107 @@
+/** What the chart renders, given to a real API server: as a server-side dry run, by Helm and object by object, strictly. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KubernetesObjectApi, type V1PolicyRule } from '@kubernetes/client-node';
+import { GO_ENVIRONMENT } from '../collector/program-cache.ts';
+import { AGENT_RULES, Cluster, OWNER_RULES } from '../k8s/cluster.ts';
+import { CHART, helm, type Manifest, NAMESPACE, parseManifests, template, VALUES, withValues } from './chart.ts';
+
+const OPERATOR = 'github.com/prometheus-operator/prometheus-operator';
+const OPERATOR_VERSION = 'v0.85.0';
+
+/** The PodMonitor's definition as the operator's release publishes it. */
+function podMonitorDefinition(): Manifest {
+  const printed = execFileSync('go', ['mod', 'download', '-json', `${OPERATOR}@${OPERATOR_VERSION}`], {
+    encoding: 'utf8',
+    cwd: tmpdir(),
+    env: { ...process.env, ...GO_ENVIRONMENT },
+  });
+  const { Dir } = JSON.parse(printed) as { readonly Dir: string };
+  const file = join(Dir, 'example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml');
+  return parseManifests(readFileSync(file, 'utf8'))[0] as Manifest;
+}
+
+async function cluster(t: TestContext): Promise<{ readonly objects: KubernetesObjectApi; readonly kubeconfig: string }> {
+  const started = await Cluster.start(t);
+  const objects = KubernetesObjectApi.makeApiClient(started.config);
+  await objects.create(podMonitorDefinition());
+  await objects.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+  const directory = mkdtempSync(join(tmpdir(), 'whodns-kubeconfig-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const kubeconfig = join(directory, 'config');
+  writeFileSync(kubeconfig, started.config.exportConfig());
+  return { objects, kubeconfig };
+}
+
+/** Unknown and doubled fields are errors. */
+async function dryRun(objects: KubernetesObjectApi, manifest: Manifest): Promise<string | undefined> {
+  const deadline = performance.now() + 30_000;
+  for (;;) {
+    try {
+      await objects.create(manifest as never, undefined, 'All', 'test', 'Strict');
+      return undefined;
+    } catch (error) {
+      // The kind of a definition that was just made is served some moments later.
+      const message = (error as Error).message;
+      if (!message.includes('Unrecognized API') || performance.now() > deadline) return `${manifest.kind}: ${message}`;
+      await sleep(500);
+    }
+  }
+}
+
+describe('rendered objects and the API server', { timeout: 3_600_000 }, () => {
+  it('are taken by it', async (t) => {
+    const { objects, kubeconfig } = await cluster(t);
+    for (const file of VALUES) {
+      const name = file === '' ? 'defaults' : basename(file);
+      await t.test(`${name}: every object, strictly`, async () => {
+        const manifests = parseManifests((await template(...withValues(file))).stdout);
+        assert.ok(manifests.length > 0);
+        for (const manifest of manifests) assert.equal(await dryRun(objects, manifest), undefined);
+      });
+      await t.test(`${name}: helm install --dry-run=server`, async () => {
+        const { code, stderr, stdout } = await helm(
+          ...['install', 'whodns', CHART, '--namespace', NAMESPACE, '--dry-run=server', '--kubeconfig', kubeconfig],
+          ...withValues(file),
+        );
+        assert.equal(code, 0, `${stderr}${stdout.slice(0, 500)}`);
+      });
+    }
+    await t.test('the plain manifests, strictly', async () => {
+      const text = readFileSync(join(import.meta.dirname, '../../deploy/manifests/whodns.yaml'), 'utf8');
+      const [namespace, ...rest] = parseManifests(text);
+      assert.equal(namespace?.kind, 'Namespace');
+      for (const manifest of rest) assert.equal(await dryRun(objects, manifest), undefined);
+    });
+    await t.test('it would notice: a field that is none, a value that is none', async () => {
+      const set = parseManifests((await template()).stdout).find(({ kind }) => kind === 'DaemonSet') as Manifest;
+      assert.match((await dryRun(objects, { ...set, bogus: 1 } as Manifest)) ?? '', /unknown field \\?"bogus/);
+      const { stdout } = await template('--set-json', 'resources={"limits":{"memory":"lots"}}');
+      const bad = parseManifests(stdout).find(({ kind }) => kind === 'DaemonSet') as Manifest;
+      assert.match((await dryRun(objects, bad)) ?? '', /quantities must match|quantity/);
+    });
+  });
+
+  it('the rights are those that the source of pods was tested with', async () => {
+    const rulesOf = async (...set: readonly string[]): Promise<readonly V1PolicyRule[]> => {
+      const role = parseManifests((await template(...set)).stdout).find(({ kind }) => kind === 'ClusterRole');
+      return (role as unknown as { readonly rules: readonly V1PolicyRule[] }).rules;
+    };
+    assert.deepEqual(flat(await rulesOf()), flat(AGENT_RULES));
+    assert.deepEqual(flat(await rulesOf('--set', 'kubernetes.owners=api')), flat([...AGENT_RULES, ...OWNER_RULES]));
+  });
+});
+
+/** One line a right. */
+function flat(rules: readonly V1PolicyRule[]): string[] {
+  return rules
+    .flatMap(({ apiGroups = [], resources = [], verbs }) =>
+      apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`))),
+    )
+    .sort();
+}
