@@ -27,8 +27,8 @@ interface Setting {
 }
 
 /** What the agent makes of the container's arguments and environment. */
-function configOf(manifests_: readonly Manifest[]): Map<string, unknown> {
-  const { args, env } = asStarted(containerOf(manifests_), GIVEN);
+function configOf(manifests_: readonly Manifest[], given = GIVEN): Map<string, unknown> {
+  const { args, env } = asStarted(containerOf(manifests_), given);
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [join(ROOT, 'src/main.ts'), 'config', '--format', 'json', ...args],
@@ -72,7 +72,8 @@ describe('chart', { timeout: 3_600_000 }, () => {
     });
 
     it(`${name}: the agent takes every argument`, async () => {
-      const config = configOf(parseManifests((await template(...withValues(file))).stdout));
+      const given = name === 'kubelet.yaml' ? { ...GIVEN, HOST_ADDRESS: '2001:db8::7' } : GIVEN;
+      const config = configOf(parseManifests((await template(...withValues(file))).stdout), given);
       assert.equal(config.get('--host-name'), 'node-1');
       assert.equal(config.get('--control'), '/run/whodns/control.sock');
     });

@@ -129,11 +129,7 @@ describe('image', { timeout: 3_600_000 }, () => {
         await agent.until(() => agent.records.some(isOurs));
         const { resource, attributes } = agent.records.find(isOurs) as JsonRecord;
         assert.deepEqual(
-          [
-            resource['process.pid'],
-            resource['process.executable.path'],
-            resource['host.name'],
-          ],
+          [resource['process.pid'], resource['process.executable.path'], resource['host.name']],
           [pid, ACTOR, 'node-1'],
         );
         assert.deepEqual(attributes['dns.answers'], ['192.0.2.1']);

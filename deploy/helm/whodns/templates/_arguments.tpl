@@ -20,7 +20,6 @@
 - --no-kubelet-tls-verify
 {{- end }}
 {{- end }}
-- --container-runtime={{ .Values.runtimeSockets | join "," | default "off" }}
 {{- if .Values.spool.enabled }}
 - --spool=/var/lib/whodns
 - --spool-bytes={{ .Values.spool.bytes }}
@@ -51,6 +50,8 @@
 # `kubectl exec` of a command that asks the agent finds it.
 - name: WHODNS_CONTROL
   value: /run/whodns/control.sock
+- name: WHODNS_CONTAINER_RUNTIME
+  value: {{ .Values.runtimeSockets | join "," | default "off" | quote }}
 {{- if ne .Values.otlp.target "none" }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
 {{- if eq .Values.otlp.target "node" }}
