@@ -1,31 +1,30 @@
-# The agent as an image: built on Debian 12, run on its slim variant without compiler, shell tools or npm.
-# docker build -t whodns .        (linux/amd64, linux/arm64)
-# docker run --rm --pid=host --network=host --cap-drop=ALL --cap-add=BPF --cap-add=PERFMON --cap-add=SYS_PTRACE \
-#   --cap-add=DAC_READ_SEARCH -v /sys/kernel/btf:/sys/kernel/btf:ro -v /etc/passwd:/etc/passwd:ro -v /etc/machine-id:/etc/machine-id:ro \
-#   -e OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 whodns
-# BPF and PERFMON: load and attach. SYS_PTRACE and DAC_READ_SEARCH: /proc/PID/environ of other users' processes (service.name).
-# --pid=host: the pids the kernel reports are the host's. --network=host: no network of its own is needed but the way to the collector.
+# The agent as an image: node, the libraries it needs, the compiled agent. No shell, no package manager, no compiler.
+#   docker buildx build --platform linux/amd64,linux/arm64 -t whodns .
+# BASE: Debian 12 with Node >= 22.15 and npm; only the build stage uses it.
+# How to run it: docs/deployment.md.
+ARG BASE=docker.io/library/node:24-bookworm
 
-FROM debian:bookworm AS build
+FROM ${BASE} AS build
 WORKDIR /src
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates nodejs npm \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates binutils \
     make g++ clang-14 llvm-14 libbpf-dev libelf-dev zlib1g-dev bpftool && rm -rf /var/lib/apt/lists/*
-COPY package.json package-lock.json tsconfig.json ./
+COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
+COPY tsconfig.json ./
 COPY bpf bpf
 COPY native native
 COPY src src
-RUN native/setup.sh build \
- && cp node_modules/node/bin/node /usr/local/bin/node \
+RUN native/setup.sh build && strip --strip-debug build/whodns.node && cp node_modules/node/bin/node /usr/local/bin/whodns-node \
  && npm prune --omit=dev --no-audit --no-fund
+COPY deploy/image.sh deploy/image.sh
+RUN sh deploy/image.sh /image
 
-FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libbpf1 libelf1 zlib1g \
- && rm -rf /var/lib/apt/lists/*
-COPY --from=build /usr/local/bin/node /usr/local/bin/node
-COPY --from=build /src/package.json /opt/whodns/package.json
-COPY --from=build /src/node_modules /opt/whodns/node_modules
-COPY --from=build /src/build/dns.bpf.o /src/build/whodns.node /opt/whodns/build/
-COPY --from=build /src/dist /opt/whodns/dist
-# Nothing is written but the spool, if one is configured: mount a volume for it.
-ENTRYPOINT ["node", "/opt/whodns/dist/main.js"]
+FROM scratch
+LABEL org.opencontainers.image.title="whodns" org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.description="Which process asked DNS for which name, and what it was told"
+COPY --from=build /image/ /
+# replay, config and help need no right. To capture: uid 0 with four capabilities, or any uid with them as ambient ones.
+USER 65532:65532
+WORKDIR /
+# Nothing is written but the spool and the control socket, if configured: mount volumes for them.
+ENTRYPOINT ["/usr/local/bin/node", "/opt/whodns/dist/main.js"]

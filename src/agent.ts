@@ -110,7 +110,8 @@ export class Agent {
     const { config, version, file } = options;
     const ledger = new Ledger();
     const kubernetes = await createKubernetes(options);
-    const host = { ...hostAttributes(version), ...kubernetes?.host };
+    const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
+    const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
     const workloads = createWorkloads(kubernetes, options.sources ?? []);

@@ -41,6 +41,13 @@ const STAGES: readonly Stage[] = [
     concurrency: 1,
     onlyWhenNamed: true,
   },
+  {
+    name: 'deploy',
+    files: 'test/deploy/**/*.test.ts',
+    timeoutMs: 60 * MINUTE,
+    concurrency: 1,
+    onlyWhenNamed: true,
+  },
 ];
 
 interface Counts {

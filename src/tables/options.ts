@@ -162,6 +162,16 @@ export const OPTIONS = {
     fallback: true,
     shownDefault: 'it is read',
   }),
+  hostName: option<string | undefined>({
+    flag: '--host-name <name>',
+    commands: CAPTURE,
+    env: ['WHODNS_HOST_NAME'],
+    brief: 'host.name of all records: in a container the host name is that of the container',
+    parse: (text) =>
+      /^[\x21-\x7e]{1,253}$/.test(text) ? { value: text } : { problem: 'is not a host name' },
+    fallback: undefined,
+    shownDefault: 'what the system says',
+  }),
   ...CONTROL_OPTIONS,
   connections: option<boolean>({
     flag: '--connections',
