@@ -25,6 +25,12 @@ const volatile __u64 wakeup_bytes = 4 << 20;
 /* Random per load: mixed into the socket identity where the kernel has no cookie for us, so that no address is shown. */
 const volatile __u64 identity_seed = 0x9e3779b97f4a7c15;
 
+/*
+ * sizeof(struct trace_context): every message record has room for one, and requests are looked up in `trace_places`. 0:
+ * none. A number and no flag, so that a record's size and its payload's place are computed without a branch.
+ */
+const volatile __u64 trace_bytes = 0;
+
 /* Set by libbpf from the running kernel, also a constant for the verifier. */
 extern int LINUX_KERNEL_VERSION __kconfig;
 #define KERNEL(a, b, c) (((a) << 16) + ((b) << 8) + (c))

@@ -15,6 +15,7 @@ import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
+import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
@@ -53,6 +54,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #source: Source;
   readonly #pipeline: Pipeline;
+  readonly #traceContexts: TraceContexts | undefined;
   readonly #broken: PromiseWithResolvers<void>;
   readonly #dnsCache: DnsCache | undefined;
   readonly #scrape: Output['scrape'];
@@ -68,6 +70,10 @@ export class Agent {
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
+    this.#traceContexts =
+      config.traceContext && source instanceof KernelSource
+        ? new TraceContexts(source.tracePlaces)
+        : undefined;
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
@@ -75,6 +81,7 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
     for (const message of output.notes) log.info(message);
     this.#pipeline = new Pipeline({
@@ -205,8 +212,9 @@ export class Agent {
     this.#servers = [];
   }
 
-  stats(): PipelineStats {
-    return this.#pipeline.stats();
+  stats(): PipelineStats & { readonly traceContexts?: TraceContextCounts } {
+    const contexts = this.#traceContexts;
+    return { ...this.#pipeline.stats(), ...(contexts === undefined ? {} : { traceContexts: contexts.counts }) };
   }
 }
 
@@ -217,8 +225,16 @@ function createSource(
   connections: boolean,
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes } = config;
-  return new KernelSource({ hook, ports, maxPayload, ringBytes, connections, stage: ledger.stage('wire') });
+  const { hook, ports, maxPayload, ringBytes, traceContext } = config;
+  return new KernelSource({
+    hook,
+    ports,
+    maxPayload,
+    ringBytes,
+    connections,
+    traceContext,
+    stage: ledger.stage('wire'),
+  });
 }
 
 /** Loaded only where it is used. */

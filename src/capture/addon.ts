@@ -41,7 +41,10 @@ export interface NativeCapture {
   /** Sums over all CPUs of an array map's values. */
   sums(map: string): NativeResult<{ readonly values: readonly number[] }>;
   processes(): NativeResult<{ readonly bytes: Uint8Array }>;
-  forget(keys: Uint8Array): NativeResult<object>;
+  /** Sets an entry of a map. */
+  update(map: string, key: Uint8Array, value: Uint8Array): NativeResult<object>;
+  /** Deletes entries of a map: packed keys. Those that are not there are ignored. */
+  remove(map: string, keys: Uint8Array): NativeResult<object>;
   ring(): NativeResult<{ readonly used: number; readonly size: number }>;
   recursionMisses(): NativeResult<{ readonly value: number }>;
 }

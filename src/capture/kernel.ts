@@ -9,10 +9,11 @@ import { fileURLToPath } from 'node:url';
 import type { Stage } from '../health.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
-import type { ProcessCount, ProcessKey, SourceStats } from '../model.ts';
+import type { ProcessCount, ProcessKey, SourceStats, TracePlace } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
-import { COUNTERS, DROP_REASONS } from '../wire/layout.gen.ts';
+import { COUNTERS, DROP_REASONS, TRACE_CONTEXT } from '../wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
+import { encodeTracePlace } from '../wire/trace-places.ts';
 import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
@@ -39,6 +40,8 @@ export interface KernelOptions {
   readonly ringBytes: number;
   /** TCP connections too (bpf/connect.h); default false: nothing of it is loaded. */
   readonly connections?: boolean;
+  /** Read the context of the thread that sends (`tracePlaces`); default false. */
+  readonly traceContext?: boolean;
   /** The stage `wire`. */
   readonly stage: Stage;
   readonly clock?: Clock;
@@ -110,7 +113,23 @@ export class KernelSource implements Source {
   }
 
   forget(keys: readonly ProcessKey[]): void {
-    if (this.#capture !== undefined && keys.length > 0) unwrap(this.#capture.forget(encodeProcessKeys(keys)));
+    this.#remove('processes', keys);
+  }
+
+  /** Where processes keep the contexts of their threads. False: no room for another. */
+  readonly tracePlaces = {
+    add: (key: ProcessKey, place: TracePlace): boolean => {
+      const added =
+        this.#capture?.update('trace_places', encodeProcessKeys([key]), encodeTracePlace(place)) ?? {};
+      if ('error' in added && added.error.code !== 'E2BIG') throw new CaptureError(added.error);
+      return !('error' in added);
+    },
+    remove: (keys: readonly ProcessKey[]): void => this.#remove('trace_places', keys),
+  };
+
+  #remove(map: string, keys: readonly ProcessKey[]): void {
+    if (this.#capture !== undefined && keys.length > 0)
+      unwrap(this.#capture.remove(map, encodeProcessKeys(keys)));
   }
 
   #deliver(capture: NativeCapture, batch: Uint8Array, onBatch: OnBatch): void {
@@ -182,6 +201,7 @@ function openFirst(options: KernelOptions): {
         payload_limit: [options.maxPayload],
         wakeup_bytes: [options.ringBytes / 4],
         identity_seed: [randomInt(2 ** 48 - 1)],
+        trace_bytes: [options.traceContext === true ? TRACE_CONTEXT.SIZEOF : 0],
       },
     });
     if ('capture' in opened) return { capture: opened.capture, family, failures };

@@ -173,6 +173,14 @@ export const OPTIONS = {
   ...DETECT_OPTIONS,
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
+  traceContext: option<boolean>({
+    flag: '--trace-context',
+    commands: ['run'],
+    env: ['WHODNS_TRACE_CONTEXT'],
+    brief: 'read the span a thread is in from where its application publishes it (OTEP 4947)',
+    parse: boolean,
+    fallback: false,
+  }),
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

@@ -24,6 +24,8 @@ node test/matrix/main.ts --built --alone ${FAMILIES.map((family) => `--hook ${fa
 for family in ${FAMILIES.join(' ')}; do
 	WHODNS_TEST_BUILT=1 WHODNS_TEST_HOOK=$family node --test --test-reporter=tap test/e2e/attribution*.test.ts >/results/attribution-$family.tap 2>&1
 	echo $? >/results/attribution-$family.exit
+	WHODNS_TEST_BUILT=1 WHODNS_TEST_HOOK=$family node --test --test-reporter=tap test/e2e/trace-context.test.ts >/results/trace-context-$family.tap 2>&1
+	echo $? >/results/trace-context-$family.exit
 done
 node src/main.ts doctor --format json >/results/doctor.json
 bpftool prog show >/results/left-over
@@ -53,11 +55,12 @@ describe('kernels', { concurrency: MACHINES }, () => {
           assert.deepEqual(unexpectedFaults(result), []);
         });
 
-        test(`attribution, ${family}`, () => {
-          const tap = text(`attribution-${family}.tap`);
-          assert.match(tap, /^# pass [1-9]/m, tap);
-          assert.equal(text(`attribution-${family}.exit`).trim(), '0', failuresOf(tap));
-        });
+        for (const tests of ['attribution', 'trace-context'])
+          test(`${tests}, ${family}`, () => {
+            const tap = text(`${tests}-${family}.tap`);
+            assert.match(tap, /^# pass [1-9]/m, tap);
+            assert.equal(text(`${tests}-${family}.exit`).trim(), '0', failuresOf(tap));
+          });
       }
 
       test('auto takes fentry, and kprobe where kernel code is preempted', () => {
