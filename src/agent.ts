@@ -214,7 +214,10 @@ export class Agent {
 
   stats(): PipelineStats & { readonly traceContexts?: TraceContextCounts } {
     const contexts = this.#traceContexts;
-    return { ...this.#pipeline.stats(), ...(contexts === undefined ? {} : { traceContexts: contexts.counts }) };
+    return {
+      ...this.#pipeline.stats(),
+      ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
+    };
   }
 }
 

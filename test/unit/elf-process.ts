@@ -66,7 +66,8 @@ export function library(spec: LibrarySpec = {}): Buffer {
   file.writeUInt32LE(TYPES[relocation], AT.relocations + 8);
   file.writeUInt32LE(symbol, AT.relocations + 12);
   file.writeBigInt64LE(addend, AT.relocations + 16);
-  words.forEach((word, index) => file.writeBigUInt64LE(BigInt.asUintN(64, word), AT.got + 8 * index));
+  for (const [index, word] of words.entries())
+    file.writeBigUInt64LE(BigInt.asUintN(64, word), AT.got + 8 * index);
   return file;
 }
 
@@ -80,7 +81,7 @@ function segment(file: Buffer, index: number, type: number, at: number, size: nu
 
 /** One bucket, symbols from 1 on, a filter that lets everything through. */
 function hashTable(file: Buffer): void {
-  [1, 1, 1, 6].forEach((word, index) => file.writeUInt32LE(word, AT.hash + 4 * index));
+  for (const [index, word] of [1, 1, 1, 6].entries()) file.writeUInt32LE(word, AT.hash + 4 * index);
   file.writeBigUInt64LE(0xffff_ffff_ffff_ffffn, AT.hash + 16);
   file.writeUInt32LE(1, AT.hash + 24);
   file.writeUInt32LE((gnuHash(SYMBOL) | 1) >>> 0, AT.hash + 28);
