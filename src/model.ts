@@ -250,6 +250,8 @@ export interface LogEvent {
   readonly droppedAttributes?: number;
   /** The span it belongs to: the lookup's own with --traces, else the one the thread published. */
   readonly trace?: TraceContext;
+  /** The lookup is a span of its own, `trace` (--traces). */
+  readonly hasSpan?: true;
   /** Of the lookup's own span: the one the thread published. */
   readonly parentSpanId?: Uint8Array;
   /** The lookup it was made from; undefined for connections, findings and the agent's own events. */

@@ -103,6 +103,7 @@ export function resolveConfig(
     ports,
     dnsCache: dnsCacheLimits(rest.dnsCache),
     traces: rest.traces && !rest.sdkDisabled,
+    traces: rest.traces && !rest.sdkDisabled && rest.tracesExporter !== 'none',
     traceContext: rest.traceContext && rest.processContext,
     batchSize: Math.min(rest.batchSize, rest.batchQueueSize),
     spanBatchSize: Math.min(rest.spanBatchSize, rest.spanQueueSize),

@@ -12,7 +12,7 @@ import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 
 export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
-export type { ExporterSpec } from './options-telemetry.ts';
+export type { ExporterSpec, SamplerName } from './options-telemetry.ts';
 
 const CAPTURE: readonly Command[] = ['run', 'replay'];
 const MINUTE = 60_000;

@@ -18,7 +18,7 @@ const STAGES: Readonly<Record<string, StageReasons>> = {
   dns: { dropped: [], filtered: ['answer-sent', 'request-received'] },
   correlate: { dropped: [], filtered: ['retry'] },
   answers: { dropped: ['ambiguous', 'unmatched'], filtered: ['not-awaited', 'other-question'] },
-  'sink:otlp-spans': { ...SINK, filtered: ['unfinished'] },
+  'sink:otlp-spans': { ...SINK, filtered: ['unfinished', 'unsampled'] },
 };
 
 export function stageReasons(stage: string): StageReasons {

@@ -32,7 +32,7 @@ const threadLibrary = (
   sources: ['thread_variable.c'],
   build: (output) =>
     run(compiler, [
-      ...[...CFLAGS, ...more, '-fPIC', '-shared', `-mtls-dialect=${dialect}`],
+      ...[...CFLAGS, ...more, '-fPIC', '-shared', `-Wl,-soname,${name}.so`, `-mtls-dialect=${dialect}`],
       ...['-o', output, source('thread_variable.c')],
     ]),
 });
