@@ -116,13 +116,12 @@ export class KernelSource implements Source {
     this.#remove('processes', keys);
   }
 
-  /** Where processes keep the contexts of their threads. False: no room for another. */
+  /** Where processes keep the contexts of their threads. False: no room for another, in the map or in memory. */
   readonly tracePlaces = {
     add: (key: ProcessKey, place: TracePlace): boolean => {
-      const added =
-        this.#capture?.update('trace_places', encodeProcessKeys([key]), encodeTracePlace(place)) ?? {};
-      if ('error' in added && added.error.code !== 'E2BIG') throw new CaptureError(added.error);
-      return !('error' in added);
+      const [name, value] = [encodeProcessKeys([key]), encodeTracePlace(place)];
+      const added = this.#capture?.update('trace_places', name, value);
+      return added !== undefined && !('error' in added);
     },
     remove: (keys: readonly ProcessKey[]): void => this.#remove('trace_places', keys),
   };
