@@ -102,7 +102,6 @@ export function resolveConfig(
       .filter((spec) => spec.kind !== 'console'),
     ports,
     dnsCache: dnsCacheLimits(rest.dnsCache),
-    traces: rest.traces && !rest.sdkDisabled,
     traces: rest.traces && !rest.sdkDisabled && rest.tracesExporter !== 'none',
     traceContext: rest.traceContext && rest.processContext,
     batchSize: Math.min(rest.batchSize, rest.batchQueueSize),
