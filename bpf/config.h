@@ -27,6 +27,11 @@ const volatile __u64 identity_seed = 0x9e3779b97f4a7c15;
 
 /* 1: the map `visibility` says who is captured; 0: everybody is, and nothing is looked up. */
 const volatile __u32 visibility_enforced = 0;
+/*
+ * sizeof(struct trace_context): every message record has room for one, and requests are looked up in `trace_places`. 0:
+ * none. A number and no flag, so that a record's size and its payload's place are computed without a branch.
+ */
+const volatile __u64 trace_bytes = 0;
 
 /* Set by libbpf from the running kernel, also a constant for the verifier. */
 extern int LINUX_KERNEL_VERSION __kconfig;

@@ -11,6 +11,7 @@
 
 #include "drops.h"
 #include "payload.h"
+#include "thread_context.h"
 #include "variants.h"
 
 /*
@@ -22,14 +23,14 @@ static __always_inline struct message_event *reserve_class(__u32 wanted, __u64 *
 #define CLASS(bytes)                                                                                                   \
 	if (wanted <= (bytes)) {                                                                                       \
 		*room = (bytes);                                                                                       \
-		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + (bytes), 0);                        \
+		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + (bytes) + trace_bytes, 0);          \
 	}
 	CLASS(64)
 	CLASS(128)
 	CLASS(512)
 	CLASS(4096)
 	*room = PAYLOAD_MAX;
-	return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + PAYLOAD_MAX, 0);
+	return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
 }
 
@@ -38,12 +39,12 @@ static __always_inline struct message_event *reserve_gather(__u32 wanted, __u64 
 #define CLASS(bytes)                                                                                                   \
 	if (wanted <= (bytes)) {                                                                                       \
 		*room = (bytes);                                                                                       \
-		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * (bytes), 0);                    \
+		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * (bytes) + trace_bytes, 0);      \
 	}
 	CLASS(128)
 	CLASS(4096)
 	*room = PAYLOAD_MAX;
-	return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * PAYLOAD_MAX, 0);
+	return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
 }
 
@@ -56,12 +57,21 @@ static __always_inline __u32 wanted_bytes(struct message_event *message)
 	return length < payload_limit ? length : payload_limit;
 }
 
+static __always_inline void *payload_of(struct message_event *record)
+{
+	return (void *)(record + 1) + trace_bytes;
+}
+
 static __always_inline void submit(struct message_event *record, __u32 captured, __u32 wanted)
 {
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
 	record->captured = captured;
-	record->header.size = sizeof(*record) + captured;
+	record->header.size = sizeof(*record) + trace_bytes + captured;
+	if (trace_bytes) {
+		record->flags |= MESSAGE_TRACE;
+		read_thread_context(record);
+	}
 	if (captured < wanted) {
 		record->flags |= MESSAGE_UNREADABLE;
 		drop(DROP_PAYLOAD_UNREADABLE);
@@ -89,9 +99,9 @@ static __always_inline void emit_run(const struct message_event *message, __u64 
 	length = there < wanted ? there : wanted;
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(record + 1, length, (void *)address);
+		failed = bpf_probe_read_user(payload_of(record), length, (void *)address);
 	else
-		failed = bpf_probe_read_kernel(record + 1, length, (void *)address);
+		failed = bpf_probe_read_kernel(payload_of(record), length, (void *)address);
 	submit(record, failed ? 0 : length, wanted);
 }
 
@@ -132,9 +142,9 @@ static __always_inline bool append_piece(struct message_event *record, __u64 roo
 	AT_MOST(offset, room);
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user((void *)(record + 1) + offset, length, (void *)walk->piece.address);
+		failed = bpf_probe_read_user(payload_of(record) + offset, length, (void *)walk->piece.address);
 	else
-		failed = bpf_probe_read_kernel((void *)(record + 1) + offset, length, (void *)walk->piece.address);
+		failed = bpf_probe_read_kernel(payload_of(record) + offset, length, (void *)walk->piece.address);
 	if (failed)
 		return false;
 	record->captured += length;
@@ -268,7 +278,7 @@ static __always_inline void emit_dynptr(struct message_event *message, struct sk
 	failed = bpf_dynptr_from_skb(skb, 0, &packet);
 	if (!failed) {
 		AT_MOST(length, room);
-		failed = bpf_dynptr_read(record + 1, length, &packet, start, 0);
+		failed = bpf_dynptr_read(payload_of(record), length, &packet, start, 0);
 	}
 	submit(record, failed ? 0 : length, wanted);
 }

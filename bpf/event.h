@@ -47,14 +47,15 @@ enum message_flags {
 };
 
 /*
- * The span that the sending thread was in: the first bytes of its thread context record (OTEP 4947), read in its own
- * send. No program here fills it yet: user space would have to tell where each process keeps the record.
+ * The span that the sending thread was in: the first bytes of its thread context record (OTEP 4947) as they are, read in
+ * its own send. All zero: none. Every message has one or none has (config.h, trace_bytes).
  */
 struct trace_context {
 	__u8 trace_id[16]; /* network order */
 	__u8 span_id[8];
+	__u8 valid; /* 1, or there is none */
 	__u8 flags; /* W3C trace flags */
-	__u8 reserved[7];
+	__u8 reserved[6];
 };
 
 /* Who: read in the kernel in the task's own context. 88 bytes. */
@@ -218,5 +219,19 @@ struct process_value {
 	__u32 announced; /* 1 = its process record is in the ring */
 	__u32 exec_id;   /* which exec of the process the record is of: another one is announced anew */
 };
+
+/*
+ * Where the threads of a process keep the pointer to their thread context record: value of the map `trace_places`, by
+ * struct process_key. Written by user space, from what it read in the process: every number in it is hostile.
+ */
+struct trace_place {
+	__s64 offset; /* of the pointer: from the thread pointer, or in its module's block */
+	__u32 module; /* 0: at a fixed offset from the thread pointer; else the module's index in the thread's vector */
+	__s32 vector; /* where, from the thread pointer, the address of that vector (DTV) is */
+	__s32 length; /* where, from the vector, the highest index in use is */
+	__u32 step;   /* bytes of an entry */
+};
+
+_Static_assert(sizeof(struct trace_place) == 24, "trace_place");
 
 #endif

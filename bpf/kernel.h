@@ -206,6 +206,25 @@ struct task_struct___arm64 {
 	struct thread_info___arm64 thread_info;
 };
 
+/* Where the running thread's thread pointer was when it last gave up its CPU, or was set by a system call. */
+struct thread_struct___x86 {
+	unsigned long fsbase;
+};
+
+struct task_struct___x86 {
+	struct thread_struct___x86 thread;
+};
+
+struct thread_struct___arm64 {
+	struct {
+		unsigned long tp_value;
+	} uw;
+};
+
+struct task_struct___arm64_thread {
+	struct thread_struct___arm64 thread;
+};
+
 /* -- sockets -------------------------------------------------------------------------------------------------------- */
 
 struct in6_addr___kernel {

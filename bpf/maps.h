@@ -195,4 +195,16 @@ struct {
 	__type(value, struct receive_state);
 } receives SEC(".maps");
 
+/*
+ * Processes whose threads publish the span they are in (thread_context.h). User space adds them and removes them when they
+ * are gone. Full: it adds no more, and counts.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct process_key);
+	__type(value, struct trace_place);
+} trace_places SEC(".maps");
+
 #endif

@@ -41,6 +41,12 @@ Napi::Uint8Array copy_to_js(Napi::Env env, const std::vector<std::byte> &bytes)
 	return copy;
 }
 
+std::span<const std::byte> bytes(const Napi::Value &value)
+{
+	auto array = value.As<Napi::Uint8Array>();
+	return {reinterpret_cast<const std::byte *>(array.Data()), array.ByteLength()};
+}
+
 std::vector<uint64_t> integers(const Napi::Array &numbers)
 {
 	std::vector<uint64_t> values;
@@ -139,9 +145,8 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 				       InstanceMethod("close", &CaptureObject::close),
 				       InstanceMethod("sums", &CaptureObject::sums),
 				       InstanceMethod("processes", &CaptureObject::processes),
-				       InstanceMethod("forget", &CaptureObject::forget),
-				       InstanceMethod("setEntry", &CaptureObject::set_entry),
-				       InstanceMethod("deleteEntry", &CaptureObject::delete_entry),
+				       InstanceMethod("update", &CaptureObject::update),
+				       InstanceMethod("remove", &CaptureObject::remove),
 				       InstanceMethod("ring", &CaptureObject::ring),
 				       InstanceMethod("recursionMisses", &CaptureObject::recursion_misses),
 				   });
@@ -215,40 +220,22 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		return entries ? with(env, "bytes", copy_to_js(env, entries.value())) : to_js(env, entries.error());
 	}
 
-	Napi::Value forget(const Napi::CallbackInfo &info)
-	{
-		if (!session_->capture)
-			return closed(info.Env());
-		auto keys = info[0].As<Napi::Uint8Array>();
-		return to_js(info.Env(), session_->capture->forget(reinterpret_cast<const std::byte *>(keys.Data()),
-								   keys.ByteLength()));
-	}
-
-	// setEntry(map: string, key: Uint8Array, value: Uint8Array)
-	Napi::Value set_entry(const Napi::CallbackInfo &info)
+	// update(map, key, value)
+	Napi::Value update(const Napi::CallbackInfo &info)
 	{
 		if (!session_->capture)
 			return closed(info.Env());
 		std::string map = info[0].ToString().Utf8Value();
-		auto key = info[1].As<Napi::Uint8Array>();
-		auto value = info[2].As<Napi::Uint8Array>();
-		return to_js(info.Env(), session_->capture->set_entry(map.c_str(), bytes_of(key), key.ByteLength(),
-								      bytes_of(value), value.ByteLength()));
+		return to_js(info.Env(), session_->capture->update(map.c_str(), bytes(info[1]), bytes(info[2])));
 	}
 
-	// deleteEntry(map: string, key: Uint8Array)
-	Napi::Value delete_entry(const Napi::CallbackInfo &info)
+	// remove(map, keys)
+	Napi::Value remove(const Napi::CallbackInfo &info)
 	{
 		if (!session_->capture)
 			return closed(info.Env());
 		std::string map = info[0].ToString().Utf8Value();
-		auto key = info[1].As<Napi::Uint8Array>();
-		return to_js(info.Env(), session_->capture->delete_entry(map.c_str(), bytes_of(key), key.ByteLength()));
-	}
-
-	static const std::byte *bytes_of(const Napi::Uint8Array &array)
-	{
-		return reinterpret_cast<const std::byte *>(array.Data());
+		return to_js(info.Env(), session_->capture->remove(map.c_str(), bytes(info[1])));
 	}
 
 	Napi::Value ring(const Napi::CallbackInfo &info)

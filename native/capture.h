@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,13 +50,10 @@ class Capture
 	Result<std::vector<uint64_t>> sums(const char *name) const;
 	// Entries of the map `processes`, key and value of each after the other (struct process_key, process_value).
 	Result<std::vector<std::byte>> processes() const;
-	// Deletes entries of `processes`: packed keys. Keys that are not there are ignored.
-	Status forget(const std::byte *keys, size_t bytes);
-	// Sets or deletes the entry of a hash or array map; key and value have the map's sizes. Deleting what is not there
-	// is no error.
-	Status set_entry(const char *name, const std::byte *key, size_t key_bytes, const std::byte *value,
-			 size_t value_bytes);
-	Status delete_entry(const char *name, const std::byte *key, size_t key_bytes);
+	// Sets an entry of a map; E2BIG: it is full.
+	Status update(const char *map, std::span<const std::byte> key, std::span<const std::byte> value);
+	// Deletes entries of a map: packed keys. Keys that are not there are ignored.
+	Status remove(const char *map, std::span<const std::byte> keys);
 	// Runs the kernel left out because the same program was active on that CPU (bpf_prog_info.recursion_misses).
 	uint64_t recursion_misses() const;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capture's reading of the kernel's counters, and writing of its maps.
+// Capture's maps: reading the kernel's counters, and what user space tells it.
 #include "capture.h"
 
 #include <algorithm>
@@ -76,43 +76,30 @@ Result<std::vector<std::byte>> Capture::processes() const
 	}
 }
 
-Status Capture::forget(const std::byte *keys, size_t bytes)
+Status Capture::update(const char *name, std::span<const std::byte> key, std::span<const std::byte> value)
 {
-	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), kProcesses);
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
 	if (map == nullptr)
-		return map_error(kProcesses, ENOENT);
+		return map_error(name, ENOENT);
+	if (bpf_map__key_size(map) != key.size() || bpf_map__value_size(map) != value.size())
+		return map_error(name, EINVAL);
+	if (int error = bpf_map_update_elem(bpf_map__fd(map), key.data(), value.data(), BPF_ANY); error != 0)
+		return map_error(name, -error);
+	return Unit{};
+}
+
+Status Capture::remove(const char *name, std::span<const std::byte> keys)
+{
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
+	if (map == nullptr)
+		return map_error(name, ENOENT);
 	const size_t key_bytes = bpf_map__key_size(map);
-	if (bytes % key_bytes != 0)
-		return map_error(kProcesses, EINVAL);
+	if (keys.size() % key_bytes != 0)
+		return map_error(name, EINVAL);
 	// One call each: bpf_map_delete_batch stops at the first key that is gone.
-	for (size_t at = 0; at < bytes; at += key_bytes)
-		if (int error = bpf_map_delete_elem(bpf_map__fd(map), keys + at); error != 0 && error != -ENOENT)
-			return map_error(kProcesses, -error);
-	return Unit{};
-}
-
-Status Capture::set_entry(const char *name, const std::byte *key, size_t key_bytes, const std::byte *value,
-			  size_t value_bytes)
-{
-	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
-	if (map == nullptr)
-		return map_error(name, ENOENT);
-	if (bpf_map__key_size(map) != key_bytes || bpf_map__value_size(map) != value_bytes)
-		return map_error(name, EINVAL);
-	if (int error = bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY); error != 0)
-		return map_error(name, -error);
-	return Unit{};
-}
-
-Status Capture::delete_entry(const char *name, const std::byte *key, size_t key_bytes)
-{
-	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
-	if (map == nullptr)
-		return map_error(name, ENOENT);
-	if (bpf_map__key_size(map) != key_bytes)
-		return map_error(name, EINVAL);
-	if (int error = bpf_map_delete_elem(bpf_map__fd(map), key); error != 0 && error != -ENOENT)
-		return map_error(name, -error);
+	for (; !keys.empty(); keys = keys.subspan(key_bytes))
+		if (int error = bpf_map_delete_elem(bpf_map__fd(map), keys.data()); error != 0 && error != -ENOENT)
+			return map_error(name, -error);
 	return Unit{};
 }
 

@@ -11,6 +11,7 @@ struct layout_roots {
 	struct connection_event connection_event;
 	struct process_key process_key;
 	struct process_value process_value;
+	struct trace_place trace_place;
 	enum event_kind event_kind;
 	enum message_direction message_direction;
 	enum hook_family hook_family;

@@ -16,6 +16,7 @@ import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
+import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
@@ -57,6 +58,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #source: Source;
   readonly #pipeline: Pipeline;
+  readonly #traceContexts: TraceContexts | undefined;
   readonly #broken: PromiseWithResolvers<void>;
   readonly #dnsCache: DnsCache | undefined;
   readonly #scrape: Output['scrape'];
@@ -72,6 +74,10 @@ export class Agent {
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
+    this.#traceContexts =
+      config.traceContext && source instanceof KernelSource
+        ? new TraceContexts(source.tracePlaces)
+        : undefined;
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
@@ -79,6 +85,7 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
     for (const message of output.notes) log.info(message);
     this.#visibility = createVisibility({
@@ -225,8 +232,12 @@ export class Agent {
     this.#servers = [];
   }
 
-  stats(): PipelineStats {
-    return this.#pipeline.stats();
+  stats(): PipelineStats & { readonly traceContexts?: TraceContextCounts } {
+    const contexts = this.#traceContexts;
+    return {
+      ...this.#pipeline.stats(),
+      ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
+    };
   }
 }
 
@@ -237,8 +248,9 @@ function createSource(
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes } = config;
-  return new KernelSource({ hook, ports, maxPayload, ringBytes, ...asked, stage: ledger.stage('wire') });
+  const { hook, ports, maxPayload, ringBytes, traceContext } = config;
+  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, ...asked };
+  return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
 }
 
 /** Loaded only where it is used. */

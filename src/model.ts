@@ -45,6 +45,18 @@ export interface TraceContext {
   readonly flags: number;
 }
 
+/** Where the threads of a process keep the pointer to their thread context (struct trace_place of bpf/event.h). */
+export interface TracePlace {
+  /** Of the pointer: from the thread pointer, or in its module's thread-local block. */
+  readonly offset: bigint;
+  /** 0: at a fixed offset from the thread pointer. Else the module's index in the thread's vector (DTV). */
+  readonly module: number;
+  /** Where the vector's address is, from the thread pointer; its length, from the vector; bytes of an entry. */
+  readonly vector: number;
+  readonly length: number;
+  readonly step: number;
+}
+
 /** One datagram, TCP segment or TCP send/receive as captured (struct message_event). */
 export interface RawMessage {
   readonly kind: 'message';
@@ -238,6 +250,8 @@ export interface LogEvent {
   readonly droppedAttributes?: number;
   /** The span it belongs to: the lookup's own with --traces, else the one the thread published. */
   readonly trace?: TraceContext;
+  /** The lookup is a span of its own, `trace` (--traces). */
+  readonly hasSpan?: true;
   /** Of the lookup's own span: the one the thread published. */
   readonly parentSpanId?: Uint8Array;
   /** The lookup it was made from; undefined for connections, findings and the agent's own events. */

@@ -9,10 +9,11 @@ import { fileURLToPath } from 'node:url';
 import type { Stage } from '../health.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
-import type { ProcessCount, ProcessKey, SourceStats } from '../model.ts';
+import type { ProcessCount, ProcessKey, SourceStats, TracePlace } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
-import { COUNTERS, DROP_REASONS, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
+import { COUNTERS, DROP_REASONS, TRACE_CONTEXT, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
+import { encodeTracePlace } from '../wire/trace-places.ts';
 import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
@@ -41,6 +42,8 @@ export interface KernelOptions {
   readonly connections?: boolean;
   /** The levels of `setLevels` hold; without, everybody is captured at no cost. */
   readonly levels?: boolean;
+  /** Read the context of the thread that sends (`tracePlaces`); default false. */
+  readonly traceContext?: boolean;
   /** The stage `wire`. */
   readonly stage: Stage;
   readonly clock?: Clock;
@@ -123,7 +126,22 @@ export class KernelSource implements Source {
   }
 
   forget(keys: readonly ProcessKey[]): void {
-    if (this.#capture !== undefined && keys.length > 0) unwrap(this.#capture.forget(encodeProcessKeys(keys)));
+    this.#remove('processes', keys);
+  }
+
+  /** Where processes keep the contexts of their threads. False: no room for another, in the map or in memory. */
+  readonly tracePlaces = {
+    add: (key: ProcessKey, place: TracePlace): boolean => {
+      const [name, value] = [encodeProcessKeys([key]), encodeTracePlace(place)];
+      const added = this.#capture?.update('trace_places', name, value);
+      return added !== undefined && !('error' in added);
+    },
+    remove: (keys: readonly ProcessKey[]): void => this.#remove('trace_places', keys),
+  };
+
+  #remove(map: string, keys: readonly ProcessKey[]): void {
+    if (this.#capture !== undefined && keys.length > 0)
+      unwrap(this.#capture.remove(map, encodeProcessKeys(keys)));
   }
 
   /**
@@ -138,17 +156,17 @@ export class KernelSource implements Source {
     for (const [group, level] of changes) {
       const key = new Uint8Array(BigUint64Array.of(group).buffer);
       if (level === undefined) {
-        unwrap(capture.deleteEntry(LEVELS_MAP, key));
+        unwrap(capture.remove(LEVELS_MAP, key));
         continue;
       }
-      const set = capture.setEntry(LEVELS_MAP, key, word(KERNEL_LEVEL[level]));
+      const set = capture.update(LEVELS_MAP, key, word(KERNEL_LEVEL[level]));
       if (!('error' in set)) continue;
       if (set.error.code !== 'E2BIG') throw new CaptureError(set.error);
       refused.push(group);
     }
     // After the levels: what a program finds in between counts for the generation before.
     this.#generation = (this.#generation + 1) >>> 0;
-    unwrap(capture.setEntry(GENERATION_MAP, word(0), word(this.#generation)));
+    unwrap(capture.update(GENERATION_MAP, word(0), word(this.#generation)));
     return refused;
   }
 
@@ -222,6 +240,7 @@ function openFirst(options: KernelOptions): {
         wakeup_bytes: [options.ringBytes / 4],
         identity_seed: [randomInt(2 ** 48 - 1)],
         visibility_enforced: [options.levels === true ? 1 : 0],
+        trace_bytes: [options.traceContext === true ? TRACE_CONTEXT.SIZEOF : 0],
       },
     });
     if ('capture' in opened) return { capture: opened.capture, family, failures };

@@ -85,6 +85,10 @@ export function resolveConfig(
     reader.problems.push(
       `${reader.origins['connections']}: needs the answers, which ${reader.origins['emit']} request does not wait for`,
     );
+  if (rest.traceContext && !rest.processContext)
+    reader.warnings.push(
+      '--trace-context has no effect: --no-process-context keeps the agent from looking for it',
+    );
   const endpoint = rest.otlpEndpoint ?? rest.logsEndpoint ?? rest.metricsEndpoint;
   const fallback: ExporterSpec[] = [{ kind: endpoint === undefined ? 'console' : 'otlp' }];
   const keep = (spec: ExporterSpec) => spec.kind !== 'none' && !(rest.sdkDisabled && spec.kind === 'otlp');
@@ -98,7 +102,8 @@ export function resolveConfig(
       .filter((spec) => spec.kind !== 'console'),
     ports,
     dnsCache: dnsCacheLimits(rest.dnsCache),
-    traces: rest.traces && !rest.sdkDisabled,
+    traces: rest.traces && !rest.sdkDisabled && rest.tracesExporter !== 'none',
+    traceContext: rest.traceContext && rest.processContext,
     batchSize: Math.min(rest.batchSize, rest.batchQueueSize),
     spanBatchSize: Math.min(rest.spanBatchSize, rest.spanQueueSize),
     metricTimeoutMs: Math.min(rest.metricTimeoutMs, rest.metricIntervalMs),

@@ -103,8 +103,10 @@ function metrics(t: Translation, given: ConfigurationModel['meter_provider']): v
 
 function traces(t: Translation, given: ConfigurationModel['tracer_provider']): void {
   t.others(given, 'tracer_provider', ['processors', 'limits', 'sampler']);
-  // Every lookup is a span: the only sampler there is.
-  t.others(given?.sampler, 'tracer_provider.sampler', ['always_on']);
+  t.others(given?.sampler, 'tracer_provider.sampler', ['always_on', 'always_off']);
+  for (const sampler of ['always_on', 'always_off'] as const)
+    if (given?.sampler?.[sampler] !== undefined)
+      t.set('OTEL_TRACES_SAMPLER', `tracer_provider.sampler.${sampler}`, sampler);
   limits(t, given?.limits, 'tracer_provider.limits', 'OTEL_SPAN');
   const kinds = (given?.processors ?? []).flatMap((processor, index) => {
     const at = `tracer_provider.processors[${index}]`;

@@ -23,7 +23,7 @@ export interface GatheredFacts {
   readonly facts: ProcessFacts;
   readonly service: 'read' | 'unreadable' | 'invalid';
   /** `none` too when it was not looked for. */
-  readonly context: ContextOutcome['kind'];
+  readonly context: ContextOutcome;
 }
 
 const UNKNOWN: ProcessFacts = {
@@ -60,7 +60,7 @@ export function gatherFacts(
     const outcome: ContextOutcome = context ? readProcessContext(directory) : { kind: 'none' };
     return { facts: fillGaps(told, record, directory, options), environ, outcome };
   });
-  const context = read?.outcome.kind ?? (options.processContext ? 'unreadable' : 'none');
+  const context = read?.outcome ?? { kind: options.processContext ? 'unreadable' : 'none' };
   const facts = { ...(read?.facts ?? told), published: publishedIn(read?.outcome) };
   if (read?.environ === undefined) return { facts, service: 'unreadable', context };
   const { attributes, invalid } = serviceAttributes(serviceVariables(read.environ));
@@ -71,10 +71,10 @@ export function gatherFacts(
 export function currentContext(
   owner: Owner,
   procRoot: string,
-): { readonly kind: ContextOutcome['kind']; readonly published: ProcessFacts['published'] } | undefined {
+): { readonly outcome: ContextOutcome; readonly published: ProcessFacts['published'] } | undefined {
   return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
     const outcome = readProcessContext(directory);
-    return { kind: outcome.kind, published: publishedIn(outcome) };
+    return { outcome, published: publishedIn(outcome) };
   });
 }
 

@@ -7,11 +7,10 @@
  * All of it is hostile: a process can publish what it likes, change it meanwhile, and point anywhere in itself.
  */
 import { endianness } from 'node:os';
+import { isPlainMemory, MAPS_BYTES, type Mapping, parseMaps } from './memory-map.ts';
 import type { ProcDirectory } from './proc.ts';
 import { decodeProcessContext, type PublishedContext } from './process-context-payload.ts';
 
-/** /proc/PID/maps read: some 10 000 mappings. A context mapped behind that is not found. */
-const MAPS_BYTES = 1024 * 1024;
 /** As the OpenTelemetry profiler has it (processcontext.go); the OTEP sets no bound. */
 export const MOST_PAYLOAD_BYTES = 65_536;
 const HEADER_BYTES = 32;
@@ -49,25 +48,6 @@ export function readProcessContext(directory: ProcDirectory): ContextOutcome {
   return outcome;
 }
 
-interface Mapping {
-  readonly start: bigint;
-  readonly end: bigint;
-  readonly permissions: string;
-  readonly name: string;
-}
-
-/** proc_pid_maps(5): `start-end perms offset dev inode name`. */
-function parseMaps(text: string): Mapping[] {
-  const mappings: Mapping[] = [];
-  for (const line of text.split('\n')) {
-    const match = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) (\S{4}) \S+ \S+ \d+ *(.*)$/.exec(line);
-    if (match === null) continue;
-    const [, start = '', end = '', permissions = '', name = ''] = match;
-    mappings.push({ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`), permissions, name });
-  }
-  return mappings;
-}
-
 /** Readable data under one of the three names that the OTEP gives: memfd and prctl, prctl alone, memfd alone. */
 function isContext({ name, permissions }: Mapping): boolean {
   if (!permissions.startsWith('r') || permissions[2] === 'x') return false;
@@ -76,15 +56,6 @@ function isContext({ name, permissions }: Mapping): boolean {
     name.startsWith('[anon:OTEL_CTX]') ||
     name.startsWith('/memfd:OTEL_CTX')
   );
-}
-
-/**
- * Memory that no file system stands behind. A page of a file on a FUSE mount of the process's own would make the read wait
- * for as long as its owner likes, so the payload is not followed there.
- */
-function isPlainMemory({ name, permissions }: Mapping): boolean {
-  const named = name !== '' && !name.startsWith('[') && !name.startsWith('/memfd:');
-  return permissions.startsWith('r') && !named;
 }
 
 /** The order of the OTEP: time, payload, time again; equal and not 0 = nothing changed in between. */

@@ -3,16 +3,12 @@
  * and output is one look into /proc at first sight, for the environment and for what the kernel's record left open.
  */
 import { LRUCache } from 'lru-cache';
-import type { Owner, ProcessIdentity, RawProcess } from '../model.ts';
-import {
-  currentCgroup,
-  currentContext,
-  currentExecutable,
-  type GatheredFacts,
-  gatherFacts,
-} from './facts.ts';
+import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';
+import { currentCgroup, currentContext, currentExecutable, gatherFacts } from './facts.ts';
 import { anonymous, isSame } from './identity.ts';
 import { isAlive } from './proc.ts';
+import type { ContextOutcome } from './process-context.ts';
+import type { PublishedContext } from './process-context-payload.ts';
 import { noCounts, type ProcessTableCounts } from './process-counts.ts';
 import { describe, type ProcessFacts, type ResourceContext } from './resource.ts';
 import type { WorkloadFacts } from './workload-facts.ts';
@@ -40,6 +36,14 @@ export interface ProcessTableOptions extends ResourceContext {
   readonly commandArgs?: boolean;
   /** Read the identity that applications publish in their memory (process-context.ts); default true. */
   readonly processContext?: boolean;
+  /** Is told of everything that is published, and when nothing learnt of a process counts any more. */
+  readonly contexts?: ContextListener;
+}
+
+/** Who wants more of a process context than the identity in it (trace-context.ts). */
+export interface ContextListener {
+  published(process: ProcessKey, context: PublishedContext): void;
+  forget(processes: readonly ProcessKey[]): void;
 }
 
 interface Entry {
@@ -80,6 +84,7 @@ export class ProcessTable {
   readonly #procRoot: string;
   readonly #commandArgs: boolean;
   readonly #processContext: boolean;
+  readonly #contexts: ContextListener | undefined;
   readonly #slots: LRUCache<number, Slot>;
   readonly #anonymous: ProcessIdentity;
   /** What identities of containers not reported yet were made from. */
@@ -93,10 +98,13 @@ export class ProcessTable {
     this.#procRoot = options.procRoot ?? '/proc';
     this.#commandArgs = options.commandArgs ?? false;
     this.#processContext = options.processContext ?? true;
+    this.#contexts = options.contexts;
     this.#slots = new LRUCache({
       max: options.maxProcesses ?? 16_384,
-      dispose: (_slot, _pid, reason) => {
-        if (reason === 'evict') this.counts.evicted++;
+      dispose: (slot, _pid, reason) => {
+        if (reason !== 'evict') return;
+        this.counts.evicted++;
+        this.#contexts?.forget(slot.entries.map(({ owner }) => owner));
       },
     });
     this.#anonymous = anonymous(options.host);
@@ -116,6 +124,7 @@ export class ProcessTable {
       const entry = slot.entries[i] as Entry;
       if (entry !== known && entry.owner.startTime === event.owner.startTime) slot.entries.splice(i, 1);
     }
+    this.#contexts?.forget([event.owner]);
     const facts = this.#gather(event.owner, event);
     if (known === undefined) this.#add(slot, event.owner, facts);
     else this.#replace(known, event.owner, facts);
@@ -178,6 +187,7 @@ export class ProcessTable {
       else for (const entry of exited) slot.entries.splice(slot.entries.indexOf(entry), 1);
     }
     this.counts.exited += gone.length;
+    this.#contexts?.forget(gone);
     return gone;
   }
 
@@ -252,15 +262,17 @@ export class ProcessTable {
     entry.nextLook = this.#generation + entry.lookStep;
     const found = currentContext(entry.owner, this.#procRoot);
     if (found === undefined) return;
-    this.#countContext(found.kind);
+    this.#noteContext(entry.owner, found.outcome);
     const { published } = found;
     if (published !== undefined) this.#replace(entry, entry.owner, { ...entry.facts, published });
   }
 
-  #countContext(kind: GatheredFacts['context']): void {
-    if (kind === 'read') this.counts.contextRead++;
-    else if (kind === 'busy') this.counts.contextBusy++;
-    else if (kind === 'invalid') this.counts.contextInvalid++;
+  #noteContext(owner: Owner, outcome: ContextOutcome): void {
+    if (outcome.kind === 'busy') this.counts.contextBusy++;
+    else if (outcome.kind === 'invalid') this.counts.contextInvalid++;
+    if (outcome.kind !== 'read') return;
+    this.counts.contextRead++;
+    this.#contexts?.published(owner, outcome.context);
   }
 
   #gather(owner: Owner, record: RawProcess | undefined): ProcessFacts {
@@ -269,7 +281,7 @@ export class ProcessTable {
       commandArgs: this.#commandArgs,
       processContext: this.#processContext,
     });
-    this.#countContext(context);
+    this.#noteContext(owner, context);
     if (service === 'unreadable') this.counts.environmentUnreadable++;
     if (service === 'invalid') this.counts.resourceAttributesInvalid++;
     return facts;

@@ -148,8 +148,10 @@ export class DeliverySink implements Sink {
 
   #enqueue(request: SealedRequest | undefined): void {
     if (request === undefined) return;
-    const { droppedRecords } = this.#store.push(request);
+    const { droppedRecords, damagedRecords = 0 } = this.#store.push(request);
     this.#stored += request.records;
+    // The spool itself says where.
+    this.#stage.drop('spool_damaged' satisfies SinkDrop, damagedRecords);
     if (droppedRecords > 0) {
       this.#stage.drop('queue_full' satisfies SinkDrop, droppedRecords);
       this.#reporter.failed(droppedRecords, 'the queue is full, the destination is too slow or away');

@@ -1,16 +1,16 @@
 /**
- * The export of one signal: the SDK's export delegate, which keeps the `otel.sdk.exporter.*` metrics, over our transport
- * with retries. One call is one operation whatever the number of attempts, so the SDK's metrics count every item once.
+ * The export of one signal: the SDK's export delegate with the `otel.sdk.exporter.*` metrics (otlp-export-metrics.ts), over our
+ * transport with retries. One call is one operation whatever the number of attempts, so the metrics count every item once.
  */
-import type { MeterProvider } from '@opentelemetry/api';
+import type { Attributes, MeterProvider } from '@opentelemetry/api';
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import {
   createOtlpNetworkExportDelegate,
-  ExporterMetrics,
   type IExporterTransport,
   type IOtlpExportDelegate,
 } from '@opentelemetry/otlp-exporter-base';
 import { decodeExportResponse, type PartialSuccess } from './otlp-decode.ts';
+import { ExportMetrics } from './otlp-export-metrics.ts';
 import { type OtlpTarget, type Signal, userAgent } from './otlp-target.ts';
 import { createTransport, RetryingTransport, type RetryOptions, UndeliveredError } from './otlp-transport.ts';
 
@@ -53,12 +53,16 @@ export class OtlpExport<Item> {
   readonly #parts: ExportParts<Item>;
   readonly #transport: RetryingTransport;
   readonly #delegate: IOtlpExportDelegate<Item>;
+  readonly #attributes: Attributes;
+  #metrics: ExportMetrics<Item>;
   /** The answer to the export that is just being settled: the delegate decodes it and calls back in one go. */
   #answer: PartialSuccess | undefined = NOTHING;
 
   private constructor(parts: ExportParts<Item>, transport: IExporterTransport) {
     this.#parts = parts;
     this.#transport = new RetryingTransport(transport, parts.retry);
+    this.#attributes = componentAttributes(parts);
+    this.#metrics = this.#metricsFor(undefined);
     this.#delegate = createOtlpNetworkExportDelegate(
       // The caller bounds how many are under way.
       {
@@ -73,7 +77,7 @@ export class OtlpExport<Item> {
           return {}; // the delegate would log a partial success; whoever exports reports it
         },
       },
-      this.#metrics(undefined),
+      this.#metrics,
       this.#transport,
     );
   }
@@ -87,18 +91,22 @@ export class OtlpExport<Item> {
 
   /** Never rejects. */
   send(item: Item): Promise<ExportOutcome> {
+    // `observe` may come while it is under way: it ends where it began.
+    const metrics = this.#metrics;
     return new Promise((resolve) => {
       this.#delegate.export(item, (result) => {
         const answer = this.#answer;
         this.#answer = NOTHING;
+        if (result.code === ExportResultCode.SUCCESS) metrics.settle(answer?.rejected ?? 0);
         resolve(result.code === ExportResultCode.SUCCESS ? { kind: 'taken', answer } : failed(result));
       });
     });
   }
 
-  /** From now on the SDK's metrics of this exporter go there. */
+  /** From now on the metrics of this exporter go there. */
   observe(provider: MeterProvider): void {
-    this.#delegate.setMetrics(this.#metrics(provider));
+    this.#metrics = this.#metricsFor(provider);
+    this.#delegate.setMetrics(this.#metrics);
   }
 
   hurry(): void {
@@ -111,19 +119,30 @@ export class OtlpExport<Item> {
     await this.#delegate.shutdown();
   }
 
-  #metrics(meterProvider: MeterProvider | undefined): ExporterMetrics<Item> {
+  #metricsFor(provider: MeterProvider | undefined): ExportMetrics<Item> {
     const { signal, target, count } = this.#parts;
-    const { item, component } = ITEMS[signal];
-    const scheme = target.protocol === 'grpc' ? 'grpc' : 'http';
-    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
-    return new ExporterMetrics<Item>({
-      componentType: `otlp_${scheme}_${component}`,
-      metricsHelper: { name: item, countItems: count },
-      url: target.socket === undefined ? `none://${host}:${target.port}` : undefined,
-      meterProvider,
-      responseAttributesFromError: (error) => statusAttributes(target, error),
+    return new ExportMetrics({
+      item: ITEMS[signal].item,
+      attributes: this.#attributes,
+      count,
+      statusAttributes: (error) => statusAttributes(target, error),
+      provider,
     });
   }
+}
+
+/** Components of one type are numbered (conventions, `otel.component.name`). */
+const components = new Map<string, number>();
+
+function componentAttributes({ signal, target }: Pick<ExportParts<never>, 'signal' | 'target'>): Attributes {
+  const type = `otlp_${target.protocol === 'grpc' ? 'grpc' : 'http'}_${ITEMS[signal].component}`;
+  const number = components.get(type) ?? 0;
+  components.set(type, number + 1);
+  return {
+    'otel.component.type': type,
+    'otel.component.name': `${type}/${number}`,
+    ...(target.socket === undefined ? { 'server.address': target.host, 'server.port': target.port } : {}),
+  };
 }
 
 function failed({ error }: ExportResult): ExportOutcome {

@@ -21,6 +21,7 @@ import type { Ledger, Stage } from '../health.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Attributes, LogEvent, ProcessIdentity, SourceStats } from '../model.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
+import { stageReasons } from '../tables/stage-reasons.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
 import { instrument } from './otlp-instruments.ts';
@@ -63,8 +64,15 @@ export interface Scraped {
   readonly reader: (producer: MetricProducer) => MetricReader;
 }
 
+/** What is told of a spool (spool.ts). */
+export interface ObservedSpool {
+  readonly diskBytes: number;
+  readonly damage: { readonly bytes: number };
+}
+
 export class MetricsSink implements Sink {
   readonly name: string;
+  readonly #scope: MetricsOptions['scope'];
   readonly #stage: Stage;
   readonly #lookups: LookupSeries;
   readonly #processes: ProcessSeries;
@@ -74,6 +82,7 @@ export class MetricsSink implements Sink {
 
   constructor(options: MetricsOptions) {
     this.name = options.name ?? 'metrics';
+    this.#scope = options.scope;
     this.#stage = options.ledger.stage(stageName(this.name));
     this.#reporter = new FailureReporter(this.name, options.notices);
     const start = wallClock();
@@ -112,6 +121,13 @@ export class MetricsSink implements Sink {
   /** For the SDK's metrics of the other exporters. */
   get meterProvider(): MeterProvider {
     return this.#provider;
+  }
+
+  /** The spool in front of an exporter, from now on. */
+  observeSpool(spool: ObservedSpool): void {
+    const meter = this.#provider.getMeter(this.#scope.name, this.#scope.version);
+    instrument(meter, 'whodns.spool.size').addCallback((result) => result.observe(spool.diskBytes));
+    instrument(meter, 'whodns.spool.damaged').addCallback((result) => result.observe(spool.damage.bytes));
   }
 
   /** Counts the event in its series, which cannot fail or wait: it is delivered. Cumulative sums survive a failed export. */
@@ -217,14 +233,19 @@ function observeLedger(meter: Meter, ledger: Ledger, source: { stats(): SourceSt
     (result) => {
       for (const stage of ledger.snapshot()) {
         const at = { 'whodns.stage': stage.name };
-        observeReasons(result, dropped, at, stage.dropped);
-        observeReasons(result, filtered, at, stage.filtered);
+        const known = stageReasons(stage.name);
+        observeReasons(result, dropped, at, { ...zeros(known.dropped), ...stage.dropped });
+        observeReasons(result, filtered, at, { ...zeros(known.filtered), ...stage.filtered });
         result.observe(held, stage.held, at);
       }
       observeReasons(result, dropped, { 'whodns.stage': 'kernel' }, source.stats().drops);
     },
     [dropped, filtered, held],
   );
+}
+
+function zeros(reasons: readonly string[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(reasons.map((reason) => [reason, 0]));
 }
 
 function observeReasons(

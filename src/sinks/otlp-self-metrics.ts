@@ -21,6 +21,7 @@ export interface ObservedQueue {
 /** The ledger's reasons that end an item's way before the exporter, as the conventions call them. */
 const ERRORS: Partial<Record<SinkDrop, string>> = {
   queue_full: 'queue_full',
+  spool_damaged: 'spool_damaged',
   closed: 'already_shutdown',
   shutdown: 'already_shutdown',
 };
@@ -70,7 +71,8 @@ function observeProcessed(
   at: Readonly<Record<string, string>>,
 ): void {
   let handedOver = out;
-  const lost = new Map<string, number>();
+  // Of each a point from the first export on: else the first loss would be no increase.
+  const lost = new Map<string, number>(Object.values(ERRORS).map((error) => [error, 0]));
   for (const [reason, count] of Object.entries(dropped)) {
     const error = ERRORS[reason as SinkDrop];
     if (error === undefined) handedOver += count;

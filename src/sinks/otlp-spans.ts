@@ -21,7 +21,7 @@ export async function createOtlpSpansSink(options: OtlpSpansOptions): Promise<Si
   return new SpansSink(inner, ledger);
 }
 
-/** Leaves out what is no finished lookup: nobody knows when it ended. */
+/** Leaves out what is no finished lookup (nobody knows when it ended) and what the sampler does not want. */
 class SpansSink implements Sink {
   readonly name = NAME;
   readonly #inner: Sink;
@@ -33,12 +33,13 @@ class SpansSink implements Sink {
   }
 
   accept(event: LogEvent): void {
-    if (event.trace !== undefined && event.lookup !== undefined && event.lookup.outcome !== 'sent') {
+    if (event.hasSpan === true) {
       this.#inner.accept(event);
       return;
     }
+    const isFinished = event.lookup !== undefined && event.lookup.outcome !== 'sent';
     this.#stage.in++;
-    this.#stage.filter('unfinished');
+    this.#stage.filter(isFinished ? 'unsampled' : 'unfinished');
   }
 
   flush(): Promise<void> {

@@ -154,7 +154,7 @@ async function createOtlp(options: OutputOptions, metrics: MetricsSink | undefin
     scope: scopeOf(options),
     ledger,
     notices: log,
-    store: await createStore(config, log),
+    store: await createStore(config, log, metrics),
     limits: {
       batchSize: config.batchSize,
       delayMs: config.batchDelayMs,
@@ -194,16 +194,22 @@ function retryForMs(config: Config): number {
   return config.retryForMs ?? (config.command === 'replay' ? REPLAY_RETRY_MS : Number.POSITIVE_INFINITY);
 }
 
-async function createStore(config: Config, log: Log): Promise<RequestStore> {
+async function createStore(
+  config: Config,
+  log: Log,
+  metrics: MetricsSink | undefined,
+): Promise<RequestStore> {
   const memory = { maxBytes: config.queueBytes, maxRecords: config.batchQueueSize };
   if (config.spool === undefined) return new MemoryStore(memory);
   const { Spool } = await import('./spool.ts');
-  return new Spool({
+  const spool = new Spool({
     directory: join(config.spool, 'logs'),
     maxBytes: config.spoolBytes,
     memory,
     notices: log,
   });
+  metrics?.observeSpool(spool);
+  return spool;
 }
 
 async function createMetricsSink(

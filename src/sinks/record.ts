@@ -19,8 +19,10 @@ import type {
 } from '../model.ts';
 import type { RecordAttributeName } from '../tables/attributes.ts';
 import { CLASSES, className } from '../tables/classes.ts';
+import type { SamplerName } from '../tables/options.ts';
 import { RCODES, rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
+import { isSampled } from './sampler.ts';
 import { latencyText } from './table-cells.ts';
 
 /** OpenTelemetry SeverityNumber (logs data model, "Field: SeverityNumber"). */
@@ -35,6 +37,9 @@ export interface RecordOptions {
   readonly nxdomainError: boolean;
   /** Each lookup gets a span of its own (otlp-spans.ts), which the record names. */
   readonly traces?: boolean;
+  /** Unless it is sampled out; default `always_on`. */
+  readonly tracesSampler?: SamplerName;
+  readonly tracesSamplerRatio?: number;
   /** Makes `log.record.uid`; default a new UUID version 7. @param time Unix ns */
   readonly uid?: (time: bigint) => string;
 }
@@ -70,23 +75,28 @@ export function toLogEvent(lookup: Lookup, observedTime: bigint, options: Record
     attributes,
     process,
     lookup,
-    ...span(lookup, options.traces ?? false),
+    ...span(lookup, options),
   };
 }
 
 /** flags: sampled (W3C Trace Context level 1). */
 const SAMPLED = 1;
 
-/** A lookup that capturing did not see the end of (`sent`) has no span of its own. */
+/** A lookup that capturing did not see the end of (`sent`) has no span of its own, nor has one that is not sampled. */
 function span(
   { request, outcome }: Lookup,
-  traces: boolean,
-): Pick<LogEvent, 'trace'> & Pick<LogEvent, 'parentSpanId'> {
+  options: RecordOptions,
+): Pick<LogEvent, 'trace' | 'hasSpan' | 'parentSpanId'> {
+  const { traces = false, tracesSampler = 'always_on', tracesSamplerRatio = 1 } = options;
   const around = request.raw.trace;
-  if (!traces || outcome === 'sent') return around === undefined ? {} : { trace: around };
+  const none = around === undefined ? {} : { trace: around };
+  if (!traces || outcome === 'sent') return none;
   const traceId = around?.traceId ?? randomBytes(16);
-  const trace = { traceId, spanId: randomBytes(8), flags: around?.flags ?? SAMPLED };
-  return around === undefined ? { trace } : { trace, parentSpanId: around.spanId };
+  if (!isSampled(tracesSampler, tracesSamplerRatio, traceId, around)) return none;
+  const trace = { traceId, spanId: randomBytes(8), flags: (around?.flags ?? 0) | SAMPLED };
+  return around === undefined
+    ? { trace, hasSpan: true }
+    : { trace, hasSpan: true, parentSpanId: around.spanId };
 }
 
 export function newUid(time: bigint): string {

@@ -22,9 +22,9 @@ export interface RequestStore {
   readonly heldBytes: number;
   /**
    * Takes the request in, if it has room.
-   * @returns how many records were given up for it: its own (a full memory refuses the newest), or older ones
+   * @returns what was lost since the last call, this request or older ones
    */
-  push(request: SealedRequest): { readonly droppedRecords: number };
+  push(request: SealedRequest): LostRecords;
   /** The oldest request not handed out yet. */
   take(): SealedRequest | undefined;
   /** Final: delivered, or refused for good. */
@@ -36,6 +36,13 @@ export interface RequestStore {
    * that is not `done`, memory nothing. What is no longer held the caller counts as lost.
    */
   close(): Promise<void>;
+}
+
+export interface LostRecords {
+  /** For want of room: its own records (a full memory refuses the newest), or older ones. */
+  readonly droppedRecords: number;
+  /** Found damaged. */
+  readonly damagedRecords?: number;
 }
 
 export interface StoreLimits {
@@ -67,7 +74,7 @@ export class MemoryStore implements RequestStore {
     return this.#bytes;
   }
 
-  push(request: SealedRequest): { readonly droppedRecords: number } {
+  push(request: SealedRequest): LostRecords {
     const { maxBytes, maxRecords } = this.#limits;
     const full =
       this.#bytes + request.bytes.length > maxBytes || this.#records + request.records > maxRecords;

@@ -50,7 +50,7 @@ export class SpoolDisk {
   #writer: number | undefined;
   #nextId = 1;
   #reading: Place | undefined;
-  #lost = 0;
+  #lost = { full: 0, damaged: 0 };
   #bytes = 0;
   #damage = { stretches: 0, bytes: 0, records: 0 };
   readonly #syncs = new Set<Promise<void>>();
@@ -87,12 +87,12 @@ export class SpoolDisk {
 
   /** Records lost to damage and to the bound that were not told yet. */
   get lost(): number {
-    return this.#lost;
+    return this.#lost.full + this.#lost.damaged;
   }
 
-  tellLost(): number {
+  tellLost(): { readonly full: number; readonly damaged: number } {
     const lost = this.#lost;
-    this.#lost = 0;
+    this.#lost = { full: 0, damaged: 0 };
     return lost;
   }
 
@@ -121,7 +121,7 @@ export class SpoolDisk {
       if (following === undefined) this.#endSegment();
       else this.#reading = { segment: following, at: 0 };
       const { waitingBytes } = segment;
-      const records = this.#giveUp(segment);
+      const records = this.#giveUp(segment, 'damaged');
       if (records > 0 && !segment.kept) this.#countDamage(segment, waitingBytes, records);
       if (this.#isFinished(segment)) this.#remove(segment);
     }
@@ -161,7 +161,7 @@ export class SpoolDisk {
     for (let at = 0; ; ) {
       const { frame, next, damagedBytes, damagedRecords } = segment.file.find(at, memory);
       if (damagedBytes > 0) this.#countDamage(segment, damagedBytes, damagedRecords);
-      this.#lost += damagedRecords;
+      this.#lost.damaged += damagedRecords;
       if (frame === undefined) return true;
       if (!frame.done) add(segment, frame.request);
       at = next;
@@ -233,16 +233,16 @@ export class SpoolDisk {
       const oldest = this.#segments[0] as Segment; // bytes are the sum of the segments: there is one
       if (this.#segments.length === 1) this.#endSegment();
       if (oldest.removed) continue;
-      const records = this.#giveUp(oldest);
+      const records = this.#giveUp(oldest, 'full');
       if (records > 0) this.#reporter.failed(records, 'the spool is full, the oldest records go');
       this.#remove(oldest);
     }
   }
 
   /** What nobody read is lost. */
-  #giveUp(segment: Segment): number {
+  #giveUp(segment: Segment, why: 'full' | 'damaged'): number {
     const { waitingRecords } = segment;
-    this.#lost += waitingRecords;
+    this.#lost[why] += waitingRecords;
     segment.waitingRecords = 0;
     segment.waitingBytes = 0;
     return waitingRecords;

@@ -7,7 +7,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { UserError } from '../lib/errors.ts';
 import { FailureReporter } from './failure-reporter.ts';
-import type { RequestStore, SealedRequest, StoreLimits } from './request-store.ts';
+import type { LostRecords, RequestStore, SealedRequest, StoreLimits } from './request-store.ts';
 import type { Notices } from './sink.ts';
 import { type Place, type SpoolDamage, SpoolDisk } from './spool-disk.ts';
 import { lockSpool } from './spool-lock.ts';
@@ -77,13 +77,14 @@ export class Spool implements RequestStore {
     return this.#disk.damage;
   }
 
-  push(request: SealedRequest): { readonly droppedRecords: number } {
+  push(request: SealedRequest): LostRecords {
     if (this.#closed !== undefined) return { droppedRecords: request.records };
     this.#moveToDisk();
     if (this.#memory.length > 0 || !this.#disk.append(request)) this.#remember(request);
-    const droppedRecords = this.#disk.tellLost() + this.#refused;
+    const { full, damaged } = this.#disk.tellLost();
+    const droppedRecords = full + this.#refused;
     this.#refused = 0;
-    return { droppedRecords };
+    return { droppedRecords, damagedRecords: damaged };
   }
 
   take(): SealedRequest | undefined {

@@ -20,7 +20,7 @@ export type OnMessage = (message: StreamMessage) => void;
 
 /** A copy without the payload, so that no batch is kept in memory by a message in flight. */
 export function withoutPayload(raw: RawMessage): RawHead {
-  return {
+  const head: RawHead = {
     kind: raw.kind,
     time: raw.time,
     hook: raw.hook,
@@ -41,4 +41,6 @@ export function withoutPayload(raw: RawMessage): RawHead {
     unreadable: raw.unreadable,
     length: raw.length,
   };
+  // Few have one: the others keep their shape.
+  return raw.trace === undefined ? head : { ...head, trace: raw.trace };
 }

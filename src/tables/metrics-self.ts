@@ -110,7 +110,7 @@ export const SDK_METRICS: Readonly<Record<string, MetricDefinition>> = {
     kind: 'sum',
     unit: '{log}',
     brief:
-      'Records whose export has ended; with `error.type` those that failed. Records rejected by a partial success are in `whodns.dropped{whodns.reason="rejected"}` alone.',
+      'Records whose export has ended; with `error.type` those that failed, `rejected` = by a partial success.',
     attributes: [...EXPORTER, 'error.type'],
   },
   'otel.sdk.exporter.span.inflight': {

@@ -107,6 +107,18 @@ export const METRICS = {
     attributes: [],
   },
   'whodns.ring.size': { kind: 'gauge', unit: 'By', brief: 'Size of the kernel ring buffer.', attributes: [] },
+  'whodns.spool.size': {
+    kind: 'gauge',
+    unit: 'By',
+    brief: 'Bytes of the spool on disk (--spool).',
+    attributes: [],
+  },
+  'whodns.spool.damaged': {
+    kind: 'sum',
+    unit: 'By',
+    brief: 'Bytes of the spool that were found damaged and skipped (--spool).',
+    attributes: [],
+  },
   'whodns.batches': {
     kind: 'sum',
     unit: '{batch}',

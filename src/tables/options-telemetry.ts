@@ -24,6 +24,22 @@ export function exporter(text: string): Parsed<ExporterSpec> {
 
 const otlpProtocol = caseless(oneOf('grpc', 'http/protobuf'));
 
+/** Of the specification. A parent is the span that the asking thread was in (--trace-context). */
+const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+export type SamplerName = (typeof SAMPLERS)[number];
+
+const ratio: Parser<number> = (text) => {
+  const value = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  return value >= 0 && value <= 1 ? { value } : { problem: 'is not a number from 0 to 1' };
+};
+
 /** Of OTEL_LOGS_EXPORTER and its kin, besides the standard's words what --exporter takes. */
 const exporters: Parser<readonly ExporterSpec[]> = list(exporter);
 
@@ -155,6 +171,27 @@ export const TELEMETRY_OPTIONS = {
     brief: 'OTLP transport of spans: grpc, http/protobuf',
     parse: otlpProtocol,
     fallback: 'grpc',
+  }),
+  tracesExporter: option<'otlp' | 'none'>({
+    commands: CAPTURE,
+    env: ['OTEL_TRACES_EXPORTER'],
+    brief: 'where spans go: otlp, or none, which switches --traces off',
+    parse: caseless(oneOf('otlp', 'none')),
+    fallback: 'otlp',
+  }),
+  tracesSampler: option<SamplerName>({
+    commands: CAPTURE,
+    env: ['OTEL_TRACES_SAMPLER'],
+    brief: `which lookups become spans: ${SAMPLERS.join(', ')}`,
+    parse: caseless(oneOf(...SAMPLERS)),
+    fallback: 'parentbased_always_on',
+  }),
+  tracesSamplerRatio: option<number>({
+    commands: CAPTURE,
+    env: ['OTEL_TRACES_SAMPLER_ARG'],
+    brief: 'share of the traces that a traceidratio sampler takes, 0 to 1',
+    parse: ratio,
+    fallback: 1,
   }),
   spanDelayMs: option<number>({
     commands: CAPTURE,

@@ -13,7 +13,7 @@ import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-teleme
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
 export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
-export type { ExporterSpec } from './options-telemetry.ts';
+export type { ExporterSpec, SamplerName } from './options-telemetry.ts';
 
 const CAPTURE: readonly Command[] = ['run', 'replay'];
 const MINUTE = 60_000;
@@ -185,6 +185,14 @@ export const OPTIONS = {
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
   ...VISIBILITY_OPTIONS,
+  traceContext: option<boolean>({
+    flag: '--trace-context',
+    commands: ['run'],
+    env: ['WHODNS_TRACE_CONTEXT'],
+    brief: 'read the span a thread is in from where its application publishes it (OTEP 4947)',
+    parse: boolean,
+    fallback: false,
+  }),
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

@@ -164,8 +164,9 @@ function decodeMessage(
   };
 }
 
-/** Ids of zeros are none (W3C Trace Context). */
+/** A record that is not valid (OTEP 4947) and ids of zeros (W3C Trace Context) are none. */
 function decodeTrace(bytes: Uint8Array, at: number): Pick<RawMessage, 'trace'> {
+  if (bytes[at + TRACE_CONTEXT.valid] !== 1) return {};
   // A copy: the batch is not kept.
   const id = (from: number, length: number) => Uint8Array.from(bytes.subarray(at + from, at + from + length));
   const traceId = id(TRACE_CONTEXT.trace_id, 16);

@@ -58,8 +58,9 @@ export const TRACE_CONTEXT = {
   SIZEOF: 32,
   trace_id: 0,
   span_id: 16,
-  flags: 24,
-  reserved: 25,
+  valid: 24,
+  flags: 25,
+  reserved: 26,
 } as const;
 
 /** struct process_event: size and byte offsets. */
@@ -113,6 +114,16 @@ export const PROCESS_VALUE = {
   cgroup_id: 32,
   announced: 40,
   exec_id: 44,
+} as const;
+
+/** struct trace_place: size and byte offsets. */
+export const TRACE_PLACE = {
+  SIZEOF: 24,
+  offset: 0,
+  module: 8,
+  vector: 12,
+  length: 16,
+  step: 20,
 } as const;
 
 /** enum event_kind */

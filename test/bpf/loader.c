@@ -5,7 +5,7 @@
  * that the benchmarks compare the agent with.
  *
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
- *          [--connections] [--level CGROUP=LEVEL]... [--verbose]
+ *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--verbose]
  *
  * Writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
  * counters, drops and processes as a last line each.
@@ -100,6 +100,7 @@ static void print_owner(const struct owner *owner)
 static void print_message(const struct message_event *event)
 {
 	const unsigned char *payload = (const unsigned char *)(event + 1);
+	const struct trace_context *trace = (const struct trace_context *)(event + 1);
 
 	printf("{\"kind\":\"message\",\"time\":\"%llu\",\"hook\":%u,\"direction\":\"%s\",\"protocol\":%u,\"family\":%u,"
 	       "\"flags\":%u,"
@@ -115,6 +116,13 @@ static void print_message(const struct message_event *event)
 	       "\"owner\":",
 	       event->dialed_port, event->sequence, event->net_ns, event->interface, event->length, event->captured);
 	print_owner(&event->owner);
+	if (event->flags & MESSAGE_TRACE) {
+		payload += sizeof(*trace);
+		printf(",\"valid\":%u,\"span\":\"", trace->valid);
+		for (__u32 i = 0; i < sizeof(trace->span_id); i++)
+			printf("%02x", trace->span_id[i]);
+		putchar('"');
+	}
 	printf(",\"payload\":\"");
 	for (__u32 i = 0; i < event->captured; i++)
 		printf("%02x", payload[i]);
@@ -300,7 +308,7 @@ int main(int argc, char **argv)
 	struct btf *btf;
 	__u16 ports[4] = {53};
 	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0;
-	__u64 wakeup;
+	__u64 wakeup, trace = 0;
 	double seconds = 0;
 	struct bpf_link *links[32];
 	int attached = 0;
@@ -317,6 +325,8 @@ int main(int argc, char **argv)
 			connections = true;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
+		else if (strcmp(argv[i], "--trace") == 0)
+			trace = sizeof(struct trace_context);
 		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
 			seconds = atof(argv[++i]);
 		else if (strcmp(argv[i], "--limit") == 0 && i + 1 < argc)
@@ -361,6 +371,7 @@ int main(int argc, char **argv)
 		set_knob(object, "dns_port_count", &port_count, sizeof(port_count));
 	}
 	set_knob(object, "payload_limit", &limit, sizeof(limit));
+	set_knob(object, "trace_bytes", &trace, sizeof(trace));
 	wakeup = ring_bytes / 4;
 	set_knob(object, "wakeup_bytes", &wakeup, sizeof(wakeup));
 	if (level_count) {

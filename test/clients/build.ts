@@ -21,7 +21,64 @@ interface Target {
   readonly build: (output: string) => void;
 }
 
+/** A library of the thread-local variable: the two ways that compilers have to reach it from there. */
+const threadLibrary = (
+  name: string,
+  dialect: 'gnu' | 'gnu2',
+  compiler = 'gcc',
+  ...more: readonly string[]
+): Target => ({
+  output: `thread-context/${name}.so`,
+  sources: ['thread_variable.c'],
+  build: (output) =>
+    run(compiler, [
+      ...[...CFLAGS, ...more, '-fPIC', '-shared', `-Wl,-soname,${name}.so`, `-mtls-dialect=${dialect}`],
+      ...['-o', output, source('thread_variable.c')],
+    ]),
+});
+
+/** A publisher of thread contexts that has the variable itself. */
+const threadExecutable = (name: string, compiler: string, ...more: readonly string[]): Target => ({
+  output: `thread-context/${name}`,
+  sources: ['thread_context.c', 'thread_variable.c', 'publish.h', 'message.h'],
+  build: (output) =>
+    run(compiler, [
+      ...[...CFLAGS, ...more, '-pthread', '-Wl,--export-dynamic-symbol=otel_thread_ctx_v1', '-o', output],
+      ...[source('thread_context.c'), source('thread_variable.c')],
+    ]),
+});
+
+/** One that has it from a library: linked, or loaded late. */
+const threadUser = (name: string, compiler: string, ...more: readonly string[]): Target => ({
+  output: `thread-context/${name}`,
+  sources: ['thread_context.c', 'publish.h', 'message.h'],
+  build: (output) =>
+    run(compiler, [...CFLAGS, '-pthread', '-o', output, source('thread_context.c'), ...more]),
+});
+
+const linked = (library: string): readonly string[] => [
+  join(CLIENTS, 'thread-context', library),
+  '-Wl,-rpath,$ORIGIN',
+];
+
 const TARGETS: readonly Target[] = [
+  threadLibrary('gnu', 'gnu'),
+  threadLibrary('gnu2', 'gnu2'),
+  threadLibrary('large-gnu', 'gnu', 'gcc', '-DLARGE'),
+  threadLibrary('large-gnu2', 'gnu2', 'gcc', '-DLARGE'),
+  threadLibrary('bound-gnu', 'gnu', 'gcc', '-DLARGE', '-Wl,-Bsymbolic'),
+  threadLibrary('bound-gnu2', 'gnu2', 'gcc', '-DLARGE', '-Wl,-Bsymbolic'),
+  threadLibrary('sysv-hash', 'gnu2', 'gcc', '-Wl,--hash-style=sysv'),
+  threadLibrary('musl-gnu', 'gnu', 'musl-gcc', '-DLARGE'),
+  threadLibrary('musl-gnu2', 'gnu2', 'musl-gcc', '-DLARGE'),
+  threadExecutable('pie', 'gcc', '-fPIE', '-pie'),
+  threadExecutable('fixed', 'gcc', '-no-pie'),
+  threadExecutable('static-pie', 'gcc', '-static-pie'),
+  threadExecutable('musl', 'musl-gcc'),
+  threadUser('linked-gnu', 'gcc', ...linked('gnu.so')),
+  threadUser('linked-gnu2', 'gcc', ...linked('gnu2.so')),
+  threadUser('loader', 'gcc', '-DLOADED'),
+  threadUser('musl-loader', 'musl-gcc', '-DLOADED'),
   {
     output: 'sender',
     sources: ['sender.c', 'message.h'],
@@ -43,7 +100,7 @@ const TARGETS: readonly Target[] = [
   },
   {
     output: 'process_context',
-    sources: ['process_context.c', 'message.h'],
+    sources: ['process_context.c', 'publish.h', 'message.h'],
     build: (output) => run('gcc', [...CFLAGS, '-static', '-o', output, source('process_context.c')]),
   },
   {
@@ -86,7 +143,8 @@ const TARGETS: readonly Target[] = [
 
 /** Builds what is missing or stale. Throws with the compiler's output if something does not build. */
 export function buildClients(): void {
-  mkdirSync(join(CLIENTS, 'java/classes'), { recursive: true });
+  for (const folder of ['java/classes', 'thread-context'])
+    mkdirSync(join(CLIENTS, folder), { recursive: true });
   for (const target of TARGETS) {
     const output = join(CLIENTS, target.output);
     const built = existsSync(output) ? statSync(output).mtimeMs : 0;

@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "message.h"
+#include "publish.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -19,23 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef PR_SET_VMA
-#define PR_SET_VMA           0x53564d41
-#define PR_SET_VMA_ANON_NAME 0
-#endif
-
 #define PAYLOAD_MAX 65536
 /* Long enough to be read now and then, short enough to change during most reads. */
 #define STABLE_NS 30000
-
-struct header {
-	char signature[8];
-	uint32_t version;
-	uint32_t payload_size;
-	uint64_t published_at;
-	uint64_t payload;
-};
-_Static_assert(sizeof(struct header) == 32, "as in the OTEP");
 
 struct bytes {
 	uint8_t data[PAYLOAD_MAX];
@@ -51,47 +38,6 @@ static void from_hex(const char *text, struct bytes *out)
 
 	for (out->length = 0; out->length < PAYLOAD_MAX && sscanf(text, "%2x", &byte) == 1; text += 2)
 		out->data[out->length++] = byte;
-}
-
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
-/* Everything but "prctl" and "memfd" is published in the first form. */
-static struct header *map_header(const char *how)
-{
-	int with_memfd = strcmp(how, "prctl") != 0;
-	int with_name = strcmp(how, "memfd") != 0;
-	int fd = -1;
-	struct header *header;
-
-	if (with_memfd) {
-		fd = memfd_create("OTEL_CTX", MFD_CLOEXEC);
-		if (fd < 0 || ftruncate(fd, sizeof *header))
-			die("memfd_create");
-	}
-	header = mmap(NULL, sizeof *header, PROT_READ | PROT_WRITE,
-		      with_memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
-	if (header == MAP_FAILED)
-		die("mmap");
-	madvise(header, sizeof *header, MADV_DONTFORK);
-	/* Without CONFIG_ANON_VMA_NAME the memfd's own name has to do, as the OTEP says. */
-	if (with_name && prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, header, sizeof *header, "OTEL_CTX") && !with_memfd)
-		die("prctl(PR_SET_VMA_ANON_NAME)");
-	return header;
-}
-
-/* The order of the OTEP: time 0, the rest, time. */
-static void publish(struct header *header, const struct bytes *payload)
-{
-	__atomic_store_n(&header->published_at, 0, __ATOMIC_SEQ_CST);
-	header->payload = (uintptr_t)payload->data;
-	header->payload_size = payload->length;
-	__atomic_store_n(&header->published_at, now(), __ATOMIC_SEQ_CST);
 }
 
 static void spoil(struct header *header, const char *how)
@@ -176,7 +122,7 @@ int main(int argc, char **argv)
 	if (strcmp(how, "late")) {
 		header = map_header(how);
 		*header = (struct header){.signature = "OTEL_CTX", .version = 2};
-		publish(header, first);
+		publish(header, first->data, first->length);
 		spoil(header, how);
 	}
 	puts("ready");
@@ -192,7 +138,7 @@ int main(int argc, char **argv)
 				header = map_header("memfd+prctl");
 				*header = (struct header){.signature = "OTEL_CTX", .version = 2};
 			}
-			publish(header, second);
+			publish(header, second->data, second->length);
 			puts("published");
 			fflush(stdout);
 		}

@@ -1,4 +1,4 @@
-/** build/clients/process_context as a child: a process that publishes who it is (OTEP 4719). */
+/** A child process that publishes who it is (OTEP 4719): build/clients/process_context, or what is named. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -17,8 +17,13 @@ export class Publisher {
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
 
-  static async start(args: readonly string[], wrapper: readonly string[] = [], env = {}): Promise<Publisher> {
-    const [program = '', ...rest] = [...wrapper, PUBLISHER, ...args];
+  static async start(
+    args: readonly string[],
+    wrapper: readonly string[] = [],
+    env = {},
+    publisherProgram = PUBLISHER,
+  ): Promise<Publisher> {
+    const [program = '', ...rest] = [...wrapper, publisherProgram, ...args];
     const child = spawn(program, rest, {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...env },

@@ -103,6 +103,30 @@ function badServer(
   };
 }
 
+/** The same over http/protobuf. */
+function badHttpServer(
+  name: string,
+  what: string,
+  faultSeconds: number,
+  script: Script,
+  more: Partial<FaultCase> = {},
+): FaultCase {
+  return badServer(`http-${name}`, `http/protobuf: ${what}`, faultSeconds, script, {
+    async open() {
+      const server = await FaultServer.startHttp();
+      return {
+        endpoint: `http://127.0.0.1:${server.port}`,
+        env: { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' },
+        fault: (agent) => script(server, agent),
+        arrivals: () => server.arrivals,
+        stop: () => server.stop(),
+        rejected: () => server.rejected,
+      };
+    },
+    ...more,
+  });
+}
+
 /** Behaves like that for the time, then well. */
 function mode(bad: Mode, seconds: number): Script {
   return async (server) => {
@@ -210,6 +234,40 @@ export const GROUPS: Readonly<Record<string, readonly FaultCase[]>> = {
       10,
       mode({ kind: 'partial', rejected: 7 }, 10),
       { lossIsTold: true },
+    ),
+  ],
+  http: [
+    badHttpServer(
+      'unavailable',
+      'answers 503 for 15 s',
+      15,
+      mode({ kind: 'refuse', status: UNAVAILABLE }, 15),
+    ),
+    badHttpServer(
+      'exhausted-retry',
+      'answers 429 with Retry-After (2 s) for 15 s',
+      15,
+      mode({ kind: 'refuse', status: RESOURCE_EXHAUSTED, retryAfterS: 2 }, 15),
+    ),
+  ],
+  'http-verdicts': [
+    badHttpServer(
+      'partial',
+      'partial success for 10 s: 7 records of each request are rejected, not to be sent again',
+      10,
+      mode({ kind: 'partial', rejected: 7 }, 10),
+      { lossIsTold: true },
+    ),
+    badHttpServer(
+      'silent',
+      'takes connection and request and never answers for 10 s, then bytes that are no HTTP for 5 s',
+      15,
+      async (server) => {
+        await mode({ kind: 'silent' }, 10)(server, undefined as never);
+        await server.serveBytes(Buffer.from('SSH-2.0-not-a-collector\r\n'.repeat(40)));
+        await sleep(5000);
+        await server.serveHttp();
+      },
     ),
   ],
   silence: [

@@ -1,9 +1,17 @@
 /**
- * An OTLP/gRPC logs server that behaves badly on command. Built from the published definitions, with the answers as raw
- * bytes, so that it can say what no server should.
+ * An OTLP logs server, gRPC or http/protobuf, that behaves badly on command. Built from the published definitions, with the
+ * answers as raw bytes, so that it can say what no server should.
  */
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import { createServer, type Socket, type Server as TcpServer } from 'node:net';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { gunzipSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import { Arrivals } from './fault-arrivals.ts';
@@ -44,7 +52,12 @@ interface Logs {
 }
 
 interface Verdict {
-  readonly error?: { readonly code: number; readonly details: string; readonly metadata?: grpc.Metadata };
+  readonly error?: {
+    readonly code: number;
+    readonly details: string;
+    readonly metadata?: grpc.Metadata;
+    readonly retryAfterS?: number;
+  };
   readonly answer?: Buffer;
 }
 
@@ -55,6 +68,7 @@ export class FaultServer {
   requests = 0;
   rejected = 0;
   #grpc: grpc.Server | undefined;
+  #http: HttpServer | undefined;
   #tcp: TcpServer | undefined;
   readonly #sockets = new Set<Socket>();
 
@@ -67,6 +81,38 @@ export class FaultServer {
     const server = new FaultServer(port as number);
     await server.serve(credentials);
     return server;
+  }
+
+  static async startHttp(): Promise<FaultServer> {
+    const [port] = await freePorts(1);
+    const server = new FaultServer(port as number);
+    await server.serveHttp();
+    return server;
+  }
+
+  /** Serves OTLP over HTTP on the port. */
+  async serveHttp(): Promise<void> {
+    await this.stop();
+    const server = createHttpServer((asked, answer) => {
+      // A client may hang up in the middle: that is its affair.
+      void this.#answer(asked, answer).catch(() => answer.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
+    this.#http = server;
+  }
+
+  async #answer(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const body = await buffer(asked);
+    const bytes = asked.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
+    const verdict = await this.#judge(bytes);
+    if (verdict === undefined) return;
+    const { error } = verdict;
+    const headers = {
+      'content-type': 'application/x-protobuf',
+      ...(error?.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) }),
+    };
+    answer.writeHead(error === undefined ? 200 : httpStatus(error.code), headers);
+    answer.end(verdict.answer);
   }
 
   /** Serves OTLP on the port, with these credentials from now on. */
@@ -120,6 +166,10 @@ export class FaultServer {
   async stop(): Promise<void> {
     this.#grpc?.forceShutdown();
     this.#grpc = undefined;
+    const http = this.#http;
+    this.#http = undefined;
+    http?.closeAllConnections();
+    if (http !== undefined) await new Promise((resolve) => http.close(resolve));
     const tcp = this.#tcp;
     this.#tcp = undefined;
     for (const socket of this.#sockets) socket.destroy();
@@ -170,6 +220,11 @@ export class FaultServer {
   }
 }
 
+/** OTLP/HTTP has its own numbers for the two that are used here (OTLP specification, "Failures"). */
+function httpStatus(code: number): number {
+  return code === grpc.status.UNAVAILABLE ? 503 : code === grpc.status.RESOURCE_EXHAUSTED ? 429 : 400;
+}
+
 /** With `retryAfterS` a google.rpc.Status that holds a google.rpc.RetryInfo (googleapis, google/rpc/*.proto). */
 function refusal(mode: Extract<Mode, { kind: 'refuse' }>): NonNullable<Verdict['error']> {
   const details = 'refused by the test';
@@ -182,7 +237,7 @@ function refusal(mode: Extract<Mode, { kind: 'refuse' }>): NonNullable<Verdict['
   ]);
   const metadata = new grpc.Metadata();
   metadata.set('grpc-status-details-bin', Buffer.concat([Buffer.from([0x08, mode.status]), field(3, any)]));
-  return { code: mode.status, details, metadata };
+  return { code: mode.status, details, metadata, retryAfterS: mode.retryAfterS };
 }
 
 /** A length-delimited field of protocol buffers, shorter than 128 bytes. */

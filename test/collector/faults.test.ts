@@ -97,7 +97,7 @@ function verify(outcome: Outcome): void {
     if (fits) assert.equal(lost - absent, 0, `lost: ${at}`);
   }
   assert.ok(absent < ABSENT_S * 2000, at);
-  const redelivers = ['slow', 'silent', 'garbage', 'expired', 'agent-killed'].includes(name);
+  const redelivers = ['slow', 'silent', 'http-silent', 'garbage', 'expired', 'agent-killed'].includes(name);
   if (!redelivers && !name.startsWith('collector')) assert.equal(duplicated, 0, at);
   if (name === 'agent-killed' && store === 'spool') assert.ok(duplicated <= UNDER_WAY, at);
   if (name === 'disk-full') assert.equal(log.match(/ENOSPC/g)?.length, 1, `one warning: ${at}`);

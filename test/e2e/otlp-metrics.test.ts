@@ -118,6 +118,8 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     source.list = [count(4711, 5, 2), count(99, 1, 0)];
     ledger.stage('streams').filter('retransmission', 4);
     ledger.stage('correlate').held = () => 7;
+    ledger.stage('wire').in = 1;
+    sink.observeSpool({ diskBytes: 5000, damage: { bytes: 12 } });
     const pod = identity({
       pid: 23,
       resource: { 'process.executable.name': 'nginx', 'k8s.pod.name': 'web-1', 'k8s.namespace.name': 'shop' },
@@ -152,6 +154,13 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
       others.filter((name) => !(name in SDK_METRICS)),
       [],
     );
+
+    // The first loss is an increase: of every reason there is a point before.
+    const drops = metrics.get('whodns.dropped')?.sum?.dataPoints ?? [];
+    const zeros = drops.map(({ attributes: at }) => Object.values(attributes(at)).join(' '));
+    for (const known of ['wire field', 'streams stream-gap', 'sink:metrics queue_full', 'kernel ring_full'])
+      assert.ok(zeros.includes(known), `${known}: ${zeros.join(', ')}`);
+    assert.ok(drops.every((point) => Number(point.asInt) >= 0));
 
     const queries = metrics.get('whodns.queries');
     const curl = {

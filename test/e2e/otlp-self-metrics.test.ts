@@ -93,7 +93,11 @@ test('queues and losses of the ledger, under the names of the conventions', asyn
     [`${component}=batching_log_processor/0`]: 10,
     [`${component}=batching_log_processor/0,error.type=queue_full`]: 4,
     [`${component}=batching_log_processor/0,error.type=already_shutdown`]: 2,
+    [`${component}=batching_log_processor/0,error.type=spool_damaged`]: 0,
     [`${component}=batching_log_processor/1`]: 0,
+    [`${component}=batching_log_processor/1,error.type=queue_full`]: 0,
+    [`${component}=batching_log_processor/1,error.type=already_shutdown`]: 0,
+    [`${component}=batching_log_processor/1,error.type=spool_damaged`]: 0,
   });
   assert.equal(metrics.get('otel.sdk.processor.span.processed'), undefined, 'no spans, no metric');
 
@@ -145,7 +149,13 @@ test('the real agent: what was made is what was exported, seen by the record que
   assert.deepEqual(values(metrics.get('otel.sdk.log.created')), { '': made });
   const type = 'otel.component.type';
   const processed = metrics.get('otel.sdk.processor.log.processed');
-  assert.deepEqual(values(processed, type), { [`${type}=batching_log_processor`]: made });
+  const lost = (error: string) => `${type}=batching_log_processor,error.type=${error}`;
+  assert.deepEqual(values(processed, type, 'error.type'), {
+    [`${type}=batching_log_processor`]: made,
+    [lost('queue_full')]: 0,
+    [lost('already_shutdown')]: 0,
+    [lost('spool_damaged')]: 0,
+  });
   const exported = metrics.get('otel.sdk.exporter.log.exported');
   assert.deepEqual(values(exported, type, 'error.type'), { [`${type}=otlp_grpc_log_exporter`]: made });
   const port = attributes(exported?.sum?.dataPoints[0]?.attributes ?? [])['server.port'];
@@ -153,3 +163,31 @@ test('the real agent: what was made is what was exported, seen by the record que
   const inflight = values(metrics.get('otel.sdk.exporter.log.inflight'), type);
   assert.deepEqual(inflight, { [`${type}=otlp_grpc_log_exporter`]: 0 });
 });
+
+for (const protocol of ['grpc', 'http/protobuf'] as const)
+  test(`${protocol}: what a partial success rejects is exported with an error, the rest without`, {
+    timeout: 120_000,
+  }, async (t) => {
+    const receiver = await (protocol === 'grpc' ? Receiver.grpc() : Receiver.http());
+    t.after(() => receiver.stop());
+    receiver.reply = (signal) => (signal === 'logs' ? { rejected: 3, message: 'three too many' } : {});
+    const agent = spawn(process.execPath, ['src/main.ts', 'replay', CAPTURE, '--exporter', 'otlp'], {
+      cwd: ROOT,
+      stdio: ['ignore', 'ignore', 'ignore'],
+      env: {
+        ...process.env,
+        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+        OTEL_METRIC_EXPORT_INTERVAL: '100',
+      },
+    });
+    await once(agent, 'close');
+    const requests = receiver.requests.filter(({ signal }) => signal === 'logs').length;
+    const metrics = latest(receiver);
+    const exported = values(metrics.get('otel.sdk.exporter.log.exported'), 'error.type');
+    assert.deepEqual(exported, {
+      '': receiver.records.length - 3 * requests,
+      'error.type=rejected': 3 * requests,
+    });
+    assert.deepEqual(values(metrics.get('otel.sdk.exporter.log.inflight')), { '': 0 });
+  });

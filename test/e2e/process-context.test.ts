@@ -190,7 +190,7 @@ describe('a process that publishes badly', () => {
       };
       assert.equal(gather(true).facts.published?.['service.name'], 'checkout');
       assert.equal(gather(false).facts.published, undefined);
-      assert.equal(gather(false).context, 'none');
+      assert.equal(gather(false).context.kind, 'none');
     }));
 
   test('one that publishes nothing', () => assert.deepEqual(read(process.pid), { kind: 'none' }));

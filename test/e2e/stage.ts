@@ -45,23 +45,32 @@ export class Stage {
   readonly agent: Agent;
   readonly #servers: NameServer[];
 
-  private constructor(zone: string, directory: string, namespace: Namespace, server: NameServer) {
+  private constructor(
+    zone: string,
+    directory: string,
+    namespace: Namespace,
+    server: NameServer,
+    options: readonly string[],
+  ) {
     this.zone = zone;
     this.directory = directory;
     this.other = join(directory, 'other-actor');
     this.namespace = namespace;
     this.#servers = [server];
     copyFileSync(ACTOR, this.other);
-    this.agent = Agent.start([...AGENT, '--hook', HOOK, '--timeout', `${TIMEOUT_S}s`]);
+    this.agent = Agent.start([...AGENT, '--hook', HOOK, '--timeout', `${TIMEOUT_S}s`, ...options], (record) =>
+      // The agent sees the whole host: what others ask meanwhile would fill the memory.
+      nameOf(record).endsWith(zone),
+    );
   }
 
-  /** Starts everything; ready when the agent has recorded a first query. */
-  static async open(): Promise<Stage> {
+  /** Starts everything, the agent with further options; ready when it has recorded a first query. */
+  static async open(...options: readonly string[]): Promise<Stage> {
     if (process.env.WHODNS_TEST_BUILT === undefined) buildClients();
     const zone = `a${randomBytes(4).toString('hex')}.test`;
     const directory = mkdtempSync(join(tmpdir(), 'whodns-stage-'));
     const namespace = await Namespace.open();
-    const stage = new Stage(zone, directory, namespace, await serve(namespace, zone, ANSWER));
+    const stage = new Stage(zone, directory, namespace, await serve(namespace, zone, ANSWER), options);
     try {
       await stage.#firstRecord();
     } catch (error) {

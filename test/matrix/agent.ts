@@ -12,6 +12,8 @@ const STOP_TIMEOUT_MS = 10_000;
 export interface JsonRecord {
   readonly time: string;
   readonly event_name: string;
+  readonly trace_id?: string;
+  readonly span_id?: string;
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly resource: Readonly<Record<string, unknown>>;
 }
@@ -30,19 +32,21 @@ export class Agent {
   /** Standard error so far. */
   errors = '';
   readonly #child: ChildProcess;
+  readonly #keep: (record: JsonRecord) => boolean;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, keep: (record: JsonRecord) => boolean) {
     this.#child = child;
+    this.#keep = keep;
   }
 
-  /** Starts `command`; lines that are no JSON object are a fault of the agent and thrown by stop(). */
-  static start(command: readonly string[]): Agent {
+  /** Starts `command` and keeps the records that are wanted; lines that are no JSON object are a fault of the agent and thrown by stop(). */
+  static start(command: readonly string[], keep: (record: JsonRecord) => boolean = () => true): Agent {
     const [program, ...programArguments] = command;
     if (program === undefined) throw new Error('no agent command');
     // No collector: whatever the environment of the tests says, records are printed.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_')));
     const child = spawn(program, programArguments, { stdio: ['ignore', 'pipe', 'pipe'], env });
-    const agent = new Agent(child);
+    const agent = new Agent(child, keep);
     process.once('exit', () => child.kill('SIGKILL'));
     createInterface({ input: child.stdout }).on('line', (line) => agent.#accept(line));
     child.stderr.on('data', (chunk: Buffer) => {
@@ -64,7 +68,8 @@ export class Agent {
     if (typeof value !== 'object' || value === null || !('attributes' in value) || !('resource' in value)) {
       throw new Error(`not a record: ${line}`);
     }
-    this.records.push(value as JsonRecord);
+    const record = value as JsonRecord;
+    if (this.#keep(record)) this.records.push(record);
   }
 
   /** True as soon as `condition` holds; false if it does not within `timeoutMs`. */

@@ -18,17 +18,17 @@ describe('map entries', { skip }, () => {
     const opened = addon.open(nativeOptions());
     assert.ok('capture' in opened);
     const { capture } = opened;
-    assert.equal(code(capture.setEntry('visibility', key, value)), undefined);
-    assert.equal(code(capture.setEntry('visibility', key, value)), undefined);
-    assert.equal(code(capture.deleteEntry('visibility', key)), undefined);
-    assert.equal(code(capture.deleteEntry('visibility', key)), undefined, 'what is not there is no error');
-    assert.equal(code(capture.setEntry('visibility', new Uint8Array(7), value)), 'EINVAL');
-    assert.equal(code(capture.setEntry('visibility', key, new Uint8Array(0))), 'EINVAL');
-    assert.equal(code(capture.deleteEntry('visibility', new Uint8Array(9))), 'EINVAL');
-    assert.equal(code(capture.setEntry('no such map', key, value)), 'ENOENT');
+    assert.equal(code(capture.update('visibility', key, value)), undefined);
+    assert.equal(code(capture.update('visibility', key, value)), undefined);
+    assert.equal(code(capture.remove('visibility', key)), undefined);
+    assert.equal(code(capture.remove('visibility', key)), undefined, 'what is not there is no error');
+    assert.equal(code(capture.update('visibility', new Uint8Array(7), value)), 'EINVAL');
+    assert.equal(code(capture.update('visibility', key, new Uint8Array(0))), 'EINVAL');
+    assert.equal(code(capture.remove('visibility', new Uint8Array(9))), 'EINVAL');
+    assert.equal(code(capture.update('no such map', key, value)), 'ENOENT');
     capture.close();
-    assert.equal(code(capture.setEntry('visibility', key, value)), 'EBADF');
-    assert.equal(code(capture.deleteEntry('visibility', key)), 'EBADF');
+    assert.equal(code(capture.update('visibility', key, value)), 'EBADF');
+    assert.equal(code(capture.remove('visibility', key)), 'EBADF');
   });
 });
 

@@ -86,7 +86,8 @@ describe('load, attach, close', { skip }, () => {
     for (const result of [
       capture.sums('counters'),
       capture.processes(),
-      capture.forget(new Uint8Array(16)),
+      capture.update('processes', new Uint8Array(16), new Uint8Array(48)),
+      capture.remove('processes', new Uint8Array(16)),
       capture.ring(),
       capture.recursionMisses(),
     ]) {

@@ -48,7 +48,10 @@ describe('what the schema has and whodns has not', () => {
     [`${metrics('exporter: {otlp_grpc: }').slice(0, -1)}, exemplar_filter: always_on}`, /exemplar_filter is/],
     [spans('{console: }'), /exporter\.console is/],
     ['tracer_provider: {processors: [{simple: {exporter: {otlp_grpc: }}}]}', /processors\[0\]\.simple is/],
-    [`${spans('{otlp_grpc: }').slice(0, -1)}, sampler: {always_off: }}`, /sampler\.always_off is/],
+    [
+      `${spans('{otlp_grpc: }').slice(0, -1)}, sampler: {trace_id_ratio_based: }}`,
+      /sampler\.trace_id_ratio_based is/,
+    ],
     [
       `${spans('{otlp_grpc: }').slice(0, -1)}, limits: {event_count_limit: 5}}`,
       /limits\.event_count_limit is/,

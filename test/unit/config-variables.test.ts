@@ -29,7 +29,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_EMIT$/, ['never']],
   [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5', '-1s', '10 parsecs', '100000h']],
   [
-    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|HEALTH_METRICS|CONNECTIONS|SEARCH_FOLDING)$/,
+    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|TRACE_CONTEXT|HEALTH_METRICS|CONNECTIONS|SEARCH_FOLDING)$/,
     BOOLEAN,
   ],
   [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],
@@ -42,6 +42,9 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^OTEL_SDK_DISABLED$/, BOOLEAN],
   [/^OTEL_LOGS_EXPORTER$/, ['kafka', 'otlp,kafka', ',', 'otlp-file:']],
   [/^OTEL_METRICS_EXPORTER$/, ['prometheus', 'console', 'otlp,console']],
+  [/^OTEL_TRACES_EXPORTER$/, ['zipkin', 'console', 'otlp,console']],
+  [/^OTEL_TRACES_SAMPLER$/, ['jaeger_remote', 'sometimes', 'xray']],
+  [/^OTEL_TRACES_SAMPLER_ARG$/, ['1.1', '-0.1', 'half', 'NaN', '1e-1']],
   [/_PROTOCOL$/, PROTOCOL],
   [/^OTEL_(BLRP|BSP)_/, [...NUMBER, '0']],
   [/^OTEL_METRIC_EXPORT_/, [...NUMBER, '0']],

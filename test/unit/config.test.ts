@@ -37,6 +37,13 @@ describe('command line', () => {
     assert.ok(Object.isFrozen(config));
   });
 
+  it('reads no thread context where it may not look for it', () => {
+    assert.equal(configOf(['--trace-context']).config.traceContext, true);
+    const { config, warnings } = configOf(['--trace-context', '--no-process-context']);
+    assert.equal(config.traceContext, false);
+    assert.match(warnings.join(), /--trace-context has no effect/);
+  });
+
   it('takes every flag', () => {
     const { config } = configOf(
       `run --exporter console --exporter otlp-file:/tmp/a:b --format json --hook kprobe --port 53 --port 5353

@@ -21,7 +21,8 @@ describe('spool', () => {
   it('gives back what was pushed, oldest first, byte for byte, and holds the books', async () => {
     const spool = work.open();
     const pushed = [numbered(1, 10, 3), numbered(2, 300_000, 40), numbered(3, 5, 1)];
-    for (const request of pushed) assert.deepEqual(spool.push(request), { droppedRecords: 0 });
+    for (const request of pushed)
+      assert.deepEqual(spool.push(request), { droppedRecords: 0, damagedRecords: 0 });
     assert.equal(spool.heldRecords, 44);
     assert.equal(spool.heldBytes, 300_015);
     const taken = [spool.take(), spool.take(), spool.take()] as SealedRequest[];
@@ -145,8 +146,8 @@ describe('spool', () => {
 
   it('a request larger than the bound waits in memory', () => {
     const spool = work.open(100_000);
-    assert.deepEqual(spool.push(numbered(1, 200_000)), { droppedRecords: 0 });
-    assert.deepEqual(spool.push(numbered(2, 20)), { droppedRecords: 0 });
+    assert.deepEqual(spool.push(numbered(1, 200_000)), { droppedRecords: 0, damagedRecords: 0 });
+    assert.deepEqual(spool.push(numbered(2, 20)), { droppedRecords: 0, damagedRecords: 0 });
     assert.deepEqual(segments(), []);
     assert.deepEqual(drain(spool), [1, 2]);
   });

@@ -1,8 +1,11 @@
 /** UDP datagrams composed with MSG_MORE, and IP fragments. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Ledger } from '../../src/health.ts';
 import type { RawMessage } from '../../src/model.ts';
 import { type Fragment, FragmentTable, type Reassembled } from '../../src/streams/fragments.ts';
+import type { RawHead } from '../../src/streams/message.ts';
+import { Streams } from '../../src/streams/streams.ts';
 import { Bench, dnsBytes, piece } from './stream-pieces.ts';
 
 const MESSAGE = dnsBytes(5, 90);
@@ -15,6 +18,15 @@ test('a datagram goes straight through', () => {
   const bench = new Bench().give(udp(0, 90));
   assert.deepEqual(bench.texts, [MESSAGE.toString('hex')]);
   assert.equal(bench.stage.snapshot().missing, 0);
+});
+
+test('the span of the thread that sends stays with its message', () => {
+  const trace = { traceId: new Uint8Array(16).fill(1), spanId: new Uint8Array(8).fill(2), flags: 1 };
+  const heads: RawHead[] = [];
+  const streams = new Streams(new Ledger().stage('streams'));
+  for (const fields of [{ trace }, {}]) streams.accept(udp(0, 90, fields), ({ raw }) => heads.push(raw));
+  assert.deepEqual(heads[0]?.trace, trace);
+  assert.ok(!('trace' in (heads[1] ?? {})));
 });
 
 test('MSG_MORE joins the sends of a socket', () => {

@@ -153,6 +153,7 @@ describe('message events', () => {
     const context = new Uint8Array(TRACE_CONTEXT.SIZEOF);
     context.fill(0xab, TRACE_CONTEXT.trace_id, TRACE_CONTEXT.trace_id + 16);
     context.fill(0xcd, TRACE_CONTEXT.span_id, TRACE_CONTEXT.span_id + 8);
+    context[TRACE_CONTEXT.valid] = 1;
     context[TRACE_CONTEXT.flags] = 1;
     const traced = (bytes: Uint8Array): Uint8Array =>
       message(Buffer.concat([bytes, Buffer.from('payload')]), (writer) => {

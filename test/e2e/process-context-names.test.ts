@@ -1,0 +1,42 @@
+/**
+ * Process contexts (OTEP 4719) in mappings that only prctl gave their name: the kernel must be built with CONFIG_ANON_VMA_NAME (since
+ * 5.17). Debian's are not (6.1, 6.12 and 7.2 cloud): there, as here, only the names in /proc/PID/maps are imitated (process-context.test.ts).
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseMaps } from '../../src/enrich/memory-map.ts';
+import { parseStat, readProcess } from '../../src/enrich/proc.ts';
+import { readProcessContext } from '../../src/enrich/process-context.ts';
+import { buildClients, CLIENTS } from '../clients/build.ts';
+import { Publisher } from '../clients/publisher.ts';
+import { contextBytes } from '../unit/process-context-bytes.ts';
+
+if (process.env.WHODNS_TEST_BUILT === undefined) buildClients();
+
+const CHECKOUT = { 'service.name': 'checkout' };
+const PAYLOAD = Buffer.from(contextBytes(CHECKOUT)).toString('hex');
+const named = spawnSync(join(CLIENTS, 'process_context'), ['prctl', PAYLOAD], { input: '' }).status === 0;
+const skip = named ? false : 'this kernel has no CONFIG_ANON_VMA_NAME';
+
+for (const [how, shownAs] of [
+  ['prctl', /^\[anon:OTEL_CTX\]$/],
+  // A kernel before 6.2 gives no name to shared memory: the memory file's is shown.
+  ['memfd+prctl', /^(\[anon_shmem:OTEL_CTX\]|\/memfd:OTEL_CTX \(deleted\))$/],
+] as const)
+  test(`a context in a mapping named by ${how}`, { skip }, async () => {
+    const publisher = await Publisher.start([how, PAYLOAD]);
+    try {
+      const { pid } = publisher.child;
+      const names = parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1')).map(({ name }) => name);
+      assert.match(names.filter((name) => name.includes('OTEL_CTX')).join(), shownAs);
+      const ticks = parseStat(readFileSync(`/proc/${pid}/stat`))?.startTicks ?? 0n;
+      const outcome = readProcess('/proc', pid, ticks * 10_000_000n, readProcessContext);
+      assert.equal(outcome?.kind, 'read');
+      assert.deepEqual(outcome?.kind === 'read' ? outcome.context.resource : undefined, CHECKOUT);
+    } finally {
+      await publisher.stop();
+    }
+  });
