@@ -62,5 +62,6 @@ if [ ! -e dist/main.js ] || [ -n "$(find src package.json tsconfig.json -newer d
   say "compiling TypeScript to dist/"
   rm -rf dist
   tsc -p src >&2
+  cp src/enrich/runtimes/*.proto dist/enrich/runtimes/
   chmod +x dist/main.js
 fi

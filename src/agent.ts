@@ -15,6 +15,7 @@ import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
+import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
@@ -43,7 +44,7 @@ interface AgentParts {
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
   readonly watching: Watching;
-  readonly kubernetes: Kubernetes | undefined;
+  readonly workloads: Workloads | undefined;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -61,8 +62,7 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching } = parts;
-    const workloads = createWorkloads(parts.kubernetes);
+    const { ledger, host, source, output, watching, workloads } = parts;
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
@@ -121,7 +121,8 @@ export class Agent {
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching, kubernetes });
+    const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
+    return new Agent(options, { ledger, host, source, broken, output, watching, workloads });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -229,8 +230,16 @@ async function createKubernetes({ config, environment, log }: AgentOptions): Pro
 }
 
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
-function createWorkloads(kubernetes: Kubernetes | undefined): Workloads | undefined {
-  return kubernetes === undefined ? undefined : new Workloads({ sources: [kubernetes.source] });
+async function createWorkloads(
+  { config, log }: AgentOptions,
+  kubernetes: Kubernetes | undefined,
+): Promise<Workloads | undefined> {
+  const pods = kubernetes === undefined ? [] : [kubernetes.source];
+  const { containerRuntime, containerLabels } = config;
+  if (containerRuntime === 'off') return pods.length === 0 ? undefined : new Workloads({ sources: pods });
+  const runtimes = new Runtimes(containerRuntime, containerLabels, log);
+  const sources = [...(await runtimes.find()), ...pods];
+  return new Workloads({ sources, discover: () => runtimes.find() });
 }
 
 /** It was asked for, or connections and detectors need it. */

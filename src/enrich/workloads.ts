@@ -94,7 +94,7 @@ export class Workloads {
     for (const source of this.#sources) source.start((change) => this.#changed(source, change));
   }
 
-  /** Resolves when all sources are connected, or after `ms`. */
+  /** Resolves when all sources that can be reached are connected, or after `ms`. */
   async ready(ms: number): Promise<void> {
     const deadline = this.#now() + ms;
     while (this.#sources.some(({ connected }) => !connected) && this.#now() < deadline)
