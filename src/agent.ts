@@ -102,7 +102,10 @@ export class Agent {
     const onBroken = broken.resolve;
     const pods = kubernetes?.source;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
-    const output = await createOutput({ ...options, ledger, host, source, onBroken, pods, dnsCache });
+    const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
+    const metadata = () => workloads?.allCounts();
+    const known = { pods, dnsCache, metadata };
+    const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
     const resolvers = new ResolverConfigs();
     const detections = await startDetections(detectors, {
       config,
@@ -121,7 +124,6 @@ export class Agent {
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
     return new Agent(options, { ledger, host, source, broken, output, watching, workloads });
   }
 

@@ -1,68 +1,37 @@
 /** Containers and pods of a real containerd: each record has the right container, image and pod. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
-import { Namespace } from '../matrix/namespace.ts';
-import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
-import { CgroupTree } from './cgroups.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Containerd, IMAGE, type Pod } from './containerd.ts';
 import { buildImage } from './image.ts';
+import { Site } from './site.ts';
+import { SlowSocket } from './slow-socket.ts';
 
-const PATIENCE_MS = 30_000;
-
-const zone = `c${randomBytes(4).toString('hex')}.test`;
-const directory = mkdtempSync('/tmp/whodns-c-');
-const cgroups = new CgroupTree();
-let namespace: Namespace;
-let server: NameServer;
+let site: Site;
 let containerd: Containerd;
-let agent: Agent;
+let socket: SlowSocket;
 let digest: string;
 
 before(async () => {
-  namespace = await Namespace.open();
-  server = await startDnsmasq(namespace, { name: zone, lines: [`address=/${zone}/192.0.2.1`] }, [
-    '127.0.0.1',
-  ]);
-  containerd = await Containerd.start(`${directory}/c`, namespace, cgroups);
-  const archive = buildImage(directory, Containerd.imageNames());
-  digest = containerd.importImage(archive.file);
-  const options = [
+  site = await Site.open();
+  containerd = await Containerd.start(`${site.directory}/c`, site.namespace, site.cgroups);
+  digest = containerd.importImage(buildImage(site.directory, Containerd.imageNames()).file);
+  socket = await SlowSocket.open(`${site.directory}/slow.sock`, containerd.socket);
+  await site.startAgent([
     '--container-runtime',
-    `cri:${containerd.socket}`,
+    `cri:${socket.path}`,
     '--container-label',
     'example.com/tier',
-  ];
-  agent = Agent.start([...AGENT, ...options]);
-  assert.ok(await agent.waitFor(() => agent.errors.includes('capturing'), PATIENCE_MS), agent.errors);
+  ]);
 });
 
 after(async () => {
-  await agent?.stop();
+  await site?.agent.stop();
+  await socket?.close();
   await containerd?.close();
-  await server?.stop();
-  await namespace?.close();
-  await cgroups.close();
-  rmSync(directory, { recursive: true, force: true });
+  await site?.close();
 });
-
-async function recordsOf(name: string, count = 1): Promise<readonly JsonRecord[]> {
-  const ours = (record: JsonRecord) => record.attributes['dns.question.name'] === name;
-  await agent.waitFor((records) => records.filter(ours).length >= count, PATIENCE_MS);
-  return agent.records.filter(ours);
-}
-
-/** Every record of the name says so: getent asks for A and AAAA. */
-async function assertRecords(name: string, wanted: Record<string, unknown>): Promise<void> {
-  const records = await recordsOf(name);
-  assert.notEqual(records.length, 0, `no record of ${name}; ${agent.errors}`);
-  for (const { resource } of records) {
-    const shown = Object.fromEntries(Object.keys(wanted).map((key) => [key, resource[key]]));
-    assert.deepEqual(shown, wanted);
-  }
-}
 
 /** What every record of a container in a pod says. */
 function expected(pod: Pod, id: string, name: string, restarts = 0): Record<string, unknown> {
@@ -82,27 +51,127 @@ function expected(pod: Pod, id: string, name: string, restarts = 0): Record<stri
   };
 }
 
-describe('containerd, cgroupfs driver', { timeout: 300_000 }, () => {
-  it('a program run in a container by exec', async () => {
+describe('containerd', { timeout: 300_000 }, () => {
+  it('programs run in a container by exec', async () => {
     const pod = await containerd.runPod({ name: 'web-1' });
     const id = await containerd.runContainer(pod, 'web');
-    for (const [program, command] of [
-      ['getent', ['getent', 'hosts', `getent.${zone}`]],
-      ['dig', ['dig', '@127.0.0.1', `dig.${zone}`]],
+    for (const command of [
+      ['getent', 'hosts', `getent.${site.zone}`],
+      ['dig', '@127.0.0.1', `dig.${site.zone}`],
     ] as const) {
-      const { exitCode, errors, output } = await containerd.exec(id, command);
-      assert.equal(exitCode, 0, `${errors} ${output}`);
-      const wanted = { ...expected(pod, id, 'web'), 'process.executable.name': program };
-      await assertRecords(`${program}.${zone}`, wanted);
+      const { exitCode, errors } = await containerd.exec(id, command);
+      assert.equal(exitCode, 0, errors);
+      const wanted = { ...expected(pod, id, 'web'), 'process.executable.name': command[0] };
+      await site.assertRecords(`${command[0]}.${site.zone}`, wanted);
     }
   });
 
-  it('a container whose first act is to ask', async () => {
+  it('containers whose first act is to ask, and then they end', async () => {
     const pod = await containerd.runPod({ name: 'quick-1' });
     for (let i = 0; i < 5; i++) {
-      const name = `quick${i}.${zone}`;
+      const name = `quick${i}.${site.zone}`;
       const id = await containerd.runContainer(pod, `quick-${i}`, ['getent', 'hosts', name]);
-      await assertRecords(name, expected(pod, id, `quick-${i}`));
+      await site.assertRecords(name, expected(pod, id, `quick-${i}`));
     }
+  });
+
+  it('a runtime that answers late: the records wait for it', async () => {
+    const pod = await containerd.runPod({ name: 'late-1' });
+    socket.delayMs = 120;
+    const name = `late.${site.zone}`;
+    const id = await containerd.runContainer(pod, 'late', ['getent', 'hosts', name]);
+    await site.assertRecords(name, expected(pod, id, 'late'));
+    socket.delayMs = 0;
+  });
+
+  it('a container that nobody knows: the record goes out with what the kernel says', async () => {
+    const id = randomBytes(32).toString('hex');
+    const name = `unknown.${site.zone}`;
+    await site.askFrom(`docker/${id}`, name);
+    await site.assertRecords(name, { 'container.id': id, 'container.name': undefined });
+  });
+
+  it('a restarted container has a new id and a count', async () => {
+    const pod = await containerd.runPod({ name: 'crash-1' });
+    const first = await containerd.runContainer(pod, 'app', ['getent', 'hosts', `first.${site.zone}`]);
+    await site.assertRecords(`first.${site.zone}`, expected(pod, first, 'app', 0));
+    await containerd.removeContainer(first);
+    const second = await containerd.runContainer(pod, 'app', ['getent', 'hosts', `second.${site.zone}`], 1);
+    assert.notEqual(second, first);
+    await site.assertRecords(`second.${site.zone}`, expected(pod, second, 'app', 1));
+  });
+
+  it('a pod with the same name again is another', async () => {
+    const before = await containerd.runPod({ name: 'db-0' });
+    const first = await containerd.runContainer(before, 'db', ['getent', 'hosts', `before.${site.zone}`]);
+    await site.assertRecords(`before.${site.zone}`, expected(before, first, 'db'));
+    await containerd.removePod(before.sandboxId);
+    const then = await containerd.runPod({ name: 'db-0' });
+    const second = await containerd.runContainer(then, 'db', ['getent', 'hosts', `then.${site.zone}`]);
+    assert.notEqual(then.uid, before.uid);
+    await site.assertRecords(`then.${site.zone}`, expected(then, second, 'db'));
+  });
+
+  it('the pause container', async () => {
+    const pod = await containerd.runPod({ name: 'paused-1' });
+    const name = `pause.${site.zone}`;
+    await site.askFrom(`kubepods/besteffort/pod${pod.uid}/${pod.sandboxId}`, name);
+    await site.assertRecords(name, {
+      'container.id': pod.sandboxId,
+      'container.name': 'POD',
+      'k8s.pod.uid': pod.uid,
+      'k8s.pod.name': 'paused-1',
+      'k8s.container.name': undefined,
+    });
+  });
+
+  // kubelet and runc with the systemd driver, where no systemd runs: laid out as they do (pkg/kubelet/cm, runc
+  // libcontainer/cgroups/systemd).
+  for (const [qos, slice] of [
+    ['guaranteed', 'kubepods.slice/kubepods-pod%.slice'],
+    ['burstable', 'kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod%.slice'],
+    ['besteffort', 'kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod%.slice'],
+  ] as const)
+    it(`control groups of the systemd driver, ${qos}`, async () => {
+      const pod = await containerd.runPod({ name: `systemd-${qos}` });
+      const id = await containerd.runContainer(pod, 'app');
+      const name = `${qos}.${site.zone}`;
+      const below = `${slice.replace('%', pod.uid.replaceAll('-', '_'))}/cri-containerd-${id}.scope`;
+      await site.askFrom(below, name);
+      await site.assertRecords(name, expected(pod, id, 'app'));
+    });
+
+  it('the socket goes and comes back', async () => {
+    const pod = await containerd.runPod({ name: 'stays-1' });
+    const loop = `i=0; while true; do getent hosts loop$i.${site.zone}; i=$((i+1)); sleep 0.2; done`;
+    const id = await containerd.runContainer(pod, 'loop', ['/bin/sh', '-c', loop]);
+    await site.assertRecords(`loop0.${site.zone}`, expected(pod, id, 'loop'));
+    await containerd.halt();
+    const seen = site.agent.records.length;
+    await site.agent.waitFor((records) => records.length > seen + 4, 20_000);
+    for (const { resource } of site.agent.records.slice(seen))
+      if (resource['container.id'] === id) assert.equal(resource['k8s.pod.name'], 'stays-1');
+    await containerd.resume();
+    // Pauses grow up to 30 s; so short an absence is over within a few.
+    const name = `back.${site.zone}`;
+    const again = await containerd.runContainer(pod, 'again', [
+      '/bin/sh',
+      '-c',
+      `sleep 4; getent hosts ${name}`,
+    ]);
+    await site.assertRecords(name, expected(pod, again, 'again'));
+  });
+
+  it('everything was counted, nothing was lost', async () => {
+    await sleep(700);
+    const { stages, metadata } = await site.stopAgent();
+    for (const { name, missing } of stages) assert.equal(missing, 0, name);
+    assert.equal(stages.find(({ name }) => name === 'workloads')?.held, 0);
+    const { workloads, cri } = metadata;
+    assert.ok((workloads?.['completed'] ?? 0) > 0, JSON.stringify(metadata));
+    assert.ok((workloads?.['timeout'] ?? 0) > 0, JSON.stringify(metadata));
+    assert.ok((cri?.['connects'] ?? 0) >= 2, JSON.stringify(metadata));
+    assert.ok((cri?.['events'] ?? 0) > 0, JSON.stringify(metadata));
+    assert.ok((cri?.['removed'] ?? 0) > 0, JSON.stringify(metadata));
   });
 });

@@ -4,6 +4,8 @@
 const PAUSE_MS = { first: 250, longest: 30_000 };
 /** The other end speaks, but not this interface: it will not before it is restarted with another configuration. */
 const NOT_OFFERED_MS = 300_000;
+/** For a session to end. */
+const STOP_MS = 500;
 /** A session that lasted so long was a good one: the next attempt comes soon. */
 const LASTING_MS = 10_000;
 
@@ -62,9 +64,15 @@ export class Sessions {
     this.#loop ??= this.#repeat();
   }
 
+  /** Waits for the end of the session, but not for an answer that does not come. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#loop;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, STOP_MS);
+    });
+    await Promise.race([this.#loop, late]);
+    clearTimeout(timer);
   }
 
   async #repeat(): Promise<void> {
