@@ -194,7 +194,11 @@ function http(listener: RequestListener): (path: string) => Promise<{ close(): v
   return (path) =>
     new Promise((resolve) => {
       const server = createHttpServer(listener);
-      server.listen(path, () => resolve({ close: () => server.closeAllConnections() }));
+      const close = () => {
+        server.close();
+        server.closeAllConnections();
+      };
+      server.listen(path, () => resolve({ close }));
     });
 }
 
