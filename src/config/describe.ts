@@ -58,7 +58,7 @@ function shown(value: unknown, option: Option | RepeatableOption): unknown {
   if (option.secret === true) return maskedValues(value);
   if (value instanceof Map)
     return Object.fromEntries([...value].map(([key, each]) => [key, isSecretName(key) ? MASK : each]));
-  if (Array.isArray(value)) return value.map(exporterName);
+  if (Array.isArray(value)) return value.map(addressed);
   return typeof value === 'string' ? withoutCredentials(value) : value;
 }
 
@@ -70,10 +70,11 @@ function maskedValues(value: unknown): unknown {
   return MASK;
 }
 
-function exporterName(value: unknown): unknown {
+/** Exporters and container runtimes, as their flags take them. */
+function addressed(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const { kind, path } = value as { kind?: unknown; path?: unknown };
-  return path === undefined ? kind : `${String(kind)}:${String(path)}`;
+  const { kind, api = kind, path } = value as { kind?: unknown; api?: unknown; path?: unknown };
+  return path === undefined ? api : `${String(api)}:${String(path)}`;
 }
 
 function cell(value: unknown): string {

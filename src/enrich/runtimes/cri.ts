@@ -16,6 +16,7 @@ import {
   type CriVersion,
 } from './cri-client.ts';
 import { ofContainer, ofSandbox } from './cri-metadata.ts';
+import { speaksHttp2 } from './http2-probe.ts';
 import { KnownContainers } from './known-containers.ts';
 import { LookUps } from './look-ups.ts';
 import { failureOf, NotOffered, pause, type RuntimeOptions, Sessions } from './session.ts';
@@ -44,7 +45,7 @@ export class CriSource implements MetadataSource {
     (ready, signal) => this.#session(ready, signal),
     (error) => this.#options.notice(`${this.#options.path}: ${failureOf(error)}`),
   );
-  #events = 0;
+  readonly #events = { criEvents: 0, containerdEvents: 0 };
   #client: CriClient | undefined;
   #version: CriVersion | undefined;
 
@@ -65,7 +66,7 @@ export class CriSource implements MetadataSource {
       ...this.#sessions.counts,
       ...this.#known.counts,
       ...this.#lookUps.counts,
-      events: this.#events,
+      ...this.#events,
     };
   }
 
@@ -96,6 +97,7 @@ export class CriSource implements MetadataSource {
   }
 
   async #session(ready: () => void, stop: AbortSignal): Promise<void> {
+    await speaksHttp2(this.#options.path, stop);
     const client = new CriClient(this.#options.path);
     const over = new AbortController();
     const signal = AbortSignal.any([stop, over.signal]);
@@ -129,13 +131,15 @@ export class CriSource implements MetadataSource {
 
   /** @returns false: not offered. Else it resolves when the stream is over. */
   async #followEvents(client: CriClient, signal: AbortSignal): Promise<boolean> {
-    const told = await consume(client.containerEvents(), signal, ({ containerId, containerEventType }) =>
-      this.#event(containerId, containerEventType === 'CONTAINER_DELETED_EVENT'),
-    );
+    const told = await consume(client.containerEvents(), signal, ({ containerId, containerEventType }) => {
+      this.#events.criEvents++;
+      this.#event(containerId, containerEventType === 'CONTAINER_DELETED_EVENT');
+    });
     if (told !== 'unimplemented') return told === 'some' || signal.aborted;
     if (this.#version?.runtimeName !== 'containerd') return false;
     const topics = [CREATE, START, DELETE];
     const events = await consume(client.containerdEvents(topics), signal, ({ topic, event }) => {
+      this.#events.containerdEvents++;
       const id = event?.value?.id ?? '';
       if (id !== '') this.#event(id, topic === DELETE);
     });
@@ -143,7 +147,6 @@ export class CriSource implements MetadataSource {
   }
 
   #event(id: string, isGone: boolean): void {
-    this.#events++;
     if (!isGone) {
       this.#lookUps.add(id);
       return;
