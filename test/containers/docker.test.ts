@@ -39,7 +39,7 @@ function docker(...words: readonly string[]): string {
 
 async function startDocker(): Promise<void> {
   const at = (name: string) => `${site.directory}/${name}`;
-  writeFileSync(at('daemon.json'), '{}');
+  writeFileSync(at('daemon.json'), JSON.stringify({ 'deprecated-key-path': at('key.json') }));
   const argv = [
     ...['dockerd', '--config-file', at('daemon.json'), '--host', `unix://${at('docker.sock')}`],
     ...['--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('docker.pid')],

@@ -30,9 +30,11 @@ export class Site {
 
   static async open(): Promise<Site> {
     const site = new Site(await Namespace.open());
-    // Runtimes keep sockets of their own in /run, wherever they are told to be: those go with the namespace.
-    const { exitCode, errors } = await site.namespace.run(['mount', '-t', 'tmpfs', 'tmpfs', '/run']);
-    assert.equal(exitCode, 0, errors);
+    // Runtimes make files of their own there, wherever they are told to be: those go with the namespace.
+    for (const shared of ['/run', '/opt']) {
+      const { exitCode, errors } = await site.namespace.run(['mount', '-t', 'tmpfs', 'tmpfs', shared]);
+      assert.equal(exitCode, 0, errors);
+    }
     const zone = { name: site.zone, lines: [`address=/${site.zone}/192.0.2.1`] };
     site.#server = await startDnsmasq(site.namespace, zone, ['127.0.0.1']);
     return site;
