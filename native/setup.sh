@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 BUILD_PACKAGES="make g++ clang-14 llvm-14 libbpf-dev libelf-dev zlib1g-dev bpftool"
 TEST_PACKAGES="clang-format-14 iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-host ldnsutils knot-dnsutils
  busybox-static musl-tools tcpdump tshark bpftrace qemu-system-x86 dnsperf liburing-dev cpio strace python3 curl ca-certificates
- openjdk-17-jdk-headless libcap2-bin xz-utils zstd binutils file openssl nftables"
+ openjdk-17-jdk-headless libcap2-bin xz-utils zstd binutils file openssl nftables
+ containerd runc docker.io"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -62,5 +63,6 @@ if [ ! -e dist/main.js ] || [ -n "$(find src package.json tsconfig.json -newer d
   say "compiling TypeScript to dist/"
   rm -rf dist
   tsc -p src >&2
+  cp src/enrich/runtimes/*.proto dist/enrich/runtimes/
   chmod +x dist/main.js
 fi

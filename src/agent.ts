@@ -16,6 +16,7 @@ import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
+import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
@@ -121,14 +122,16 @@ export class Agent {
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
-    const workloads = createWorkloads(kubernetes, options.sources ?? []);
+    const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
     const levels = hasLevels(config, workloads);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.source;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
-    const output = await createOutput({ ...options, ledger, host, source, onBroken, pods, dnsCache });
+    const metadata = () => workloads?.allCounts();
+    const known = { pods, dnsCache, metadata };
+    const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
     const resolvers = new ResolverConfigs();
     const detections = await startDetections(detectors, {
       config,
@@ -261,12 +264,18 @@ async function createKubernetes({ config, environment, log }: AgentOptions): Pro
 }
 
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
-function createWorkloads(
+async function createWorkloads(
+  { config, log, sources: further = [] }: AgentOptions,
   kubernetes: Kubernetes | undefined,
-  further: readonly MetadataSource[],
-): Workloads | undefined {
+): Promise<Workloads | undefined> {
   const sources = [...(kubernetes === undefined ? [] : [kubernetes.source]), ...further];
-  return sources.length === 0 ? undefined : new Workloads({ sources });
+  const { containerRuntime, containerLabels } = config;
+  if (containerRuntime === 'off') return sources.length === 0 ? undefined : new Workloads({ sources });
+  const runtimes = new Runtimes(containerRuntime, containerLabels, log);
+  return new Workloads({
+    sources: [...(await runtimes.find()), ...sources],
+    discover: () => runtimes.find(),
+  });
 }
 
 /** It was asked for, or connections and detectors need it. */

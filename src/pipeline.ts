@@ -14,8 +14,8 @@ import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
 import type { ProcessTable } from './enrich/process.ts';
-import { WorkloadHold, type WorkloadHoldCounts } from './enrich/workload-hold.ts';
-import type { WorkloadCounts, Workloads } from './enrich/workloads.ts';
+import { WorkloadHold } from './enrich/workload-hold.ts';
+import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
 import type { ConnectionEvent, Lookup, Owner, RawEvent, RawProcess } from './model.ts';
@@ -76,10 +76,7 @@ export interface PipelineStats {
   /** How the identities of processes came about. */
   readonly identities: ProcessTable['counts'];
   /** Containers and pods, and what their sources did. */
-  readonly workloads:
-    | (WorkloadCounts &
-        WorkloadHoldCounts & { readonly sources: Readonly<Record<string, Readonly<Record<string, number>>>> })
-    | undefined;
+  readonly metadata: MetadataCounts | undefined;
   readonly visibility: VisibilityCounts | undefined;
 }
 
@@ -157,16 +154,12 @@ export class Pipeline {
 
   stats(): PipelineStats {
     const { ledger, source, processes, workloads, visibility } = this.#parts;
-    const hold = this.#hold;
     return {
       stages: ledger.snapshot(),
       source: source.stats(),
       processes: source.processes(),
       identities: processes.counts,
-      workloads:
-        workloads === undefined || hold === undefined
-          ? undefined
-          : { ...workloads.counts, ...hold.counts, sources: workloads.sourceCounts() },
+      metadata: workloads?.allCounts(),
       visibility: visibility?.counts,
     };
   }

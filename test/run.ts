@@ -25,6 +25,7 @@ const STAGES: readonly Stage[] = [
   { name: 'native', files: 'test/native/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
   { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'detect', files: 'test/detect/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
+  { name: 'containers', files: 'test/containers/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 20 * MINUTE, concurrency: 1 },
   { name: 'collector', files: 'test/collector/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
   {

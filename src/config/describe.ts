@@ -70,11 +70,12 @@ function maskedValues(value: unknown): unknown {
   return MASK;
 }
 
+/** Exporters, container runtimes and label selectors, as their flags take them. */
 function elementName(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const { kind, path, text } = value as { kind?: unknown; path?: unknown; text?: unknown };
+  const { kind, api = kind, path, text } = value as Record<'kind' | 'api' | 'path' | 'text', unknown>;
   if (text !== undefined) return text; // a label selector
-  return path === undefined ? kind : `${String(kind)}:${String(path)}`;
+  return path === undefined ? api : `${String(api)}:${String(path)}`;
 }
 
 function cell(value: unknown): string {

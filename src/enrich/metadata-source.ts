@@ -19,6 +19,8 @@ export interface MetadataSource {
   readonly tells?: 'containers' | 'pods';
   /** Has its first whole list and its events: what it does not know now it may know soon. */
   readonly connected: boolean;
+  /** Its last attempt to connect failed: not worth waiting for at the start. */
+  readonly unreachable?: boolean;
   /** What it did and met, by low-cardinality words, for the program's own metrics. */
   readonly counts?: Readonly<Record<string, number>>;
   /** Returns at once; connects and reconnects by itself. */

@@ -15,22 +15,12 @@ const MOST_HELD = 4096;
 type Attributed = { readonly process: ProcessIdentity };
 
 export interface WorkloadHoldOptions<Held> {
-  readonly workloads: Pick<Workloads, 'patience'>;
+  readonly workloads: Pick<Workloads, 'patience' | 'counts'>;
   readonly processes: Pick<ProcessTable, 'current'>;
   /** in = out + held. */
   readonly stage: Stage;
   readonly onLookup: (lookup: Held) => void;
   readonly most?: number;
-}
-
-export interface WorkloadHoldCounts {
-  /** Lookups that had to wait. */
-  held: number;
-  /** Of these: all that was waited for came; the time was over; the buffer was full; the run ended. */
-  completed: number;
-  timeout: number;
-  overflow: number;
-  flushed: number;
 }
 
 interface Group<Held> {
@@ -39,7 +29,6 @@ interface Group<Held> {
 }
 
 export class WorkloadHold<Held extends Attributed = Lookup> {
-  readonly counts: WorkloadHoldCounts = { held: 0, completed: 0, timeout: 0, overflow: 0, flushed: 0 };
   readonly #options: WorkloadHoldOptions<Held>;
   readonly #most: number;
   /** By container id, in the order in which they began to wait. */
@@ -69,7 +58,7 @@ export class WorkloadHold<Held extends Attributed = Lookup> {
       const [oldest] = this.#groups.keys();
       if (oldest !== undefined) this.#release(oldest, 'overflow');
     }
-    this.counts.held++;
+    workloads.counts.held++;
     this.#held++;
     const group = this.#groups.get(id);
     if (group !== undefined) {
@@ -101,9 +90,10 @@ export class WorkloadHold<Held extends Attributed = Lookup> {
     clearTimeout(group.timer);
     this.#groups.delete(containerId);
     this.#held -= group.lookups.length;
+    const { counts } = this.#options.workloads;
     for (const lookup of group.lookups) {
       const isComplete = this.#emit(lookup);
-      this.counts[isComplete ? 'completed' : reason]++;
+      counts[isComplete ? 'completed' : reason]++;
     }
   }
 

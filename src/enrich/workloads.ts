@@ -34,7 +34,16 @@ export interface WorkloadCounts {
   forgotten: number;
   /** For want of room. */
   evicted: number;
+  /** Lookups that had to wait (workload-hold.ts). */
+  held: number;
+  /** Of these: all that was waited for came; the time was over; the buffer was full; the run ended. */
+  completed: number;
+  timeout: number;
+  overflow: number;
+  flushed: number;
 }
+
+export type MetadataCounts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /** A container whose metadata changed, came or went. */
 export type WorkloadListener = (containerId: string) => void;
@@ -48,7 +57,16 @@ interface Known {
 }
 
 export class Workloads {
-  readonly counts: WorkloadCounts = { unknown: 0, forgotten: 0, evicted: 0 };
+  readonly counts: WorkloadCounts = {
+    unknown: 0,
+    forgotten: 0,
+    evicted: 0,
+    held: 0,
+    completed: 0,
+    timeout: 0,
+    overflow: 0,
+    flushed: 0,
+  };
   readonly #options: WorkloadsOptions;
   readonly #now: () => number;
   readonly #sources: MetadataSource[];
@@ -99,16 +117,16 @@ export class Workloads {
     for (const source of this.#sources) source.start((change) => this.#changed(source, change));
   }
 
-  /** Resolves when all sources are connected, or after `ms`. */
+  /** Resolves when all sources that can be reached are connected, or after `ms`. */
   async ready(ms: number): Promise<void> {
     const deadline = this.#now() + ms;
     while (this.#sources.some(({ connected }) => !connected) && this.#now() < deadline)
       await sleep(READY_STEP_MS);
   }
 
-  /** By name of the source; those of the same name are summed. */
-  sourceCounts(): Readonly<Record<string, Readonly<Record<string, number>>>> {
-    const sums: Record<string, Record<string, number>> = {};
+  /** By name of the source, those of the same name summed; and the own ones. */
+  allCounts(): MetadataCounts {
+    const sums: Record<string, Record<string, number>> = { workloads: { ...this.counts } };
     for (const { name, connected, counts } of this.#sources) {
       sums[name] ??= {};
       const sum = sums[name];

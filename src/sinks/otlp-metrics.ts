@@ -26,6 +26,7 @@ import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
 import { instrument } from './otlp-instruments.ts';
 import { observePods, type PodsObserved } from './otlp-kubernetes-metrics.ts';
+import { type MetadataCounts, observeMetadata } from './otlp-metadata-metrics.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
 import { type ProducerParts, SeriesProducer, type Temporality } from './otlp-metric-producer.ts';
 import { type ObservedQueue, observeDnsCache, observeSelf } from './otlp-self-metrics.ts';
@@ -52,6 +53,8 @@ export interface MetricsOptions {
   readonly questionName?: boolean;
   /** Where pods are known from. */
   readonly pods?: PodsObserved | undefined;
+  /** Of the sources of container metadata. */
+  readonly metadata?: () => MetadataCounts | undefined;
   /** Queues in front of exporters of records and spans. */
   readonly queues?: readonly ObservedQueue[];
   readonly dnsCache?: { stats(): DnsCacheStats } | undefined;
@@ -114,6 +117,7 @@ export class MetricsSink implements Sink {
     observeLedger(meter, options.ledger, options.source);
     observeSource(meter, options.source);
     if (options.pods !== undefined) observePods(meter, options.pods);
+    if (options.metadata !== undefined) observeMetadata(meter, options.metadata);
     observeSelf(meter, options.ledger, options.queues ?? []);
     if (options.dnsCache !== undefined) observeDnsCache(meter, options.dnsCache);
   }

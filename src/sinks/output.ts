@@ -34,6 +34,8 @@ export interface OutputOptions {
   /** Where pods are known from. */
   readonly pods?: PodsObserved | undefined;
   readonly dnsCache?: DnsCache | undefined;
+  /** Counts of the sources of container metadata. */
+  readonly metadata?: () => Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
   /** Called when nobody reads the console any more and it is the only output. */
@@ -255,6 +257,7 @@ function metricsOf(options: OutputOptions): Omit<MetricsOptions, 'name' | 'expor
     questionName: config.metricQuestionName,
     queues: queuesOf(config),
     dnsCache: options.dnsCache,
+    ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
   };
 }
 

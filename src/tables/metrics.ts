@@ -132,6 +132,19 @@ export const METRICS = {
     attributes: [],
   },
   ...KUBERNETES_METRICS,
+  'whodns.metadata.connected': {
+    kind: 'gauge',
+    unit: '{source}',
+    brief: 'Container runtimes that are connected, by API.',
+    attributes: ['whodns.metadata.source'],
+  },
+  'whodns.metadata.events': {
+    kind: 'sum',
+    unit: '{event}',
+    brief:
+      'What the sources of container metadata did; source `workloads`: lookups that waited for their container, and what became of them.',
+    attributes: ['whodns.metadata.source', 'whodns.metadata.event'],
+  },
   ...SELF_METRICS,
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
 

@@ -8,6 +8,7 @@ import { CLIENT_COMMANDS, CONTROL_OPTIONS } from './options-control.ts';
 import { DETECT_OPTIONS } from './options-detect.ts';
 import { DNS_CACHE_OPTIONS } from './options-dnscache.ts';
 import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
+import { METADATA_OPTIONS } from './options-metadata.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
@@ -193,6 +194,7 @@ export const OPTIONS = {
     parse: boolean,
     fallback: false,
   }),
+  ...METADATA_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

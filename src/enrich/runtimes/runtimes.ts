@@ -1,0 +1,65 @@
+/** Which container runtimes there are on this host: those named, or those whose sockets are there. */
+import { statSync } from 'node:fs';
+import type { Log } from '../../lib/log.ts';
+import type { RuntimeAddress } from '../../tables/options-metadata.ts';
+import type { MetadataSource } from '../metadata-source.ts';
+
+/** Usual places of sockets. /var/run is /run. */
+const USUAL: readonly RuntimeAddress[] = [
+  { api: 'cri', path: '/run/containerd/containerd.sock' },
+  { api: 'cri', path: '/run/crio/crio.sock' },
+  { api: 'cri', path: '/run/k3s/containerd/containerd.sock' },
+  { api: 'cri', path: '/run/k0s/containerd.sock' },
+  { api: 'cri', path: '/var/snap/microk8s/common/run/containerd.sock' },
+  { api: 'cri', path: '/run/cri-dockerd.sock' },
+  { api: 'docker', path: '/run/docker.sock' },
+  { api: 'docker', path: '/run/podman/podman.sock' },
+];
+
+export class Runtimes {
+  readonly #addresses: readonly RuntimeAddress[];
+  readonly #labels: readonly string[];
+  readonly #named: boolean;
+  readonly #log: Pick<Log, 'warn' | 'debug'>;
+  readonly #used = new Set<RuntimeAddress>();
+
+  /** @param addresses `auto`: the usual places. */
+  constructor(
+    addresses: 'auto' | readonly RuntimeAddress[],
+    labels: readonly string[],
+    log: Pick<Log, 'warn' | 'debug'>,
+  ) {
+    this.#log = log;
+    this.#named = addresses !== 'auto';
+    this.#addresses = addresses === 'auto' ? USUAL : addresses;
+    this.#labels = labels;
+  }
+
+  /**
+   * Sources not given before. One that is named is there whether its socket is or not: it waits for it. Each API is loaded
+   * when it is used.
+   */
+  async find(): Promise<readonly MetadataSource[]> {
+    const found = this.#addresses.filter(
+      (address) => !this.#used.has(address) && (this.#named || isSocket(address.path)),
+    );
+    for (const address of found) this.#used.add(address);
+    return Promise.all(found.map((address) => this.#source(address)));
+  }
+
+  async #source({ api, path }: RuntimeAddress): Promise<MetadataSource> {
+    // A socket in a usual place need not be a runtime's: dockerd's own containerd offers no CRI.
+    const notice = (line: string) => this.#log[this.#named ? 'warn' : 'debug'](`container runtime ${line}`);
+    const options = { path, labels: this.#labels, notice };
+    if (api === 'docker') return new (await import('./docker.ts')).DockerSource(options);
+    return new (await import('./cri.ts')).CriSource(options);
+  }
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return statSync(path).isSocket();
+  } catch {
+    return false; // not there, or not to be seen
+  }
+}
