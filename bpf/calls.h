@@ -10,6 +10,7 @@
 #include "packet.h"
 #include "process.h"
 #include "socket.h"
+#include "visibility.h"
 
 #define MSG_MORE   0x8000 /* include/linux/socket.h */
 #define TCP_CLOSE  7      /* include/net/tcp_states.h */
@@ -81,8 +82,8 @@ static __always_inline void fill_call(struct message_event *message, struct sock
 		message->socket = socket_identity(sk, LOAD(false, sk, __sk_common.skc_num), false);
 }
 
-/* Owner, counters and process record of a request. False: it is the agent's own. */
-static __always_inline bool account(struct message_event *message, const __u32 hook)
+/* Owner, counters and process record of a request. False: it is the agent's own, or only to be counted. */
+static __always_inline bool account(struct message_event *message, __u32 level, const __u32 hook)
 {
 	owner_read(&message->owner);
 	message->flags |= MESSAGE_OWNER;
@@ -90,9 +91,9 @@ static __always_inline bool account(struct message_event *message, const __u32 h
 		count(COUNTER_SELF);
 		return false;
 	}
-	count(COUNTER_REQUESTS);
+	count(level == VISIBILITY_ON ? COUNTER_REQUESTS : COUNTER_METRICS_ONLY);
 	process_request(message, true, hook);
-	return true;
+	return level == VISIBILITY_ON;
 }
 
 /* Is the socket corked (UDP_CORK), so that the datagram continues with the next send? */
@@ -141,8 +142,8 @@ static __always_inline bool is_v4_mapped(const __u32 *address)
  * where they are reported.
  */
 static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
-					      const struct socket_name *name, __u16 port, const bool direct,
-					      const bool v6)
+					      const struct socket_name *name, __u16 port, __u32 level,
+					      const bool direct, const bool v6)
 {
 	struct message_event message = {};
 	struct buffer buffer;
@@ -156,16 +157,20 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	__builtin_memcpy(remote, message.remote_address, sizeof(remote));
 	if (v6 && is_v4_mapped(remote))
 		return;
+	if (level == VISIBILITY_OFF) {
+		count(COUNTER_OFF);
+		return;
+	}
 	message.remote_port = port;
 	message.protocol = PROTOCOL_UDP;
 	message.length = length;
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
+	if (!account(&message, level, hook))
+		return;
 	if (is_corked(sk))
 		remember_cork(&message, sk);
 	else if (LOAD(direct, msg, msg_flags) & MSG_MORE)
 		message.flags |= MESSAGE_MORE;
-	if (!account(&message, hook))
-		return;
 	buffer = buffer_of(msg, direct);
 	emit_buffer(&message, &buffer, direct);
 }
@@ -201,6 +206,7 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 	void *address = LOAD(direct, msg, msg_name);
 	struct socket_name name;
 	bool named = false;
+	__u32 level;
 
 	KEEP_LOADED(port);
 	if (address) {
@@ -213,9 +219,15 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 		count(COUNTER_SKIPPED);
 		return;
 	}
+	level = current_level();
+	/* udpv6_sendmsg may hand over to udp_sendmsg: where it counts is seen by the address. */
+	if (!v6 && level == VISIBILITY_OFF) {
+		count(COUNTER_OFF);
+		return;
+	}
 	if (named)
 		name_address(&name, address, v6);
-	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, direct, v6);
+	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, level, direct, v6);
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
@@ -244,7 +256,7 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
-static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port,
+static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 level,
 					    const __u32 hook, const bool direct)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
@@ -257,7 +269,7 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (first_byte_sent(tcp, message.sequence))
 		message.flags |= MESSAGE_STREAM_START;
-	if (!account(&message, hook))
+	if (!account(&message, level, hook))
 		return;
 	buffer = buffer_of(msg, direct);
 	emit_buffer(&message, &buffer, direct);
@@ -267,12 +279,18 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 					const bool direct)
 {
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	__u32 level;
 
 	if (!is_dns_port(port)) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
-	send_dns_stream(sk, msg, length, port, hook, direct);
+	level = current_level();
+	if (level == VISIBILITY_OFF) {
+		count(COUNTER_OFF);
+		return;
+	}
+	send_dns_stream(sk, msg, length, port, level, hook, direct);
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */
@@ -281,14 +299,20 @@ static __always_inline void close_stream(struct sock *sk, const __u32 hook, cons
 	struct message_event message = {};
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
 	__u8 state = LOAD(direct, sk, __sk_common.skc_state);
+	__u32 level;
 
 	if (!is_dns_port(port) || state == TCP_CLOSE || state == TCP_LISTEN)
 		return;
+	level = current_level();
+	if (level == VISIBILITY_OFF) {
+		count(COUNTER_OFF);
+		return;
+	}
 	fill_stream(&message, sk, port, direct);
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	message.sequence = LOAD(false, (struct tcp_sock *)sk, write_seq);
 	message.flags |= MESSAGE_STREAM_END;
-	if (account(&message, hook))
+	if (account(&message, level, hook))
 		emit_run(&message, 0, 0, false);
 }
 
@@ -340,6 +364,8 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 		count(COUNTER_SKIPPED);
 		return;
 	}
+	if (current_level() != VISIBILITY_ON)
+		return;
 	receive_dns_datagram(sk, skb, head, hook, direct);
 }
 
@@ -370,6 +396,8 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 		count(COUNTER_SKIPPED);
 		return;
 	}
+	if (current_level() != VISIBILITY_ON)
+		return;
 	remember_receive(sk, msg, direct);
 }
 

@@ -25,6 +25,9 @@ const volatile __u64 wakeup_bytes = 4 << 20;
 /* Random per load: mixed into the socket identity where the kernel has no cookie for us, so that no address is shown. */
 const volatile __u64 identity_seed = 0x9e3779b97f4a7c15;
 
+/* 1: the map `visibility` says who is captured; 0: everybody is, and nothing is looked up. */
+const volatile __u32 visibility_enforced = 0;
+
 /* Set by libbpf from the running kernel, also a constant for the verifier. */
 extern int LINUX_KERNEL_VERSION __kconfig;
 #define KERNEL(a, b, c) (((a) << 16) + ((b) << 8) + (c))

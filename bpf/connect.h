@@ -83,6 +83,8 @@ static __always_inline void trace_connect(void *context, struct sock *sk)
 	if (LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
 		event.socket = bpf_get_socket_cookie(sk);
 	if (in_task_context(context)) {
+		if (current_level() != VISIBILITY_ON)
+			return;
 		event.flags = CONNECTION_OWNER;
 		owner_read_here(&event.owner);
 		if (owner_is_self(&event.owner)) {

@@ -103,7 +103,8 @@ int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
 		return 0;
 	state = bpf_map_lookup_elem(&receives, &task);
 	if (!state) {
-		drop(DROP_RECEIVE_STATE);
+		if (current_level() == VISIBILITY_ON)
+			drop(DROP_RECEIVE_STATE);
 		return 0;
 	}
 	receive_stream_return(sk, state, HOOK_FENTRY, true);

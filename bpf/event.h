@@ -190,7 +190,16 @@ enum counter {
 	COUNTER_DUPLICATE_DEVICE = 7, /* the same packet on a stacked device, left out */
 	COUNTER_CONNECTIONS = 8,      /* wanted connection events, whether or not they found room in the ring */
 	COUNTER_LOOPBACK = 9,         /* connections to 127.0.0.0/8 and ::1, left out */
-	COUNTER_MAX = 10,
+	COUNTER_OFF = 10,             /* requests of workloads that are off, left out */
+	COUNTER_METRICS_ONLY = 11,    /* requests of workloads that are only counted */
+	COUNTER_MAX = 12,
+};
+
+/* What user space says of a control group: value of the map `visibility`. */
+enum visibility_level {
+	VISIBILITY_OFF = 1,     /* no event, no process record, no count by process */
+	VISIBILITY_METRICS = 2, /* counted by process; a process record, no message events */
+	VISIBILITY_ON = 3,
 };
 
 /* Per-process counters, exact and independent of the ring. Key and value of the `processes` hash map. */

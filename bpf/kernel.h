@@ -90,6 +90,12 @@ struct cgroup {
 	struct kernfs_node *kn;
 };
 
+/* Until 6.0 (since 6.1 `ancestors`, pointers). */
+struct cgroup___ids {
+	int level;
+	__u64 ancestor_ids[1];
+};
+
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
 };

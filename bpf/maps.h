@@ -41,6 +41,43 @@ struct {
 } processes SEC(".maps");
 
 /*
+ * What holds at a control group (cgroup v2 id) and below it, enum visibility_level: written by user space alone, one entry
+ * each for the root, pods and containers. Full: user space is told, and leaves out by itself what the kernel then lets
+ * through.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} visibility SEC(".maps");
+
+/* Counts the changes of `visibility`: user space writes there first, then here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} visibility_generation SEC(".maps");
+
+/*
+ * The level found for a task's own group, as long as the generation is the same. Oldest evicted: it is found anew, by a walk
+ * over the groups above it.
+ */
+struct visibility_level_value {
+	__u32 level;
+	__u32 generation;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct visibility_level_value);
+} visibility_levels SEC(".maps");
+
+/*
  * Tracepoint family. Whose the packets are that leave in softirq context: of a TCP socket (key: its address) from the SYN
  * on, refreshed by each send; of a packet that waits for its neighbour (key: sender.h, waiting_packet). Oldest evicted:
  * such a packet is then captured without owner (DROP_NO_OWNER).

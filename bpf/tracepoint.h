@@ -12,6 +12,7 @@
 #include "sender.h"
 #include "socket.h"
 #include "translate.h"
+#include "visibility.h"
 
 #define TCP_TIME_WAIT    6 /* include/net/tcp_states.h; a mini socket, as is: */
 #define TCP_NEW_SYN_RECV 12
@@ -111,9 +112,18 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
 	bool here = in_task_context(context), wanted = is_message(packet);
 	struct message_event message = {};
+	__u32 level = VISIBILITY_ON;
 
 	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
+		return;
+	}
+	if (here)
+		level = current_level();
+	/* Whose a stream is must be known later too, when its packets leave in softirq context. */
+	if (level == VISIBILITY_OFF && !(packet->tcp_flags & TCP_SYN)) {
+		if (wanted)
+			count(COUNTER_OFF);
 		return;
 	}
 	message_from_packet(&message, packet, DIRECTION_REQUEST);
@@ -123,8 +133,11 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (here) {
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER;
-	} else if (!recall_owner(&message, packet, socket, head) && current_has_open(socket)) {
+	} else if (recall_owner(&message, packet, socket, head)) {
+		level = recalled_level(&message.owner);
+	} else if (current_has_open(socket)) {
 		here = true;
+		level = current_level();
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER | MESSAGE_OWNER_CACHED;
 	}
@@ -136,7 +149,17 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 				count(COUNTER_SELF);
 			return;
 		}
+		if (level == VISIBILITY_OFF) {
+			if (wanted)
+				count(COUNTER_OFF);
+			return;
+		}
 		process_request(&message, here, HOOK_TRACEPOINT);
+		if (level == VISIBILITY_METRICS) {
+			if (wanted)
+				count(COUNTER_METRICS_ONLY);
+			return;
+		}
 	} else if (wanted) {
 		drop(DROP_NO_OWNER);
 	}
@@ -180,7 +203,8 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 		return;
 	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk));
 	owner_read(&owner);
-	if (!owner_is_self(&owner) && process_seen(&owner, bpf_ktime_get_ns(), 0, 0, true))
+	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF &&
+	    process_seen(&owner, bpf_ktime_get_ns(), 0, 0, true))
 		process_announce(&owner, HOOK_TRACEPOINT);
 	bpf_map_update_elem(&owners, &key, &owner, BPF_ANY);
 }

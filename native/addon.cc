@@ -140,6 +140,8 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 				       InstanceMethod("sums", &CaptureObject::sums),
 				       InstanceMethod("processes", &CaptureObject::processes),
 				       InstanceMethod("forget", &CaptureObject::forget),
+				       InstanceMethod("setEntry", &CaptureObject::set_entry),
+				       InstanceMethod("deleteEntry", &CaptureObject::delete_entry),
 				       InstanceMethod("ring", &CaptureObject::ring),
 				       InstanceMethod("recursionMisses", &CaptureObject::recursion_misses),
 				   });
@@ -220,6 +222,33 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		auto keys = info[0].As<Napi::Uint8Array>();
 		return to_js(info.Env(), session_->capture->forget(reinterpret_cast<const std::byte *>(keys.Data()),
 								   keys.ByteLength()));
+	}
+
+	// setEntry(map: string, key: Uint8Array, value: Uint8Array)
+	Napi::Value set_entry(const Napi::CallbackInfo &info)
+	{
+		if (!session_->capture)
+			return closed(info.Env());
+		std::string map = info[0].ToString().Utf8Value();
+		auto key = info[1].As<Napi::Uint8Array>();
+		auto value = info[2].As<Napi::Uint8Array>();
+		return to_js(info.Env(), session_->capture->set_entry(map.c_str(), bytes_of(key), key.ByteLength(),
+								      bytes_of(value), value.ByteLength()));
+	}
+
+	// deleteEntry(map: string, key: Uint8Array)
+	Napi::Value delete_entry(const Napi::CallbackInfo &info)
+	{
+		if (!session_->capture)
+			return closed(info.Env());
+		std::string map = info[0].ToString().Utf8Value();
+		auto key = info[1].As<Napi::Uint8Array>();
+		return to_js(info.Env(), session_->capture->delete_entry(map.c_str(), bytes_of(key), key.ByteLength()));
+	}
+
+	static const std::byte *bytes_of(const Napi::Uint8Array &array)
+	{
+		return reinterpret_cast<const std::byte *>(array.Data());
 	}
 
 	Napi::Value ring(const Napi::CallbackInfo &info)

@@ -51,6 +51,11 @@ class Capture
 	Result<std::vector<std::byte>> processes() const;
 	// Deletes entries of `processes`: packed keys. Keys that are not there are ignored.
 	Status forget(const std::byte *keys, size_t bytes);
+	// Sets or deletes the entry of a hash or array map; key and value have the map's sizes. Deleting what is not there
+	// is no error.
+	Status set_entry(const char *name, const std::byte *key, size_t key_bytes, const std::byte *value,
+			 size_t value_bytes);
+	Status delete_entry(const char *name, const std::byte *key, size_t key_bytes);
 	// Runs the kernel left out because the same program was active on that CPU (bpf_prog_info.recursion_misses).
 	uint64_t recursion_misses() const;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capture's reading of the kernel's counters.
+// Capture's reading of the kernel's counters, and writing of its maps.
 #include "capture.h"
 
 #include <algorithm>
@@ -88,6 +88,31 @@ Status Capture::forget(const std::byte *keys, size_t bytes)
 	for (size_t at = 0; at < bytes; at += key_bytes)
 		if (int error = bpf_map_delete_elem(bpf_map__fd(map), keys + at); error != 0 && error != -ENOENT)
 			return map_error(kProcesses, -error);
+	return Unit{};
+}
+
+Status Capture::set_entry(const char *name, const std::byte *key, size_t key_bytes, const std::byte *value,
+			  size_t value_bytes)
+{
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
+	if (map == nullptr)
+		return map_error(name, ENOENT);
+	if (bpf_map__key_size(map) != key_bytes || bpf_map__value_size(map) != value_bytes)
+		return map_error(name, EINVAL);
+	if (int error = bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY); error != 0)
+		return map_error(name, -error);
+	return Unit{};
+}
+
+Status Capture::delete_entry(const char *name, const std::byte *key, size_t key_bytes)
+{
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
+	if (map == nullptr)
+		return map_error(name, ENOENT);
+	if (bpf_map__key_size(map) != key_bytes)
+		return map_error(name, EINVAL);
+	if (int error = bpf_map_delete_elem(bpf_map__fd(map), key); error != 0 && error != -ENOENT)
+		return map_error(name, -error);
 	return Unit{};
 }
 

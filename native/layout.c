@@ -19,4 +19,5 @@ struct layout_roots {
 	enum connection_flags connection_flags;
 	enum drop_reason drop_reason;
 	enum counter counter;
+	enum visibility_level visibility_level;
 } layout_roots;

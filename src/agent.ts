@@ -13,6 +13,7 @@ import type { DnsCache } from './dnscache/index.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
+import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { UserNames } from './enrich/users.ts';
@@ -23,6 +24,7 @@ import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console-table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
+import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 export interface AgentOptions {
   readonly config: Config;
@@ -34,6 +36,8 @@ export interface AgentOptions {
   readonly color: boolean;
   /** Where this program runs: Kubernetes tells a pod by variables how to reach its API. */
   readonly environment: Environment;
+  /** Further sources of metadata. */
+  readonly sources?: readonly MetadataSource[];
 }
 
 interface AgentParts {
@@ -43,7 +47,7 @@ interface AgentParts {
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
   readonly watching: Watching;
-  readonly kubernetes: Kubernetes | undefined;
+  readonly workloads: Workloads | undefined;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -56,13 +60,13 @@ export class Agent {
   readonly #broken: PromiseWithResolvers<void>;
   readonly #dnsCache: DnsCache | undefined;
   readonly #scrape: Output['scrape'];
+  readonly #visibility: CreatedVisibility;
   #state: AgentState = 'starting';
   #servers: readonly (ControlServer | HealthServer)[] = [];
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching } = parts;
-    const workloads = createWorkloads(parts.kubernetes);
+    const { ledger, host, source, output, watching, workloads } = parts;
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
@@ -77,11 +81,23 @@ export class Agent {
       workloads,
     });
     for (const message of output.notes) log.info(message);
+    this.#visibility = createVisibility({
+      config,
+      log,
+      ledger,
+      host,
+      workloads,
+      kernel: source instanceof KernelSource ? source : undefined,
+      emit: (event) => output.sink.accept(event),
+      introduce: output.introduce,
+    });
     this.#pipeline = new Pipeline({
       config,
       source: this.#source,
       processes,
       workloads,
+      visibility: this.#visibility.visibility,
+      gate: this.#visibility.gate,
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
@@ -97,7 +113,9 @@ export class Agent {
     const host = { ...hostAttributes(version), ...kubernetes?.host };
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
-    const source = createSource(config, file, ledger, seesConnections);
+    const workloads = createWorkloads(kubernetes, options.sources ?? []);
+    const levels = hasLevels(config, workloads);
+    const source = createSource(config, file, ledger, { connections: seesConnections, levels });
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.source;
@@ -121,7 +139,7 @@ export class Agent {
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching, kubernetes });
+    return new Agent(options, { ledger, host, source, broken, output, watching, workloads });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -176,6 +194,7 @@ export class Agent {
     return {
       '/cache': (query) => answerCache(this.#dnsCache, query),
       '/stats': () => this.stats(),
+      '/visibility': () => ({ workloads: this.#visibility.status() }),
     };
   }
 
@@ -214,11 +233,11 @@ function createSource(
   config: Config,
   file: string | undefined,
   ledger: Ledger,
-  connections: boolean,
+  asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes } = config;
-  return new KernelSource({ hook, ports, maxPayload, ringBytes, connections, stage: ledger.stage('wire') });
+  return new KernelSource({ hook, ports, maxPayload, ringBytes, ...asked, stage: ledger.stage('wire') });
 }
 
 /** Loaded only where it is used. */
@@ -229,8 +248,12 @@ async function createKubernetes({ config, environment, log }: AgentOptions): Pro
 }
 
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
-function createWorkloads(kubernetes: Kubernetes | undefined): Workloads | undefined {
-  return kubernetes === undefined ? undefined : new Workloads({ sources: [kubernetes.source] });
+function createWorkloads(
+  kubernetes: Kubernetes | undefined,
+  further: readonly MetadataSource[],
+): Workloads | undefined {
+  const sources = [...(kubernetes === undefined ? [] : [kubernetes.source]), ...further];
+  return sources.length === 0 ? undefined : new Workloads({ sources });
 }
 
 /** It was asked for, or connections and detectors need it. */

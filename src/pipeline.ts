@@ -18,12 +18,14 @@ import { WorkloadHold, type WorkloadHoldCounts } from './enrich/workload-hold.ts
 import type { WorkloadCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
-import type { ConnectionEvent, Lookup, RawEvent } from './model.ts';
+import type { ConnectionEvent, Lookup, Owner, RawEvent, RawProcess } from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
 import { toLogEvent } from './sinks/record.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { StreamMessage } from './streams/message.ts';
 import { Streams } from './streams/streams.ts';
+import type { VisibilityGate } from './visibility/gate.ts';
+import type { Visibility, VisibilityCounts } from './visibility/visibility.ts';
 
 /** Housekeeping interval. */
 const TICK_MS = 200;
@@ -37,12 +39,19 @@ const RING_DELAY_NS = 300_000_000n;
 /** Capturing begins when the runtimes have listed their containers, after this time without them. */
 const READY_MS = 1000;
 
+/** A process only counted is named again so many ticks after it was announced, or twice as many. */
+const ANNOUNCED_TICKS = 5;
+const MOST_ANNOUNCED = 4096;
+
 export interface PipelineParts {
   readonly config: Config;
   readonly source: Source;
   readonly processes: ProcessTable;
   /** Containers and pods; undefined: nobody is asked about them. */
   readonly workloads?: Workloads | undefined;
+  /** Who is captured; undefined: everybody. */
+  readonly visibility?: Visibility | undefined;
+  readonly gate?: VisibilityGate | undefined;
   /** All sinks behind one (sinks/fan-out.ts). */
   readonly sink: Sink;
   readonly ledger: Ledger;
@@ -71,6 +80,7 @@ export interface PipelineStats {
     | (WorkloadCounts &
         WorkloadHoldCounts & { readonly sources: Readonly<Record<string, Readonly<Record<string, number>>>> })
     | undefined;
+  readonly visibility: VisibilityCounts | undefined;
 }
 
 export class Pipeline {
@@ -83,6 +93,8 @@ export class Pipeline {
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   #stopped: Promise<void> | undefined;
+  #announcedLately: Owner[] = [];
+  #announcedBefore: Owner[] = [];
 
   constructor(parts: PipelineParts) {
     const { config, ledger } = parts;
@@ -121,13 +133,18 @@ export class Pipeline {
   async start(): Promise<void> {
     const { source, config } = this.#parts;
     const isReplay = config.command === 'replay';
-    this.#parts.workloads?.start((containerId) => this.#hold?.changed(containerId));
+    const { visibility } = this.#parts;
+    this.#parts.workloads?.start(
+      (containerId) => this.#hold?.changed(containerId),
+      () => visibility?.metadataChanged(),
+    );
     await this.#parts.workloads?.ready(READY_MS);
     // A file can be read faster than anything can be exported: it waits, a kernel does not.
     await source.start((events) => {
       this.#batch(events);
       return isReplay ? this.#parts.sink.flush() : undefined;
     });
+    visibility?.start();
     // A capture file brings its own time.
     if (!isReplay) this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
@@ -139,7 +156,7 @@ export class Pipeline {
   }
 
   stats(): PipelineStats {
-    const { ledger, source, processes, workloads } = this.#parts;
+    const { ledger, source, processes, workloads, visibility } = this.#parts;
     const hold = this.#hold;
     return {
       stages: ledger.snapshot(),
@@ -150,12 +167,14 @@ export class Pipeline {
         workloads === undefined || hold === undefined
           ? undefined
           : { ...workloads.counts, ...hold.counts, sources: workloads.sourceCounts() },
+      visibility: visibility?.counts,
     };
   }
 
   async #stop(deadlineMs: number): Promise<void> {
     const deadline = performance.now() + deadlineMs;
     clearInterval(this.#ticker);
+    this.#parts.visibility?.stop();
     await this.#parts.source.stop();
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
@@ -168,9 +187,18 @@ export class Pipeline {
   #batch(events: readonly RawEvent[]): void {
     for (const event of events) {
       if (event.kind === 'message') this.#streams.accept(event, this.#message);
-      else if (event.kind === 'process') this.#parts.processes.announce(event);
+      else if (event.kind === 'process') this.#announced(event);
       else this.#connections?.accept(event);
     }
+  }
+
+  #announced(event: RawProcess): void {
+    const { processes, gate } = this.#parts;
+    processes.announce(event);
+    if (gate === undefined) return;
+    gate.announced(processes.identify(event.owner));
+    // Container and pod may be known a little later.
+    if (this.#announcedLately.length < MOST_ANNOUNCED) this.#announcedLately.push(event.owner);
   }
 
   readonly #message = (whole: StreamMessage): void => {
@@ -216,7 +244,8 @@ export class Pipeline {
   }
 
   #emit(lookup: Lookup): void {
-    const { sink, detections, config } = this.#parts;
+    const { sink, detections, config, gate } = this.#parts;
+    if (gate?.admits(lookup) === false) return;
     const event = toLogEvent(lookup, wallClock(), config);
     sink.accept(event);
     detections?.lookup(lookup, event);
@@ -228,7 +257,8 @@ export class Pipeline {
   }
 
   #emitConnection(event: ConnectionEvent): void {
-    const { detections, sink, config } = this.#parts;
+    const { detections, sink, config, gate } = this.#parts;
+    if (gate?.admitsProcess(event.process) === false) return;
     const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
     if (record !== undefined) sink.accept(record);
     detections?.connection(event, record);
@@ -239,7 +269,15 @@ export class Pipeline {
     this.#streams.expire(handedOver, this.#message);
     this.#correlator.expire(handedOver);
     this.#ticks++;
+    if (this.#ticks % ANNOUNCED_TICKS === 0) this.#nameAgain();
     this.#sweep(handedOver);
+  }
+
+  #nameAgain(): void {
+    const { processes, gate } = this.#parts;
+    for (const owner of this.#announcedBefore) gate?.announced(processes.identify(owner));
+    this.#announcedBefore = this.#announcedLately;
+    this.#announcedLately = [];
   }
 
   #sweep(now: bigint): void {

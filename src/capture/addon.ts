@@ -42,6 +42,10 @@ export interface NativeCapture {
   sums(map: string): NativeResult<{ readonly values: readonly number[] }>;
   processes(): NativeResult<{ readonly bytes: Uint8Array }>;
   forget(keys: Uint8Array): NativeResult<object>;
+  /** Sets an entry of a hash or array map; key and value have the map's sizes (else EINVAL). E2BIG: the map is full. */
+  setEntry(map: string, key: Uint8Array, value: Uint8Array): NativeResult<object>;
+  /** What is not there is no error. */
+  deleteEntry(map: string, key: Uint8Array): NativeResult<object>;
   ring(): NativeResult<{ readonly used: number; readonly size: number }>;
   recursionMisses(): NativeResult<{ readonly value: number }>;
 }

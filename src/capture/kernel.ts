@@ -11,7 +11,7 @@ import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
 import type { ProcessCount, ProcessKey, SourceStats } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
-import { COUNTERS, DROP_REASONS } from '../wire/layout.gen.ts';
+import { COUNTERS, DROP_REASONS, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
 import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
@@ -39,12 +39,24 @@ export interface KernelOptions {
   readonly ringBytes: number;
   /** TCP connections too (bpf/connect.h); default false: nothing of it is loaded. */
   readonly connections?: boolean;
+  /** The levels of `setLevels` hold; without, everybody is captured at no cost. */
+  readonly levels?: boolean;
   /** The stage `wire`. */
   readonly stage: Stage;
   readonly clock?: Clock;
   /** BPF object file; default: the package's own. */
   readonly object?: string;
 }
+
+/** bpf/event.h, enum visibility_level. */
+export type CaptureLevel = 'on' | 'off' | 'metrics';
+const KERNEL_LEVEL: Readonly<Record<CaptureLevel, number>> = {
+  on: VISIBILITY_LEVEL.ON,
+  off: VISIBILITY_LEVEL.OFF,
+  metrics: VISIBILITY_LEVEL.METRICS,
+};
+const LEVELS_MAP = 'visibility';
+const GENERATION_MAP = 'visibility_generation';
 
 export class KernelSource implements Source {
   readonly #options: KernelOptions;
@@ -56,6 +68,7 @@ export class KernelSource implements Source {
   #stopping: Promise<void> | undefined;
   #batches = 0;
   #batchBytes = 0;
+  #generation = 0;
   #lastStats: SourceStats | undefined;
   #lastProcesses: readonly ProcessCount[] = [];
 
@@ -111,6 +124,32 @@ export class KernelSource implements Source {
 
   forget(keys: readonly ProcessKey[]): void {
     if (this.#capture !== undefined && keys.length > 0) unwrap(this.#capture.forget(encodeProcessKeys(keys)));
+  }
+
+  /**
+   * What holds at control groups (cgroup v2 ids) and below them; undefined: nothing is said there any more. In force when
+   * it returns.
+   * @returns groups that found no room in the kernel's map
+   */
+  setLevels(changes: ReadonlyMap<bigint, CaptureLevel | undefined>): readonly bigint[] {
+    const capture = this.#capture;
+    if (capture === undefined || this.#options.levels !== true) return [];
+    const refused: bigint[] = [];
+    for (const [group, level] of changes) {
+      const key = new Uint8Array(BigUint64Array.of(group).buffer);
+      if (level === undefined) {
+        unwrap(capture.deleteEntry(LEVELS_MAP, key));
+        continue;
+      }
+      const set = capture.setEntry(LEVELS_MAP, key, word(KERNEL_LEVEL[level]));
+      if (!('error' in set)) continue;
+      if (set.error.code !== 'E2BIG') throw new CaptureError(set.error);
+      refused.push(group);
+    }
+    // After the levels: what a program finds in between counts for the generation before.
+    this.#generation = (this.#generation + 1) >>> 0;
+    unwrap(capture.setEntry(GENERATION_MAP, word(0), word(this.#generation)));
+    return refused;
   }
 
   #deliver(capture: NativeCapture, batch: Uint8Array, onBatch: OnBatch): void {
@@ -182,6 +221,7 @@ function openFirst(options: KernelOptions): {
         payload_limit: [options.maxPayload],
         wakeup_bytes: [options.ringBytes / 4],
         identity_seed: [randomInt(2 ** 48 - 1)],
+        visibility_enforced: [options.levels === true ? 1 : 0],
       },
     });
     if ('capture' in opened) return { capture: opened.capture, family, failures };
@@ -231,6 +271,10 @@ function loadAddon(): NativeAddon {
       cause,
     });
   }
+}
+
+function word(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
 }
 
 function unwrap<T extends object>(result: NativeResult<T>): T {

@@ -58,7 +58,7 @@ function shown(value: unknown, option: Option | RepeatableOption): unknown {
   if (option.secret === true) return maskedValues(value);
   if (value instanceof Map)
     return Object.fromEntries([...value].map(([key, each]) => [key, isSecretName(key) ? MASK : each]));
-  if (Array.isArray(value)) return value.map(exporterName);
+  if (Array.isArray(value)) return value.map(elementName);
   return typeof value === 'string' ? withoutCredentials(value) : value;
 }
 
@@ -70,9 +70,10 @@ function maskedValues(value: unknown): unknown {
   return MASK;
 }
 
-function exporterName(value: unknown): unknown {
+function elementName(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const { kind, path } = value as { kind?: unknown; path?: unknown };
+  const { kind, path, text } = value as { kind?: unknown; path?: unknown; text?: unknown };
+  if (text !== undefined) return text; // a label selector
   return path === undefined ? kind : `${String(kind)}:${String(path)}`;
 }
 

@@ -3,6 +3,7 @@
 import { forTerminal, safeJson } from '../lib/escape.ts';
 import type { ClientCommand } from '../tables/options.ts';
 import { cacheExit, cacheTable } from './dns-cache.ts';
+import { visibilityTable } from './visibility-table.ts';
 
 export interface ControlCommand {
   readonly brief: string;
@@ -22,6 +23,11 @@ export const COMMANDS: Readonly<Record<ClientCommand, ControlCommand>> = {
     route: '/cache',
     table: cacheTable,
     exit: cacheExit,
+  },
+  status: {
+    brief: 'who is captured on this node, and which level said so: asks a running agent (one with --control)',
+    route: '/visibility',
+    table: visibilityTable,
   },
   stats: {
     brief: 'loss ledger and counters of a running agent (one with --control)',

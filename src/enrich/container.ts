@@ -106,6 +106,11 @@ function podOf(segments: readonly string[]): Pick<Container, 'podUid' | 'qos'> {
   return { podUid: undefined, qos: undefined };
 }
 
+/** Of one path component, the group of a whole pod. */
+export function podUidOf(segment: string): string | undefined {
+  return POD_SLICE.exec(segment)?.[2]?.replaceAll('_', '-') ?? POD.exec(segment)?.[1];
+}
+
 function qosOf(word: string | undefined): Container['qos'] {
   return word === 'burstable' || word === 'besteffort' ? word : 'guaranteed';
 }

@@ -58,6 +58,7 @@ export class Workloads {
   /** Gone containers and when they are forgotten, oldest first. */
   readonly #leaving = new Map<string, number>();
   #listener: WorkloadListener = () => {};
+  #observer: () => void = () => {};
   #timer: NodeJS.Timeout | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #started = false;
@@ -87,9 +88,13 @@ export class Workloads {
     return this.#known.size;
   }
 
-  /** @param listener told of every container that was asked for and of which something was learnt. */
-  start(listener: WorkloadListener = () => {}): void {
+  /**
+   * @param listener told of every container that was asked for and of which something was learnt.
+   * @param observer told that any source learnt or forgot anything.
+   */
+  start(listener: WorkloadListener = () => {}, observer: () => void = () => {}): void {
     this.#listener = listener;
+    this.#observer = observer;
     this.#started = true;
     for (const source of this.#sources) source.start((change) => this.#changed(source, change));
   }
@@ -159,9 +164,9 @@ export class Workloads {
     podUid: string | undefined,
     firstSeen: number,
   ): { readonly facts: WorkloadFacts; readonly uid: string | undefined } {
-    const container = this.#container(containerId);
+    const container = this.container(containerId);
     const uid = podUid ?? container?.pod?.uid;
-    const pod = uid === undefined ? undefined : this.#pod(uid);
+    const pod = uid === undefined ? undefined : this.pod(uid);
     const isNamed = container !== undefined || pod?.containers.some(({ id }) => id === containerId) === true;
     const complete =
       (isNamed || !this.#mayLearn('containers') || !RUNTIME_ID.test(containerId)) &&
@@ -170,7 +175,8 @@ export class Workloads {
     return { facts: { ...attributes, complete, firstSeen, stale: false }, uid };
   }
 
-  #container(id: string): ReturnType<MetadataSource['container']> {
+  /** As the first source has it that knows it. */
+  container(id: string): ReturnType<MetadataSource['container']> {
     for (const source of this.#sources) {
       const container = source.container(id);
       if (container !== undefined) return container;
@@ -178,7 +184,7 @@ export class Workloads {
     return undefined;
   }
 
-  #pod(uid: string): ReturnType<MetadataSource['pod']> {
+  pod(uid: string): ReturnType<MetadataSource['pod']> {
     for (const source of this.#sources) {
       const pod = source.pod(uid);
       if (pod !== undefined) return pod;
@@ -187,8 +193,8 @@ export class Workloads {
   }
 
   #isReported(containerId: string, podUid: string | undefined): boolean {
-    if (this.#container(containerId) !== undefined) return true;
-    const pod = podUid === undefined ? undefined : this.#pod(podUid);
+    if (this.container(containerId) !== undefined) return true;
+    const pod = podUid === undefined ? undefined : this.pod(podUid);
     return pod?.containers.some(({ id }) => id === containerId) === true;
   }
 
@@ -199,6 +205,7 @@ export class Workloads {
 
   #changed(source: MetadataSource, change: MetadataChange): void {
     if (this.#stopped) return;
+    this.#observer();
     const { containerId, podUid, gone } = change;
     const ids = podUid === undefined ? [] : [...(this.#ofPod.get(podUid) ?? [])];
     if (containerId !== undefined) ids.push(containerId);

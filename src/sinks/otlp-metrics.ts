@@ -19,7 +19,7 @@ import {
 import type { DnsCacheStats } from '../dnscache/cache.ts';
 import type { Ledger, Stage } from '../health.ts';
 import { wallClock } from '../lib/clock.ts';
-import type { Attributes, LogEvent, SourceStats } from '../model.ts';
+import type { Attributes, LogEvent, ProcessIdentity, SourceStats } from '../model.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
@@ -124,6 +124,11 @@ export class MetricsSink implements Sink {
     this.#lookups.add(event);
     this.#processes.remember(event.process);
     this.#stage.out++;
+  }
+
+  /** Learns what a process is called that is counted in the kernel alone. */
+  introduce(process: ProcessIdentity): void {
+    this.#processes.remember(process);
   }
 
   /** Collects and exports now. */

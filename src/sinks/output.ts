@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { DnsCache } from '../dnscache/cache.ts';
 import type { Ledger } from '../health.ts';
 import type { Log } from '../lib/log.ts';
-import type { Attributes, ProcessCount, ProcessKey, SourceStats } from '../model.ts';
+import type { Attributes, ProcessCount, ProcessIdentity, ProcessKey, SourceStats } from '../model.ts';
 import type { ExporterSpec } from '../tables/options.ts';
 import { ConsoleJsonSink } from './console-json.ts';
 import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
@@ -44,6 +44,8 @@ export interface Output {
   readonly sink: Sink;
   /** A sink reads and forgets the kernel's per-process counters. */
   readonly metersProcesses: boolean;
+  /** Learns what a process is called that has no records. */
+  readonly introduce: (process: ProcessIdentity) => void;
   /** Lines for the operator. */
   readonly notes: readonly string[];
   /** The metrics as Prometheus reads them; undefined: not asked for. */
@@ -82,7 +84,11 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
   const notes = config.logs.some(({ kind }) => kind === 'otlp')
     ? [`sending records by OTLP (${config.logsProtocol})`]
     : [];
-  return { sink, metersProcesses: metrics.length > 0, notes, scrape: scraped?.scrape };
+  const introduce = (process: ProcessIdentity) => {
+    for (const each of [...metrics, ...(scraped === undefined ? [] : [scraped.sink])])
+      each.introduce(process);
+  };
+  return { sink, metersProcesses: metrics.length > 0, introduce, notes, scrape: scraped?.scrape };
 }
 
 /** Files of several sinks, each opened once. */

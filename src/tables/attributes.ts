@@ -274,6 +274,35 @@ export const RECORD_ATTRIBUTES = {
     brief: 'How the process came to be known: kernel, proc, none.',
     example: 'kernel',
   },
+  'whodns.visibility.level': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Event `whodns.visibility`: what holds for the workload now: on, off, metrics.',
+    example: 'off',
+  },
+  'whodns.visibility.previous': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Event `whodns.visibility`: what held before.',
+    example: 'on',
+  },
+  'whodns.visibility.origin': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Event `whodns.visibility`: the level that decided: configuration, default, host, namespace, pod, container.',
+    example: 'namespace',
+  },
+  'whodns.visibility.reason': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Event `whodns.visibility`: the annotation or flag that said so.',
+    example: 'whodns/capture: off',
+  },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;
 
 /** Of all kinds of records: what an attribute's type is, whichever record it is on. */

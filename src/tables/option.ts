@@ -3,7 +3,7 @@ import type { Parser } from '../lib/values.ts';
 
 export type Command = 'run' | 'replay' | 'doctor' | 'config' | ClientCommand;
 /** Commands that ask a running agent (control/commands.ts). */
-export type ClientCommand = 'stats' | 'cache';
+export type ClientCommand = 'stats' | 'status' | 'cache';
 
 export interface Option<T = unknown> {
   /** As commander takes it; undefined = environment only. */

@@ -3,7 +3,7 @@ import { parseListenAddress } from '../lib/endpoint.ts';
 import { boolean } from '../lib/values.ts';
 import { type ClientCommand, type Command, option } from './option.ts';
 
-export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'cache'];
+export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'status', 'cache'];
 const RUN: readonly Command[] = ['run'];
 
 export const CONTROL_OPTIONS = {

@@ -10,6 +10,7 @@ import { DNS_CACHE_OPTIONS } from './options-dnscache.ts';
 import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
+import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
 export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
 export type { ExporterSpec } from './options-telemetry.ts';
@@ -173,6 +174,7 @@ export const OPTIONS = {
   ...DETECT_OPTIONS,
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
+  ...VISIBILITY_OPTIONS,
   ...TELEMETRY_OPTIONS,
   ...OTLP_OPTIONS,
 } as const;

@@ -199,7 +199,9 @@ export const COUNTER = {
   DUPLICATE_DEVICE: 7,
   CONNECTIONS: 8,
   LOOPBACK: 9,
-  MAX: 10,
+  OFF: 10,
+  METRICS_ONLY: 11,
+  MAX: 12,
 } as const;
 
 /** Names of enum counter by index. */
@@ -214,4 +216,13 @@ export const COUNTERS = [
   'duplicate_device',
   'connections',
   'loopback',
+  'off',
+  'metrics_only',
 ] as const;
+
+/** enum visibility_level */
+export const VISIBILITY_LEVEL = {
+  OFF: 1,
+  METRICS: 2,
+  ON: 3,
+} as const;

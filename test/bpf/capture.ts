@@ -30,6 +30,8 @@ export const COUNTER = {
   unmatched: 6,
   connections: 8,
   loopback: 9,
+  off: 10,
+  metricsOnly: 11,
 };
 export const DUPLICATE_DEVICE = 7;
 export const DROP = { ringFull: 0, processRingFull: 1, noOwner: 4, connectionRingFull: 6 };

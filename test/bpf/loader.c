@@ -5,7 +5,7 @@
  * that the benchmarks compare the agent with.
  *
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
- *          [--connections] [--verbose]
+ *          [--connections] [--level CGROUP=LEVEL]... [--verbose]
  *
  * Writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
  * counters, drops and processes as a last line each.
@@ -264,6 +264,34 @@ static void print_processes(struct bpf_object *object)
 	printf("]}\n");
 }
 
+static struct {
+	__u64 cgroup;
+	__u32 level;
+} levels[16];
+static int level_count;
+
+/* CGROUP=LEVEL: what holds at a control group, enum visibility_level. */
+static bool add_level(const char *text)
+{
+	unsigned long long cgroup;
+
+	if (level_count == 16 || sscanf(text, "%llu=%u", &cgroup, &levels[level_count].level) != 2)
+		return false;
+	levels[level_count++].cgroup = cgroup;
+	return true;
+}
+
+static void write_levels(struct bpf_object *object)
+{
+	int fd = bpf_object__find_map_fd_by_name(object, "visibility");
+
+	for (int i = 0; i < level_count; i++)
+		if (bpf_map_update_elem(fd, &levels[i].cgroup, &levels[i].level, BPF_ANY)) {
+			fprintf(stderr, "cannot set a level: %s\n", strerror(errno));
+			exit(1);
+		}
+}
+
 int main(int argc, char **argv)
 {
 	struct bpf_program *program;
@@ -299,6 +327,8 @@ int main(int argc, char **argv)
 			self = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc && port_count < 4)
 			ports[port_count++] = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--level") == 0 && i + 1 < argc && add_level(argv[i + 1]))
+			i++;
 		else {
 			fprintf(stderr, "unknown option %s\n", argv[i]);
 			return 2;
@@ -333,6 +363,11 @@ int main(int argc, char **argv)
 	set_knob(object, "payload_limit", &limit, sizeof(limit));
 	wakeup = ring_bytes / 4;
 	set_knob(object, "wakeup_bytes", &wakeup, sizeof(wakeup));
+	if (level_count) {
+		__u32 one = 1;
+
+		set_knob(object, "visibility_enforced", &one, sizeof(one));
+	}
 	if (self) {
 		struct stat status;
 		__u32 inode;
@@ -348,6 +383,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "cannot load: %s\n", strerror(errno));
 		return 1;
 	}
+	write_levels(object);
 	bpf_object__for_each_program(program, object)
 	{
 		if (!bpf_program__autoload(program))
