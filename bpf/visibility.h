@@ -81,8 +81,8 @@ static __always_inline __u32 current_level(void)
 }
 
 /*
- * The level last found for the group of a task that does not run now: its packet left in softirq context. Nothing known:
- * captured, and user space decides by the process.
+ * The level last found for the group of a task that does not run now: its packet left in softirq context. Nothing known
+ * (evicted): captured.
  */
 static __always_inline __u32 recalled_level(const struct owner *owner)
 {

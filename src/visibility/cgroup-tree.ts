@@ -52,6 +52,7 @@ export class CgroupTree {
   readonly #nodes = new Map<string, Node>();
   readonly #dirty = new Set<string>();
   #watches = 0;
+  #isWatching = false;
   #settle: NodeJS.Timeout | undefined;
   #rescan: NodeJS.Timeout | undefined;
 
@@ -61,6 +62,7 @@ export class CgroupTree {
 
   /** Looks at everything, then keeps looking. */
   start(): void {
+    this.#isWatching = true;
     this.refresh();
     this.#rescan = setInterval(() => {
       if (this.refresh()) this.#options.onChange();
@@ -69,6 +71,8 @@ export class CgroupTree {
   }
 
   stop(): void {
+    this.#isWatching = false;
+    this.#watches = 0;
     clearInterval(this.#rescan);
     clearTimeout(this.#settle);
     for (const node of this.#nodes.values()) node.watcher?.close();
@@ -171,7 +175,7 @@ export class CgroupTree {
   }
 
   #watch(node: Node, key: string): void {
-    if (this.#watches >= MOST_WATCHES) return;
+    if (!this.#isWatching || this.#watches >= MOST_WATCHES) return;
     try {
       // `rename` is a directory made or removed; writes to the group's files are `change`.
       node.watcher = watch(node.mount.path + node.path, { persistent: false }, (type) => {

@@ -201,15 +201,22 @@ export class Visibility {
 
   #consider(group: WorkloadGroup, old: Workload | undefined, changes: LevelChange[]): Workload {
     const known = this.#known(group);
+    // A pod is forgotten before its last processes are gone, and all are while a source connects anew: what held stands.
+    const before = !isKnown(known) && old?.known === true ? old : undefined;
     const above = isKnown(known) ? undefined : this.#containerAbove(group);
-    const decision = above?.decision ?? this.#decide(known);
+    const decision = (before ?? above)?.decision ?? this.#decide(known);
     const previous = old?.decision.level ?? this.#options.policy.fallback;
     if (group.kind === 'container' && known.container?.sandbox !== true && decision.level !== previous) {
       const { containerId, podUid } = group;
       changes.push({ name: nameOf(known, group), known, containerId, podUid, previous, decision });
     }
     const isSame = old?.decision.level === decision.level;
-    return { group, decision, enforced: isSame && old?.enforced === true };
+    return {
+      group,
+      decision,
+      known: isKnown(known) || before !== undefined,
+      enforced: isSame && old?.enforced === true,
+    };
   }
 
   /**

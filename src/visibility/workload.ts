@@ -18,7 +18,9 @@ export interface Known {
 
 export interface Workload {
   readonly group: WorkloadGroup;
-  decision: Decision;
+  readonly decision: Decision;
+  /** Some source knew it when that was decided, now or before. */
+  readonly known: boolean;
   /** In the kernel's map as it is now. */
   enforced: boolean;
 }

@@ -135,6 +135,19 @@ describe('visibility', () => {
     assert.equal(event.process.resource['service.name'], 'web');
   });
 
+  it('what held stands while a pod is forgotten before its processes are gone', async () => {
+    group(`/kubepods/pod${UID}/${APP}`);
+    pods.set(UID, pod({ 'whodns/capture': 'off' }));
+    start();
+    assert.deepEqual(levels(), ['off', 'off', 'on', 'on']);
+    pods.clear();
+    await told();
+    assert.deepEqual(levels(), ['off', 'off', 'on', 'on']);
+    pods.set(UID, pod({}));
+    await told();
+    assert.deepEqual(levels(), ['on', 'on', 'on', 'on']);
+  });
+
   it('a group that is gone is forgotten by the kernel too', async () => {
     group(`/docker/${APP}`);
     start();
