@@ -2,14 +2,16 @@
  * The floor: the least that user space must do with the agent's own BPF object. Loads the programs of one hook family,
  * takes every record out of the ring every 5 ms, reads the question's name and counts.
  *
- *     consumer OBJECT FAMILY [idle]
+ *     consumer OBJECT FAMILY [idle [on|metrics|off]]
  *
- * `idle` attaches and never touches the ring: for counting the kernel's instructions. Prints "ready" and, when ended by
+ * `idle` attaches and never touches the ring: for counting the kernel's instructions; with a level, visibility is enforced and
+ * everybody is at that level. Prints "ready" and, when ended by
  * SIGTERM or SIGINT, one line of JSON: {"requests":N,"responses":N,"processes":N,"nameBytes":N,"lost":N}.
  */
 #define _GNU_SOURCE
 #include "../bpf/event.h"
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
@@ -75,7 +77,40 @@ static unsigned long long sum(struct bpf_object *object, const char *name, __u32
 	return total;
 }
 
-static void attach(struct bpf_object *object, const char *family)
+/* Switches visibility on: `visibility_enforced` is a 32-bit variable of .rodata. */
+static void enforce(struct bpf_object *object)
+{
+	const struct btf *types = bpf_object__btf(object);
+	const struct btf_type *section =
+	    btf__type_by_id(types, btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC));
+	const struct btf_var_secinfo *variable = btf_var_secinfos(section);
+	__u32 one = 1;
+	struct bpf_map *map;
+	char *data = NULL;
+	size_t size;
+
+	bpf_object__for_each_map(map, object) if (strstr(bpf_map__name(map), ".rodata")) data =
+	    (char *)bpf_map__initial_value(map, &size);
+	for (int i = 0; data && i < btf_vlen(section); i++) {
+		const struct btf_type *type = btf__type_by_id(types, variable[i].type);
+		if (strcmp(btf__name_by_offset(types, type->name_off), "visibility_enforced") == 0)
+			memcpy(data + variable[i].offset, &one, sizeof one);
+	}
+}
+
+/* The level of the root group, which is everybody's. */
+static void set_level(struct bpf_object *object, const char *level)
+{
+	__u64 root = 1; /* fs/kernfs: the root's inode number */
+	__u32 value = strcmp(level, "off") == 0       ? VISIBILITY_OFF
+		      : strcmp(level, "metrics") == 0 ? VISIBILITY_METRICS
+						      : VISIBILITY_ON;
+
+	if (bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "visibility"), &root, &value, BPF_ANY) != 0)
+		fail("visibility");
+}
+
+static void attach(struct bpf_object *object, const char *family, const char *level)
 {
 	struct bpf_program *program;
 	size_t length = strlen(family);
@@ -92,8 +127,12 @@ static void attach(struct bpf_object *object, const char *family)
 		fprintf(stderr, "the object has no programs of family %s\n", family);
 		exit(1);
 	}
+	if (level)
+		enforce(object);
 	if (bpf_object__load(object) != 0)
 		fail("load");
+	if (level)
+		set_level(object, level);
 	bpf_object__for_each_program(program,
 				     object) if (bpf_program__autoload(program) && !bpf_program__attach(program))
 	    fail(bpf_program__name(program));
@@ -102,14 +141,14 @@ static void attach(struct bpf_object *object, const char *family)
 int main(int argc, char **argv)
 {
 	if (argc < 3) {
-		fprintf(stderr, "usage: consumer OBJECT FAMILY [idle]\n");
+		fprintf(stderr, "usage: consumer OBJECT FAMILY [idle [on|metrics|off]]\n");
 		return 2;
 	}
 	bool idle = argc > 3 && strcmp(argv[3], "idle") == 0;
 	struct bpf_object *object = bpf_object__open_file(argv[1], NULL);
 	if (!object)
 		fail("open");
-	attach(object, argv[2]);
+	attach(object, argv[2], argc > 4 ? argv[4] : NULL);
 	struct ring_buffer *ring =
 	    ring_buffer__new(bpf_object__find_map_fd_by_name(object, "events"), take, NULL, NULL);
 	if (!ring)

@@ -21,7 +21,7 @@ mkdir -p ${paths.join(' ')}
 for family in ${FAMILIES.join(' ')}; do
 	mkfifo /tmp/$family
 	exec 9<>/tmp/$family
-	/root/loader /root/dns.bpf.o $family ${levels.join(' ')} </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
+	/root/loader /root/dns.bpf.o $family --connections ${levels.join(' ')} </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
 	loader=$!
 	until grep -qE 'ready|cannot' /results/$family.err 2>/dev/null; do sleep 0.2; done
 	python3 /root/visibility.py ${paths.join(' ')} >/results/$family.sent
