@@ -58,6 +58,11 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/_COMPRESSION$/, ['zstd', 'gzip,none']],
   [/_TIMEOUT$/, [...NUMBER, '0']],
   [/_TEMPORALITY_PREFERENCE$/, ['sometimes']],
+  [/^WHODNS_CAPTURE(_HOST)?$/, ['ON', 'true', 'on,off']],
+  [/^WHODNS_(IN|EX)CLUDE_PODS$/, ['app in (a', 'a=b=c', ';', 'app=web,', '-app']],
+  [/^WHODNS_(IN|EX)CLUDE_TYPES$/, ['NOPE', 'TYPE65536', 'A,,AAAA']],
+  [/^WHODNS_(IN|EX)CLUDE_DOMAINS$/, ['a..b', '.com', `${'a'.repeat(64)}.com`, 'a b']],
+  [/^WHODNS_(IN|EX)CLUDE_(NAMESPACES|EXECUTABLES|USERS)$/, [',', 'a,,b', 'x'.repeat(5000)]],
   [/_DEFAULT_HISTOGRAM_AGGREGATION$/, ['base2_exponential_bucket_histogram']],
 ];
 
