@@ -32,10 +32,9 @@ before(async () => {
       ...['--detect-set', 'new-domain-connect.learning=3s'],
       ...['--detect-set', `non-cluster-domain.internal=process.executable.path=${directory}/internal-getent`],
       // The checkout may lie below /tmp.
-      ...[NODE, `${directory}/worker`, `${directory}/internal-getent`].flatMap((path) => [
-        '--detect-set',
-        `unknown-binary.allow=${path}`,
-      ]),
+      ...[NODE, `${directory}/worker`, `${directory}/doh-curl`, `${directory}/internal-getent`].flatMap(
+        (path) => ['--detect-set', `unknown-binary.allow=${path}`],
+      ),
     ],
   );
   await stage.serve([NODE, join(PROGRAMS, 'tunnel-server.ts'), '127.0.0.3', `tunnel-${stage.id}.test`]);
@@ -116,7 +115,14 @@ test('new-domain-connect: curl to a fresh domain', async () => {
   }
   assert.ok(!stage.findings().some(({ resource }) => resource['process.executable.path'] === curl));
   const pid = await get('fresh');
-  const found = await stage.finding('new-domain-connect');
+  const found = await stage
+    .finding('new-domain-connect', ({ resource }) => resource['process.pid'] === `int:${pid}`)
+    .catch((error: unknown) => {
+      const seen = [...stage.agent.records('whodns.query'), ...stage.agent.records('whodns.connect')]
+        .filter(({ resource }) => resource['process.executable.path'] === curl)
+        .map(({ record, resource }) => `${resource['process.pid']} ${record.body?.stringValue}`);
+      throw new Error(`${String(error)}\nseen of it:\n${seen.join('\n')}`);
+    });
   await assertFinding(found, pid, 'SEVERITY_NUMBER_WARN');
   assert.equal(found.attributes['whodns.finding.domain'], `fresh-${stage.id}.test`);
   assert.equal(found.attributes['network.peer.address'], HOST);
@@ -157,14 +163,9 @@ test('encrypted-dns: DNS over TLS, DNS over HTTPS by name', async () => {
   );
   await assertFinding(found, tls, 'SEVERITY_NUMBER_WARN');
   assert.equal(found.attributes['whodns.finding.kind'], 'tls');
-  const https = await stage.run(
-    'curl',
-    '-4',
-    '-s',
-    '-m',
-    '5',
-    'https://dns.google/dns-query?name=example.com',
-  );
+  // A workload of its own: curl may be known to the agent from elsewhere on the host, as one that has settled.
+  const curl = stage.copyOf('/usr/bin/curl', 'doh-curl');
+  const https = await stage.run(curl, '-4', '-s', '-m', '5', 'https://dns.google/dns-query?name=example.com');
   const other = await stage.finding(
     'encrypted-dns',
     ({ resource }) => resource['process.pid'] === `int:${https}`,
@@ -225,7 +226,7 @@ test('nothing else was found', () => {
     'unknown-binary dropped',
     'rogue-resolver dig',
     'encrypted-dns kdig',
-    'encrypted-dns curl',
+    'encrypted-dns doh-curl',
     'non-cluster-domain internal-getent',
   ]);
   assert.deepEqual(new Set(others), expected);
