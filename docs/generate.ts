@@ -1,6 +1,6 @@
 /** Writes the generated pages of docs/ from src/tables. `--check` fails when one is stale. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { RECORD_ATTRIBUTES } from '../src/tables/attributes.ts';
+import { RECORD_ATTRIBUTES, VISIBILITY_ATTRIBUTES } from '../src/tables/attributes.ts';
 import { CONNECT_ATTRIBUTES } from '../src/tables/attributes-connect.ts';
 import { RULES, type RuleDefinition, type SettingDefinition } from '../src/tables/detections.ts';
 import { FINDING_ATTRIBUTES } from '../src/tables/finding-attributes.ts';
@@ -166,6 +166,12 @@ function attributes(): string {
     '`whodns.attribution` and `log.record.uid` as above; see [detections.md](detections.md).',
     '',
     ...attributeRows(FINDING_ATTRIBUTES),
+    '',
+    '## Record `whodns.visibility`',
+    '',
+    'Its resource is the workload whose level changed; see [visibility.md](visibility.md).',
+    '',
+    ...attributeRows(VISIBILITY_ATTRIBUTES),
     '',
     '## Resource: the process that asked',
     '',

@@ -50,6 +50,7 @@ interface AgentParts {
   readonly output: Output;
   readonly watching: Watching;
   readonly workloads: Workloads | undefined;
+  readonly levels: boolean;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -69,7 +70,7 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching, workloads } = parts;
+    const { ledger, host, source, output, watching, workloads, levels } = parts;
     this.#options = options;
     this.#source = source;
     this.#broken = parts.broken;
@@ -94,6 +95,7 @@ export class Agent {
       log,
       ledger,
       host,
+      levels,
       workloads,
       kernel: source instanceof KernelSource ? source : undefined,
       emit: (event) => output.sink.accept(event),
@@ -123,7 +125,8 @@ export class Agent {
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
     const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
-    const levels = hasLevels(config, workloads);
+    // Container runtimes tell no annotations.
+    const levels = hasLevels(config, kubernetes !== undefined || options.sources !== undefined);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
@@ -150,7 +153,7 @@ export class Agent {
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching, workloads });
+    return new Agent(options, { ledger, host, source, broken, output, watching, workloads, levels });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */

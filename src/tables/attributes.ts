@@ -274,41 +274,50 @@ export const RECORD_ATTRIBUTES = {
     brief: 'How the process came to be known: kernel, proc, none.',
     example: 'kernel',
   },
+} as const satisfies Readonly<Record<string, AttributeDefinition>>;
+
+/** Of the event `whodns.visibility`. */
+export const VISIBILITY_ATTRIBUTES = {
   'whodns.visibility.level': {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'Event `whodns.visibility`: what holds for the workload now: on, off, metrics.',
+    brief: 'What holds for the workload now: on, off, metrics.',
     example: 'off',
   },
   'whodns.visibility.previous': {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'Event `whodns.visibility`: what held before.',
+    brief: 'What held before.',
     example: 'on',
   },
   'whodns.visibility.origin': {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief:
-      'Event `whodns.visibility`: the level that decided: configuration, default, host, namespace, pod, container.',
+    brief: 'The level that decided: configuration, default, host, namespace, pod, container.',
     example: 'namespace',
   },
   'whodns.visibility.reason': {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'Event `whodns.visibility`: the annotation or flag that said so.',
+    brief: 'The annotation or flag that said so.',
     example: 'whodns/capture: off',
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;
 
 /** Of all kinds of records: what an attribute's type is, whichever record it is on. */
-export const LOG_ATTRIBUTES = { ...CONNECT_ATTRIBUTES, ...FINDING_ATTRIBUTES, ...RECORD_ATTRIBUTES } as const;
+export const LOG_ATTRIBUTES = {
+  ...CONNECT_ATTRIBUTES,
+  ...FINDING_ATTRIBUTES,
+  ...VISIBILITY_ATTRIBUTES,
+  ...RECORD_ATTRIBUTES,
+} as const;
 
 export const ATTRIBUTES = { ...RESOURCE_ATTRIBUTES, ...LOG_ATTRIBUTES } as const;
 
 export type RecordAttributeName = keyof typeof RECORD_ATTRIBUTES;
+export type VisibilityAttributeName = keyof typeof VISIBILITY_ATTRIBUTES;
 export type AttributeName = keyof typeof ATTRIBUTES;

@@ -20,6 +20,8 @@ export interface VisibilityParts {
   readonly host: Attributes;
   /** undefined: a capture file, which knows no workloads. */
   readonly kernel: LevelMap | undefined;
+  /** `hasLevels`. */
+  readonly levels: boolean;
   /** undefined: nobody is asked about containers and pods. */
   readonly workloads: Directory | undefined;
   readonly emit: (event: LogEvent) => void;
@@ -36,14 +38,14 @@ export interface CreatedVisibility {
 
 const NOBODY: Directory = { container: () => undefined, pod: () => undefined };
 
-/** Somebody may be left out: by the configuration, or by an annotation. */
-export function hasLevels(config: Config, workloads: Directory | undefined): boolean {
-  return workloads !== undefined || !isEverybody(policyOf(config));
+/** Somebody may be left out: by the configuration, or by an annotation where `annotated`: a source tells those of pods. */
+export function hasLevels(config: Config, annotated: boolean): boolean {
+  return annotated || !isEverybody(policyOf(config));
 }
 
 export function createVisibility(parts: VisibilityParts): CreatedVisibility {
-  const { config, ledger, kernel, workloads, introduce } = parts;
-  const visibility = kernel !== undefined && hasLevels(config, workloads) ? create(parts, kernel) : undefined;
+  const { config, ledger, kernel, levels, introduce } = parts;
+  const visibility = kernel !== undefined && levels ? create(parts, kernel) : undefined;
   const filter = new LookupFilter(lookupRulesOf(config));
   const gate =
     visibility === undefined && filter.isEmpty

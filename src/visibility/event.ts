@@ -1,7 +1,7 @@
 /** A change of a workload's level as a log event. */
 import { forTerminal } from '../lib/escape.ts';
 import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
-import type { RecordAttributeName } from '../tables/attributes.ts';
+import type { VisibilityAttributeName } from '../tables/attributes.ts';
 import { type LevelChange, workloadIdentity } from './workload.ts';
 
 export const VISIBILITY_EVENT = 'whodns.visibility';
@@ -11,7 +11,7 @@ const INFO = 9;
 /** @param time Unix ns; @param host resource attributes of the host */
 export function levelEvent(change: LevelChange, time: bigint, host: Attributes): LogEvent {
   const { name, previous, decision } = change;
-  const attributes: Partial<Record<RecordAttributeName, AttributeValue>> = {
+  const attributes: Partial<Record<VisibilityAttributeName, AttributeValue>> = {
     'whodns.visibility.level': decision.level,
     'whodns.visibility.previous': previous,
     'whodns.visibility.origin': decision.origin,

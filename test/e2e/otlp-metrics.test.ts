@@ -1,12 +1,13 @@
 /** The metrics sink against real protocol peers: names, units, points, start times, bounds, temporality, final flush. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { DnsCache } from '../../src/dnscache/index.ts';
 import { Ledger } from '../../src/health.ts';
-import type { ProcessCount, ProcessKey, SourceStats } from '../../src/model.ts';
+import type { KubernetesStats, ProcessCount, ProcessKey, SourceStats } from '../../src/model.ts';
 import { type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
 import { METRICS } from '../../src/tables/metrics.ts';
 import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
-import { identity, logEvent, type Spec } from '../unit/sink-events.ts';
+import { connectionLog, identity, logEvent, type Spec } from '../unit/sink-events.ts';
 import { metricExporter, type Protocol, SCOPE } from './otlp-sinks.ts';
 import { attributes, type HistogramPoint, type Metric, type NumberPoint, Receiver } from './receiver.ts';
 
@@ -37,6 +38,19 @@ class Counters {
     this.list = this.list.filter(({ pid }) => !keys.some((key) => key.pid === pid));
   }
 }
+
+const PODS: KubernetesStats = {
+  source: 'kubelet',
+  connected: true,
+  pods: 11,
+  namespaces: 0,
+  lists: 2,
+  watches: 1,
+  events: 5,
+  unread: 0,
+  failures: { refused: 4 },
+  changes: { added: 12, removed: 1 },
+};
 
 function count(pid: number, udp: number, tcp: number, lastSeen = unixNow()): ProcessCount {
   const requests = { udpRequests: udp, tcpRequests: tcp, requestBytes: udp * 40 };
@@ -114,7 +128,11 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: every metric of the table arrives, with its unit and its points`, async (t) => {
     const receiver = await (protocol === 'grpc' ? Receiver.grpc() : Receiver.http());
     t.after(() => receiver.stop());
-    const { sink, source, ledger, lines } = await setUp(t, receiver, protocol);
+    const { sink, source, ledger, lines } = await setUp(t, receiver, protocol, {
+      pods: { stats: () => PODS },
+      metadata: () => ({ containerd: { connected: 1, containers: 3, events: 8 } }),
+      dnsCache: new DnsCache({}),
+    });
     source.list = [count(4711, 5, 2), count(99, 1, 0)];
     ledger.stage('streams').filter('retransmission', 4);
     ledger.stage('correlate').held = () => 7;
@@ -128,12 +146,15 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
       {},
       {},
       { duration: 100_000_000n },
-      { rcode: 3, answers: [] },
+      { rcode: 3, answers: [], search: { base: 'www.example.com', step: 2, wasted: 3 } },
       { outcome: 'timeout' },
     ];
     for (const spec of specs) sink.accept(logEvent(spec));
     sink.accept(logEvent({ process: pod, type: 28 }));
     sink.accept(logEvent({ type: 65_280 }));
+    const rule = { 'security_rule.name': 'tunnel' };
+    sink.accept({ ...logEvent(), eventName: 'whodns.finding', attributes: rule });
+    sink.accept(connectionLog());
     await sink.flush();
     assert.deepEqual(lines, []);
     const metrics = latest(receiver);
@@ -212,6 +233,19 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.ok(Math.abs((noerror.sum ?? 0) - 0.1246) < 1e-9);
     assert.deepEqual([noerror.min, noerror.max], [0.0123, 0.1]);
 
+    assert.equal(total(metrics.get('whodns.search.wasted'), { 'process.executable.name': 'curl' }), 3);
+    assert.equal(total(metrics.get('whodns.findings'), { ...rule, 'process.executable.name': 'curl' }), 1);
+    assert.equal(total(metrics.get('whodns.connections'), { 'whodns.unresolved': true }), 1);
+
+    const byKubelet = { 'whodns.kubernetes.source': 'kubelet' };
+    assert.equal(total(metrics.get('whodns.kubernetes.pods'), byKubelet), 11);
+    assert.equal(
+      total(metrics.get('whodns.kubernetes.requests'), { 'whodns.kubernetes.outcome': 'refused' }),
+      4,
+    );
+    const events = metrics.get('whodns.metadata.events');
+    assert.equal(total(events, { 'whodns.metadata.source': 'containerd' }), 8);
+
     const perProcess = metrics.get('whodns.process.queries');
     assert.equal(total(perProcess, { 'process.executable.name': 'curl', 'network.transport': 'udp' }), 5);
     assert.equal(total(perProcess, { 'process.executable.name': 'curl', 'network.transport': 'tcp' }), 2);
@@ -231,7 +265,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(resource['host.name'], 'worker-1');
     assert.match(String(resource['service.instance.id']), /^[0-9a-f-]{36}$/);
     const [stage] = ledger.snapshot();
-    assert.deepEqual([stage?.name, stage?.in, stage?.out, stage?.missing], ['sink:metrics', 7, 7, 0]);
+    assert.deepEqual([stage?.name, stage?.in, stage?.out, stage?.missing], ['sink:metrics', 9, 9, 0]);
   });
 }
 

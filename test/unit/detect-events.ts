@@ -5,7 +5,7 @@ import { loadDetectors } from '../../src/detect/load.ts';
 import { NO_CACHE } from '../../src/detect/no-cache.ts';
 import { Ledger } from '../../src/health.ts';
 import type { Log } from '../../src/lib/log.ts';
-import type { LogEvent, Lookup, ProcessIdentity, Resolution } from '../../src/model.ts';
+import type { LogEvent, ProcessIdentity, Resolution } from '../../src/model.ts';
 import { toLogEvent } from '../../src/sinks/record.ts';
 import type { RuleName } from '../../src/tables/detections.ts';
 import { identity, lookup, type Spec, TIME } from './sink-events.ts';
@@ -74,8 +74,7 @@ export function sceneWith(
     detections,
     ask: (seconds, spec) => {
       const time = timeOf(seconds);
-      const made = lookup({ ...spec, raw: { ...spec.raw, time } });
-      const whole: Lookup = spec.search === undefined ? made : { ...made, search: spec.search };
+      const whole = lookup({ ...spec, raw: { ...spec.raw, time } });
       detections.lookup(whole, toLogEvent(whole, time, { nxdomainError: true }));
     },
     connect: (seconds, address, port, process = identity(), resolution = undefined) => {

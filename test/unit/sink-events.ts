@@ -1,15 +1,20 @@
 /** Lookups for the tests of the sinks: built with the same shapes and the same path as real ones. */
 import type {
+  ConnectionEvent,
   DnsEvent,
   DnsMessage,
   Edns,
   LogEvent,
   Lookup,
+  Owner,
   ProcessIdentity,
+  RawConnection,
   RawMessage,
+  Resolution,
   ResourceRecord,
   SearchStep,
 } from '../../src/model.ts';
+import { toConnectionLog } from '../../src/sinks/connection-record.ts';
 import { toLogEvent } from '../../src/sinks/record.ts';
 import { RCODES } from '../../src/tables/rcodes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
@@ -144,9 +149,39 @@ export function lookup(spec: Spec = {}): Lookup {
     retries: spec.retries ?? 0,
     duration: answered ? (spec.duration ?? 12_300_000n) : undefined,
     process: spec.process ?? CURL,
+    ...(spec.search === undefined ? {} : { search: spec.search }),
   };
 }
 
 export function logEvent(spec: Spec = {}): LogEvent {
   return toLogEvent(lookup(spec), TIME + 20_000_000n, { nxdomainError: true });
+}
+
+const OWNER = { tid: 4243, threadName: 'pool-1' } as Owner;
+
+/** The record of a TCP connection; `resolved` undefined: to an address nobody had asked for. */
+export function connectionLog(
+  resolved: Resolution | undefined = undefined,
+  raw: Partial<RawConnection> = {},
+): LogEvent {
+  const connection: RawConnection = {
+    kind: 'connection',
+    time: TIME,
+    family: 4,
+    networkNamespace: 4026531840,
+    socket: 7n,
+    local: { address: '198.51.100.7', port: 0 },
+    remote: { address: '192.0.2.1', port: 443 },
+    owner: OWNER,
+    ...raw,
+  };
+  const process = identity();
+  const event: ConnectionEvent = {
+    kind: 'connection',
+    time: TIME,
+    connection,
+    process,
+    resolution: resolved,
+  };
+  return toConnectionLog(event, TIME + 1n, () => 'uid');
 }

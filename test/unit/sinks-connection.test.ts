@@ -1,14 +1,13 @@
 /** toConnectionLog and the table row: which fact goes where, and what is bounded and escaped. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConnectionEvent, LogEvent, Owner, RawConnection, Resolution } from '../../src/model.ts';
-import { MAX_NAMES, toConnectionLog } from '../../src/sinks/connection-record.ts';
+import type { Resolution } from '../../src/model.ts';
+import { MAX_NAMES } from '../../src/sinks/connection-record.ts';
 import { LookupSeries } from '../../src/sinks/lookup-series.ts';
 import { cellsOf } from '../../src/sinks/table-cells.ts';
 import { CONNECT_ATTRIBUTES } from '../../src/tables/attributes-connect.ts';
-import { identity, TIME } from './sink-events.ts';
+import { connectionLog as log, TIME } from './sink-events.ts';
 
-const OWNER = { tid: 4243, threadName: 'pool-1' } as Owner;
 const SECOND = 1_000_000_000n;
 
 function resolution(change: Partial<Resolution> = {}): Resolution {
@@ -20,29 +19,6 @@ function resolution(change: Partial<Resolution> = {}): Resolution {
     expires: answered + 300n * SECOND,
     ...change,
   };
-}
-
-function log(resolved: Resolution | undefined, raw: Partial<RawConnection> = {}): LogEvent {
-  const connection: RawConnection = {
-    kind: 'connection',
-    time: TIME,
-    family: 4,
-    networkNamespace: 4026531840,
-    socket: 7n,
-    local: { address: '198.51.100.7', port: 0 },
-    remote: { address: '192.0.2.1', port: 443 },
-    owner: OWNER,
-    ...raw,
-  };
-  const process = identity();
-  const event: ConnectionEvent = {
-    kind: 'connection',
-    time: TIME,
-    connection,
-    process,
-    resolution: resolved,
-  };
-  return toConnectionLog(event, TIME + 1n, () => 'uid');
 }
 
 test('a resolved connection', () => {
