@@ -23,10 +23,10 @@ const STAGES: readonly Stage[] = [
   { name: 'fuzz', files: 'test/fuzz/**/*.{fuzz,test}.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
   { name: 'bpf', files: 'test/bpf/**/*.test.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
   { name: 'native', files: 'test/native/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
-  { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
+  { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 15 * MINUTE, concurrency: 1 },
   { name: 'detect', files: 'test/detect/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'containers', files: 'test/containers/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
-  { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 20 * MINUTE, concurrency: 1 },
+  { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
   { name: 'collector', files: 'test/collector/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
   {
     name: 'k8s',

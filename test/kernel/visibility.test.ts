@@ -1,6 +1,7 @@
 /** Visibility by control group on every kernel of kernels.txt, all hook families: the same groups, the same traffic, the same checks. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { buildLoader, LOADER, OBJECT, parseOutput, ROOT } from '../bpf/capture.ts';
@@ -10,6 +11,8 @@ import { runInVm } from './vm.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
 const TIMEOUT_S = 240;
+/** A machine takes one processor of the host. */
+const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 const GROUP = '/sys/fs/cgroup/test';
 const paths = GROUPS.map(({ path }) => (path === '' ? GROUP : `${GROUP}/${path}`));
 const levels = GROUPS.flatMap(({ said }, index) =>
@@ -33,27 +36,29 @@ done
 
 before(buildLoader);
 
-for (const { name } of kernelList()) {
-  describe(`kernel ${name}`, () => {
-    let results: ReadonlyMap<string, Buffer>;
-    const text = (file: string): string => results.get(file)?.toString('latin1') ?? '';
+describe('kernels', { concurrency: MACHINES }, () => {
+  for (const { name } of kernelList()) {
+    describe(`kernel ${name}`, () => {
+      let results: ReadonlyMap<string, Buffer>;
+      const text = (file: string): string => results.get(file)?.toString('latin1') ?? '';
 
-    before(async () => {
-      const files = {
-        '/root/loader': LOADER,
-        '/root/dns.bpf.o': readFileSync(OBJECT),
-        '/root/visibility.py': join(ROOT, 'test/bpf/visibility.py'),
-      };
-      results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S, files })).results;
-    });
-
-    for (const family of FAMILIES) {
-      test(`${family}: off has no event, metrics only counts, nested groups follow`, () => {
-        assert.match(text(`${family}.err`), /^ready$/m, text(`${family}.err`).slice(-4000));
-        const sent = parseSent(text(`${family}.sent`));
-        assert.equal(sent.length, GROUPS.length, text(`${family}.sent`));
-        assert.deepEqual(faultsOf(parseOutput(text(`${family}.out`)), sent, GROUP), []);
+      before(async () => {
+        const files = {
+          '/root/loader': LOADER,
+          '/root/dns.bpf.o': readFileSync(OBJECT),
+          '/root/visibility.py': join(ROOT, 'test/bpf/visibility.py'),
+        };
+        results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S, files })).results;
       });
-    }
-  });
-}
+
+      for (const family of FAMILIES) {
+        test(`${family}: off has no event, metrics only counts, nested groups follow`, () => {
+          assert.match(text(`${family}.err`), /^ready$/m, text(`${family}.err`).slice(-4000));
+          const sent = parseSent(text(`${family}.sent`));
+          assert.equal(sent.length, GROUPS.length, text(`${family}.sent`));
+          assert.deepEqual(faultsOf(parseOutput(text(`${family}.out`)), sent, GROUP), []);
+        });
+      }
+    });
+  }
+});
