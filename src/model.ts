@@ -106,6 +106,11 @@ export interface RawProcess {
   /** As in /proc/PID/cgroup, e.g. `/system.slice/docker-<id>.scope`; '' = unknown. */
   readonly cgroupPath: string;
   readonly cgroupVersion: 1 | 2;
+  /**
+   * Those variables of its environment that name its service (enrich/service.ts), as NAME=value; undefined: the environment
+   * could not be read to its end.
+   */
+  readonly environment: readonly string[] | undefined;
   readonly tty: number;
   readonly parentName: string;
 }

@@ -1,6 +1,6 @@
 /**
- * The resolver matrix and the attribution tests on every kernel of kernels.txt: all hook families watch the same requests.
- * The machine holds nothing else that asks DNS, so any further record is a fault.
+ * The resolver matrix, attribution, trace context and connections on every kernel of kernels.txt. In the matrix all hook
+ * families watch the same requests; the machine holds nothing else that asks DNS, so any further record is a fault.
  */
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
@@ -19,24 +19,34 @@ const TIMEOUT_S = 1500;
 /** What Debian's musl-gcc links with: no ldd tells of it. */
 const MUSL = { '/lib/ld-musl-x86_64.so.1': '/usr/lib/x86_64-linux-musl/libc.so' };
 /** A machine takes one processor of the host. */
-const MACHINES = Math.max(1, Math.min(4, Math.floor(availableParallelism())));
+const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 
-const JOB = `
+const ALWAYS = ['attribution', 'attribution-namespaces'];
+/** Of these one family watches on each kernel, what they are about being the same in all; WHODNS_KERNELS=full: every one. */
+const ONCE = ['trace-context', 'connections'];
+const isFull = process.env['WHODNS_KERNELS'] === 'full';
+
+/** Test files of test/e2e, the kernel's place in the list -> those that a family runs there. */
+const testsOf = (family: number, kernel: number): readonly string[] =>
+  isFull || family === kernel % FAMILIES.length ? [...ALWAYS, ...ONCE] : ALWAYS;
+
+const job = (kernel: number): string => `
 node test/matrix/main.ts --built --alone ${FAMILIES.map((family) => `--hook ${family}`).join(' ')} --out /results/matrix.json
-for family in ${FAMILIES.join(' ')}; do
-	WHODNS_TEST_BUILT=1 WHODNS_TEST_HOOK=$family node --test --test-reporter=tap test/e2e/attribution*.test.ts >/results/attribution-$family.tap 2>&1
-	echo $? >/results/attribution-$family.exit
-	WHODNS_TEST_BUILT=1 WHODNS_TEST_HOOK=$family node --test --test-reporter=tap test/e2e/trace-context.test.ts >/results/trace-context-$family.tap 2>&1
-	echo $? >/results/trace-context-$family.exit
-done
+${FAMILIES.flatMap((family, index) => testsOf(index, kernel).map((tests) => run(tests, family))).join('')}
 node src/main.ts doctor --format json >/results/doctor.json
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(bpftool prog show)" ] && break; sleep 0.5; done
 bpftool prog show >/results/left-over
+`;
+
+const run = (tests: string, family: string): string => `
+WHODNS_TEST_BUILT=1 WHODNS_TEST_HOOK=${family} node --test --test-reporter=tap test/e2e/${tests}.test.ts >/results/${tests}-${family}.tap 2>&1
+echo $? >/results/${tests}-${family}.exit
 `;
 
 before(() => buildClients());
 
 describe('kernels', { concurrency: MACHINES }, () => {
-  for (const { name } of kernelList())
+  for (const [place, { name }] of kernelList().entries())
     describe(`kernel ${name}`, () => {
       let results: ReadonlyMap<string, Buffer>;
       const text = (file: string): string => results.get(file)?.toString() ?? '';
@@ -44,7 +54,7 @@ describe('kernels', { concurrency: MACHINES }, () => {
       before(async () => {
         const { output, results: files } = await runInVm({
           kernel: name,
-          job: JOB,
+          job: job(place),
           timeoutS: TIMEOUT_S,
           files: MUSL,
         });
@@ -53,7 +63,7 @@ describe('kernels', { concurrency: MACHINES }, () => {
         saveResults(JSON.parse(text('matrix.json')) as FamilyResult[]);
       });
 
-      for (const family of FAMILIES) {
+      for (const [index, family] of FAMILIES.entries()) {
         test(`every client, ${family}`, () => {
           const all = JSON.parse(text('matrix.json')) as FamilyResult[];
           const result = all.find((candidate) => candidate.family === family);
@@ -62,7 +72,7 @@ describe('kernels', { concurrency: MACHINES }, () => {
           assert.deepEqual(unexpectedFaults(result), []);
         });
 
-        for (const tests of ['attribution', 'trace-context'])
+        for (const tests of testsOf(index, place))
           test(`${tests}, ${family}`, () => {
             const tap = text(`${tests}-${family}.tap`);
             assert.match(tap, /^# pass [1-9]/m, tap);

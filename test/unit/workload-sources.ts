@@ -134,6 +134,7 @@ export function recordOf(owner: Owner, overrides: Partial<RawProcess> = {}): Raw
     cgroupPath: `/kubepods/besteffort/pod${UID}/${ID}`,
     cgroupVersion: 2,
     tty: 0,
+    environment: [],
     parentName: 'sh',
     ...overrides,
   };
