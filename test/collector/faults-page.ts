@@ -40,7 +40,7 @@ ${rows.join('\n')}
 
 - Refused for good: RESOURCE_EXHAUSTED without RetryInfo and the rejected records of a partial success must not be sent again (OTLP
   specification), so no queue can save them. The agent counts each of them.
-- In memory the queue ends at \`--queue-bytes\` (64 MiB: more than a minute at this rate), or at \`OTEL_BLRP_MAX_QUEUE_SIZE\` records
+- In memory the queue ends at \`--queue-bytes\` (64 MiB: some 45 s at this rate), or at \`OTEL_BLRP_MAX_QUEUE_SIZE\` records
   where that is set; the newest are refused then, and counted.
 - A server that takes 10 s for a request meets the default time-out of 10 s: it is sent again although the server did take it. Where a
   server is that slow, \`OTEL_EXPORTER_OTLP_TIMEOUT=30000\` avoids the duplicates.
