@@ -16,11 +16,14 @@ import { ALERTS, EXPECTATIONS, type Expectation, RECORDINGS } from './expectatio
 import { linkQueries } from './links.ts';
 import { type Result, runPanel, type TimeRange } from './panel-results.ts';
 import { get, instant, lines, traces } from './queries.ts';
-import { feed, LOOKUPS, TRACE_ID } from './scenario.ts';
+import { CLIENT_SPAN_ID, feed, LOOKUPS, OTHERS, TRACE_ID } from './scenario.ts';
 import { type Stack, startStack } from './stack.ts';
 
 const PUSHES = 16;
 const TOLERANCE = 0.15;
+const CHECKOUT_RECORDS = [...LOOKUPS, ...OTHERS]
+  .filter(({ process }) => process['service.name'] === 'checkout')
+  .reduce((sum, { count }) => sum + count, 0);
 
 let directory = '';
 let stack: Stack;
@@ -96,7 +99,6 @@ describe('dashboards', () => {
       executable: 'curl',
       pid: '991',
       slow: '0.005',
-      search: 'none',
     };
     for (const board of BOARDS.filter(({ variables }) =>
       variables.some(({ name }) => ['service', 'pid'].includes(name)),
@@ -178,11 +180,17 @@ describe('Loki', () => {
   });
 
   const queries: Readonly<Record<string, number>> = {
-    '{service_name="checkout"}': 105,
-    '{service_namespace="shop"} | k8s_pod_name="checkout-7c9f64b5-x2lkq"': 105,
+    '{service_name="checkout"}': CHECKOUT_RECORDS,
+    '{service_namespace="shop"} | k8s_pod_name="checkout-7c9f64b5-x2lkq"': CHECKOUT_RECORDS,
+    '{service_name="checkout"} | otel_event_name="whodns.query"': 105,
+    '{service_name=~".+"} | otel_event_name="whodns.connect" | whodns_connect_names=~".*payments[.]example[.]com.*"': 6,
+    '{service_name=~".+"} | whodns_unresolved="true"': 2,
+    '{service_name=~".+"} | otel_event_name="whodns.finding" | security_rule_name="tunnel"': 1,
+    '{k8s_namespace_name="shop"} | otel_event_name="whodns.visibility"': 1,
+    '{service_name=~".+"} | whodns_search_base="payments.example.com"': 65,
     '{service_name=~".+"} | dns_question_name="payments.example.com"': 20,
     '{service_name=~".+"} | dns_response_code="SERVFAIL"': 10,
-    '{service_name=~".+"} | process_pid="991"': 5,
+    '{service_name=~".+"} | process_pid="991"': 7,
     '{service_name=~".+"} | container_id=~"4c01db.*" | error_type="timeout"': 10,
     '{service_name=~".+"} |= "silent.example.net"': 10,
   };
@@ -227,7 +235,6 @@ describe('many names', () => {
       host: '.*',
       executable: '.*',
       pid: '.*',
-      search: 'com',
     };
     assert.ok(panels.length >= 5);
     for (const panel of panels) {
@@ -242,7 +249,7 @@ describe('links between the data sources', () => {
 
   test('from a span to the records of its service', async () => {
     const found = await linkQueries.spanToRecords(stack, TRACE_ID, ({ name }) => name === 'POST /pay');
-    assert.equal(found.length, 105);
+    assert.equal(found.length, CHECKOUT_RECORDS);
     assert.ok(found.every(({ labels }) => labels.service_name === 'checkout'));
   });
 
@@ -250,6 +257,12 @@ describe('links between the data sources', () => {
     const found = await linkQueries.spanToName(stack, TRACE_ID, ({ name }) => name === 'GET');
     assert.equal(found.length, slow?.count);
     assert.ok(found.every(({ labels }) => labels.dns_question_name === 'Slow.example.com'));
+  });
+
+  test('from a span to what was asked inside its trace', async () => {
+    const found = await linkQueries.spanToTrace(stack, TRACE_ID, ({ name }) => name === 'GET', time);
+    assert.equal(found.length, slow?.count);
+    assert.ok(found.every(({ labels }) => labels.span_id === CLIENT_SPAN_ID));
   });
 
   test('from a record with a trace id to the trace', async () => {
