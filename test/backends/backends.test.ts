@@ -9,6 +9,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BOARDS } from '../../otel-config/grafana/dashboards.ts';
+import type { AttributeValue } from '../../src/model.ts';
+import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
+import { RESOURCE_ATTRIBUTES } from '../../src/tables/resource-attributes.ts';
 import { lookupRecord } from '../collector/example-lookups.ts';
 import { logsRequest, post } from '../collector/otlp-json.ts';
 import { waitUntil } from '../collector/running-program.ts';
@@ -199,6 +202,32 @@ describe('Loki', () => {
       assert.equal((await lines(stack.lokiUrl, query, time.start, time.end)).length, count);
     });
   }
+});
+
+describe('large records', () => {
+  test('the largest that a server and a process can bring about is stored whole', async () => {
+    // Sizes: sinks/record.ts, enrich/process-context.ts. A backslash is two in the JSON text that Loki keeps of arrays.
+    const texts = Array.from({ length: 100 }, () => '\\001'.repeat(256));
+    const published = Object.fromEntries(
+      Array.from({ length: 128 }, (_, i) => [`own.${i}`, 'x'.repeat(1024)]),
+    );
+    const examples = (table: Readonly<Record<string, { readonly example: AttributeValue }>>) =>
+      Object.fromEntries(Object.entries(table).map(([name, { example }]) => [name, example]));
+    const process = { ...examples(RESOURCE_ATTRIBUTES), ...published, 'service.name': 'large' };
+    const record = {
+      time: BigInt(Math.round(time.start * 1000)) * 1_000_000n,
+      severity: 9,
+      body: 'x'.repeat(1024),
+      attributes: { ...examples(RECORD_ATTRIBUTES), 'whodns.answers': texts, 'whodns.edns.errors': texts },
+    };
+    await post(stack.collector.httpEndpoint, 'logs', logsRequest(process, [record]));
+    const stored = () => lines(stack.lokiUrl, '{service_name="large"}', time.start - 60, time.end);
+    const arrived = await waitUntil(async () => (await stored()).length === 1, 20_000);
+    assert.ok(arrived, stack.collector.log().slice(-2000));
+    const labels = (await stored())[0]?.labels ?? {};
+    assert.deepEqual(JSON.parse(labels.whodns_answers ?? ''), texts);
+    assert.equal(labels.own_127, published['own.127']);
+  });
 });
 
 describe('many names', () => {
