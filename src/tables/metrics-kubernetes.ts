@@ -6,7 +6,8 @@ const SOURCE = ['whodns.kubernetes.source'] as const;
 export const KUBERNETES_METRICS = {
   'whodns.kubernetes.connected': {
     kind: 'gauge',
-    unit: '1',
+    // As whodns.metadata.connected; unit 1 would be a ratio to Prometheus.
+    unit: '{source}',
     brief: '1: the list of pods is whole and kept up to date; 0: what was known last is told.',
     attributes: SOURCE,
   },
