@@ -7,7 +7,8 @@ export const KUBERNETES_METRICS = {
   'whodns.kubernetes.connected': {
     kind: 'gauge',
     unit: '1',
-    brief: '1: the list of pods is whole and kept up to date; 0: what was known last is told.',
+    brief:
+      '1: the list of pods is whole and kept up to date; 0: what was known last is told. Not of a kubelet that is not asked, since the API works.',
     attributes: SOURCE,
   },
   'whodns.kubernetes.pods': {
