@@ -129,10 +129,7 @@ describe('chart', { timeout: 3_600_000 }, () => {
     assert.deepEqual(
       await rendered('runtimeSockets={/run/containerd/containerd.sock,docker:/run/docker.sock}'),
       [
-        [
-          { api: 'cri', path: '/run/containerd/containerd.sock' },
-          { api: 'docker', path: '/run/docker.sock' },
-        ],
+        ['cri:/run/containerd/containerd.sock', 'docker:/run/docker.sock'],
         [
           ['/run/containerd', true],
           ['/run/docker.sock', true],
