@@ -350,6 +350,8 @@ export interface KubernetesStats {
   readonly source: 'kubernetes' | 'kubelet';
   /** The list of pods is whole and kept up to date. */
   readonly connected: boolean;
+  /** Not asked, since another source works (`--kubernetes auto`). */
+  readonly resting: boolean;
   /** Kept in memory now. */
   readonly pods: number;
   readonly namespaces: number;

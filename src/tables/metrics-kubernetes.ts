@@ -8,7 +8,8 @@ export const KUBERNETES_METRICS = {
     kind: 'gauge',
     // As whodns.metadata.connected; unit 1 would be a ratio to Prometheus.
     unit: '{source}',
-    brief: '1: the list of pods is whole and kept up to date; 0: what was known last is told.',
+    brief:
+      '1: the list of pods is whole and kept up to date; 0: what was known last is told. Not of a kubelet that is not asked, since the API works.',
     attributes: SOURCE,
   },
   'whodns.kubernetes.pods': {

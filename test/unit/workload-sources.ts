@@ -30,10 +30,6 @@ export class ListedSource implements MetadataSource {
     return this.known.get(uid);
   }
 
-  pods(): Iterable<PodMetadata> {
-    return this.known.values();
-  }
-
   seek(containerId: string): void {
     this.sought.push(containerId);
   }
