@@ -64,6 +64,8 @@ export class Agent {
   readonly #broken: PromiseWithResolvers<void>;
   readonly #dnsCache: DnsCache | undefined;
   readonly #scrape: Output['scrape'];
+  /** Lets go of the files that are written to and opens what is at their paths. */
+  readonly reopenFiles: () => void;
   readonly #visibility: CreatedVisibility;
   #state: AgentState = 'starting';
   #servers: readonly (ControlServer | HealthServer)[] = [];
@@ -76,6 +78,7 @@ export class Agent {
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
+    this.reopenFiles = output.reopen;
     this.#traceContexts =
       config.traceContext && source instanceof KernelSource
         ? new TraceContexts(source.tracePlaces)

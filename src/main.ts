@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
 import { parseArguments } from './cli.ts';
@@ -89,6 +89,11 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
       stop.resolve();
     });
   }
+  const terminal = process.stdin.isTTY === true;
+  process.on('SIGHUP', () => {
+    if (terminal && !hasTerminal()) stop.resolve();
+    else agent.reopenFiles();
+  });
   await agent.start();
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
   try {
@@ -101,6 +106,16 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
   if (agent.damage === undefined) return EXIT.ok;
   log.error(agent.damage);
   return EXIT.usage;
+}
+
+/** The kernel takes the controlling terminal away before it tells that it has hung up. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', constants.O_RDWR | constants.O_NOCTTY));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function writeStats(file: string, agent: Agent, log: Log): void {

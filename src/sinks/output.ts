@@ -10,7 +10,7 @@ import { ConsoleJsonSink } from './console-json.ts';
 import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
 import { FanOut } from './fan-out.ts';
 import { LimitedSink } from './limits.ts';
-import type { LinesFile } from './otlp-file.ts';
+import type { FileBounds, LinesFile } from './lines-file.ts';
 import type { PodsObserved } from './otlp-kubernetes-metrics.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
 import type { MetricsOptions, MetricsSink } from './otlp-metrics.ts';
@@ -52,6 +52,8 @@ export interface Output {
   readonly notes: readonly string[];
   /** The metrics as Prometheus reads them; undefined: not asked for. */
   readonly scrape: (() => Promise<string>) | undefined;
+  /** Lets go of the files that are written to and opens what is at their paths. */
+  readonly reopen: () => void;
 }
 
 /**
@@ -60,7 +62,9 @@ export interface Output {
  */
 export async function createOutput(options: OutputOptions): Promise<Output> {
   const { config, ledger, log } = options;
-  const files = new Files();
+  const files = new Files({ maxBytes: config.otlpFileBytes, backups: config.otlpFileBackups }, (problem) =>
+    log.warn(problem),
+  );
   if (config.traces || [...config.logs, ...config.metrics].some(({ kind }) => kind === 'otlp'))
     (await import('./otlp-diagnostics.ts')).routeDiagnostics(log);
   const metrics: MetricsSink[] = [];
@@ -90,18 +94,37 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
     for (const each of [...metrics, ...(scraped === undefined ? [] : [scraped.sink])])
       each.introduce(process);
   };
-  return { sink, metersProcesses: metrics.length > 0, introduce, notes, scrape: scraped?.scrape };
+  return {
+    sink,
+    metersProcesses: metrics.length > 0,
+    introduce,
+    notes,
+    scrape: scraped?.scrape,
+    reopen: () => files.reopen(),
+  };
 }
 
 /** Files of several sinks, each opened once. */
 class Files {
   readonly #open = new Map<string, LinesFile>();
+  readonly #bounds: FileBounds;
+  readonly #warn: (problem: string) => void;
+
+  constructor(bounds: FileBounds, warn: (problem: string) => void) {
+    this.#bounds = bounds;
+    this.#warn = warn;
+  }
 
   async at(path: string): Promise<LinesFile> {
-    const { LinesFile: File } = await import('./otlp-file.ts');
-    const file = this.#open.get(path) ?? File.open(path);
+    const { LinesFile: File } = await import('./lines-file.ts');
+    const file = this.#open.get(path) ?? File.open(path, this.#bounds);
     this.#open.set(path, file);
     return file;
+  }
+
+  reopen(): void {
+    for (const file of this.#open.values())
+      file.reopen().catch((error: Error) => this.#warn(`otlp-file: cannot open it anew: ${error.message}`));
   }
 }
 

@@ -5,7 +5,16 @@
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { parseEndpoint } from '../lib/endpoint.ts';
-import { boolean, bytes, caseless, duration, integer, oneOf, type Parsed } from '../lib/values.ts';
+import {
+  boolean,
+  bytes,
+  caseless,
+  duration,
+  integer,
+  oneOf,
+  type Parsed,
+  type Parser,
+} from '../lib/values.ts';
 import { type Command, type Option, option } from './option.ts';
 
 export type OtlpSignal = 'logs' | 'metrics' | 'traces';
@@ -79,6 +88,11 @@ function endpoint(env: readonly string[], brief: string): Option<string | undefi
       parseEndpoint(text) === undefined ? { problem: 'is not an endpoint' } : { value: text },
     fallback: undefined,
   });
+}
+
+/** 0 switches off. */
+function orZero(parse: Parser<number>): Parser<number> {
+  return (text) => (text === '0' ? { value: 0 } : parse(text));
 }
 
 function headers(env: readonly string[], brief: string): Option<OtlpHeaders> {
@@ -180,6 +194,24 @@ export const OTLP_OPTIONS = {
     parse: bytes(16 * MEBIBYTE, 1024 * 1024 * MEBIBYTE),
     fallback: 1024 * MEBIBYTE,
     shownDefault: '1G',
+  }),
+  otlpFileBytes: option<number>({
+    flag: '--otlp-file-bytes <bytes>',
+    commands: CAPTURE,
+    env: ['WHODNS_OTLP_FILE_BYTES'],
+    brief:
+      'size at which the file of otlp-file:PATH becomes PATH.1, PATH.1 becomes PATH.2 and so on, 1M to 1T; 0: never',
+    parse: orZero(bytes(MEBIBYTE, 1024 * 1024 * MEBIBYTE)),
+    fallback: 100 * MEBIBYTE,
+    shownDefault: '100M',
+  }),
+  otlpFileBackups: option<number>({
+    flag: '--otlp-file-backups <count>',
+    commands: CAPTURE,
+    env: ['WHODNS_OTLP_FILE_BACKUPS'],
+    brief: 'files PATH.1 ... kept beside PATH, 1 to 1000; the oldest is removed',
+    parse: integer(1, 1000),
+    fallback: 2,
   }),
   concurrentRequests: option<number>({
     flag: '--concurrent-requests <count>',

@@ -46,7 +46,7 @@ export async function startCollector(
     OTLP_GRPC_ENDPOINT: `127.0.0.1:${grpc}`,
     OTLP_HTTP_ENDPOINT: `127.0.0.1:${http}`,
     PROMETHEUS_LISTEN: `127.0.0.1:${prometheus}`,
-    WHODNS_OTLP_FILES: join(directory, 'otlp*.jsonl'),
+    WHODNS_OTLP_FILES: join(directory, 'otlp*.jsonl*'),
     SINK_FILE: join(directory, 'sink.jsonl'),
     ...env,
   };

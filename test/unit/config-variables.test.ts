@@ -34,6 +34,8 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   ],
   [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],
   [/^WHODNS_(RING|QUEUE_BYTES|SPOOL_BYTES)$/, SIZE],
+  [/^WHODNS_OTLP_FILE_BYTES$/, ['lots', '1X', '-1', '1023K']],
+  [/^WHODNS_OTLP_FILE_BACKUPS$/, [...NUMBER, '0']],
   [/^WHODNS_DETECT$/, ['everything', 'tunnel,all,some']],
   [/^WHODNS_DETECT_SET$/, ['tunnel', 'tunnel.speed=1', 'tunnel.queries_per_second=many']],
   [/^WHODNS_DETECT_COOLDOWN$/, ['5', '-1s', '25h']],
