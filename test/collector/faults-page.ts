@@ -30,8 +30,8 @@ outage of two minutes and fails on any other outcome than the ones asked for.
 
 The real agent sees 2 000 lookups a second, each with a name of its own, for 5 s before, during and 5 s after the fault. Up to four
 agents run at a time. A record is lost when none with the lookup's name arrives; it is duplicated when the same \`log.record.uid\`
-arrives again, which a backend can drop by that attribute. Memory is the agent's highest resident set (VmHWM), with 16 MiB of kernel
-ring mapped twice in it. "Ring" is what the kernel could not hand over: capture was held up if it is not 0.
+arrives again, which a backend can drop by that attribute. Memory is the agent's highest resident set (VmHWM), with 8 MiB of kernel
+ring in it. "Ring" is what the kernel could not hand over: capture was held up if it is not 0.
 Lookups go on for 5 s after the fault, so nothing catches up sooner.
 
 | what happens | waits in | lookups | lost | asked while no agent ran, or not encoded yet | duplicated | counted as dropped by the agent | memory, MB | ring | s until caught up |
