@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { decodeMessage } from '../../src/dns/message.ts';
@@ -18,6 +19,8 @@ const COUNT = Number(process.env['FUZZ_COUNT'] ?? 1_000_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_121);
 const LIMIT_MS = 1;
 const TRIES = 30;
+/** The processor can be somebody else's for longer than these take: then once more a little later. */
+const PAUSES = 20;
 const CAPTURES = new URL('../golden/pcaps/', import.meta.url).pathname;
 
 setFlagsFromString('--expose-gc');
@@ -94,6 +97,10 @@ test(`${COUNT} mutated messages (FUZZ_SEED=${SEED})`, async (context) => {
     const message = decodeMessage(bytes, length);
     let time = performance.now() - start;
     if (time > LIMIT_MS / 2) time = bestTime(bytes, length, TRIES);
+    for (let pause = 0; pause < PAUSES && time > LIMIT_MS; pause++) {
+      await sleep(100);
+      time = bestTime(bytes, length, TRIES);
+    }
     if (time > LIMIT_MS) assert.fail(`message ${i} took ${time} ms: ${Buffer.from(bytes).toString('hex')}`);
     slowest = Math.max(slowest, time);
     check(message, bytes, length);
