@@ -18,6 +18,8 @@ namespace
 
 // A batch is handed over when it holds this much: some 100 messages, about a millisecond of JavaScript.
 constexpr size_t kBatchBytes = 32 * 1024;
+// The record that fills it does not make it grow, which would double it: a message is some 4 KB at most unless configured.
+constexpr size_t kBatchCapacity = kBatchBytes + 5 * 1024;
 constexpr int kMostInFlight = 16;
 // How long the thread sleeps between two looks at the ring: short when busy, so that a 16 MB ring is never near full
 // (the kernel wakes us early when it is), long when idle.
@@ -149,7 +151,7 @@ size_t Reader::drain()
 	bool more = true;
 	while (more && wait_for_room()) {
 		batch_.clear();
-		batch_.reserve(kBatchBytes);
+		batch_.reserve(kBatchCapacity);
 		more = capture_.ring().consume([this](const Ring::Record &record) { return take(record); });
 		if (batch_.empty())
 			break;

@@ -84,11 +84,14 @@ interface Attempt {
   readonly answerKey: number;
 }
 
+const NO_ATTEMPTS: readonly Attempt[] = Object.freeze([]);
+
 class Pending implements Linked<Pending> {
   newer: Pending | undefined = undefined;
   older: Pending | undefined = undefined;
   retries = 0;
-  readonly attempts: Attempt[] = [];
+  /** Mostly one: made anew for a further one, since `push` onto an empty array makes room for 17. */
+  attempts: readonly Attempt[] = NO_ATTEMPTS;
   request: DnsEvent;
   readonly process: ProcessIdentity;
   readonly deadline: number;
@@ -251,7 +254,7 @@ export class Correlator {
     if (lookup.attempts.some((attempt) => isSameWay(attempt.event.raw, event.raw))) return undefined;
     const exchange = exchangeKey(event);
     const attempt = { lookup, event, exchangeKey: exchange, answerKey: answerKey(exchange, question) };
-    lookup.attempts.push(attempt);
+    lookup.attempts = lookup.attempts.length === 0 ? [attempt] : [...lookup.attempts, attempt];
     this.#byAnswer.add(attempt.answerKey, attempt);
     this.#byExchange.add(exchange, attempt);
     return attempt;

@@ -96,7 +96,8 @@ function stop(progress: Progress, error: DecodeError): void {
 }
 
 function readQuestions(wire: Wire, progress: Progress, count: number): readonly Question[] {
-  const questions: Question[] = [];
+  // Most have one: `push` onto an empty array makes room for 17.
+  let questions: Question[] | undefined;
   for (let i = 0; i < count; i++) {
     if (progress.left-- === 0) {
       stop(progress, decodeError('record-limit', progress.offset));
@@ -111,14 +112,16 @@ function readQuestions(wire: Wire, progress: Progress, count: number): readonly 
       stop(progress, decodeError(wire.cut ? 'cut' : 'short-question', wire.bytes.length));
       break;
     }
-    questions.push({
+    const question = {
       name: name.value,
       type: readU16(wire.bytes, name.next),
       class: readU16(wire.bytes, name.next + 2),
-    });
+    };
+    if (questions === undefined) questions = [question];
+    else questions.push(question);
     progress.offset = name.next + 4;
   }
-  return questions;
+  return questions ?? NO_QUESTIONS;
 }
 
 function readRecords(
@@ -128,16 +131,18 @@ function readRecords(
   additional: boolean,
 ): readonly ResourceRecord[] {
   if (count === 0 || progress.offset < 0) return NO_RECORDS;
-  const records: ResourceRecord[] = [];
+  let records: ResourceRecord[] | undefined; // as in readQuestions
   for (let i = 0; i < count && progress.offset >= 0; i++) {
     if (progress.left-- === 0) {
       stop(progress, decodeError('record-limit', progress.offset));
       break;
     }
     const record = readRecord(wire, progress, additional);
-    if (record !== undefined) records.push(record);
+    if (record === undefined) continue;
+    if (records === undefined) records = [record];
+    else records.push(record);
   }
-  return records;
+  return records ?? NO_RECORDS;
 }
 
 /** The record at `progress.offset`; undefined for an OPT record, and when the framing is lost. */

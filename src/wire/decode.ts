@@ -4,15 +4,7 @@
  */
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type {
-  Endpoint,
-  HookFamily,
-  Owner,
-  RawConnection,
-  RawEvent,
-  RawMessage,
-  RawProcess,
-} from '../model.ts';
+import type { Endpoint, HookFamily, RawConnection, RawEvent, RawMessage, RawProcess } from '../model.ts';
 import {
   CONNECTION_EVENT as C,
   CONNECTION_FLAGS,
@@ -22,13 +14,13 @@ import {
   HOOK_FAMILY,
   MESSAGE_EVENT as M,
   MESSAGE_DIRECTION,
-  OWNER,
   PROCESS_EVENT as P,
   PROCESS_FLAGS,
   TRACE_CONTEXT,
 } from './layout.gen.ts';
+import { ownerAt, taskName } from './owners.ts';
 import { Slots } from './slots.ts';
-import { argumentTexts, commText, pathText } from './strings.ts';
+import { argumentTexts, pathText } from './strings.ts';
 
 /** Why bytes of a batch became no event (drop reasons of the stage `wire`). */
 export const WIRE_DROPS = {
@@ -55,7 +47,6 @@ const HOOKS: readonly (HookFamily | undefined)[] = (() => {
 const addresses = new Slots(4096, (bytes, offset) =>
   isV4Mapped(bytes, offset) ? formatIPv4(bytes, offset + 12) : formatIPv6(bytes, offset),
 );
-const names = new Slots(1024, commText);
 
 /**
  * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`.
@@ -152,7 +143,7 @@ function decodeMessage(
     dialed:
       (flags & F.DIALED) === 0 ? undefined : endpoint(view, bytes, at + M.dialed_address, at + M.dialed_port),
     owner:
-      (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : decodeOwner(view, bytes, at + M.owner, cached),
+      (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : ownerAt(view, bytes, at + M.owner, cached),
     sequence: view.getUint32(at + M.sequence, LITTLE),
     streamStart: (flags & F.STREAM_START) !== 0,
     streamEnd: (flags & F.STREAM_END) !== 0,
@@ -179,25 +170,6 @@ function endpoint(view: DataView, bytes: Uint8Array, address: number, port: numb
   return { address: addresses.text(view, bytes, address), port: view.getUint16(port, LITTLE) };
 }
 
-function decodeOwner(view: DataView, bytes: Uint8Array, at: number, cached: boolean): Owner {
-  return {
-    pid: view.getUint32(at + OWNER.tgid, LITTLE),
-    tid: view.getUint32(at + OWNER.tid, LITTLE),
-    parentPid: view.getUint32(at + OWNER.ppid, LITTLE),
-    vpid: view.getUint32(at + OWNER.vpid, LITTLE),
-    uid: view.getUint32(at + OWNER.uid, LITTLE),
-    gid: view.getUint32(at + OWNER.gid, LITTLE),
-    pidNamespace: view.getUint32(at + OWNER.pid_ns, LITTLE),
-    mountNamespace: view.getUint32(at + OWNER.mnt_ns, LITTLE),
-    networkNamespace: view.getUint32(at + OWNER.net_ns, LITTLE),
-    startTime: view.getBigUint64(at + OWNER.start_time, LITTLE),
-    cgroupId: view.getBigUint64(at + OWNER.cgroup_id, LITTLE),
-    threadName: names.text(view, bytes, at + OWNER.comm),
-    processName: names.text(view, bytes, at + OWNER.leader_comm),
-    cached,
-  };
-}
-
 function decodeConnection(
   view: DataView,
   bytes: Uint8Array,
@@ -215,7 +187,7 @@ function decodeConnection(
     socket: view.getBigUint64(at + C.socket, LITTLE),
     local: endpoint(view, bytes, at + C.local_address, at + C.local_port),
     remote: endpoint(view, bytes, at + C.remote_address, at + C.remote_port),
-    owner: owned ? decodeOwner(view, bytes, at + C.owner, false) : undefined,
+    owner: owned ? ownerAt(view, bytes, at + C.owner, false) : undefined,
   };
 }
 
@@ -237,7 +209,7 @@ function decodeProcess(
   return {
     kind: 'process',
     time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
-    owner: decodeOwner(view, bytes, at + P.owner, false),
+    owner: ownerAt(view, bytes, at + P.owner, false),
     executablePath: pathText(piece(P.SIZEOF, exeEnd), (flags & PROCESS_FLAGS.EXE_CUT) !== 0),
     executableDeleted: (flags & PROCESS_FLAGS.EXE_DELETED) !== 0,
     kernelThread: (flags & PROCESS_FLAGS.KERNEL_THREAD) !== 0,
@@ -250,6 +222,6 @@ function decodeProcess(
     environment:
       (flags & PROCESS_FLAGS.ENVIRONMENT) === 0 ? undefined : argumentTexts(piece(cgroupEnd, environmentEnd)),
     tty: view.getUint32(at + P.tty, LITTLE),
-    parentName: names.text(view, bytes, at + P.parent_comm),
+    parentName: taskName(view, bytes, at + P.parent_comm),
   };
 }

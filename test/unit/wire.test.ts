@@ -103,6 +103,8 @@ function decode(...records: readonly Uint8Array[]) {
   return { events, taken, dropped };
 }
 
+const texts = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
+
 describe('message events', () => {
   it('gives every field', () => {
     const { events } = decode(message(Buffer.from('payload')));
@@ -203,6 +205,22 @@ describe('message events', () => {
     for (const flag of ['streamStart', 'streamEnd', 'more', 'unreadable', 'localAny'] as const) {
       assert.equal(event[flag], true, flag);
     }
+  });
+
+  it('shares one owner among the messages of a thread as long as nothing of it changes', () => {
+    const by = (change: (writer: Writer) => void = () => {}) => message(Buffer.from('x'), change);
+    const others = Object.entries(OWNER)
+      .filter(([name]) => name !== 'SIZEOF' && name !== 'reserved')
+      .map(([, field]) => by((writer) => writer.u8(MESSAGE_EVENT.owner + field, 200)));
+    const cached = by((writer) => writer.u16(MESSAGE_EVENT.flags, MESSAGE_FLAGS.OWNER_CACHED));
+    const events = decode(by(), by(), ...others.flatMap((other) => [other, by()]), cached)
+      .events as RawMessage[];
+    const owners = events.map(({ owner }) => owner);
+    assert.equal(owners[0], owners[1]);
+    assert.equal(new Set(owners.map((owner) => JSON.stringify(owner, texts))).size, others.length + 2);
+    for (const [index, owner] of owners.slice(1, -1).entries())
+      if (index % 2 === 0) assert.deepEqual(owner, owners[0]);
+    assert.equal(owners.at(-1)?.cached, true);
   });
 
   it('has no owner where the kernel had none', () => {
