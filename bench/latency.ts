@@ -4,7 +4,15 @@ import { COMMANDS, type ObserverName, observe } from './observers.ts';
 import type { Question } from './question.ts';
 import { type Spread, show, spread } from './statistics.ts';
 
-const OBSERVERS: readonly ObserverName[] = ['nothing', 'whodns', 'consumer', 'tcpdump', 'tshark', 'bpftrace'];
+const OBSERVERS: readonly ObserverName[] = [
+  'nothing',
+  'whodns',
+  'consumer',
+  'floor',
+  'tcpdump',
+  'tshark',
+  'bpftrace',
+];
 /** Two ways to ask: 2 000 a second, and as fast as the answers come. */
 const GAPS = [
   { label: '2 000/s', gapUs: 500, count: 6_000 },
@@ -84,5 +92,8 @@ export const latency: Question<LatencyResult> = {
     }),
     '',
     ...OBSERVERS.filter((name) => name !== 'nothing').map((name) => `- ${name}: \`${COMMANDS[name]}\``),
+    '',
+    'Client and server are on one host, so the programs run four times a round trip: twice for a packet that is recorded, twice for the same packet',
+    'at the other end. `floor` are two programs that return at once, at the same two places.',
   ],
 };

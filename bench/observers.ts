@@ -1,4 +1,7 @@
-/** What watches the DNS traffic while it is measured: nothing, whodns, the bare consumer of its ring, and the peers. */
+/**
+ * What watches the DNS traffic while it is measured: nothing, whodns, the bare consumer of its ring, programs that do nothing at
+ * the same places (the floor), and the peers.
+ */
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +9,7 @@ import type { Received } from '../test/clients/counting-receiver.ts';
 import { BPF_OBJECT, PROGRAMS, REPOSITORY } from './machine.ts';
 import { pause, type Running, start } from './processes.ts';
 
-export type ObserverName = 'nothing' | 'whodns' | 'consumer' | 'tcpdump' | 'tshark' | 'bpftrace';
+export type ObserverName = 'nothing' | 'whodns' | 'consumer' | 'floor' | 'tcpdump' | 'tshark' | 'bpftrace';
 
 export interface Observation {
   /** Lookups it reported of the load's process where it knows the process, else of all; undefined = it cannot tell. */
@@ -59,6 +62,7 @@ export const COMMANDS: Readonly<Record<ObserverName, string>> = {
   nothing: '(nothing)',
   whodns: 'whodns run --exporter otlp (gRPC to a counting sink)',
   consumer: 'build/bench/consumer build/dns.bpf.o tracepoint',
+  floor: 'build/bench/consumer build/bench/floor.bpf.o tracepoint',
   tcpdump: 'tcpdump -i lo -nn -l udp port 53 > FILE',
   tshark:
     'tshark -i lo -l -n -f "udp port 53" -T fields -e frame.time_epoch -e ip.src -e ip.dst -e dns.id -e dns.qry.name -e dns.a > FILE',
@@ -91,7 +95,9 @@ export async function observe(name: ObserverName, options: ObserverOptions = {})
     case 'whodns':
       return startAgent(options);
     case 'consumer':
-      return startConsumer(options);
+      return startConsumer(name, BPF_OBJECT, options);
+    case 'floor':
+      return startConsumer(name, join(PROGRAMS, 'floor.bpf.o'), options);
     case 'tcpdump': {
       const words = ['-i', 'lo', '-nn', '-l', 'udp', 'port', '53'];
       return startPeer(name, words, /listening on/, options, (output, errors) => ({
@@ -171,13 +177,17 @@ async function startPeer(
   };
 }
 
-async function startConsumer(options: ObserverOptions): Promise<Observer> {
-  const program = await start(join(PROGRAMS, 'consumer'), [BPF_OBJECT, 'tracepoint'], {
+async function startConsumer(
+  name: ObserverName,
+  object: string,
+  options: ObserverOptions,
+): Promise<Observer> {
+  const program = await start(join(PROGRAMS, 'consumer'), [object, 'tracepoint'], {
     ready: /^ready$/m,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
   });
   return {
-    name: 'consumer',
+    name,
     program,
     finish: async () => {
       await pause(SETTLE_MS);
