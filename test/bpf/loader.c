@@ -5,9 +5,9 @@
  * that the benchmarks compare the agent with.
  *
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
- *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--verbose]
+ *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--load] [--verbose]
  *
- * Writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
+ * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
  * counters, drops and processes as a last line each.
  */
 #include "../../bpf/event.h"
@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop;
-static bool verbose, count_only, connections;
+static bool verbose, count_only, connections, load_only;
 static unsigned long long records, bytes;
 
 static void on_signal(int signal)
@@ -331,6 +331,8 @@ int main(int argc, char **argv)
 			count_only = true;
 		else if (strcmp(argv[i], "--connections") == 0)
 			connections = true;
+		else if (strcmp(argv[i], "--load") == 0)
+			load_only = true;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--trace") == 0)
@@ -401,6 +403,10 @@ int main(int argc, char **argv)
 	if (bpf_object__load(object)) {
 		fprintf(stderr, "cannot load: %s\n", strerror(errno));
 		return 1;
+	}
+	if (load_only) {
+		fprintf(stderr, "loaded\n");
+		return 0;
 	}
 	write_levels(object);
 	bpf_object__for_each_program(program, object)

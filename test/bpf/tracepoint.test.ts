@@ -5,7 +5,17 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { buildLoader, COUNTER, captureWhile, DROP, DUPLICATE_DEVICE, FLAG } from './capture.ts';
+import {
+  buildLoader,
+  COUNTER,
+  captureWhile,
+  DROP,
+  DUPLICATE_DEVICE,
+  FLAG,
+  LOADER,
+  LOADS,
+  OBJECT,
+} from './capture.ts';
 import { faultsOf, parseTraffic } from './conversations.ts';
 
 const missing =
@@ -32,6 +42,14 @@ describe('tracepoint family', { skip: missing }, () => {
     assert.ok(conversations.length >= 29, `${conversations.length} conversations`);
     assert.deepEqual(faultsOf(captured, conversations, clients), []);
   });
+
+  for (const [load, options] of Object.entries(LOADS))
+    test(`the verifier takes it: ${load}`, () => {
+      const { stderr } = spawnSync(LOADER, [OBJECT, 'tracepoint', ...options.split(' ')], {
+        encoding: 'utf8',
+      });
+      assert.match(stderr, /^loaded$/m, stderr.slice(-4000));
+    });
 
   test('per-process counters equal what each process sent', async () => {
     const { captured, output } = await captureWhile('tracepoint', 'python3 test/bpf/traffic.py');
