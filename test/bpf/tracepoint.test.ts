@@ -22,6 +22,8 @@ const missing =
   process.getuid?.() !== 0
     ? 'needs root'
     : !existsSync('/sys/kernel/btf/vmlinux') && 'this kernel has no BTF';
+/** bpf/maps.h */
+const SCRATCHES = 4;
 const CLIENTS = [
   'dig +tries=1 +timeout=2 @127.0.0.1 one.test',
   'kdig +tcp @::1 two.test',
@@ -102,6 +104,20 @@ describe('tracepoint family', { skip: missing }, () => {
     assert.equal(requests + responses, submitted + (captured.drops[DROP.ringFull] ?? 0));
     assert.equal(captured.records, submitted + (captured.counters[COUNTER.processes] ?? 0));
     assert.equal(captured.counted.find(({ tgid }) => tgid === pid)?.udp, sent);
+  });
+
+  test('a process record finds a place as long as there is one; without it its loss is counted', async () => {
+    const script = 'exec python3 test/bpf/packets.py exec';
+    const lastFree = await captureWhile('tracepoint', script, ['--taken', String(SCRATCHES - 1)]);
+    const pid = Number(/pid (\d+)/.exec(lastFree.output)?.[1]);
+    assert.equal(lastFree.captured.processes.filter(({ owner }) => owner.tgid === pid).length, 2);
+    assert.deepEqual([...new Set(lastFree.captured.drops)], [0]);
+    const { captured } = await captureWhile('tracepoint', script, ['--taken', String(SCRATCHES)]);
+    assert.deepEqual(captured.processes, []);
+    assert.equal(captured.counters[COUNTER.processes], 0);
+    assert.equal(captured.messages.length, 2);
+    // Of a process that is not announced yet each request tries again.
+    assert.ok((captured.drops[DROP.processRingFull] ?? 0) >= 2, `${captured.drops}`);
   });
 
   test('a program replaced by exec is announced anew', async () => {
