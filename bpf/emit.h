@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
 /*
  * From a message's header to a ring record: reserve room of the smallest class that holds the payload, copy, submit.
- * Records are built inside the ring: a per-CPU scratch buffer would be overwritten by a program that preempts this one.
+ * Records are built inside the ring: a per-CPU scratch buffer would be overwritten by a program that preempts this one, or
+ * had to be claimed (process.h: scratch_claim).
  * bpf_ringbuf_reserve wants constant sizes (until dynptrs, 5.19), hence classes.
  *
  * The functions that walk over pieces are global and take addresses as plain numbers (process.h: emit_process).

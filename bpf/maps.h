@@ -40,6 +40,32 @@ struct {
 	__type(value, struct process_value);
 } processes SEC(".maps");
 
+#define STRINGS_BYTES 4096 /* all strings of a process record: one offset, masked, walks through them */
+
+struct process_record {
+	struct process_event event;
+	char strings[STRINGS_BYTES + ARGS_BYTES]; /* slack: the last piece may start anywhere below STRINGS_BYTES */
+};
+
+/*
+ * Where a process record is put together, since only then is it known how much room it needs. A program can be preempted
+ * there, and another on the same CPU want the same: hence several places. `claims`: how many programs want this one. Each
+ * counts itself in before it looks, so that at most one finds itself alone. All taken: DROP_PROCESS_RING_FULL.
+ */
+#define SCRATCHES 4
+
+struct process_scratch {
+	struct process_record record;
+	__u64 claims;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCHES);
+	__type(key, __u32);
+	__type(value, struct process_scratch);
+} process_scratch SEC(".maps");
+
 /*
  * What holds at a control group (cgroup v2 id) and below it, enum visibility_level: written by user space alone, one entry
  * each for the root, pods and containers. Full: user space is told, and leaves out by itself what the kernel then lets

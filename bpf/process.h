@@ -9,21 +9,16 @@
 #include "drops.h"
 #include "owner.h"
 #include "packet.h"
+#include "payload.h"
 
 #define NAME_BYTES          256 /* NAME_MAX + NUL: one path component at most */
 #define PATH_COMPONENTS     40  /* bound of a walk: components and mount crossings */
 #define CGROUP_COMPONENTS   24
 #define VARIABLE_BYTES      1024 /* NAME=value and NUL */
 #define ENVIRONMENT_STRINGS 256  /* bound of a walk; a pod of a namespace with many services has hundreds */
-#define STRINGS_BYTES       4096 /* all strings of a record: one offset, masked, walks through them */
 
 _Static_assert(2 * PATH_BYTES + ARGS_BYTES + PATH_BYTES <= STRINGS_BYTES, "strings fit");
 _Static_assert(VARIABLE_BYTES <= ARGS_BYTES, "a variable fits behind the last place");
-
-struct process_record {
-	struct process_event event;
-	char strings[STRINGS_BYTES + ARGS_BYTES]; /* slack: the last piece may start anywhere below STRINGS_BYTES */
-};
 
 /*
  * Strings are appended at record->event.header.size, which counts them until the record is complete. The cursor lives in
@@ -260,25 +255,45 @@ static __always_inline __u32 controlling_terminal(struct task_struct *task)
 	return (minor & 0xff) | (PROBE(driver, major) << 8) | ((minor & ~0xffu) << 12);
 }
 
-/*
- * Puts the process record of the current task into the ring; `owner` is the address of its struct owner. 0: no room.
- * Global: the verifier checks it once, a static function anew for every way that leads to it. Kernels before 5.12 know
- * no other arguments of such than numbers.
- */
-__noinline int emit_process(__u64 owner, __u32 hook)
+/* NULL: all places are taken. Unrolled: verifiers up to 6.12 lose a counter that is a map's key as well. */
+static __always_inline struct process_scratch *scratch_claim(void)
+{
+	struct process_scratch *scratch;
+
+#pragma unroll
+	for (int i = 0; i < SCRATCHES; i++) {
+		__u32 index = i;
+
+		scratch = bpf_map_lookup_elem(&process_scratch, &index);
+		if (!scratch)
+			break;
+		/* Kernels before 5.12 give no result of an atomic operation. */
+		__sync_fetch_and_add(&scratch->claims, 1);
+		if (*(volatile __u64 *)&scratch->claims == 1)
+			return scratch;
+		__sync_fetch_and_add(&scratch->claims, -1);
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_release(struct process_scratch *scratch)
+{
+	__sync_fetch_and_add(&scratch->claims, -1);
+}
+
+static __always_inline bool ring_has(__u64 room)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + room < bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
+}
+
+static __always_inline void fill_process(struct process_record *record, __u64 owner, __u32 hook)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct process_record *record;
 	struct task_struct *parent;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	__u32 start;
 
-	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
-	if (!record) {
-		drop(DROP_PROCESS_RING_FULL);
-		return 0;
-	}
 	__builtin_memset(&record->event, 0, sizeof(record->event));
 	bpf_probe_read_kernel(&record->event.owner, sizeof(record->event.owner), (void *)owner);
 	record->event.header.time = bpf_ktime_get_ns();
@@ -309,7 +324,33 @@ __noinline int emit_process(__u64 owner, __u32 hook)
 	append_environment(record);
 	record->event.environment_bytes = cursor(record) - start;
 	record->event.header.size += sizeof(record->event);
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+/*
+ * Puts the process record of the current task into the ring; `owner` is the address of its struct owner. 0: no room.
+ * Global: the verifier checks it once, a static function anew for every way that leads to it. Kernels before 5.12 know
+ * no other arguments of such than numbers.
+ */
+__noinline int emit_process(__u64 owner, __u32 hook)
+{
+	struct process_scratch *scratch = NULL;
+	long failed = -1;
+	__u64 size;
+
+	/* For a full ring no record is put together: it would be again at each message of the process. */
+	if (ring_has(sizeof(struct process_event)))
+		scratch = scratch_claim();
+	if (scratch) {
+		fill_process(&scratch->record, owner, hook);
+		size = cursor(&scratch->record);
+		AT_MOST(size, sizeof(scratch->record));
+		failed = bpf_ringbuf_output(&events, &scratch->record, size, BPF_RB_NO_WAKEUP);
+		scratch_release(scratch);
+	}
+	if (failed) {
+		drop(DROP_PROCESS_RING_FULL);
+		return 0;
+	}
 	count(COUNTER_PROCESSES);
 	return 1;
 }

@@ -113,6 +113,18 @@ export interface Captured {
   readonly records: number;
 }
 
+/**
+ * What the agent can have the kernel load, as options of the loader (src/capture/kernel.ts sets the same): the knobs that
+ * decide which code the verifier sees. Of its own process the agent always tells, and four ports are the most code.
+ * Connections are a program more and change no other, so that they are always among them.
+ */
+export const LOADS: Readonly<Record<string, string>> = Object.fromEntries(
+  ['', '--trace', '--level 1=3', '--trace --level 1=3'].map((knobs) => [
+    knobs.replaceAll(/--| 1=3/g, '').replace(' ', '+') || 'plain',
+    `--load --connections --self 1 --port 53 --port 54 --port 55 --port 56 ${knobs}`.trim(),
+  ]),
+);
+
 /** Compiles the loader if it is missing or older than its source. */
 export function buildLoader(): void {
   mkdirSync(join(ROOT, 'build/test'), { recursive: true });

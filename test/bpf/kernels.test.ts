@@ -1,11 +1,12 @@
 /** All hook families on every kernel of test/kernel/kernels.txt, in virtual machines: the same traffic, the same checks. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { kernelList } from '../kernel/kernels.ts';
 import { runInVm } from '../kernel/vm.ts';
-import { buildLoader, COUNTER, DROP, LOADER, OBJECT, parseOutput, ROOT } from './capture.ts';
+import { buildLoader, COUNTER, DROP, LOADER, LOADS, OBJECT, parseOutput, ROOT } from './capture.ts';
 import { connectionFaults, LEAST_SEEN, parseClaims } from './connections.ts';
 import { faultsOf, parseTraffic } from './conversations.ts';
 
@@ -15,7 +16,11 @@ const CLIENTS = [
   'kdig +tcp @::1 two.test',
   'busybox nslookup a.test 127.0.0.1',
 ];
-const TIMEOUT_S = 240;
+/** The rest is what the traffic test loads. */
+const MORE_LOADS = Object.entries(LOADS).filter(([name]) => name !== 'plain');
+const TIMEOUT_S = 400;
+/** A machine takes one processor of the host. */
+const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 /* The loader ends at the end of its input: descriptor 9 keeps the fifo open. */
 const JOB = `
 ip link set lo up
@@ -30,6 +35,10 @@ for family in ${FAMILIES.join(' ')}; do
 	sleep 0.3
 	kill -INT $loader
 	wait $loader
+${MORE_LOADS.map(
+  ([name, options]) =>
+    `	/root/loader /root/dns.bpf.o $family ${options} >/results/$family.${name}.load 2>&1`,
+).join('\n')}
 done
 # the kernel frees programs some time after the last reference is gone
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(bpftool prog show)" ] && break; sleep 0.5; done
@@ -38,49 +47,60 @@ bpftool prog show >/results/left-over
 
 before(buildLoader);
 
-for (const { name } of kernelList()) {
-  describe(`kernel ${name}`, () => {
-    let results: ReadonlyMap<string, Buffer>;
-    const text = (file: string): string => results.get(file)?.toString('latin1') ?? '';
+describe('kernels', { concurrency: MACHINES }, () => {
+  for (const { name } of kernelList()) {
+    describe(`kernel ${name}`, () => {
+      let results: ReadonlyMap<string, Buffer>;
+      const text = (file: string): string => results.get(file)?.toString('latin1') ?? '';
 
-    before(async () => {
-      const files = {
-        '/root/loader': LOADER,
-        '/root/dns.bpf.o': readFileSync(OBJECT),
-        '/root/traffic.py': join(ROOT, 'test/bpf/traffic.py'),
-        '/root/connect.py': join(ROOT, 'test/bpf/connect.py'),
-      };
-      results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S, files })).results;
-    });
-
-    for (const [index, family] of FAMILIES.entries()) {
-      test(`${family}: loads, attaches, sees everything exactly once`, () => {
-        assert.match(text(`${family}.err`), /^ready$/m, text(`${family}.err`));
-        const captured = parseOutput(text(`${family}.out`));
-        const { conversations, clients } = parseTraffic(text(`${family}.traffic`));
-        assert.ok(conversations.length >= 29, `${conversations.length} conversations`);
-        assert.equal(clients.length, CLIENTS.length);
-        assert.deepEqual(faultsOf(captured, conversations, clients), []);
-        assert.deepEqual([...new Set(captured.messages.map((message) => message.hook))], [index + 1]);
-        const [requests = 0, responses = 0] = [
-          captured.counters[COUNTER.requests],
-          captured.counters[COUNTER.responses],
-        ];
-        assert.equal(requests + responses, captured.messages.length + (captured.drops[DROP.ringFull] ?? 0));
-        assert.deepEqual([...new Set(captured.drops)], [0]);
+      before(async () => {
+        const files = {
+          '/root/loader': LOADER,
+          '/root/dns.bpf.o': readFileSync(OBJECT),
+          '/root/traffic.py': join(ROOT, 'test/bpf/traffic.py'),
+          '/root/connect.py': join(ROOT, 'test/bpf/connect.py'),
+        };
+        results = (await runInVm({ kernel: name, job: JOB, timeoutS: TIMEOUT_S, files })).results;
       });
 
-      test(`${family}: sees every connection exactly once`, () => {
-        const claims = parseClaims(text(`${family}.connections`));
-        assert.ok(claims.filter(({ seen }) => seen).length >= LEAST_SEEN, `${claims.length} connections`);
-        const captured = parseOutput(text(`${family}.out`));
-        assert.deepEqual(connectionFaults(captured, claims), []);
-        assert.equal(captured.counters[COUNTER.connections], captured.connections.length);
-      });
-    }
+      for (const [index, family] of FAMILIES.entries()) {
+        test(`${family}: loads, attaches, sees everything exactly once`, () => {
+          assert.match(text(`${family}.err`), /^ready$/m, text(`${family}.err`));
+          const captured = parseOutput(text(`${family}.out`));
+          const { conversations, clients } = parseTraffic(text(`${family}.traffic`));
+          assert.ok(conversations.length >= 29, `${conversations.length} conversations`);
+          assert.equal(clients.length, CLIENTS.length);
+          assert.deepEqual(faultsOf(captured, conversations, clients), []);
+          assert.deepEqual([...new Set(captured.messages.map((message) => message.hook))], [index + 1]);
+          const [requests = 0, responses = 0] = [
+            captured.counters[COUNTER.requests],
+            captured.counters[COUNTER.responses],
+          ];
+          assert.equal(requests + responses, captured.messages.length + (captured.drops[DROP.ringFull] ?? 0));
+          assert.deepEqual([...new Set(captured.drops)], [0]);
+        });
 
-    test('nothing is left in the kernel', () => {
-      assert.equal(text('left-over'), '');
+        for (const [load] of MORE_LOADS)
+          test(`${family}: the verifier takes it: ${load}`, () => {
+            assert.match(
+              text(`${family}.${load}.load`),
+              /^loaded$/m,
+              text(`${family}.${load}.load`).slice(-4000),
+            );
+          });
+
+        test(`${family}: sees every connection exactly once`, () => {
+          const claims = parseClaims(text(`${family}.connections`));
+          assert.ok(claims.filter(({ seen }) => seen).length >= LEAST_SEEN, `${claims.length} connections`);
+          const captured = parseOutput(text(`${family}.out`));
+          assert.deepEqual(connectionFaults(captured, claims), []);
+          assert.equal(captured.counters[COUNTER.connections], captured.connections.length);
+        });
+      }
+
+      test('nothing is left in the kernel', () => {
+        assert.equal(text('left-over'), '');
+      });
     });
-  });
-}
+  }
+});

@@ -5,9 +5,9 @@
  * that the benchmarks compare the agent with.
  *
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
- *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--verbose]
+ *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
  *
- * Writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
+ * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
  * counters, drops and processes as a last line each.
  */
 #include "../../bpf/event.h"
@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop;
-static bool verbose, count_only, connections;
+static bool verbose, count_only, connections, load_only;
 static unsigned long long records, bytes;
 
 static void on_signal(int signal)
@@ -185,7 +185,7 @@ static int on_record(void *context, void *data, size_t size)
 	(void)context;
 	records++;
 	bytes += size;
-	if (header->size > size) {
+	if (header->size > size || (header->kind == EVENT_PROCESS && header->size != size)) {
 		fprintf(stderr, "record of %zu bytes says %u\n", size, header->size);
 		exit(3);
 	}
@@ -308,6 +308,24 @@ static void write_levels(struct bpf_object *object)
 		}
 }
 
+/* As if programs that were preempted had the first places where a process record is put together (bpf/maps.h). */
+static void take_scratches(struct bpf_object *object, __u32 places)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, "process_scratch");
+	size_t size = bpf_map__value_size(map);
+	int cpus = libbpf_num_possible_cpus();
+	char *values = calloc(cpus, size);
+
+	for (int cpu = 0; cpu < cpus; cpu++)
+		values[(cpu + 1) * size - sizeof(__u64)] = 1; /* claims */
+	for (__u32 i = 0; i < places; i++)
+		if (bpf_map_update_elem(bpf_map__fd(map), &i, values, BPF_ANY)) {
+			fprintf(stderr, "cannot take place %u: %s\n", i, strerror(errno));
+			exit(1);
+		}
+	free(values);
+}
+
 int main(int argc, char **argv)
 {
 	struct bpf_program *program;
@@ -315,7 +333,7 @@ int main(int argc, char **argv)
 	struct ring_buffer *ring;
 	struct btf *btf;
 	__u16 ports[4] = {53};
-	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0;
+	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0, taken = 0;
 	__u64 wakeup, trace = 0;
 	double seconds = 0;
 	struct bpf_link *links[32];
@@ -331,6 +349,8 @@ int main(int argc, char **argv)
 			count_only = true;
 		else if (strcmp(argv[i], "--connections") == 0)
 			connections = true;
+		else if (strcmp(argv[i], "--load") == 0)
+			load_only = true;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--trace") == 0)
@@ -343,6 +363,8 @@ int main(int argc, char **argv)
 			ring_bytes = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--self") == 0 && i + 1 < argc)
 			self = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--taken") == 0 && i + 1 < argc)
+			taken = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc && port_count < 4)
 			ports[port_count++] = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--level") == 0 && i + 1 < argc && add_level(argv[i + 1]))
@@ -402,7 +424,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "cannot load: %s\n", strerror(errno));
 		return 1;
 	}
+	if (load_only) {
+		fprintf(stderr, "loaded\n");
+		return 0;
+	}
 	write_levels(object);
+	if (taken)
+		take_scratches(object, taken);
 	bpf_object__for_each_program(program, object)
 	{
 		if (!bpf_program__autoload(program))

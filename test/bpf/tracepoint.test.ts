@@ -5,13 +5,25 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { buildLoader, COUNTER, captureWhile, DROP, DUPLICATE_DEVICE, FLAG } from './capture.ts';
+import {
+  buildLoader,
+  COUNTER,
+  captureWhile,
+  DROP,
+  DUPLICATE_DEVICE,
+  FLAG,
+  LOADER,
+  LOADS,
+  OBJECT,
+} from './capture.ts';
 import { faultsOf, parseTraffic } from './conversations.ts';
 
 const missing =
   process.getuid?.() !== 0
     ? 'needs root'
     : !existsSync('/sys/kernel/btf/vmlinux') && 'this kernel has no BTF';
+/** bpf/maps.h */
+const SCRATCHES = 4;
 const CLIENTS = [
   'dig +tries=1 +timeout=2 @127.0.0.1 one.test',
   'kdig +tcp @::1 two.test',
@@ -32,6 +44,14 @@ describe('tracepoint family', { skip: missing }, () => {
     assert.ok(conversations.length >= 29, `${conversations.length} conversations`);
     assert.deepEqual(faultsOf(captured, conversations, clients), []);
   });
+
+  for (const [load, options] of Object.entries(LOADS))
+    test(`the verifier takes it: ${load}`, () => {
+      const { stderr } = spawnSync(LOADER, [OBJECT, 'tracepoint', ...options.split(' ')], {
+        encoding: 'utf8',
+      });
+      assert.match(stderr, /^loaded$/m, stderr.slice(-4000));
+    });
 
   test('per-process counters equal what each process sent', async () => {
     const { captured, output } = await captureWhile('tracepoint', 'python3 test/bpf/traffic.py');
@@ -84,6 +104,20 @@ describe('tracepoint family', { skip: missing }, () => {
     assert.equal(requests + responses, submitted + (captured.drops[DROP.ringFull] ?? 0));
     assert.equal(captured.records, submitted + (captured.counters[COUNTER.processes] ?? 0));
     assert.equal(captured.counted.find(({ tgid }) => tgid === pid)?.udp, sent);
+  });
+
+  test('a process record finds a place as long as there is one; without it its loss is counted', async () => {
+    const script = 'exec python3 test/bpf/packets.py exec';
+    const lastFree = await captureWhile('tracepoint', script, ['--taken', String(SCRATCHES - 1)]);
+    const pid = Number(/pid (\d+)/.exec(lastFree.output)?.[1]);
+    assert.equal(lastFree.captured.processes.filter(({ owner }) => owner.tgid === pid).length, 2);
+    assert.deepEqual([...new Set(lastFree.captured.drops)], [0]);
+    const { captured } = await captureWhile('tracepoint', script, ['--taken', String(SCRATCHES)]);
+    assert.deepEqual(captured.processes, []);
+    assert.equal(captured.counters[COUNTER.processes], 0);
+    assert.equal(captured.messages.length, 2);
+    // Of a process that is not announced yet each request tries again.
+    assert.ok((captured.drops[DROP.processRingFull] ?? 0) >= 2, `${captured.drops}`);
   });
 
   test('a program replaced by exec is announced anew', async () => {

@@ -58,11 +58,14 @@ export class Site {
   }
 
   async close(): Promise<void> {
-    await this.#agent?.stop();
-    await this.#server?.stop();
-    await this.namespace.close();
-    await this.cgroups.close();
-    rmSync(this.directory, { recursive: true, force: true });
+    try {
+      await this.#agent?.stop();
+    } finally {
+      await this.#server?.stop();
+      await this.namespace.close();
+      await this.cgroups.close();
+      rmSync(this.directory, { recursive: true, force: true });
+    }
   }
 
   async recordsOf(name: string): Promise<readonly JsonRecord[]> {

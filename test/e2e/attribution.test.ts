@@ -162,6 +162,7 @@ test(`${BURST} one-shot processes in a burst`, async () => {
   assert.equal(claims.length, BURST);
   const ours = (record: JsonRecord): boolean => nameOf(record).startsWith('burst-');
   await stage.agent.waitFor((records) => records.filter(ours).length >= BURST, PATIENCE_MS);
+  await stage.agent.assertRingKept();
   const found = new Map(stage.agent.records.filter(ours).map((record) => [nameOf(record), record]));
   const wrong = claims.filter(({ pid, name }) => {
     const record = found.get(name);

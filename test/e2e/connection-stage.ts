@@ -135,10 +135,13 @@ export class ConnectionStage {
 
   /** Ends the agent and everything else; the agent's own statistics. */
   async close(): Promise<PipelineStats | undefined> {
-    await this.agent.stop();
-    this.#answering?.kill('SIGKILL');
-    await this.#dns.stop();
-    await this.namespace.close();
+    try {
+      await this.agent.stop();
+    } finally {
+      this.#answering?.kill('SIGKILL');
+      await this.#dns.stop();
+      await this.namespace.close();
+    }
     try {
       return JSON.parse(readFileSync(this.#stats, 'utf8')) as PipelineStats;
     } catch {

@@ -58,9 +58,11 @@ export class Stage {
     this.namespace = namespace;
     this.#servers = [server];
     copyFileSync(ACTOR, this.other);
-    this.agent = Agent.start([...AGENT, '--hook', HOOK, '--timeout', `${TIMEOUT_S}s`, ...options], (record) =>
+    const control = ['--control', join(directory, 'control')];
+    this.agent = Agent.start(
+      [...AGENT, '--hook', HOOK, '--timeout', `${TIMEOUT_S}s`, ...control, ...options],
       // The agent sees the whole host: what others ask meanwhile would fill the memory.
-      nameOf(record).endsWith(zone),
+      (record) => nameOf(record).endsWith(zone),
     );
   }
 
@@ -92,10 +94,13 @@ export class Stage {
   }
 
   async close(): Promise<void> {
-    await this.agent.stop();
-    for (const server of this.#servers) await server.stop();
-    await this.namespace.close();
-    rmSync(this.directory, { recursive: true, force: true });
+    try {
+      await this.agent.stop();
+    } finally {
+      for (const server of this.#servers) await server.stop();
+      await this.namespace.close();
+      rmSync(this.directory, { recursive: true, force: true });
+    }
   }
 
   /** A second namespace with its own server, same addresses and zone, other answer; `use` runs, then it is closed. */
@@ -142,6 +147,7 @@ export class Stage {
   async recordsOf(name: string, count: number): Promise<JsonRecord[]> {
     const ours = (record: JsonRecord): boolean => nameOf(record) === name;
     await this.agent.waitFor((records) => records.filter(ours).length >= count, PATIENCE_MS);
+    await this.agent.assertRingKept();
     const found = this.agent.records.filter(ours);
     assert.equal(found.length, count, `records of ${name}: ${JSON.stringify(found)}`);
     return found;
@@ -150,6 +156,7 @@ export class Stage {
   /** After everything: as many records of every name as the servers' logs hold requests for it. Probes are left out. */
   async assertNothingMore(): Promise<void> {
     await sleep(TIMEOUT_S * 1000 + 500);
+    await this.agent.assertRingKept();
     const isPlayed = (name: string): boolean => name.endsWith(`.${this.zone}`) && !name.startsWith('probe.');
     const logged = this.#servers.flatMap((server) => server.requests().map((request) => request.name));
     const recorded = this.agent.records.map(nameOf);

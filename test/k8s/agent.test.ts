@@ -205,6 +205,7 @@ async function recordsOf(labels: readonly string[]): Promise<Map<string, JsonRec
     (records) => records.filter((record) => wanted.has(nameOf(record))).length >= wanted.size,
     15_000,
   );
+  await agent.assertRingKept();
   const found = new Map<string, JsonRecord>();
   for (const record of agent.records) {
     const label = wanted.get(nameOf(record));
@@ -241,10 +242,7 @@ function driverOf(index: number): Driver {
 
 async function recordOf(label: string): Promise<JsonRecord> {
   const isWanted = isOf(`${label}.${workloads.zone}`);
-  assert.ok(
-    await agent.waitFor((records) => records.some(isWanted), PATIENCE_MS),
-    `no record of ${label}: ${agent.errors}`,
-  );
+  await agent.expect((records) => records.some(isWanted), PATIENCE_MS, `no record of ${label}`);
   const found = agent.records.filter(isWanted);
   assert.equal(found.length, 1);
   return found[0] as JsonRecord;

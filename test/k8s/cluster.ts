@@ -43,8 +43,17 @@ export class FileScope implements Scope {
     this.#cleanUps.unshift(cleanUp);
   }
 
+  /** Does all of them, then throws the first error of one. */
   async close(): Promise<void> {
-    for (const cleanUp of this.#cleanUps) await cleanUp();
+    const errors: unknown[] = [];
+    for (const cleanUp of this.#cleanUps) {
+      try {
+        await cleanUp();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   }
 }
 

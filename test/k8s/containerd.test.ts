@@ -64,7 +64,7 @@ describe('pods of the API server in containerd', () => {
   }
 
   async function recordOf(name: string): Promise<JsonRecord> {
-    assert.ok(await agent.waitFor((records) => records.some(isOf(name)), PATIENCE_MS), agent.errors);
+    await agent.expect((records) => records.some(isOf(name)), PATIENCE_MS);
     return agent.records.find(isOf(name)) as JsonRecord;
   }
 

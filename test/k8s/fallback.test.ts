@@ -57,7 +57,7 @@ describe('auto: the kubelet instead of the API server', () => {
     const deadline = performance.now() + PATIENCE_MS;
     for (let i = 0; ; i++) {
       const name = await workloads.ask(group, `${label}-${i}`);
-      assert.ok(await agent.waitFor((records) => records.some(isOf(name)), PATIENCE_MS), agent.errors);
+      await agent.expect((records) => records.some(isOf(name)), PATIENCE_MS);
       const record = agent.records.find(isOf(name)) as JsonRecord;
       if (record.resource['k8s.pod.name'] !== undefined) return record;
       assert.ok(performance.now() < deadline, `no pod on the records; ${agent.errors}`);
@@ -92,7 +92,7 @@ describe('auto: the kubelet instead of the API server', () => {
     const pod = await node.run(await node.bind({ name: 'by-api' }));
     const group = workloads.place(uidOf(pod), idOf(pod), 'cgroupfs');
     const name = await workloads.ask(group, 'by-api');
-    assert.ok(await agent.waitFor((records) => records.some(isOf(name)), PATIENCE_MS), agent.errors);
+    await agent.expect((records) => records.some(isOf(name)), PATIENCE_MS);
     const { resource } = agent.records.find(isOf(name)) as JsonRecord;
     assert.equal(resource['k8s.pod.name'], 'by-api');
     assert.equal(resource['k8s.node.uid'], node.uid);
@@ -103,7 +103,7 @@ describe('auto: the kubelet instead of the API server', () => {
     const pod = await node.run(await node.bind({ name: 'known' }));
     const group = workloads.place(uidOf(pod), idOf(pod), 'cgroupfs');
     const before = await workloads.ask(group, 'known-before');
-    assert.ok(await agent.waitFor((records) => records.some(isOf(before)), PATIENCE_MS), agent.errors);
+    await agent.expect((records) => records.some(isOf(before)), PATIENCE_MS);
     const connections = agent.errors.split('kubelet: connected').length;
     await cluster.stopApiServer();
     await says('Kubernetes API: pods: unreachable');
@@ -113,7 +113,7 @@ describe('auto: the kubelet instead of the API server', () => {
     const { resource } = await recordIn(uid, 'down');
     assert.equal(resource['k8s.pod.name'], 'second-node-a');
     const name = await workloads.ask(group, 'known-after');
-    assert.ok(await agent.waitFor((records) => records.some(isOf(name)), PATIENCE_MS), agent.errors);
+    await agent.expect((records) => records.some(isOf(name)), PATIENCE_MS);
     assert.equal((agent.records.find(isOf(name)) as JsonRecord).resource['k8s.pod.name'], 'known');
     await cluster.startApiServer();
     await says('Kubernetes API: pods: connected again');

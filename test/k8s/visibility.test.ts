@@ -72,7 +72,7 @@ describe('visibility by annotations', () => {
     // What is captured arrives in order: a probe of the host after it ends the wait.
     const probe = workloads.place('00000000-0000-4000-8000-000000000000', '0'.repeat(64), 'cgroupfs');
     const last = await workloads.ask(probe, `after-${label}`);
-    assert.ok(await agent.waitFor((records) => records.some(isOf(last)), PATIENCE_MS), agent.errors);
+    await agent.expect((records) => records.some(isOf(last)), PATIENCE_MS);
     await sleep(600); // a record may wait half a second for its pod
     return agent.records.some(isOf(name));
   }

@@ -104,6 +104,7 @@ export class Workloads {
       ],
       ...['NODE_NAME=node-a', 'unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'],
       ...AGENT,
+      ...['--control', join(cluster.directory, `control-${randomBytes(4).toString('hex')}`)],
       ...options,
     ]);
     scope.after(() => agent.stop());

@@ -1,9 +1,11 @@
 /** Runs the agent as its users do and collects the records it prints. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from '../../src/control/client.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const STOP_TIMEOUT_MS = 10_000;
@@ -33,20 +35,30 @@ export class Agent {
   errors = '';
   readonly #child: ChildProcess;
   readonly #keep: (record: JsonRecord) => boolean;
+  /** Path of the agent's control socket, if its command gives one. */
+  readonly #control: string | undefined;
+  /** The first line that was no record. */
+  #fault: Error | undefined;
 
-  private constructor(child: ChildProcess, keep: (record: JsonRecord) => boolean) {
+  private constructor(
+    child: ChildProcess,
+    keep: (record: JsonRecord) => boolean,
+    control: string | undefined,
+  ) {
     this.#child = child;
     this.#keep = keep;
+    this.#control = control;
   }
 
-  /** Starts `command` and keeps the records that are wanted; lines that are no JSON object are a fault of the agent and thrown by stop(). */
+  /** Starts `command` and keeps the records that are wanted; lines that are no record, cut ones too, are a fault of the agent and thrown by stop(). */
   static start(command: readonly string[], keep: (record: JsonRecord) => boolean = () => true): Agent {
     const [program, ...programArguments] = command;
     if (program === undefined) throw new Error('no agent command');
     // No collector: whatever the environment of the tests says, records are printed.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_')));
     const child = spawn(program, programArguments, { stdio: ['ignore', 'pipe', 'pipe'], env });
-    const agent = new Agent(child, keep);
+    const option = command.lastIndexOf('--control');
+    const agent = new Agent(child, keep, option < 0 ? undefined : command[option + 1]);
     process.once('exit', () => child.kill('SIGKILL'));
     createInterface({ input: child.stdout }).on('line', (line) => agent.#accept(line));
     child.stderr.on('data', (chunk: Buffer) => {
@@ -63,13 +75,11 @@ export class Agent {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** Throws nothing: the stream that the line comes from would never end. */
   #accept(line: string): void {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== 'object' || value === null || !('attributes' in value) || !('resource' in value)) {
-      throw new Error(`not a record: ${line}`);
-    }
-    const record = value as JsonRecord;
-    if (this.#keep(record)) this.records.push(record);
+    const record = recordIn(line);
+    if (record === undefined) this.#fault ??= new Error(`not a record: ${line}`);
+    else if (this.#keep(record)) this.records.push(record);
   }
 
   /** True as soon as `condition` holds; false if it does not within `timeoutMs`. */
@@ -84,6 +94,33 @@ export class Agent {
     return true;
   }
 
+  /** Asserts that `condition` comes to hold, and before it that no record can be missing for want of room (assertRingKept). */
+  async expect(
+    condition: (records: readonly JsonRecord[]) => boolean,
+    timeoutMs: number,
+    what = 'records are missing',
+  ): Promise<void> {
+    const holds = await this.waitFor(condition, timeoutMs);
+    await this.assertRingKept();
+    assert.ok(holds, `${what}; the agent said: ${this.errors}`);
+  }
+
+  /**
+   * Asserts by the agent's own ledger that the kernel's ring never was full: what then has no record, or an owner from /proc,
+   * says nothing of how requests are attributed. The agent must have been started with --control.
+   */
+  async assertRingKept(): Promise<void> {
+    const { source } = (await ask(this.#control, '/stats')) as {
+      readonly source: { readonly drops: Readonly<Record<string, number>> };
+    };
+    const { ring_full, process_ring_full } = source.drops;
+    assert.deepEqual(
+      { ring_full, process_ring_full },
+      { ring_full: 0, process_ring_full: 0 },
+      `the agent's ring was full (${ring_full} messages and ${process_ring_full} process records lost, by its own ledger): does another program flood port 53 on this host? What this test finds missing may be among them`,
+    );
+  }
+
   /** Ends the agent and waits until it has flushed. Gives its exit code. */
   async stop(): Promise<number> {
     if (this.running) {
@@ -93,6 +130,20 @@ export class Agent {
       await closed;
       clearTimeout(timer);
     }
+    const fault = this.#fault;
+    this.#fault = undefined; // told once: who stops it again is cleaning up
+    if (fault !== undefined) throw fault;
     return this.#child.exitCode ?? -1;
+  }
+}
+
+function recordIn(line: string): JsonRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const isRecord =
+      typeof value === 'object' && value !== null && 'attributes' in value && 'resource' in value;
+    return isRecord ? (value as JsonRecord) : undefined;
+  } catch {
+    return undefined;
   }
 }

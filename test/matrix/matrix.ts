@@ -81,10 +81,13 @@ export async function runMatrix(options: MatrixOptions): Promise<FamilyResult[]>
     }
     return results;
   } finally {
-    for (const agent of agents.values()) await agent.stop();
-    await unbound.stop();
-    await dnsmasq.stop();
-    await namespace.close();
+    try {
+      for (const agent of agents.values()) await agent.stop();
+    } finally {
+      await unbound.stop();
+      await dnsmasq.stop();
+      await namespace.close();
+    }
   }
 }
 
