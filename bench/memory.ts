@@ -86,8 +86,8 @@ export const memory: Question<MemoryResult> = {
     return found;
   },
   page: ({ points, run, seconds, sent, missing }) => [
-    'One agent, in this order; `smaps_rollup` of the process, MB (10^6). The ring of 16 MiB is mapped twice in a row by design (so that a record never wraps), which RSS',
-    'counts twice and PSS once.',
+    'One agent, in this order; `smaps_rollup` of the process, MB (10^6). The ring of 8 MiB and some 50 MB of the file `node` are in RSS; PSS counts pages of that file',
+    'shared with other processes in parts.',
     '',
     '| when | RSS | PSS |',
     '|---|---|---|',

@@ -39,7 +39,7 @@ struct socket_name {
 static __always_inline void fill_ends(struct message_event *message, struct sock *sk, const struct socket_name *name,
 				      const bool direct, const bool v6)
 {
-	__u32 local[4] = {}, remote[4] = {};
+	__u32 *local = (__u32 *)message->local_address, *remote = (__u32 *)message->remote_address;
 
 	if (v6) {
 		LOAD_IN6(direct, local, sk, __sk_common.skc_v6_rcv_saddr);
@@ -47,7 +47,7 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 		for (int i = 0; i < 4; i++)
 			KEEP_LOADED(remote[i]);
 		if (name)
-			__builtin_memcpy(remote, name->address6, sizeof(remote));
+			__builtin_memcpy(remote, name->address6, sizeof(name->address6));
 		if (!(local[0] | local[1] | local[2] | local[3]))
 			message->flags |= MESSAGE_LOCAL_ANY;
 	} else {
@@ -60,8 +60,6 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 		if (!local[3])
 			message->flags |= MESSAGE_LOCAL_ANY;
 	}
-	__builtin_memcpy(message->local_address, local, 16);
-	__builtin_memcpy(message->remote_address, remote, 16);
 	message->local_port = LOAD(direct, sk, __sk_common.skc_num);
 	message->family = v6 ? 6 : 4;
 }
@@ -132,9 +130,12 @@ static __always_inline void push_datagram(struct sock *sk, const __u32 hook, con
 	emit_run(&message, 0, 0, false);
 }
 
-static __always_inline bool is_v4_mapped(const __u32 *address)
+/* Of 16 bytes. */
+static __always_inline bool is_v4_mapped(const void *address)
 {
-	return !address[0] && !address[1] && address[2] == bpf_htonl(0xffff);
+	const __u32 *words = address;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
 /*
@@ -147,15 +148,13 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 {
 	struct message_event message = {};
 	struct buffer buffer;
-	__u32 remote[4];
 
 	if (length > PAYLOAD_MAX) /* EMSGSIZE */
 		return;
 	if (v6 && name && name->family != AF_INET6)
 		return;
 	fill_ends(&message, sk, name, direct, v6);
-	__builtin_memcpy(remote, message.remote_address, sizeof(remote));
-	if (v6 && is_v4_mapped(remote))
+	if (v6 && is_v4_mapped(message.remote_address))
 		return;
 	if (level == VISIBILITY_OFF) {
 		count(COUNTER_OFF);
@@ -172,7 +171,7 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	else if (LOAD(direct, msg, msg_flags) & MSG_MORE)
 		message.flags |= MESSAGE_MORE;
 	buffer = buffer_of(msg, direct);
-	emit_buffer(&message, &buffer, direct);
+	emit_buffer(&message, &buffer);
 }
 
 /* The port of a given name, not 0 with AF_UNSPEC: that means the connected peer (net/ipv6/udp.c). */
@@ -233,12 +232,9 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
 static __always_inline void fill_stream(struct message_event *message, struct sock *sk, __u16 port, const bool direct)
 {
-	__u32 remote[4];
-
 	if (LOAD(direct, sk, __sk_common.skc_family) == AF_INET6) {
 		fill_ends(message, sk, NULL, direct, true);
-		__builtin_memcpy(remote, message->remote_address, sizeof(remote));
-		if (is_v4_mapped(remote))
+		if (is_v4_mapped(message->remote_address))
 			message->family = 4;
 	} else {
 		fill_ends(message, sk, NULL, direct, false);
@@ -272,7 +268,7 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 	if (!account(&message, level, hook))
 		return;
 	buffer = buffer_of(msg, direct);
-	emit_buffer(&message, &buffer, direct);
+	emit_buffer(&message, &buffer);
 }
 
 static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
@@ -432,7 +428,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 		buffer.segments = state->segments;
 		buffer.kind = state->kind;
 	}
-	emit_buffer(&message, &buffer, direct);
+	emit_buffer(&message, &buffer);
 }
 
 #endif

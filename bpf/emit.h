@@ -4,7 +4,7 @@
  * Records are built inside the ring: a per-CPU scratch buffer would be overwritten by a program that preempts this one.
  * bpf_ringbuf_reserve wants constant sizes (until dynptrs, 5.19), hence classes.
  *
- * The functions that walk over pieces take addresses as plain numbers, so that they can be global (variants.h).
+ * The functions that walk over pieces are global and take addresses as plain numbers (process.h: emit_process).
  */
 #ifndef WHODNS_EMIT_H
 #define WHODNS_EMIT_H
@@ -12,7 +12,6 @@
 #include "drops.h"
 #include "payload.h"
 #include "thread_context.h"
-#include "variants.h"
 
 /*
  * Room for `wanted` payload bytes. A gathered payload (several pieces) needs twice as much: the verifier bounds offset
@@ -155,7 +154,7 @@ static __always_inline bool append_piece(struct message_event *record, __u64 roo
  * Emits with a payload scattered over iovecs, kvecs or pages. `message` and `buffers` are the addresses of the
  * message's header and of a struct buffer.
  */
-static __always_inline int walk_buffers(__u64 message, __u64 buffers)
+__noinline int emit_buffers(__u64 message, __u64 buffers)
 {
 	struct message_event *record;
 	struct buffer buffer = {};
@@ -189,10 +188,8 @@ static __always_inline int walk_buffers(__u64 message, __u64 buffers)
 	return 0;
 }
 
-GLOBAL_AND_STATIC(emit_buffers, walk_buffers, (__u64 message, __u64 buffers), (message, buffers))
-
 /* Emits with the payload of a send or receive. */
-static __always_inline void emit_buffer(struct message_event *message, struct buffer *buffer, const bool fentry)
+static __always_inline void emit_buffer(struct message_event *message, struct buffer *buffer)
 {
 	struct piece first = {};
 
@@ -203,7 +200,7 @@ static __always_inline void emit_buffer(struct message_event *message, struct bu
 	if (buffer->kind != BUFFER_UNKNOWN && buffer->segments) {
 		first = buffer_segment(buffer, 0);
 		if (first.length < message->length && first.length < payload_limit) {
-			ONE_OF(fentry, emit_buffers, address_of(message), address_of(buffer));
+			emit_buffers(address_of(message), address_of(buffer));
 			return;
 		}
 	}
@@ -214,7 +211,7 @@ static __always_inline void emit_buffer(struct message_event *message, struct bu
  * Emits with a packet's payload from `start` bytes behind skb->data on: in the linear part and the page
  * fragments. `packet` is the address of the struct sk_buff.
  */
-static __always_inline int walk_fragments(__u64 message, __u64 packet, __u32 start)
+__noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 {
 	struct sk_buff *skb = (struct sk_buff *)packet;
 	struct message_event *record;
@@ -253,8 +250,6 @@ static __always_inline int walk_fragments(__u64 message, __u64 packet, __u32 sta
 	submit(record, gathered(record), walk.wanted);
 	return 0;
 }
-
-GLOBAL_AND_STATIC(emit_fragments, walk_fragments, (__u64 message, __u64 packet, __u32 start), (message, packet, start))
 
 /*
  * As emit_fragments, by the kernel's own reader; `there` bytes of packet follow from `start` on. `skb` must be a trusted
@@ -295,7 +290,7 @@ static __always_inline void emit_packet(struct message_event *message, struct sk
 	else if (trusted && LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
 		emit_dynptr(message, skb, start, length - start);
 	else
-		ONE_OF(direct && !trusted, emit_fragments, address_of(message), address_of(skb), start);
+		emit_fragments(address_of(message), address_of(skb), start);
 }
 
 #endif

@@ -132,8 +132,9 @@ struct connection_event {
 
 /*
  * A process or a cgroup seen for the first time. Strings follow in this order, each `*_bytes` long:
- * executable path, arguments, working directory, cgroup path. Paths are components, leaf first, each NUL-terminated;
- * the last component may be cut (PROCESS_*_CUT).
+ * executable path, arguments, working directory, cgroup path, environment. Paths are components, leaf first, each
+ * NUL-terminated; the last component may be cut (PROCESS_*_CUT). Of the environment there are the variables OTEL_SERVICE_NAME
+ * and OTEL_RESOURCE_ATTRIBUTES, as the process was given them: NAME=value, NUL-terminated.
  */
 enum process_flags {
 	PROCESS_EXE_CUT = 1 << 0,
@@ -142,7 +143,8 @@ enum process_flags {
 	PROCESS_CGROUP_CUT = 1 << 3,
 	PROCESS_EXE_DELETED = 1 << 4, /* the executable has no link left, or lies in a memory file */
 	PROCESS_KERNEL_THREAD = 1 << 5,
-	PROCESS_CGROUP_V1 = 1 << 6, /* cgroup path comes from a v1 controller (hybrid hosts) */
+	PROCESS_CGROUP_V1 = 1 << 6,   /* cgroup path comes from a v1 controller (hybrid hosts) */
+	PROCESS_ENVIRONMENT = 1 << 7, /* the whole environment was looked at: what is not here is not in it */
 };
 
 struct process_event {
@@ -156,7 +158,8 @@ struct process_event {
 	__u16 cwd_bytes;
 	__u16 cgroup_bytes;
 	__u32 args_length; /* arg_end - arg_start: how long the arguments are in truth */
-	__u32 reserved;
+	__u16 environment_bytes;
+	__u16 reserved;
 	char parent_comm[COMM_LEN];
 };
 

@@ -9,14 +9,16 @@
 #include "drops.h"
 #include "owner.h"
 #include "packet.h"
-#include "variants.h"
 
-#define NAME_BYTES        256 /* NAME_MAX + NUL: one path component at most */
-#define PATH_COMPONENTS   40  /* bound of a walk: components and mount crossings */
-#define CGROUP_COMPONENTS 24
-#define STRINGS_BYTES     4096 /* all strings of a record: one offset, masked, walks through them */
+#define NAME_BYTES          256 /* NAME_MAX + NUL: one path component at most */
+#define PATH_COMPONENTS     40  /* bound of a walk: components and mount crossings */
+#define CGROUP_COMPONENTS   24
+#define VARIABLE_BYTES      1024 /* NAME=value and NUL */
+#define ENVIRONMENT_STRINGS 256  /* bound of a walk; a pod of a namespace with many services has hundreds */
+#define STRINGS_BYTES       4096 /* all strings of a record: one offset, masked, walks through them */
 
 _Static_assert(2 * PATH_BYTES + ARGS_BYTES + PATH_BYTES <= STRINGS_BYTES, "strings fit");
+_Static_assert(VARIABLE_BYTES <= ARGS_BYTES, "a variable fits behind the last place");
 
 struct process_record {
 	struct process_event event;
@@ -192,6 +194,57 @@ static __noinline int append_arguments(struct process_record *record, struct mm_
 	return 0;
 }
 
+#define WORD(text) (*(const __u64 *)(text))
+
+/* Whether a NUL-terminated string of VARIABLE_BYTES of room is a variable that names the service (enum process_flags). */
+static __always_inline bool names_service(const char *string)
+{
+	const __u64 *words = (const __u64 *)string;
+	__u64 name =
+	    (words[0] ^ WORD("OTEL_SER")) | (words[1] ^ WORD("VICE_NAM")) | (string[16] ^ 'E') | (string[17] ^ '=');
+	__u64 attributes = (words[0] ^ WORD("OTEL_RES")) | (words[1] ^ WORD("OURCE_AT")) |
+			   (words[2] ^ WORD("TRIBUTES")) | (string[24] ^ '=');
+
+	return !name || !attributes;
+}
+
+/*
+ * The variables that name the service, out of the strings as the process holds them. PROCESS_ENVIRONMENT says that all of
+ * them were looked at: not when there are too many, when a page is not in memory, when a wanted one does not fit.
+ */
+static __noinline int append_environment(struct process_record *record)
+{
+	/* Not given by the caller, whose stack is full. */
+	struct mm_struct *mm = PROBE((struct task_struct *)bpf_get_current_task(), mm);
+	unsigned long at = PROBE(mm, env_start);
+	unsigned long end = PROBE(mm, env_end);
+	bool cut = false; /* `at` lies within a string longer than VARIABLE_BYTES */
+
+	for (int i = 0; i < ENVIRONMENT_STRINGS; i++) {
+		__u32 place = cursor(record);
+		char *string = record->strings + (place & (STRINGS_BYTES - 1));
+		long length;
+
+		if (at >= end) {
+			record->event.flags |= PROCESS_ENVIRONMENT;
+			break;
+		}
+		if (place >= STRINGS_BYTES)
+			break;
+		length = bpf_probe_read_user_str(string, VARIABLE_BYTES, (void *)at);
+		if (length <= 0)
+			break;
+		if (!cut && names_service(string)) {
+			if (length == VARIABLE_BYTES)
+				break;
+			record->event.header.size += length;
+		}
+		cut = length == VARIABLE_BYTES;
+		at += cut ? VARIABLE_BYTES - 1 : length;
+	}
+	return 0;
+}
+
 static __always_inline __u32 controlling_terminal(struct task_struct *task)
 {
 	struct signal_struct *signal = PROBE(task, signal);
@@ -209,8 +262,10 @@ static __always_inline __u32 controlling_terminal(struct task_struct *task)
 
 /*
  * Puts the process record of the current task into the ring; `owner` is the address of its struct owner. 0: no room.
+ * Global: the verifier checks it once, a static function anew for every way that leads to it. Kernels before 5.12 know
+ * no other arguments of such than numbers.
  */
-static __always_inline int fill_process(__u64 owner, __u32 hook)
+__noinline int emit_process(__u64 owner, __u32 hook)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct process_record *record;
@@ -250,13 +305,14 @@ static __always_inline int fill_process(__u64 owner, __u32 hook)
 	start = cursor(record);
 	append_cgroup(record, cgroup_node(record, task));
 	record->event.cgroup_bytes = cursor(record) - start;
+	start = cursor(record);
+	append_environment(record);
+	record->event.environment_bytes = cursor(record) - start;
 	record->event.header.size += sizeof(record->event);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	count(COUNTER_PROCESSES);
 	return 1;
 }
-
-GLOBAL_AND_STATIC(emit_process, fill_process, (__u64 owner, __u32 hook), (owner, hook))
 
 static __always_inline struct process_value *process_find(const struct owner *owner)
 {
@@ -332,7 +388,7 @@ static __noinline int process_announced(const struct owner *owner)
 /* The current process's record goes into the ring before its first message. No room: again with its next. */
 static __always_inline void process_announce(const struct owner *owner, const __u32 hook)
 {
-	if (ONE_OF(hook == HOOK_FENTRY, emit_process, address_of(owner), hook))
+	if (emit_process(address_of(owner), hook))
 		process_announced(owner);
 }
 

@@ -31,6 +31,7 @@ const text = (more: Schema = {}): Schema => ({ type: 'string', ...more });
 const name = text({ pattern: '^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$' });
 const key = text({ pattern: '^[-._a-zA-Z0-9]{1,253}$' });
 const path = text({ pattern: '^/[^\\x00-\\x1f,:]*[^\\x00-\\x1f,:/]$' });
+const socket = text({ pattern: '^((cri|docker):)?/[^\\x00-\\x1f,:]*[^\\x00-\\x1f,:/]$' });
 const port: Schema = { type: 'integer', minimum: 1, maximum: 65535 };
 const flag: Schema = { type: 'boolean' };
 const choice = (...values: readonly string[]): Schema => ({ enum: values });
@@ -67,13 +68,13 @@ function destinations(): Record<string, Schema> {
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     otlp: { ...otlp, if: central, then: { properties: { endpoint: { minLength: 1 } } } },
     kubernetes: map({
-      source: choice('api', 'kubelet', 'off'),
+      source: choice('auto', 'api', 'kubelet', 'off'),
       owners: choice('name', 'api'),
       clusterName: text({ maxLength: 253 }),
       kubelet: map({ port, tlsVerify: flag }),
     }),
     addressFamily: choice('IPv4', 'IPv6'),
-    runtimeSockets: { ...listOf(path), maxItems: 8, uniqueItems: true },
+    runtimeSockets: { ...listOf(socket), maxItems: 8, uniqueItems: true },
     spool: map({ enabled: flag, hostPath: path, bytes: text({ pattern: '^[1-9][0-9]{0,11}[KMG]?$' }) }),
     health: map({ port, metrics: flag }),
     podMonitor: map({ enabled: flag, interval: text({ pattern: '^[1-9][0-9]*(ms|s|m)$' }), labels: texts }),

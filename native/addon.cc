@@ -243,7 +243,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		if (!session_->capture)
 			return closed(info.Env());
 		Napi::Object ring = Napi::Object::New(info.Env());
-		ring["used"] = static_cast<double>(session_->capture->ring_used());
+		ring["used"] = static_cast<double>(session_->capture->ring().used());
 		ring["size"] = static_cast<double>(session_->capture->ring_bytes());
 		return ring;
 	}

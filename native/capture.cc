@@ -132,9 +132,8 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	if (int error = load(object); error != 0)
 		return failure("load", options.family, -error, options, log);
 
-	capture->consumer_ = PageView(capture->ring_fd(), 0);
-	capture->producer_ = PageView(capture->ring_fd(), getpagesize());
-	if (!capture->consumer_ || !capture->producer_)
+	capture->reading_ = Ring(capture->ring_fd(), capture->ring_bytes());
+	if (!capture->reading_)
 		return failure("ring", "events", errno, options, log);
 
 	for (bpf_program *program : capture->programs_) {
@@ -183,16 +182,6 @@ void Capture::detach()
 		const timespec pause{0, 100'000'000};
 		nanosleep(&pause, nullptr);
 	}
-}
-
-uint64_t Capture::ring_used() const
-{
-	// kernel/bpf/ringbuf.c: the first word of each of the first two pages is the position, an unsigned long
-	auto position = [](const PageView &page) {
-		return __atomic_load_n(static_cast<const unsigned long *>(page.get()), __ATOMIC_ACQUIRE);
-	};
-	unsigned long consumed = position(consumer_); // first, so that the difference cannot be negative
-	return position(producer_) - consumed;
 }
 
 } // namespace whodns

@@ -4,6 +4,7 @@
 
 #include "handle.h"
 #include "result.h"
+#include "ring.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -43,8 +44,7 @@ class Capture
 
 	int ring_fd() const { return bpf_map__fd(ring_); }
 	uint32_t ring_bytes() const { return bpf_map__max_entries(ring_); }
-	// Bytes in the ring that have not been consumed.
-	uint64_t ring_used() const;
+	Ring &ring() { return reading_; }
 
 	// Values of the array map `name` by index, summed over the CPUs.
 	Result<std::vector<uint64_t>> sums(const char *name) const;
@@ -64,8 +64,7 @@ class Capture
 	// Order matters: the links go first, the object with programs and maps last.
 	ObjectHandle object_;
 	bpf_map *ring_ = nullptr; // owned by object_
-	PageView consumer_;
-	PageView producer_;
+	Ring reading_;
 	std::vector<bpf_program *> programs_; // owned by object_
 	std::vector<std::string> skipped_;
 	std::vector<LinkHandle> links_;

@@ -5,6 +5,7 @@
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <cstddef>
 #include <memory>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,7 +21,6 @@ template <auto Release> struct Releases {
 using ObjectHandle = std::unique_ptr<bpf_object, Releases<bpf_object__close>>;
 using BtfHandle = std::unique_ptr<btf, Releases<btf__free>>;
 using LinkHandle = std::unique_ptr<bpf_link, Releases<bpf_link__destroy>>; // detaches
-using RingHandle = std::unique_ptr<ring_buffer, Releases<ring_buffer__free>>;
 
 class Fd
 {
@@ -45,30 +45,29 @@ class Fd
 	int fd_ = -1;
 };
 
-// A read-only shared mapping of one page.
-class PageView
+// A shared mapping.
+class Mapping
 {
       public:
-	PageView() = default;
-	PageView(int fd, off_t offset)
-	    : size_(static_cast<size_t>(getpagesize())),
-	      address_(mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, offset))
+	Mapping() = default;
+	Mapping(int fd, off_t offset, size_t size, int protection)
+	    : size_(size), address_(mmap(nullptr, size, protection, MAP_SHARED, fd, offset))
 	{
 	}
-	PageView(PageView &&other) noexcept : size_(other.size_), address_(std::exchange(other.address_, MAP_FAILED)) {}
-	PageView &operator=(PageView &&other) noexcept
+	Mapping(Mapping &&other) noexcept : size_(other.size_), address_(std::exchange(other.address_, MAP_FAILED)) {}
+	Mapping &operator=(Mapping &&other) noexcept
 	{
 		std::swap(size_, other.size_);
 		std::swap(address_, other.address_);
 		return *this;
 	}
-	~PageView()
+	~Mapping()
 	{
 		if (address_ != MAP_FAILED)
 			munmap(address_, size_);
 	}
 	explicit operator bool() const { return address_ != MAP_FAILED; }
-	const void *get() const { return address_; }
+	std::byte *get() const { return static_cast<std::byte *>(address_); }
 
       private:
 	size_t size_ = 0;

@@ -49,10 +49,6 @@ Reader::Reader(Capture &capture, Deliver deliver, Ended ended)
 Result<std::unique_ptr<Reader>> Reader::start(Capture &capture, Deliver deliver, Ended ended)
 {
 	std::unique_ptr<Reader> reader(new Reader(capture, std::move(deliver), std::move(ended)));
-	auto sample = [](void *self, void *data, size_t size) { return static_cast<Reader *>(self)->take(data, size); };
-	reader->ring_.reset(ring_buffer__new(capture.ring_fd(), sample, reader.get(), nullptr));
-	if (!reader->ring_)
-		return thread_error("ring", errno);
 	reader->stop_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	reader->wakeup_ = Fd(epoll_create1(EPOLL_CLOEXEC));
 	if (!reader->stop_ || !reader->wakeup_)
@@ -154,9 +150,7 @@ size_t Reader::drain()
 	while (more && wait_for_room()) {
 		batch_.clear();
 		batch_.reserve(kBatchBytes);
-		// take() stops the walk by a negative value; the record it was given counts as consumed (libbpf,
-		// ringbuf_process_ring)
-		more = ring_buffer__consume(ring_.get()) < 0;
+		more = capture_.ring().consume([this](const Ring::Record &record) { return take(record); });
 		if (batch_.empty())
 			break;
 		{
@@ -175,23 +169,24 @@ bool Reader::wait_for_room()
 	return !aborted_;
 }
 
-// Copies one record; 0 = go on, negative = the batch is full.
-int Reader::take(const void *record, size_t size)
+// Copies one record; false = the batch is full.
+bool Reader::take(const Ring::Record &record)
 {
+	const size_t size = record.size();
 	event_header header{};
-	memcpy(&header, record, std::min(size, sizeof header));
+	record.copy(&header, std::min(size, sizeof header));
 	const bool sane = size >= sizeof header && header.size >= sizeof header && header.size <= size;
 	const size_t bytes = sane ? header.size : std::max(size, sizeof header);
 	const size_t start = batch_.size();
 	batch_.resize(start + padded(bytes)); // zeroes the padding
-	memcpy(&batch_[start], record, std::min(bytes, size));
+	record.copy(&batch_[start], std::min(bytes, size));
 	if (!sane) {
 		header.size = static_cast<uint32_t>(bytes);
 		header.kind = 0;
 		memcpy(&batch_[start], &header, sizeof header);
 	}
 	records_++;
-	return batch_.size() < kBatchBytes ? 0 : -ENOBUFS;
+	return batch_.size() < kBatchBytes;
 }
 
 } // namespace whodns

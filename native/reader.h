@@ -42,14 +42,13 @@ class Reader
 	bool wait_for_room();
 	void wait_for_data(int interval_ms);
 	void signal(std::atomic<bool> &flag);
-	int take(const void *record, size_t size);
+	bool take(const Ring::Record &record);
 
 	Capture &capture_;
 	Deliver deliver_;
 	Ended ended_;
 	Fd stop_;   // eventfd
 	Fd wakeup_; // epoll of the ring (edge-triggered) and stop_
-	RingHandle ring_;
 	Batch batch_;
 	size_t records_ = 0; // taken since the last drain began
 	std::mutex mutex_;

@@ -128,12 +128,11 @@ export class Agent {
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
     const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
-    // Container runtimes tell no annotations.
-    const levels = hasLevels(config, kubernetes !== undefined || options.sources !== undefined);
+    const levels = hasLevels(config, workloads?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
-    const pods = kubernetes?.source;
+    const pods = kubernetes?.sources;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
     const metadata = () => workloads?.allCounts();
     const known = { pods, dnsCache, metadata };
@@ -274,14 +273,22 @@ async function createWorkloads(
   { config, log, sources: further = [] }: AgentOptions,
   kubernetes: Kubernetes | undefined,
 ): Promise<Workloads | undefined> {
-  const sources = [...(kubernetes === undefined ? [] : [kubernetes.source]), ...further];
+  const sources = [...(kubernetes?.sources ?? []), ...further];
   const { containerRuntime, containerLabels } = config;
   if (containerRuntime === 'off') return sources.length === 0 ? undefined : new Workloads({ sources });
-  const runtimes = new Runtimes(containerRuntime, containerLabels, log);
-  return new Workloads({
+  const runtimes = new Runtimes(containerRuntime, { labels: containerLabels, rules: config }, log);
+  const workloads = new Workloads({
     sources: [...(await runtimes.find()), ...sources],
-    discover: () => runtimes.find(),
+    async discover() {
+      const hasThem = hasLevels(config, workloads.annotated);
+      const found = await runtimes.find();
+      // The kernel programs are loaded without what enforces levels.
+      if (!hasThem && found.some(({ annotates }) => annotates === true))
+        log.warn('a container runtime came up after the agent: annotations of its pods hold after a restart');
+      return found;
+    },
   });
+  return workloads;
 }
 
 /** It was asked for, or connections and detectors need it. */

@@ -106,6 +106,11 @@ export interface RawProcess {
   /** As in /proc/PID/cgroup, e.g. `/system.slice/docker-<id>.scope`; '' = unknown. */
   readonly cgroupPath: string;
   readonly cgroupVersion: 1 | 2;
+  /**
+   * Those variables of its environment that name its service (enrich/service.ts), as NAME=value; undefined: the environment
+   * could not be read to its end.
+   */
+  readonly environment: readonly string[] | undefined;
   readonly tty: number;
   readonly parentName: string;
 }
@@ -345,6 +350,8 @@ export interface KubernetesStats {
   readonly source: 'kubernetes' | 'kubelet';
   /** The list of pods is whole and kept up to date. */
   readonly connected: boolean;
+  /** Not asked, since another source works (`--kubernetes auto`). */
+  readonly resting: boolean;
   /** Kept in memory now. */
   readonly pods: number;
   readonly namespaces: number;

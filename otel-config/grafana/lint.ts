@@ -8,8 +8,6 @@ import { labelName, prometheusName } from './queries.ts';
 const ADDED_LABELS = ['host_name', 'k8s_node_name', 'k8s_cluster_name', 'job', 'instance', 'le'];
 /** What Loki's records have beside attributes: collector/loki.yaml sets the first. */
 const RECORD_LABELS = ['otel_event_name'];
-/** Resource attributes that step 3's Kubernetes enrichment and the collector's k8s_attributes add. */
-const KUBERNETES_LABELS = ['k8s_namespace_name', 'k8s_pod_name', 'k8s_container_name', 'k8s_deployment_name'];
 
 /** Series name to the labels it can have. */
 const SERIES = new Map<string, ReadonlySet<string>>(
@@ -27,7 +25,6 @@ const SERIES = new Map<string, ReadonlySet<string>>(
 const LOKI_LABELS: ReadonlySet<string> = new Set([
   ...Object.keys(ATTRIBUTES).map(labelName),
   ...RECORD_LABELS,
-  ...KUBERNETES_LABELS,
 ]);
 
 /** Findings, each naming board and panel; empty when there is nothing to say. */

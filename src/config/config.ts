@@ -104,7 +104,7 @@ export function resolveConfig(
     dnsCache: dnsCacheLimits(rest.dnsCache),
     traces: rest.traces && !rest.sdkDisabled && rest.tracesExporter !== 'none',
     traceContext: rest.traceContext && rest.processContext,
-    batchSize: Math.min(rest.batchSize, rest.batchQueueSize),
+    batchSize: Math.min(rest.batchSize, rest.batchQueueSize ?? rest.batchSize),
     spanBatchSize: Math.min(rest.spanBatchSize, rest.spanQueueSize),
     metricTimeoutMs: Math.min(rest.metricTimeoutMs, rest.metricIntervalMs),
   };

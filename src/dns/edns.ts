@@ -14,6 +14,8 @@ interface Options {
 }
 
 const NO_OPTIONS = Object.freeze([]);
+/** What follows them is not read (`rdata-limit`): nobody sends as many, but for the work they make. */
+const MOST_OPTIONS = 256;
 
 /**
  * The OPT record whose TYPE field is at `fixed` and whose RDATA fills start..end. An option with a bad value is kept in
@@ -34,7 +36,7 @@ export function decodeEdns(
       malformed ??= decodeError('opt-option', at);
       break;
     }
-    if (--wire.partBudget < 0) {
+    if (--wire.partBudget < 0 || found.options.length === MOST_OPTIONS) {
       malformed ??= decodeError('rdata-limit', at);
       break;
     }

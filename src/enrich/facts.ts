@@ -5,7 +5,14 @@ import { type ProcDirectory, readFile, readProcess } from './proc.ts';
 import { type ContextOutcome, readProcessContext } from './process-context.ts';
 import { masked } from './redact.ts';
 import type { ProcessFacts } from './resource.ts';
-import { ENVIRON_BYTES, publishedAttributes, serviceAttributes, serviceVariables } from './service.ts';
+import {
+  ENVIRON_BYTES,
+  publishedAttributes,
+  type ServiceVariables,
+  serviceAttributes,
+  serviceVariables,
+  toldVariables,
+} from './service.ts';
 
 const CGROUP_BYTES = 16 * 1024;
 /** As much as the kernel's record carries (ARGS_BYTES of bpf/event.h): both ways show the same. */
@@ -45,8 +52,7 @@ const UNKNOWN: ProcessFacts = {
 };
 
 /**
- * Everything that can be known now. Reads /proc/PID/environ in any case (the kernel's record does not have it) and the
- * rest of /proc only where the record has gaps.
+ * Everything that can be known now: /proc is read where the kernel's record has gaps, and for what the process publishes.
  */
 export function gatherFacts(
   owner: Owner,
@@ -55,16 +61,25 @@ export function gatherFacts(
 ): GatheredFacts {
   const told = record === undefined ? UNKNOWN : factsOfRecord(record, options);
   const read = readProcess(options.procRoot, owner.pid, owner.startTime, (directory) => {
-    const environ = directory.read('environ', ENVIRON_BYTES);
+    const environ = record?.environment === undefined ? directory.read('environ', ENVIRON_BYTES) : undefined;
     const context = options.processContext && record?.kernelThread !== true;
     const outcome: ContextOutcome = context ? readProcessContext(directory) : { kind: 'none' };
     return { facts: fillGaps(told, record, directory, options), environ, outcome };
   });
   const context = read?.outcome ?? { kind: options.processContext ? 'unreadable' : 'none' };
   const facts = { ...(read?.facts ?? told), published: publishedIn(read?.outcome) };
-  if (read?.environ === undefined) return { facts, service: 'unreadable', context };
-  const { attributes, invalid } = serviceAttributes(serviceVariables(read.environ));
+  const variables = variablesOf(record?.environment, read?.environ);
+  if (variables === undefined) return { facts, service: 'unreadable', context };
+  const { attributes, invalid } = serviceAttributes(variables);
   return { facts: { ...facts, service: attributes }, service: invalid ? 'invalid' : 'read', context };
+}
+
+function variablesOf(
+  told: RawProcess['environment'],
+  read: Buffer | undefined,
+): ServiceVariables | undefined {
+  if (told !== undefined) return toldVariables(told);
+  return read === undefined ? undefined : serviceVariables(read);
 }
 
 /** The published identity as it is now; undefined: the process is gone. */

@@ -17,6 +17,8 @@ export interface MetadataSource {
   readonly name: string;
   /** What a record may wait for; undefined: both. */
   readonly tells?: 'containers' | 'pods';
+  /** Pods have their annotations, which may say who is not to be captured. */
+  readonly annotates?: true;
   /** Has its first whole list and its events: what it does not know now it may know soon. */
   readonly connected: boolean;
   /** Its last attempt to connect failed: not worth waiting for at the start. */
@@ -29,8 +31,6 @@ export interface MetadataSource {
   stop(): Promise<void>;
   container(id: string): ContainerMetadata | undefined;
   pod(uid: string): PodMetadata | undefined;
-  /** Everything it knows now, for the visibility of workloads that have not asked yet. */
-  pods(): Iterable<PodMetadata>;
   /** The kernel has seen this container: look now instead of waiting for the event. The change is told as any other. */
   seek?(containerId: string): void;
 }

@@ -1,6 +1,6 @@
 /**
  * Which process: one interned identity per process (pid, start time) and effective user. Synchronous; the only input
- * and output is one look into /proc at first sight, for the environment and for what the kernel's record left open.
+ * and output is one look into /proc at first sight, for what the kernel's record left open and what the process publishes.
  */
 import { LRUCache } from 'lru-cache';
 import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';

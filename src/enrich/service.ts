@@ -8,6 +8,9 @@ import type { Attributes } from '../model.ts';
 
 /** Most of /proc/PID/environ that is read; a variable behind it is not seen. */
 export const ENVIRON_BYTES = 128 * 1024;
+/** bpf/process.h looks for the same two. */
+const SERVICE_NAME = 'OTEL_SERVICE_NAME';
+const RESOURCE_ATTRIBUTES = 'OTEL_RESOURCE_ATTRIBUTES';
 /** What this program measures itself: an application's word on it is not taken. */
 const MEASURED = /^(?:process|host|os|container|telemetry|whodns)\./;
 
@@ -19,9 +22,16 @@ export interface ServiceVariables {
 /** @param environ bytes of /proc/PID/environ: NUL-terminated NAME=value. Of a name given twice the first counts, as getenv has it. */
 export function serviceVariables(environ: Buffer): ServiceVariables {
   return {
-    serviceName: variable(environ, 'OTEL_SERVICE_NAME'),
-    resourceAttributes: variable(environ, 'OTEL_RESOURCE_ATTRIBUTES'),
+    serviceName: variable(environ, SERVICE_NAME),
+    resourceAttributes: variable(environ, RESOURCE_ATTRIBUTES),
   };
+}
+
+/** @param environment NAME=value each, as the kernel's record has it */
+export function toldVariables(environment: readonly string[]): ServiceVariables {
+  const value = (name: string) =>
+    environment.find((text) => text.startsWith(`${name}=`))?.slice(name.length + 1);
+  return { serviceName: value(SERVICE_NAME), resourceAttributes: value(RESOURCE_ATTRIBUTES) };
 }
 
 function variable(environ: Buffer, name: string): string | undefined {

@@ -117,11 +117,16 @@ export class Workloads {
     for (const source of this.#sources) source.start((change) => this.#changed(source, change));
   }
 
+  /** Annotations of pods are known, or will be. */
+  get annotated(): boolean {
+    return this.#sources.some(({ annotates }) => annotates === true);
+  }
+
   /** Resolves when all sources that can be reached are connected, or after `ms`. */
   async ready(ms: number): Promise<void> {
     const deadline = this.#now() + ms;
-    while (this.#sources.some(({ connected }) => !connected) && this.#now() < deadline)
-      await sleep(READY_STEP_MS);
+    const isAwaited = ({ connected, unreachable }: MetadataSource) => !connected && unreachable !== true;
+    while (this.#sources.some(isAwaited) && this.#now() < deadline) await sleep(READY_STEP_MS);
   }
 
   /** By name of the source, those of the same name summed; and the own ones. */
@@ -188,7 +193,7 @@ export class Workloads {
     const isNamed = container !== undefined || pod?.containers.some(({ id }) => id === containerId) === true;
     const complete =
       (isNamed || !this.#mayLearn('containers') || !RUNTIME_ID.test(containerId)) &&
-      (pod !== undefined || uid === undefined || !this.#mayLearn('pods'));
+      (uid === undefined || this.#ofCluster(uid) !== undefined || !this.#mayLearn('pods'));
     const attributes = workloadAttributes(containerId, uid, container, pod);
     return { facts: { ...attributes, complete, firstSeen, stale: false }, uid };
   }
@@ -202,12 +207,16 @@ export class Workloads {
     return undefined;
   }
 
+  /** As the cluster has it now, else as a runtime was told when the pod began. */
   pod(uid: string): ReturnType<MetadataSource['pod']> {
-    for (const source of this.#sources) {
-      const pod = source.pod(uid);
-      if (pod !== undefined) return pod;
-    }
-    return undefined;
+    return this.#ofCluster(uid) ?? firstPod(this.#sources, uid);
+  }
+
+  #ofCluster(uid: string): ReturnType<MetadataSource['pod']> {
+    return firstPod(
+      this.#sources.filter(({ tells }) => tells !== 'containers'),
+      uid,
+    );
   }
 
   #isReported(containerId: string, podUid: string | undefined): boolean {
@@ -227,8 +236,15 @@ export class Workloads {
     const { containerId, podUid, gone } = change;
     const ids = podUid === undefined ? [] : [...(this.#ofPod.get(podUid) ?? [])];
     if (containerId !== undefined) ids.push(containerId);
+    // A pod that one source gives up another may know: the kubelet rests when the API is there again.
+    const isElsewhere =
+      podUid !== undefined &&
+      firstPod(
+        this.#sources.filter((other) => other !== source),
+        podUid,
+      ) !== undefined;
     for (const id of ids) {
-      if (gone === true) this.#leave(id, source);
+      if (gone === true && !isElsewhere) this.#leave(id, source);
       else this.#renew(id);
     }
   }
@@ -294,4 +310,12 @@ export class Workloads {
       source.seek?.(containerId);
     }
   }
+}
+
+function firstPod(sources: readonly MetadataSource[], uid: string): ReturnType<MetadataSource['pod']> {
+  for (const source of sources) {
+    const pod = source.pod(uid);
+    if (pod !== undefined) return pod;
+  }
+  return undefined;
 }

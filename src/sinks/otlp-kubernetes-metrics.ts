@@ -7,7 +7,7 @@ export interface PodsObserved {
   stats(): KubernetesStats;
 }
 
-export function observePods(meter: Meter, pods: PodsObserved): void {
+export function observePods(meter: Meter, sources: readonly PodsObserved[]): void {
   const connected = instrument(meter, 'whodns.kubernetes.connected');
   const known = instrument(meter, 'whodns.kubernetes.pods');
   const namespaces = instrument(meter, 'whodns.kubernetes.namespaces');
@@ -17,18 +17,20 @@ export function observePods(meter: Meter, pods: PodsObserved): void {
   const changes = instrument(meter, 'whodns.kubernetes.pod.changes');
   meter.addBatchObservableCallback(
     (result) => {
-      const stats = pods.stats();
-      const at = { 'whodns.kubernetes.source': stats.source };
-      result.observe(connected, stats.connected ? 1 : 0, at);
-      result.observe(known, stats.pods, at);
-      result.observe(namespaces, stats.namespaces, at);
-      result.observe(events, stats.events, at);
-      result.observe(unread, stats.unread, at);
-      const outcomes = { list: stats.lists, watch: stats.watches, ...stats.failures };
-      for (const [outcome, count] of Object.entries(outcomes))
-        result.observe(requests, count, { ...at, 'whodns.kubernetes.outcome': outcome });
-      for (const [change, count] of Object.entries(stats.changes))
-        result.observe(changes, count, { ...at, 'whodns.kubernetes.change': change });
+      for (const source of sources) {
+        const stats = source.stats();
+        const at = { 'whodns.kubernetes.source': stats.source };
+        if (!stats.resting) result.observe(connected, stats.connected ? 1 : 0, at);
+        result.observe(known, stats.pods, at);
+        result.observe(namespaces, stats.namespaces, at);
+        result.observe(events, stats.events, at);
+        result.observe(unread, stats.unread, at);
+        const outcomes = { list: stats.lists, watch: stats.watches, ...stats.failures };
+        for (const [outcome, count] of Object.entries(outcomes))
+          result.observe(requests, count, { ...at, 'whodns.kubernetes.outcome': outcome });
+        for (const [change, count] of Object.entries(stats.changes))
+          result.observe(changes, count, { ...at, 'whodns.kubernetes.change': change });
+      }
     },
     [connected, known, namespaces, requests, events, unread, changes],
   );

@@ -52,7 +52,7 @@ export interface MetricsOptions {
   /** dns.question.name on dns.lookup.duration; default false. */
   readonly questionName?: boolean;
   /** Where pods are known from. */
-  readonly pods?: PodsObserved | undefined;
+  readonly pods?: readonly PodsObserved[] | undefined;
   /** Of the sources of container metadata. */
   readonly metadata?: () => MetadataCounts | undefined;
   /** Queues in front of exporters of records and spans. */

@@ -14,8 +14,8 @@ export interface ObservedQueue {
   /** Name of the sink. */
   readonly sink: string;
   readonly items: 'log' | 'span';
-  /** Items that may wait in memory. */
-  readonly capacity: number;
+  /** Items that may wait in memory; undefined: bounded by bytes alone. */
+  readonly capacity: number | undefined;
 }
 
 /** The ledger's reasons that end an item's way before the exporter, as the conventions call them. */
@@ -55,7 +55,7 @@ function observeQueues(
         const at = component(`batching_${items}_processor`, index);
         const stage = ledger.stage(stageName(queue.sink)).snapshot();
         result.observe(size, stage.held, at);
-        result.observe(capacity, queue.capacity, at);
+        if (queue.capacity !== undefined) result.observe(capacity, queue.capacity, at);
         observeProcessed(result, processed, stage, at);
       }
     },

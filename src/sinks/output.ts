@@ -32,7 +32,7 @@ export interface OutputOptions {
     forget(keys: readonly ProcessKey[]): void;
   };
   /** Where pods are known from. */
-  readonly pods?: PodsObserved | undefined;
+  readonly pods?: readonly PodsObserved[] | undefined;
   readonly dnsCache?: DnsCache | undefined;
   /** Counts of the sources of container metadata. */
   readonly metadata?: () => Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;

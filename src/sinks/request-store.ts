@@ -46,10 +46,26 @@ export interface LostRecords {
 }
 
 export interface StoreLimits {
-  /** Encoded bytes held, waiting and handed out together. */
+  /** Bytes held, waiting and handed out together: encoded ones and REQUEST_OVERHEAD for each request. */
   readonly maxBytes: number;
-  /** Records held, waiting and handed out together. */
-  readonly maxRecords: number;
+  /** Records held, waiting and handed out together; default: any number. */
+  readonly maxRecords: number | undefined;
+}
+
+/** What a request takes besides its bytes (two objects, a buffer, a map's entry): some 660 bytes, measured. */
+export const REQUEST_OVERHEAD = 768;
+
+interface Held {
+  readonly requests: number;
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** Whether there is room for one more. */
+export function hasRoom(limits: StoreLimits, held: Held, request: SealedRequest): boolean {
+  const bytes = held.bytes + request.bytes.length + (held.requests + 1) * REQUEST_OVERHEAD;
+  const records = held.records + request.records;
+  return bytes <= limits.maxBytes && records <= (limits.maxRecords ?? records);
 }
 
 /** In memory: when full the newest is refused, since a queue that drops its oldest would drop what is being sent. */
@@ -75,10 +91,8 @@ export class MemoryStore implements RequestStore {
   }
 
   push(request: SealedRequest): LostRecords {
-    const { maxBytes, maxRecords } = this.#limits;
-    const full =
-      this.#bytes + request.bytes.length > maxBytes || this.#records + request.records > maxRecords;
-    if (full) return { droppedRecords: request.records };
+    const held = { requests: this.#order.size, records: this.#records, bytes: this.#bytes };
+    if (!hasRoom(this.#limits, held, request)) return { droppedRecords: request.records };
     this.#order.set(request, this.#arrived++);
     this.#waiting.push(request);
     this.#records += request.records;

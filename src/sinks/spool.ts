@@ -7,7 +7,13 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { UserError } from '../lib/errors.ts';
 import { FailureReporter } from './failure-reporter.ts';
-import type { LostRecords, RequestStore, SealedRequest, StoreLimits } from './request-store.ts';
+import {
+  hasRoom,
+  type LostRecords,
+  type RequestStore,
+  type SealedRequest,
+  type StoreLimits,
+} from './request-store.ts';
 import type { Notices } from './sink.ts';
 import { type Place, type SpoolDamage, SpoolDisk } from './spool-disk.ts';
 import { lockSpool } from './spool-lock.ts';
@@ -141,9 +147,7 @@ export class Spool implements RequestStore {
   }
 
   #remember(request: SealedRequest): void {
-    const { maxBytes, maxRecords } = this.#memoryLimits;
-    const { bytes, records } = this.#inMemory;
-    if (bytes + request.bytes.length > maxBytes || records + request.records > maxRecords) {
+    if (!hasRoom(this.#memoryLimits, { ...this.#inMemory, requests: this.#memory.length }, request)) {
       this.#refused += request.records;
       return;
     }

@@ -6,8 +6,10 @@ const SOURCE = ['whodns.kubernetes.source'] as const;
 export const KUBERNETES_METRICS = {
   'whodns.kubernetes.connected': {
     kind: 'gauge',
-    unit: '1',
-    brief: '1: the list of pods is whole and kept up to date; 0: what was known last is told.',
+    // As whodns.metadata.connected; unit 1 would be a ratio to Prometheus.
+    unit: '{source}',
+    brief:
+      '1: the list of pods is whole and kept up to date; 0: what was known last is told. Not of a kubelet that is not asked, since the API works.',
     attributes: SOURCE,
   },
   'whodns.kubernetes.pods': {

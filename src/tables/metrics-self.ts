@@ -22,7 +22,8 @@ export const SELF_METRICS = {
   'otel.sdk.processor.log.queue.capacity': {
     kind: 'updown',
     unit: '{log_record}',
-    brief: 'Records that may wait in memory. `--queue-bytes` may be reached before.',
+    brief:
+      'Records that may wait in memory, where `OTEL_BLRP_MAX_QUEUE_SIZE` says so; else `--queue-bytes` alone bounds it.',
     attributes: COMPONENT,
   },
   'otel.sdk.processor.log.processed': {

@@ -13,7 +13,7 @@ export const KUBERNETES_OPTIONS = {
     commands: RUN,
     env: ['WHODNS_KUBERNETES'],
     brief:
-      "pods from: api (service account or --kubeconfig), kubelet (this node's), off, auto (api inside a pod, else off)",
+      "pods from: api (service account or --kubeconfig), kubelet (this node's), off, auto (inside a pod api, and kubelet while that gives none; else off)",
     parse: oneOf('auto', 'off', 'api', 'kubelet'),
     fallback: 'auto',
   }),
@@ -46,7 +46,7 @@ export const KUBERNETES_OPTIONS = {
     flag: '--kubelet-url <url>',
     commands: RUN,
     env: ['WHODNS_KUBELET_URL'],
-    brief: 'for --kubernetes kubelet; with http: no credentials are sent',
+    brief: 'of the kubelet (--kubernetes kubelet and auto); with http: no credentials are sent',
     parse: httpUrl,
     fallback: new URL('https://127.0.0.1:10250'),
     shownDefault: 'https://127.0.0.1:10250',

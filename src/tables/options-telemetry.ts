@@ -107,12 +107,14 @@ export const TELEMETRY_OPTIONS = {
     parse: integer(1, 60 * MINUTE),
     fallback: 30_000,
   }),
-  batchQueueSize: option<number>({
+  batchQueueSize: option<number | undefined>({
     commands: CAPTURE,
     env: ['OTEL_BLRP_MAX_QUEUE_SIZE'],
-    brief: 'records that may wait for export (the standard says 2048; a busy resolver fills that in 50 ms)',
+    brief:
+      'records that may wait for export in memory (the standard says 2048; a busy resolver fills that in 50 ms)',
     parse: integer(1, 10_000_000),
-    fallback: 65536,
+    fallback: undefined,
+    shownDefault: 'what `--queue-bytes` holds',
   }),
   batchSize: option<number>({
     commands: CAPTURE,

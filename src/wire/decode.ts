@@ -231,7 +231,8 @@ function decodeProcess(
   const argsEnd = exeEnd + view.getUint16(at + P.args_bytes, LITTLE);
   const cwdEnd = argsEnd + view.getUint16(at + P.cwd_bytes, LITTLE);
   const cgroupEnd = cwdEnd + view.getUint16(at + P.cgroup_bytes, LITTLE);
-  if (cgroupEnd > size) return WIRE_DROPS.field;
+  const environmentEnd = cgroupEnd + view.getUint16(at + P.environment_bytes, LITTLE);
+  if (environmentEnd > size) return WIRE_DROPS.field;
   const piece = (from: number, to: number) => bytes.subarray(at + from, at + to);
   return {
     kind: 'process',
@@ -246,6 +247,8 @@ function decodeProcess(
     workingDirectory: pathText(piece(argsEnd, cwdEnd), (flags & PROCESS_FLAGS.CWD_CUT) !== 0),
     cgroupPath: pathText(piece(cwdEnd, cgroupEnd), (flags & PROCESS_FLAGS.CGROUP_CUT) !== 0),
     cgroupVersion: (flags & PROCESS_FLAGS.CGROUP_V1) === 0 ? 2 : 1,
+    environment:
+      (flags & PROCESS_FLAGS.ENVIRONMENT) === 0 ? undefined : argumentTexts(piece(cgroupEnd, environmentEnd)),
     tty: view.getUint32(at + P.tty, LITTLE),
     parentName: names.text(view, bytes, at + P.parent_comm),
   };

@@ -76,7 +76,8 @@ export const PROCESS_EVENT = {
   cwd_bytes: 124,
   cgroup_bytes: 126,
   args_length: 128,
-  reserved: 132,
+  environment_bytes: 132,
+  reserved: 134,
   parent_comm: 136,
 } as const;
 
@@ -168,6 +169,7 @@ export const PROCESS_FLAGS = {
   EXE_DELETED: 16,
   KERNEL_THREAD: 32,
   CGROUP_V1: 64,
+  ENVIRONMENT: 128,
 } as const;
 
 /** enum connection_flags */

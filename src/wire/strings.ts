@@ -27,7 +27,7 @@ export function pathText(bytes: Uint8Array, cut: boolean): string {
   return (cut ? '' : '/') + components.reverse().join('/');
 }
 
-/** Arguments as in /proc/PID/cmdline: NUL-terminated; a last one without NUL was cut, or was rewritten by the process. */
+/** Arguments as in /proc/PID/cmdline, or variables as in environ: NUL-terminated; a last one without NUL was cut, or was rewritten by the process. */
 export function argumentTexts(bytes: Uint8Array): string[] {
   if (bytes.length === 0) return [];
   const texts = utf8.decode(bytes).split('\0');

@@ -1,11 +1,16 @@
 /** Run by end-to-end.test.ts in its namespaces; WORK is a directory for everything that is written. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { CLIENTS } from '../clients/build.ts';
+import { Publisher } from '../clients/publisher.ts';
+import { keyValues, post } from '../collector/otlp-json.ts';
 import { freePorts, type RunningProgram, startProgram, waitUntil } from '../collector/running-program.ts';
+import { contextBytes } from '../unit/process-context-bytes.ts';
 import { sampleApplication } from './build.ts';
 import { linkQueries, type Span } from './links.ts';
 import { instant, type LogLine, lines, traces } from './queries.ts';
@@ -14,6 +19,8 @@ import { type Stack, startStack } from './stack.ts';
 const WORK = String(process.env.WORK);
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const NAME = 'payments.shop.test';
+/** Of the called service: not 127.0.0.0/8, connections to there are left out. */
+const ADDRESS = String(process.env.ADDRESS);
 const REQUESTS = 20;
 const SEARCH = ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local'];
 
@@ -39,10 +46,11 @@ before(async () => {
     '--bind-interfaces',
     '--log-queries',
     `--log-facility=${join(WORK, 'dnsmasq.log')}`,
-    `--address=/${NAME}/127.0.0.1`,
+    `--address=/${NAME}/${ADDRESS}`,
     '--local=/test/cluster.local/',
   ]);
-  agent = spawn(process.execPath, [MAIN, 'run', '--exporter', 'otlp'], {
+  const options = ['--connections', '--detect', 'unknown-binary', '--trace-context'];
+  agent = spawn(process.execPath, [MAIN, 'run', '--exporter', 'otlp', ...options], {
     env: {
       ...process.env,
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://${stack.collector.grpcEndpoint}`,
@@ -83,10 +91,12 @@ async function agentSees(): Promise<void> {
 }
 
 let checkoutPort = 0;
+let paymentsPort = 0;
 
 async function startServices(): Promise<void> {
   const [first, second] = await freePorts(2);
   checkoutPort = first ?? 0;
+  paymentsPort = second ?? 0;
   const directory = await sampleApplication();
   const start = (name: string, port: number | undefined, env: NodeJS.ProcessEnv = {}) =>
     startProgram({
@@ -105,9 +115,9 @@ async function startServices(): Promise<void> {
   checkout = await start('checkout', first, { CALL_URL: `http://${NAME}:${second}/` });
 }
 
-async function found(pipeline: string, stream = 'service_name=~".+"'): Promise<LogLine[]> {
+async function found(pipeline: string, kind = 'whodns.query'): Promise<LogLine[]> {
   const { start, end } = range();
-  return lines(stack.lokiUrl, `{${stream}} | otel_event_name="whodns.query" ${pipeline}`, start, end);
+  return lines(stack.lokiUrl, `{service_name=~".+"} | otel_event_name="${kind}" ${pipeline}`, start, end);
 }
 
 /** Queries for the service's name, with and without search domain, that the name server has logged. */
@@ -136,7 +146,7 @@ test('what the service was told', async () => {
   assert.equal(records.length, REQUESTS);
   for (const { labels } of records) {
     assert.equal(labels.dns_response_code, 'NOERROR');
-    assert.equal(labels.dns_answers, '["127.0.0.1"]');
+    assert.equal(labels.dns_answers, JSON.stringify([ADDRESS]));
     assert.equal(labels.server_address, '127.0.0.1');
     assert.ok(Number(labels.dns_lookup_duration) > 0);
   }
@@ -175,6 +185,97 @@ test('Prometheus counts what Loki holds', async () => {
   const p99 =
     'histogram_quantile(0.99, sum by (le) (dns_lookup_duration_seconds_bucket{service_name="checkout"}))';
   assert.ok(Number((await instant(api, p99, Date.now() / 1000)).get('')) > 0);
+});
+
+test('what search domains wasted, from the list that the service has', async () => {
+  const wasted = REQUESTS * 2 * SEARCH.length;
+  const query = 'sum(whodns_search_wasted_total{service_name="checkout", service_namespace="shop"})';
+  const counted = async () =>
+    (await instant(`${stack.prometheusUrl}/api/v1`, query, Date.now() / 1000)).get('');
+  await waitUntil(async () => (await counted()) === wasted, 15_000);
+  assert.equal(await counted(), wasted);
+  const told = ours(await found(`| whodns_search_base="${NAME}"`));
+  const sum = told.reduce((total, { labels }) => total + Number(labels.whodns_search_wasted ?? 0), 0);
+  assert.equal(sum, wasted, 'and the records tell the same');
+});
+
+test('connections of the service, by the name it had looked up', async () => {
+  const connections = async () =>
+    ours(await found(`| network_peer_port="${paymentsPort}"`, 'whodns.connect'));
+  await waitUntil(async () => (await connections()).length >= REQUESTS, 15_000);
+  assert.equal((await connections()).length, REQUESTS);
+  for (const { labels } of await connections()) {
+    assert.equal(JSON.parse(String(labels.whodns_connect_names))[0], NAME);
+    assert.equal(labels.network_peer_address, ADDRESS);
+  }
+  const query = 'sum(whodns_connections_total{service_name="checkout", whodns_unresolved="false"})';
+  const counted = await instant(`${stack.prometheusUrl}/api/v1`, query, Date.now() / 1000);
+  assert.ok(Number(counted.get('')) >= REQUESTS);
+});
+
+test('a finding: its record, the record it rests on, its counter and its alert', async () => {
+  const program = join(WORK, 'stray');
+  copyFileSync('/usr/bin/getent', program);
+  spawnSync(program, ['hosts', 'stray.shop.test.']);
+  const rule = '| security_rule_name="unknown-binary" | process_executable_name="stray"';
+  const findings = () => found(rule, 'whodns.finding');
+  await waitUntil(async () => (await findings()).length > 0, 15_000);
+  const [finding] = await findings();
+  assert.equal(finding?.labels.whodns_finding_subject, program);
+  const [cause] = await found(`| log_record_uid="${finding?.labels.whodns_finding_record_uid}"`);
+  assert.equal(cause?.labels.dns_question_name, 'stray.shop.test');
+  const query =
+    'ALERTS{alertname="DnsFinding", service_name="unknown_service:stray", security_rule_name="unknown-binary"}';
+  const alerts = () => instant(`${stack.prometheusUrl}/api/v1`, query, Date.now() / 1000);
+  await waitUntil(async () => (await alerts()).size > 0, 15_000);
+  assert.equal((await alerts()).size, 1);
+});
+
+test('from a span to what its thread asked, and back, by trace id', async () => {
+  const [traceId, spanId] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')];
+  const context = contextBytes({ 'service.name': 'traced' }, { 'threadlocal.schema_version': 'tls_v1' });
+  const publisher = await Publisher.start(
+    [Buffer.from(context).toString('hex')],
+    [],
+    {},
+    join(CLIENTS, 'thread-context/pie'),
+  );
+  try {
+    const now = `${Date.now()}000000`;
+    const span = { traceId, spanId, name: 'work', kind: 1, startTimeUnixNano: now, endTimeUnixNano: now };
+    const resource = { attributes: keyValues({ 'service.name': 'traced' }) };
+    await post(stack.collector.httpEndpoint, 'traces', {
+      resourceSpans: [{ resource, scopeSpans: [{ scope: { name: 'test' }, spans: [span] }] }],
+    });
+    const asked: string[] = [];
+    // The first lookups of a process have no span yet: where it keeps its contexts is being looked for.
+    const traced = await waitUntil(async () => {
+      const name = `q${asked.length}.traced.test`;
+      asked.push(name);
+      publisher.say(`1 127.0.0.1 ${name} good ${traceId}${spanId}`);
+      assert.equal(await publisher.line(), name);
+      return (await found(`| trace_id="${traceId}"`)).length > 0;
+    }, 60_000);
+    assert.ok(traced, `none of ${asked.length} records has the trace`);
+    const stored = () =>
+      traces(stack.tempoUrl, '{resource.service.name="traced"}', range().start, range().end);
+    assert.ok(await waitUntil(async () => (await stored()).length > 0, 30_000), 'the span is in Tempo');
+
+    const records = await linkQueries.spanToTrace(stack, traceId, ({ name }) => name === 'work', range());
+    assert.ok(records.length > 0);
+    for (const { labels } of records) {
+      assert.ok(asked.includes(String(labels.dns_question_name)));
+      assert.equal(labels.span_id, spanId);
+      assert.equal(labels.service_name, 'traced');
+    }
+    const back = await linkQueries.recordToTrace(stack, records[0]?.labels ?? {});
+    assert.deepEqual(
+      back.map(({ name, attributes }) => [name, attributes['service.name']]),
+      [['work', 'traced']],
+    );
+  } finally {
+    await publisher.stop();
+  }
 });
 
 test('from a trace of the service to its records, and back, with nothing but the links of Grafana', async () => {

@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { buildClients } from '../clients/build.ts';
 import { collectorProgram } from '../collector/build.ts';
 import { lokiProgram, prometheusProgram, sampleApplication, tempoProgram } from './build.ts';
 
@@ -18,7 +19,10 @@ search shop.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5 attempts:1
 `;
 
-const SETUP = 'ip link set lo up && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
+const ADDRESS = '192.0.2.80';
+// With an address of each family resolvers ask for A and AAAA.
+const SETUP = `ip link set lo up && ip address add ${ADDRESS}/32 dev lo && ip address add 2001:db8::80/128 dev lo &&
+mount --bind "$1" /etc/resolv.conf && shift && exec "$@"`;
 
 test('from a resolver to Loki, Tempo and Prometheus', { timeout: 240_000 }, async () => {
   assert.equal(process.getuid?.(), 0, 'loading BPF programs and making namespaces needs root');
@@ -30,6 +34,7 @@ test('from a resolver to Loki, Tempo and Prometheus', { timeout: 240_000 }, asyn
     prometheusProgram(),
     sampleApplication(),
   ]);
+  buildClients();
   const directory = mkdtempSync(join(tmpdir(), 'whodns-end-to-end-'));
   try {
     const resolvConf = join(directory, 'resolv.conf');
@@ -40,7 +45,7 @@ test('from a resolver to Loki, Tempo and Prometheus', { timeout: 240_000 }, asyn
     const result = spawnSync(
       'unshare',
       ['-n', '-m', 'sh', '-c', SETUP, 'sh', resolvConf, process.execPath, '--test', inside],
-      { encoding: 'utf8', env: { ...env, WORK: directory } },
+      { encoding: 'utf8', env: { ...env, WORK: directory, ADDRESS } },
     );
     assert.equal(result.status, 0, result.stdout + result.stderr);
     assert.match(result.stdout, /^# pass [1-9]|ℹ pass [1-9]/m);

@@ -1,5 +1,5 @@
 /** What each panel must show for the scenario: `<dashboard>/<panel>` to one entry per query. */
-import { LOOKUPS, TRACE_ID } from './scenario.ts';
+import { LOOKUPS, OTHERS, TRACE_ID } from './scenario.ts';
 
 /**
  * Values by series (labels as queries.ts writes them), a number of log lines, or trace ids. Rates of Prometheus are
@@ -34,6 +34,16 @@ const MEAN_DURATION =
   answered.reduce((sum, { count }) => sum + count, 0);
 const ALL_LINES = LOOKUPS.reduce((sum, { count }) => sum + count, 0);
 
+/** As Loki has arrays: JSON text. */
+const CONNECTED = Object.fromEntries(
+  OTHERS.filter(({ record }) => record.eventName === 'whodns.connect').map(({ count, record }) => {
+    const { 'network.peer.address': address, 'network.peer.port': port, ...rest } = record.attributes;
+    const names = rest['whodns.connect.names'];
+    const name = names === undefined ? '' : `,whodns_connect_names=${JSON.stringify(names)}`;
+    return [`network_peer_address=${address},network_peer_port=${port}${name}`, count];
+  }),
+);
+
 export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-overview/Lookups': [{ '': 1050 }],
   'whodns-overview/Failing': [{ '': 800 / 1050 }],
@@ -53,6 +63,8 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   ],
   'whodns-overview/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}`)],
   'whodns-overview/Lookups that failed': [{ lines: 80 }],
+  'whodns-overview/Findings by rule': [{ 'security_rule_name=tunnel': ROUNDS }],
+  'whodns-overview/Findings': [{ lines: 2 }],
 
   'whodns-workload/Lookups by response code': [BY_CODE],
   'whodns-workload/Lookups by pod and program': [
@@ -63,6 +75,10 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
     { 'service_name=checkout': 0.975, 'service_name=unknown_service:curl': 0.00995 },
   ],
   'whodns-workload/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}${rcode(lookup.rcode)}`)],
+  'whodns-workload/Wasted by search domains': [{ [`${POD},process_executable_name=node`]: 350 }],
+  'whodns-workload/Connections': [{ 'whodns_unresolved=false': 70, 'whodns_unresolved=true': 20 }],
+  'whodns-workload/Connected to': [CONNECTED],
+  'whodns-workload/Findings': [{ lines: 2 }],
   'whodns-workload/Traces of the service': [{ traces: [TRACE_ID] }],
   'whodns-workload/Lookups': [{ lines: ALL_LINES }],
 
@@ -92,6 +108,8 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
       'process_executable_path=/usr/local/bin/node,whodns_process_parent_executable_name=containerd-shim,whodns_thread_name=main': 105,
     },
   ],
+  'whodns-process/Connected to': [CONNECTED],
+  'whodns-process/Findings': [{ lines: 2 }],
   'whodns-process/Lookups': [{ lines: ALL_LINES }],
 
   'whodns-latency/Duration': [
@@ -127,17 +145,15 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-latency/Slow lookups': [{ lines: 5 }],
   'whodns-latency/Lookups that failed': [{ lines: 20 }],
 
-  'whodns-nxdomain/Wasted': [{ '': 600 / 1050 }],
-  'whodns-nxdomain/NXDOMAIN': [{ '': 600 }],
-  'whodns-nxdomain/Made by search domains': [{ '': 45 }],
+  'whodns-nxdomain/Wasted by search domains': [{ '': 350 / 1050 }],
+  'whodns-nxdomain/NXDOMAIN': [{ '': 600 / 1050 }],
+  'whodns-nxdomain/Wasted lookups': [{ '': 350 }],
+  'whodns-nxdomain/Share wasted by service': [{ 'service_name=checkout': 0.35 }],
   'whodns-nxdomain/Share of NXDOMAIN by service': [{ 'service_name=checkout': 0.6 }],
+  'whodns-nxdomain/Wasted by program': [{ 'k8s_namespace_name=shop,process_executable_name=node': 350 }],
   'whodns-nxdomain/NXDOMAIN by program': [{ 'k8s_namespace_name=shop,process_executable_name=node': 600 }],
-  'whodns-nxdomain/Names tried with a search domain': [
-    {
-      'dns_question_name=payments.example.com.cluster.local,service_name=checkout': 15,
-      'dns_question_name=payments.example.com.shop.svc.cluster.local,service_name=checkout': 15,
-      'dns_question_name=payments.example.com.svc.cluster.local,service_name=checkout': 15,
-    },
+  'whodns-nxdomain/Names that cost most': [
+    { 'service_name=checkout,whodns_search_base=payments.example.com': 50 },
   ],
   'whodns-nxdomain/Other names that do not exist': [
     { 'dns_question_name=gone.example.net,service_name=checkout': 15 },
@@ -155,6 +171,30 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-agent/Kernel ring': [{ 'host_name=node-7': 0.75 }],
   'whodns-agent/Kernel events': [{ 'whodns_kernel_event=message': 1100 }],
   'whodns-agent/Bytes a batch': [{ 'host_name=node-7': 4096 }],
+  'whodns-agent/Waiting for export': [
+    { 'host_name=node-7,otel_component_name=batching_log_processor/0': 4096 },
+  ],
+  'whodns-agent/Spool': [{ 'host_name=node-7': 8_388_608 }],
+  'whodns-agent/Memory': [{ 'host_name=node-7': 180_000_000 }],
+  'whodns-agent/CPU': [{ 'cpu_mode=user,host_name=node-7': 2 }],
+  'whodns-agent/Sources of names connected': [
+    { 'host_name=node-7,whodns_kubernetes_source=api': 0 },
+    { 'host_name=node-7,whodns_metadata_source=cri': 1 },
+  ],
+  'whodns-agent/Pods known': [{ 'host_name=node-7': 12 }],
+  'whodns-agent/Kubernetes requests': [
+    { 'whodns_kubernetes_outcome=unreachable,whodns_kubernetes_source=api': 5 },
+  ],
+  'whodns-agent/Container metadata': [
+    { 'whodns_metadata_event=timeout,whodns_metadata_source=workloads': 4 },
+  ],
+  'whodns-agent/DNS cache': [{ 'host_name=node-7': 30 }, { 'host_name=node-7': 90 }],
+  'whodns-agent/DNS cache asked, removed, refused': [
+    { 'whodns_dnscache_result=miss': 9 },
+    { 'whodns_reason=evicted': 3 },
+    { 'whodns_reason=full': 2 },
+  ],
+  'whodns-agent/Changes of who is captured': [{ lines: 1 }],
 };
 
 /** Alerts whose condition holds, with labels that must be on them. */
@@ -163,9 +203,12 @@ export const ALERTS: Readonly<Record<string, Readonly<Record<string, string>>>> 
   DnsServerFailures: { service_name: 'checkout', error_type: 'SERVFAIL' },
   DnsSlow: { service_name: 'checkout' },
   DnsSearchDomainWaste: { service_name: 'checkout', k8s_namespace_name: 'shop' },
+  DnsNamesMissing: { service_name: 'checkout', k8s_namespace_name: 'shop' },
+  DnsFinding: { service_name: 'checkout', host_name: 'node-7', security_rule_name: 'tunnel' },
   WhodnsLosesRecords: { host_name: 'node-7', whodns_stage: 'kernel', whodns_reason: 'ring_full' },
   WhodnsRingNearlyFull: { host_name: 'node-7' },
   WhodnsMissesEvents: { host_name: 'node-7' },
+  WhodnsMetadataGone: { host_name: 'node-7', source: 'api' },
 };
 
 const CHECKOUT_SERIES = 'k8s_namespace_name=shop,service_name=checkout,service_namespace=shop';
@@ -187,6 +230,7 @@ export const RECORDINGS: Readonly<Record<string, Readonly<Record<string, number 
     [`error_type=timeout,${CHECKOUT_SERIES}`]: 0.1,
   },
   'service:whodns_queries_nxdomain:ratio_rate5m': { [CHECKOUT_SERIES]: 0.6 },
+  'service:whodns_search_wasted:ratio_rate5m': { [CHECKOUT_SERIES]: 0.35 },
   'service:dns_lookup_duration_seconds:p50_5m': {
     [CHECKOUT_SERIES]: MEDIAN_CHECKOUT,
     'service_name=unknown_service:curl': 0.0075,

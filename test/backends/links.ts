@@ -15,6 +15,7 @@ interface Tag {
 }
 
 interface Correlation {
+  readonly label: string;
   readonly targetUID: string;
   readonly config: {
     readonly field: string;
@@ -46,6 +47,7 @@ interface DataSource {
 }
 
 export interface Span {
+  readonly traceId: string;
   readonly name: string;
   /** Unix s */
   readonly start: number;
@@ -66,9 +68,9 @@ function dataSource(uid: string): DataSource {
   return found;
 }
 
-function correlation(from: string, to: string): Correlation['config'] {
-  const found = dataSource(from).correlations?.find(({ targetUID }) => targetUID === to);
-  if (found === undefined) throw new Error(`${FILE}: no correlation from ${from} to ${to}`);
+function correlation(from: string, label: string): Correlation['config'] {
+  const found = dataSource(from).correlations?.find((one) => one.label === label);
+  if (found === undefined) throw new Error(`${FILE}: no correlation of ${from}: ${label}`);
   return found.config;
 }
 
@@ -112,6 +114,7 @@ async function spansOf(stack: Stack, traceId: string): Promise<Span[]> {
   return trace.batches.flatMap(({ resource, scopeSpans }) =>
     scopeSpans.flatMap(({ spans }) =>
       spans.map((span) => ({
+        traceId,
         name: span.name,
         start: Number(span.startTimeUnixNano) / 1e9,
         end: Number(span.endTimeUnixNano) / 1e9,
@@ -150,7 +153,7 @@ export const linkQueries = {
 
   /** Tempo's correlation to Loki; Grafana hands over the span's tags as JSON and picks one with the regular expression. */
   async spanToName(stack: Stack, traceId: string, pick: PickSpan): Promise<LogLine[]> {
-    const { target, transformations } = correlation('tempo', 'loki');
+    const { target, transformations } = correlation('tempo', 'DNS of the server called');
     const span = await pickSpan(stack, traceId, pick);
     const tags = JSON.stringify(Object.entries(span.attributes).map(([key, value]) => ({ key, value })));
     const values: Record<string, string | undefined> = { serviceName: span.attributes['service.name'] };
@@ -158,6 +161,13 @@ export const linkQueries = {
       values[mapValue] = new RegExp(expression).exec(tags)?.[1];
     }
     return lines(stack.lokiUrl, fill(String(target.expr), values), span.start - 60, span.end + 60);
+  },
+
+  /** Tempo's correlation to Loki by trace id; the span's trace is `traceID` in Grafana's frame of a trace. */
+  async spanToTrace(stack: Stack, traceId: string, pick: PickSpan, time: TimeRange): Promise<LogLine[]> {
+    const { field, target } = correlation('tempo', 'DNS of this trace');
+    const span = await pickSpan(stack, traceId, pick);
+    return lines(stack.lokiUrl, fill(String(target.expr), { [field]: span.traceId }), time.start, time.end);
   },
 
   /** Loki's derived field on a label. */
@@ -177,7 +187,7 @@ export const linkQueries = {
     record: Readonly<Record<string, string>>,
     time: TimeRange,
   ): Promise<string[]> {
-    const { field, target } = correlation('loki', 'tempo');
+    const { field, target } = correlation('loki', 'Traces of this service');
     const query = fill(String(target.query), { [field]: record[field] });
     return (await traces(stack.tempoUrl, query, time.start, time.end)).map(({ traceID }) => traceID);
   },
@@ -188,7 +198,7 @@ export const linkQueries = {
     record: Readonly<Record<string, string>>,
     time: TimeRange,
   ): Promise<Values> {
-    const { field, target } = correlation('loki', 'prometheus');
+    const { field, target } = correlation('loki', 'Lookups of this service');
     const query = fill(String(target.expr), { [field]: record[field] });
     return instant(`${stack.prometheusUrl}/api/v1`, query, time.end);
   },

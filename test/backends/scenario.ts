@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attributes } from '../../src/model.ts';
 import { DURATION_BOUNDS, METRICS, type MetricName } from '../../src/tables/metrics.ts';
 import { CHECKOUT, CURL, type ExampleLookup, lookupRecord } from '../collector/example-lookups.ts';
-import { keyValues, logsRequest, post } from '../collector/otlp-json.ts';
+import { keyValues, logsRequest, post, type RecordInput } from '../collector/otlp-json.ts';
 
 export const TRACE_ID = '5b8efff798038103d269b633813fc60c';
 export const CLIENT_SPAN_ID = 'eee19b7ec3c1b174';
@@ -22,27 +22,36 @@ const thread = { 'whodns.process.parent.executable.name': 'containerd-shim' };
 const checkout = { ...CHECKOUT, ...thread };
 const curl = { ...CURL, 'whodns.process.parent.executable.name': 'bash' };
 
-const missing = (name: string): LookupGroup => ({
+const missing = (name: string, search?: ExampleLookup['search']): LookupGroup => ({
   process: checkout,
   count: 15,
-  lookup: { name, type: 'A', rcode: 'NXDOMAIN', duration: 0.001 },
+  lookup: {
+    name,
+    type: 'A',
+    rcode: 'NXDOMAIN',
+    duration: 0.001,
+    ...(search === undefined ? {} : { search }),
+  },
 });
+
+const PAYMENTS = 'payments.example.com';
 
 export const LOOKUPS: readonly LookupGroup[] = [
   {
     process: checkout,
     count: 20,
     lookup: {
-      name: 'payments.example.com',
+      name: PAYMENTS,
       type: 'A',
       rcode: 'NOERROR',
       duration: 0.002,
       answers: ['192.0.2.7'],
+      search: { base: PAYMENTS, step: 3, wasted: 1 },
     },
   },
-  missing('payments.example.com.shop.svc.cluster.local'),
-  missing('payments.example.com.svc.cluster.local'),
-  missing('payments.example.com.cluster.local'),
+  missing(`${PAYMENTS}.shop.svc.cluster.local`, { base: PAYMENTS, step: 0 }),
+  missing(`${PAYMENTS}.svc.cluster.local`, { base: PAYMENTS, step: 1, wasted: 1 }),
+  missing(`${PAYMENTS}.cluster.local`, { base: PAYMENTS, step: 2, wasted: 1 }),
   missing('gone.example.net'),
   {
     process: checkout,
@@ -76,6 +85,54 @@ export const LOOKUPS: readonly LookupGroup[] = [
   },
 ];
 
+/** Records that are no lookups. */
+export interface OtherGroup {
+  readonly process: Attributes;
+  readonly count: number;
+  readonly record: Required<Pick<RecordInput, 'eventName' | 'body' | 'attributes'>>;
+}
+
+const connect = (address: string, port: number, names: readonly string[]): OtherGroup['record'] => ({
+  eventName: 'whodns.connect',
+  body: `connect ${address}:${port} ${names[0] ?? 'unresolved'}`,
+  attributes: {
+    'network.peer.address': address,
+    'network.peer.port': port,
+    'network.transport': 'tcp',
+    ...(names.length === 0
+      ? { 'whodns.unresolved': true }
+      : { 'whodns.connect.names': names, 'whodns.connect.scope': 'process' }),
+  },
+});
+
+const finding = (rule: string, subject: string): OtherGroup['record'] => ({
+  eventName: 'whodns.finding',
+  body: `${rule}: ${subject}`,
+  attributes: { 'security_rule.name': rule, 'whodns.finding.subject': subject },
+});
+
+export const OTHERS: readonly OtherGroup[] = [
+  { process: checkout, count: 6, record: connect('192.0.2.7', 443, [PAYMENTS]) },
+  { process: checkout, count: 2, record: connect('198.51.100.9', 8443, []) },
+  { process: curl, count: 1, record: connect('2001:db8::1', 443, ['www.example.org', 'example.org']) },
+  { process: checkout, count: 1, record: finding('tunnel', 'example.net') },
+  { process: curl, count: 1, record: finding('rogue-resolver', '192.0.2.53') },
+  {
+    process: {
+      'service.name': 'unknown_service',
+      'host.name': 'node-7',
+      'k8s.namespace.name': 'shop',
+      'k8s.pod.name': 'quiet-0',
+    },
+    count: 1,
+    record: {
+      eventName: 'whodns.visibility',
+      body: 'visibility of shop/quiet-0: on -> off (whodns/capture: off)',
+      attributes: { 'whodns.visibility.level': 'off', 'whodns.visibility.previous': 'on' },
+    },
+  },
+];
+
 /** Increase of each series per push (one push a second); gauges: the value. */
 interface SeriesInput {
   readonly metric: MetricName;
@@ -96,6 +153,7 @@ const HOST_PROGRAM: Attributes = {
   'process.executable.name': 'curl',
   'service.name': 'unknown_service:curl',
 };
+const API = { 'whodns.kubernetes.source': 'api' };
 const udp = { 'network.transport': 'udp' };
 
 export const SERIES: readonly SeriesInput[] = [
@@ -156,6 +214,11 @@ export const SERIES: readonly SeriesInput[] = [
       ...udp,
     },
   },
+  { metric: 'whodns.search.wasted', value: 350, attributes: WORKLOAD },
+  { metric: 'whodns.connections', value: 60, attributes: { ...WORKLOAD, 'whodns.unresolved': false } },
+  { metric: 'whodns.connections', value: 20, attributes: { ...WORKLOAD, 'whodns.unresolved': true } },
+  { metric: 'whodns.connections', value: 10, attributes: { ...HOST_PROGRAM, 'whodns.unresolved': false } },
+  { metric: 'whodns.findings', value: 1, attributes: { ...WORKLOAD, 'security_rule.name': 'tunnel' } },
   {
     metric: 'whodns.dropped',
     value: 3,
@@ -169,6 +232,35 @@ export const SERIES: readonly SeriesInput[] = [
   { metric: 'whodns.ring.size', value: 16_777_216, attributes: {} },
   { metric: 'whodns.batches', value: 10, attributes: {} },
   { metric: 'whodns.batch.bytes', value: 40_960, attributes: {} },
+  { metric: 'whodns.spool.size', value: 8_388_608, attributes: {} },
+  {
+    metric: 'otel.sdk.processor.log.queue.size',
+    value: 4096,
+    attributes: {
+      'otel.component.type': 'batching_log_processor',
+      'otel.component.name': 'batching_log_processor/0',
+    },
+  },
+  { metric: 'process.memory.usage', value: 180_000_000, attributes: {} },
+  { metric: 'process.cpu.time', value: 2, attributes: { 'cpu.mode': 'user' } },
+  { metric: 'whodns.kubernetes.connected', value: 0, attributes: API },
+  { metric: 'whodns.kubernetes.pods', value: 12, attributes: API },
+  {
+    metric: 'whodns.kubernetes.requests',
+    value: 5,
+    attributes: { ...API, 'whodns.kubernetes.outcome': 'unreachable' },
+  },
+  { metric: 'whodns.metadata.connected', value: 1, attributes: { 'whodns.metadata.source': 'cri' } },
+  {
+    metric: 'whodns.metadata.events',
+    value: 4,
+    attributes: { 'whodns.metadata.source': 'workloads', 'whodns.metadata.event': 'timeout' },
+  },
+  { metric: 'whodns.dnscache.trees', value: 30, attributes: {} },
+  { metric: 'whodns.dnscache.nodes', value: 90, attributes: {} },
+  { metric: 'whodns.dnscache.lookups', value: 9, attributes: { 'whodns.dnscache.result': 'miss' } },
+  { metric: 'whodns.dnscache.removed', value: 3, attributes: { 'whodns.reason': 'evicted' } },
+  { metric: 'whodns.dnscache.refused', value: 2, attributes: { 'whodns.reason': 'full' } },
 ];
 
 /** Per push: 180 of 200 in 1 to 5 ms, 20 in 0.75 to 1 s; curl's 50 in 5 to 10 ms. */
@@ -191,7 +283,7 @@ const AGENT: Attributes = {
 /** Sends records, spans and `pushes` rounds of metrics a second apart; returns the time (Unix ms) of the records. */
 export async function feed(endpoint: string, pushes: number): Promise<number> {
   const started = Date.now();
-  await sendLookups(endpoint, started);
+  await sendRecords(endpoint, started);
   await post(endpoint, 'traces', traces(started));
   for (let round = 0; round < pushes; round += 1) {
     if (round > 0) await sleep(started + round * 1000 - Date.now());
@@ -200,13 +292,20 @@ export async function feed(endpoint: string, pushes: number): Promise<number> {
   return started;
 }
 
-async function sendLookups(endpoint: string, at: number): Promise<void> {
+async function sendRecords(endpoint: string, at: number): Promise<void> {
   let time = BigInt(at) * 1_000_000n;
   for (const { process, count, lookup } of LOOKUPS) {
     const records = Array.from({ length: count }, () => {
       time += 1000n;
       const record = lookupRecord(lookup, time);
       return { ...record, attributes: { ...record.attributes, 'whodns.thread.name': 'main' } };
+    });
+    await post(endpoint, 'logs', logsRequest(process, records));
+  }
+  for (const { process, count, record } of OTHERS) {
+    const records = Array.from({ length: count }, () => {
+      time += 1000n;
+      return { ...record, time, severity: 9 };
     });
     await post(endpoint, 'logs', logsRequest(process, records));
   }
@@ -223,8 +322,9 @@ function metrics(started: number, round: number): object {
     if (kind === 'gauge') {
       return { name: metric, unit, gauge: { dataPoints: [{ ...point(attributes), asInt: String(value) }] } };
     }
-    const dataPoints = [{ ...point(attributes), asInt: String(value * round) }];
-    return { name: metric, unit, sum: { dataPoints, aggregationTemporality: 2, isMonotonic: true } };
+    const isMonotonic = kind === 'sum';
+    const dataPoints = [{ ...point(attributes), asInt: String(isMonotonic ? value * round : value) }];
+    return { name: metric, unit, sum: { dataPoints, aggregationTemporality: 2, isMonotonic } };
   });
   const dataPoints = HISTOGRAMS.map(({ attributes, buckets, sum }) => {
     const counts = Array.from({ length: DURATION_BOUNDS.length + 1 }, () => 0);

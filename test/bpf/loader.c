@@ -129,6 +129,17 @@ static void print_message(const struct message_event *event)
 	printf("\"}\n");
 }
 
+static void print_strings(const char *at, size_t bytes)
+{
+	for (size_t start = 0; start < bytes;) {
+		size_t size = strnlen(at + start, bytes - start);
+		if (start)
+			putchar(',');
+		print_string(at + start, size);
+		start += size + 1;
+	}
+}
+
 static void print_process(const struct process_event *event)
 {
 	const char *at = (const char *)(event + 1);
@@ -138,20 +149,17 @@ static void print_process(const struct process_event *event)
 	print_path(at, event->exe_bytes);
 	at += event->exe_bytes;
 	printf(",\"args_length\":%u,\"args\":[", event->args_length);
-	for (size_t start = 0; start < event->args_bytes;) {
-		size_t size = strnlen(at + start, event->args_bytes - start);
-		if (start)
-			putchar(',');
-		print_string(at + start, size);
-		start += size + 1;
-	}
+	print_strings(at, event->args_bytes);
 	at += event->args_bytes;
 	printf("],\"cwd\":");
 	print_path(at, event->cwd_bytes);
 	at += event->cwd_bytes;
 	printf(",\"cgroup\":");
 	print_path(at, event->cgroup_bytes);
-	printf(",\"parent\":");
+	at += event->cgroup_bytes;
+	printf(",\"environment\":[");
+	print_strings(at, event->environment_bytes);
+	printf("],\"parent\":");
 	print_string(event->parent_comm, COMM_LEN);
 	printf(",\"owner\":");
 	print_owner(&event->owner);

@@ -52,6 +52,7 @@ def serve_streams(listener):
 
 
 def ask(group):
+    datagrams = 0
     with open(os.path.join(group, "cgroup.procs"), "w") as procs:
         procs.write(str(os.getpid()))
     message = question(os.path.basename(group) + ".test")

@@ -94,55 +94,6 @@ test('agent.yaml: OTLP/gRPC over a unix socket', async () => {
   }
 });
 
-for (const salt of ['5f1d', '']) {
-  test(`redact.yaml: no name, argument or directory is left (${salt === '' ? 'no salt' : 'salted'})`, async () => {
-    const collector = await startCollector(
-      ['agent', 'redact', FILE_SINK],
-      join(directory, `redact-${salt}`),
-      { WHODNS_REDACT_SALT: salt },
-    );
-    try {
-      const lower = { ...LOOKUP, name: 'secret.internal' };
-      const request = logsRequest(CHECKOUT, [lookupRecord(LOOKUP, NOW), lookupRecord(lower, NOW)]);
-      await post(collector.httpEndpoint, 'logs', request);
-      const [first, second] = await records(collector, 2);
-      const text = readLines(collector.sink).join('\n');
-      for (const secret of [/secret/i, /192\.0\.2\.1/, /command_args/, /srv\/app/])
-        assert.doesNotMatch(text, secret);
-      assert.equal(first?.body, 'A NOERROR');
-      assert.equal(
-        first?.attributes['dns.response_code'],
-        'NOERROR',
-        'what says nothing about the name stays',
-      );
-      assert.equal(first?.resource['process.executable.name'], 'node');
-      const hash = first?.attributes['dns.question.name'];
-      if (salt === '') {
-        assert.equal(hash, undefined);
-      } else {
-        assert.match(String(hash), /^[0-9a-f]{64}$/);
-        assert.equal(hash, second?.attributes['dns.question.name'], 'one value per name, whatever its case');
-      }
-    } finally {
-      await collector.stop();
-    }
-  });
-}
-
-test('redact.yaml leaves the records of others alone', async () => {
-  const collector = await startCollector(['gateway', 'redact', FILE_SINK], join(directory, 'others'));
-  try {
-    const request = logsRequest({ 'service.name': 'shop' }, [lookupRecord(LOOKUP, NOW)]);
-    const text = JSON.stringify(request).replaceAll('whodns.query', 'shop.order');
-    await post(collector.httpEndpoint, 'logs', JSON.parse(text) as object);
-    const [record] = await records(collector, 1);
-    assert.equal(record?.attributes['dns.question.name'], 'Secret.Internal');
-    assert.equal(record?.body, 'Secret.Internal A NOERROR');
-  } finally {
-    await collector.stop();
-  }
-});
-
 test('file.yaml: reads lines of a growing file once, across a restart, and opens no port', async () => {
   const work = join(directory, 'file');
   const names = ['agent', 'file', FILE_SINK];

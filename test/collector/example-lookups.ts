@@ -54,6 +54,8 @@ export interface ExampleLookup {
   readonly answers?: readonly string[];
   readonly traceId?: string;
   readonly spanId?: string;
+  /** One of the names that a search list makes. */
+  readonly search?: { readonly base: string; readonly step: number; readonly wasted?: number };
 }
 
 /** The record of one lookup at a time (Unix ns). */
@@ -77,6 +79,7 @@ export function lookupRecord(lookup: ExampleLookup, time: bigint): RecordInput {
           }),
       ...(lookup.duration === undefined ? {} : { 'dns.lookup.duration': lookup.duration }),
       ...(error === undefined ? {} : { 'error.type': error }),
+      ...searched(lookup),
       'server.address': '10.96.0.10',
       'server.port': 53,
       'network.transport': 'udp',
@@ -89,5 +92,14 @@ export function lookupRecord(lookup: ExampleLookup, time: bigint): RecordInput {
     },
     ...(lookup.traceId === undefined ? {} : { traceId: lookup.traceId }),
     ...(lookup.spanId === undefined ? {} : { spanId: lookup.spanId }),
+  };
+}
+
+function searched({ search }: ExampleLookup): Attributes {
+  if (search === undefined) return {};
+  return {
+    'whodns.search.base': search.base,
+    'whodns.search.step': search.step,
+    ...(search.wasted === undefined ? {} : { 'whodns.search.wasted': search.wasted }),
   };
 }

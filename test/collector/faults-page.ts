@@ -30,8 +30,8 @@ outage of two minutes and fails on any other outcome than the ones asked for.
 
 The real agent sees 2 000 lookups a second, each with a name of its own, for 5 s before, during and 5 s after the fault. Up to four
 agents run at a time. A record is lost when none with the lookup's name arrives; it is duplicated when the same \`log.record.uid\`
-arrives again, which a backend can drop by that attribute. Memory is the agent's highest resident set (VmHWM), with 16 MiB of kernel
-ring mapped twice in it. "Ring" is what the kernel could not hand over: capture was held up if it is not 0.
+arrives again, which a backend can drop by that attribute. Memory is the agent's highest resident set (VmHWM), with 8 MiB of kernel
+ring in it. "Ring" is what the kernel could not hand over: capture was held up if it is not 0.
 Lookups go on for 5 s after the fault, so nothing catches up sooner.
 
 | what happens | waits in | lookups | lost | asked while no agent ran, or not encoded yet | duplicated | counted as dropped by the agent | memory, MB | ring | s until caught up |
@@ -40,8 +40,8 @@ ${rows.join('\n')}
 
 - Refused for good: RESOURCE_EXHAUSTED without RetryInfo and the rejected records of a partial success must not be sent again (OTLP
   specification), so no queue can save them. The agent counts each of them.
-- In memory the queue ends at \`OTEL_BLRP_MAX_QUEUE_SIZE\` records (65 536: half a minute at this rate) or \`--queue-bytes\` (64 MiB),
-  whichever comes first; the newest are refused then, and counted.
+- In memory the queue ends at \`--queue-bytes\` (64 MiB: some 45 s at this rate), or at \`OTEL_BLRP_MAX_QUEUE_SIZE\` records
+  where that is set; the newest are refused then, and counted.
 - A server that takes 10 s for a request meets the default time-out of 10 s: it is sent again although the server did take it. Where a
   server is that slow, \`OTEL_EXPORTER_OTLP_TIMEOUT=30000\` avoids the duplicates.
 - An agent ended by SIGKILL loses what is not encoded yet: records wait at most \`OTEL_BLRP_SCHEDULE_DELAY\` (1 s) for their request to

@@ -22,8 +22,8 @@ const MOST_RESIDENT = 250e6;
 const UNDER_WAY = 4 * 2048;
 /** At most this much of what was asked before its death had not been encoded: the batch delay, the ring, a busy machine. */
 const ABSENT_S = 40;
-/** Default of OTEL_BLRP_MAX_QUEUE_SIZE: the bound of the memory that 2 000 lookups a second reach first. */
-const QUEUE_RECORDS = 65_536;
+/** Default of --queue-bytes, in records of this load: less than 700 bytes each. */
+const QUEUE_RECORDS = (64 * 1024 * 1024) / 700;
 /** Lookups until the agent has noticed that the fault is over and has caught up: the longest pause between two attempts and more. */
 const NOTICED_LATE = 2000 * 10;
 const PAGE = join(import.meta.dirname, '../../docs/faults.md');

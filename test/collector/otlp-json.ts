@@ -50,6 +50,8 @@ export interface FlatRecord {
 }
 
 export interface RecordInput {
+  /** Default: whodns.query. */
+  readonly eventName?: string;
   readonly time: bigint;
   readonly severity: number;
   readonly body: string;
@@ -76,7 +78,7 @@ export function logsRequest(resource: Attributes, records: readonly RecordInput[
     timeUnixNano: String(record.time),
     observedTimeUnixNano: String(record.time + 1_000_000n),
     severityNumber: record.severity,
-    eventName: 'whodns.query',
+    eventName: record.eventName ?? 'whodns.query',
     body: { stringValue: record.body },
     attributes: keyValues(record.attributes),
     ...(record.traceId === undefined ? {} : { traceId: record.traceId }),

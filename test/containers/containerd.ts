@@ -30,6 +30,9 @@ export interface PodSpec {
   readonly name: string;
   readonly namespace?: string;
   readonly uid?: string;
+  /** Of the pod, as the kubelet hands them on. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface Pod {
@@ -159,8 +162,15 @@ state = ${at('state')}
   }
 
   /** In the network of the node. */
-  async runPod({ name, namespace = 'shop', uid = randomUUID() }: PodSpec): Promise<Pod> {
+  async runPod({
+    name,
+    namespace = 'shop',
+    uid = randomUUID(),
+    labels: own = {},
+    annotations = {},
+  }: PodSpec): Promise<Pod> {
     const labels = {
+      ...own,
       'io.kubernetes.pod.name': name,
       'io.kubernetes.pod.namespace': namespace,
       'io.kubernetes.pod.uid': uid,
@@ -170,6 +180,7 @@ state = ${at('state')}
       logDirectory: join(this.#directory, 'logs'),
       dnsConfig: { servers: ['127.0.0.1'] },
       labels,
+      annotations,
       linux: {
         cgroupParent: this.#cgroups.path(`kubepods/besteffort/pod${uid}`),
         securityContext: { namespaceOptions: { network: 'NODE' } },

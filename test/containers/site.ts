@@ -13,6 +13,7 @@ export const PATIENCE_MS = 30_000;
 interface Stats {
   readonly stages: readonly { readonly name: string; readonly missing: number; readonly held: number }[];
   readonly metadata: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly source: { readonly drops: Readonly<Record<string, number>> };
 }
 
 export class Site {

@@ -112,7 +112,30 @@ describe('chart', { timeout: 3_600_000 }, () => {
     assert.deepEqual(await rules(), api);
     assert.deepEqual(await rules('kubernetes.owners=api'), [...api, 'get replicasets', 'get jobs']);
     assert.deepEqual(await rules('kubernetes.source=kubelet'), ['get nodes/pods']);
+    assert.deepEqual(await rules('kubernetes.source=auto'), ['get nodes/pods', ...api]);
     assert.equal(await rules('kubernetes.source=off'), undefined);
+  });
+
+  it('sockets of runtimes: their directories, and the agent is told; none: the usual places, nothing mounted', async () => {
+    const rendered = async (...set: string[]): Promise<[unknown, unknown]> => {
+      const manifests_ = parseManifests((await template(...set.flatMap((each) => ['--set', each]))).stdout);
+      const mounts = containerOf(manifests_).volumeMounts.filter(({ name }) => name.startsWith('runtime-'));
+      return [
+        configOf(manifests_).get('--container-runtime'),
+        mounts.map(({ mountPath, readOnly }) => [mountPath, readOnly]),
+      ];
+    };
+    assert.deepEqual(await rendered(), ['auto', []]);
+    assert.deepEqual(
+      await rendered('runtimeSockets={/run/containerd/containerd.sock,docker:/run/docker.sock}'),
+      [
+        ['cri:/run/containerd/containerd.sock', 'docker:/run/docker.sock'],
+        [
+          ['/run/containerd', true],
+          ['/run/docker.sock', true],
+        ],
+      ],
+    );
   });
 
   it('the port of the collector is let out', async () => {
@@ -158,6 +181,7 @@ describe('chart, bad values', { timeout: 3_600_000 }, () => {
       set: 'runtimeSockets={run/x.sock}',
       says: /at '\/runtimeSockets\/0': 'run\/x.sock' does not match pattern/,
     },
+    { set: 'runtimeSockets={tcp:/run/x.sock}', says: /at '\/runtimeSockets\/0': .* does not match pattern/ },
     { set: 'runtimeSockets={/run/a:/etc}', says: /at '\/runtimeSockets\/0': .* does not match pattern/ },
     { set: 'capabilities.add={ALL}', says: /at '\/capabilities\/add\/0': 'not' failed/ },
     {
@@ -167,7 +191,7 @@ describe('chart, bad values', { timeout: 3_600_000 }, () => {
     { set: 'securityContext.privileged=true', says: /additional properties 'privileged' not allowed/ },
     {
       set: 'kubernetes.source=false',
-      says: /at '\/kubernetes\/source': value must be one of 'api', 'kubelet', 'off'/,
+      says: /at '\/kubernetes\/source': value must be one of 'auto', 'api', 'kubelet', 'off'/,
     },
     { set: 'image.repository=x y', says: /at '\/image\/repository': 'x y' does not match pattern/ },
     { set: 'image.digest=sha256:1', says: /at '\/image\/digest': .* does not match pattern/ },

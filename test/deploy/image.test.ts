@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildClients } from '../clients/build.ts';
+import { Containerd } from '../containers/containerd.ts';
+import { buildImage as buildTools } from '../containers/image.ts';
+import { Site } from '../containers/site.ts';
 import { ACTOR } from '../e2e/stage.ts';
 import type { JsonRecord } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
@@ -16,6 +19,7 @@ import { buildImage, type ImageConfig, inspectImage, sizeOf, unpackImage } from 
 import { Container, type ContainerSpec } from './oci.ts';
 
 const CAPABILITIES = ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH'];
+const BINDS = ['/sys/fs/cgroup', '/etc/machine-id', '/etc/passwd'];
 const PORT = 9464;
 const PATIENCE_MS = 60_000;
 /** Measured 177; docs/deployment.md says it. */
@@ -53,7 +57,7 @@ describe('image', { timeout: 3_600_000 }, () => {
       uid: 0,
       capabilities: CAPABILITIES,
       networkOf: namespace.pid,
-      binds: ['/sys/fs/cgroup', '/etc/machine-id', '/etc/passwd'],
+      binds: BINDS,
       ...more,
     });
     return new Running(container);
@@ -64,6 +68,7 @@ describe('image', { timeout: 3_600_000 }, () => {
     '--health-metrics',
     '--control=/run/whodns/control.sock',
     '--host-name=node-1',
+    '--container-runtime=auto',
   ];
 
   it('is small, without shell, compiler, package manager, or anything that runs as another', () => {
@@ -163,6 +168,41 @@ describe('image', { timeout: 3_600_000 }, () => {
       assert.equal(agent.records.find(isOurs)?.resource['service.name'], 'shop');
     } finally {
       await agent.container.stop();
+    }
+  });
+
+  it("finds a runtime's socket that is mounted in a usual place, read only", async () => {
+    const site = await Site.open();
+    const containerd = await Containerd.start(`${site.directory}/c`, site.namespace, site.cgroups);
+    const binds = [...BINDS, { source: `${site.directory}/c`, destination: '/run/containerd' }];
+    containerd.importImage(buildTools(site.directory, Containerd.imageNames()).file);
+    const agent = start({ binds }, '--exporter=console', '--format=json', '--timeout=2s', ...CHART);
+    try {
+      await agent.until(() => agent.stderr.includes('capturing with'));
+      const pod = await containerd.runPod({
+        name: 'web-1',
+        annotations: { 'resource.opentelemetry.io/service.name': 'web' },
+      });
+      const id = await containerd.runContainer(pod, 'web');
+      const name = `pod.${site.zone}`;
+      const { exitCode, errors } = await containerd.exec(id, ['getent', 'hosts', name]);
+      assert.equal(exitCode, 0, errors);
+      const isOurs = (record: JsonRecord): boolean => record.attributes['dns.question.name'] === name;
+      await agent.until(() => agent.records.some(isOurs));
+      const { resource } = agent.records.find(isOurs) as JsonRecord;
+      assert.deepEqual(
+        [
+          resource['container.id'],
+          resource['k8s.pod.name'],
+          resource['k8s.pod.uid'],
+          resource['service.name'],
+        ],
+        [id, 'web-1', pod.uid, 'web'],
+      );
+    } finally {
+      await agent.container.stop();
+      await containerd.close();
+      await site.close();
     }
   });
 

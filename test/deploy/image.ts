@@ -65,11 +65,16 @@ async function baseImage(): Promise<string> {
   const name = `localhost/whodns-base:npm-${NPM}`;
   const found = await buildah('images', '--format', '{{.Name}}:{{.Tag}}');
   if (found.split('\n').includes(name)) return name;
-  const archive = await cachedProgram(`debian-bookworm-npm-${NPM}.tar`, makeBase);
+  const archive = await baseArchive();
   const container = (await buildah('from', 'scratch')).trim();
   await buildah('add', container, archive, '/');
   await buildah('commit', '--rm', container, name);
   return name;
+}
+
+/** Its file system, kept. */
+export function baseArchive(): Promise<string> {
+  return cachedProgram(`debian-bookworm-npm-${NPM}.tar`, makeBase);
 }
 
 /** Debian with node, npm and the certificate authorities that this host trusts. */

@@ -17,8 +17,8 @@ export interface ContainerSpec {
   readonly ambient?: boolean;
   /** /proc/PID/ns/net of this process. */
   readonly networkOf: number;
-  /** Bind mounts, read only. */
-  readonly binds: readonly string[];
+  /** Bind mounts, read only: of the same path, or of another. */
+  readonly binds: readonly (string | { readonly source: string; readonly destination: string })[];
 }
 
 /** A root directory that is read only, of a container that shares the host's process ids. */
@@ -76,10 +76,9 @@ function bundle(spec: ContainerSpec): object {
   const { capabilities } = spec;
   const held = spec.uid === 0 || spec.ambient === true ? capabilities : [];
   const ambient = spec.ambient === true ? capabilities : [];
-  const bind = (path: string): object => ({
-    destination: path,
+  const bind = (path: ContainerSpec['binds'][number]): object => ({
+    ...(typeof path === 'string' ? { source: path, destination: path } : path),
     type: 'bind',
-    source: path,
     options: ['rbind', 'ro', 'nosuid', 'nodev'],
   });
   const tmpfs = (destination: string, options: readonly string[]): object => ({

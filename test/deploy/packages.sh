@@ -2,7 +2,7 @@
 # Debian packages that only the stage `deploy` needs.
 set -eu
 missing=
-for package in buildah runc debootstrap etcd-server; do
+for package in buildah uidmap runc debootstrap etcd-server; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

@@ -16,6 +16,7 @@ export interface FilePod {
 export class FileSource implements MetadataSource {
   readonly name = 'file';
   readonly tells = 'pods';
+  readonly annotates = true;
   connected = false;
   readonly #path: string;
   readonly #pods = new Map<string, PodMetadata>();
@@ -41,10 +42,6 @@ export class FileSource implements MetadataSource {
 
   pod(uid: string): PodMetadata | undefined {
     return this.#pods.get(uid);
-  }
-
-  pods(): Iterable<PodMetadata> {
-    return this.#pods.values();
   }
 
   #read(onChange: (change: MetadataChange) => void): void {

@@ -42,6 +42,7 @@ class Counters {
 const PODS: KubernetesStats = {
   source: 'kubelet',
   connected: true,
+  resting: false,
   pods: 11,
   namespaces: 0,
   lists: 2,
@@ -129,7 +130,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     const receiver = await (protocol === 'grpc' ? Receiver.grpc() : Receiver.http());
     t.after(() => receiver.stop());
     const { sink, source, ledger, lines } = await setUp(t, receiver, protocol, {
-      pods: { stats: () => PODS },
+      pods: [{ stats: () => PODS }],
       metadata: () => ({ containerd: { connected: 1, containers: 3, events: 8 } }),
       dnsCache: new DnsCache({}),
     });

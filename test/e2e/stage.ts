@@ -119,8 +119,17 @@ export class Stage {
   }
 
   async playAs(program: string, role: string, ...roleArguments: readonly string[]): Promise<Claim[]> {
-    const { exitCode, output, errors } = await this.namespace.run([program, role, SERVER, ...roleArguments]);
-    assert.equal(exitCode, 0, `actor ${role}: ${errors}`);
+    return this.#play([program, role, SERVER, ...roleArguments]);
+  }
+
+  /** @param environment NAME=value: all there is in the actor's environment */
+  async playWith(environment: readonly string[], role: string, ...roleArguments: string[]): Promise<Claim[]> {
+    return this.#play(['env', '-i', ...environment, ACTOR, role, SERVER, ...roleArguments]);
+  }
+
+  async #play(argv: readonly string[]): Promise<Claim[]> {
+    const { exitCode, output, errors } = await this.namespace.run(argv);
+    assert.equal(exitCode, 0, `${argv.slice(-3).join(' ')}: ${errors}`);
     return claimsOf(output);
   }
 

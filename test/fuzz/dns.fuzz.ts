@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { decodeMessage } from '../../src/dns/message.ts';
@@ -18,6 +19,8 @@ const COUNT = Number(process.env['FUZZ_COUNT'] ?? 1_000_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_121);
 const LIMIT_MS = 1;
 const TRIES = 30;
+/** The processor can be somebody else's for longer than these take: then once more a little later. */
+const PAUSES = 20;
 const CAPTURES = new URL('../golden/pcaps/', import.meta.url).pathname;
 
 setFlagsFromString('--expose-gc');
@@ -34,10 +37,16 @@ function bestTime(bytes: Uint8Array, length: number, tries: number): number {
   return best;
 }
 
-function usedBytes(): number {
-  collectGarbage();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
+/** What stays: some of it is let go of a turn after the collection. */
+async function usedBytes(): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 5; round++) {
+    collectGarbage();
+    await sleep(20);
+    const { heapUsed, external } = process.memoryUsage();
+    least = Math.min(least, heapUsed + external);
+  }
+  return least;
 }
 
 /** What holds of every result. */
@@ -94,13 +103,17 @@ test(`${COUNT} mutated messages (FUZZ_SEED=${SEED})`, async (context) => {
     const message = decodeMessage(bytes, length);
     let time = performance.now() - start;
     if (time > LIMIT_MS / 2) time = bestTime(bytes, length, TRIES);
+    for (let pause = 0; pause < PAUSES && time > LIMIT_MS; pause++) {
+      await sleep(100);
+      time = bestTime(bytes, length, TRIES);
+    }
     if (time > LIMIT_MS) assert.fail(`message ${i} took ${time} ms: ${Buffer.from(bytes).toString('hex')}`);
     slowest = Math.max(slowest, time);
     check(message, bytes, length);
     if (message.malformed !== undefined) malformed++;
-    if (i === Math.floor(COUNT / 10)) settled = usedBytes();
+    if (i === Math.floor(COUNT / 10)) settled = await usedBytes();
   }
-  const grown = usedBytes() - settled;
+  const grown = (await usedBytes()) - settled;
   context.diagnostic(
     `slowest ${slowest.toFixed(3)} ms, ${malformed} malformed, memory grew by ${grown} bytes`,
   );

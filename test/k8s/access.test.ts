@@ -31,9 +31,11 @@ describe('credentials', () => {
     const { config } = resolveConfig('run', { kubernetes: 'api', nodeName: 'node-a' }, { KUBECONFIG: file });
     const kubernetes = await createKubernetes(config, {}, silent);
     assert.deepEqual(kubernetes?.host, { 'k8s.node.name': 'node-a' });
-    t.after(() => kubernetes?.source.stop());
-    kubernetes?.source.start(() => {});
-    await until(() => kubernetes?.source.connected === true, 'connected');
+    const [source, ...more] = kubernetes?.sources ?? [];
+    assert.deepEqual(more, []);
+    t.after(() => source?.stop());
+    source?.start(() => {});
+    await until(() => source?.connected === true, 'connected');
   });
 
   test('a kubeconfig that is none', async () => {

@@ -165,7 +165,9 @@ describe('records of pods', () => {
     assert.ok(pods >= MANY, `${pods} pods by its own count`);
     const missing = names.length - found.size;
     t.diagnostic(`${missing} lookups without record, ${stats.source.missedRuns} runs skipped by the kernel`);
-    assert.ok(missing <= stats.source.missedRuns, `${missing} lookups have no record`);
+    const { drops, counters } = stats.source;
+    const counted = JSON.stringify({ drops, counters, stages: stats.stages });
+    assert.ok(missing <= stats.source.missedRuns, `${missing} lookups have no record: ${counted}`);
     const early = without.filter((name) => name.startsWith('early.'));
     t.diagnostic(
       `${early.length} of ${CHURN} records of a pod's first instant came before its pod was known`,
@@ -191,7 +193,8 @@ function lastMetrics(): { readonly connected: number; readonly pods: number } {
 }
 
 interface Stats {
-  readonly source: { readonly missedRuns: number };
+  readonly source: { readonly missedRuns: number; readonly drops: object; readonly counters: object };
+  readonly stages: object;
 }
 
 /** The records of these labels, as soon as all are there or no more come. */

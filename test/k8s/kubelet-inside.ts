@@ -12,8 +12,8 @@ const { config } = resolveConfig(
 );
 const log = createLog('debug', (line) => process.stderr.write(line));
 const kubernetes = await createKubernetes(config, {}, log);
-if (kubernetes === undefined) throw new Error('no source');
-const { source } = kubernetes;
+const source = kubernetes?.sources[0];
+if (source === undefined) throw new Error('no source');
 const print = (): void => {
   process.stdout.write(`${JSON.stringify({ pods: [...source.pods()], stats: source.stats() })}\n`);
 };

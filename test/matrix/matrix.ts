@@ -12,6 +12,7 @@ import { ALL_CLIENTS, type Client, FORWARDED, FORWARDER, SERVER_ADDRESSES, UPSTR
 import { type Cell, type Expectation, judge } from './judge.ts';
 import { Namespace } from './namespace.ts';
 import { type LoggedRequest, type NameServer, startDnsmasq, startUnbound, type Zone } from './servers.ts';
+import { skippedRuns } from './skipped-runs.ts';
 
 const HOSTS = ['www', 'alias', 'missing'] as const;
 const IPV4 = '192.0.2.10';
@@ -41,6 +42,8 @@ export interface FamilyResult {
   readonly cells: Readonly<Record<string, Cell>>;
   /** Records of nobody's request, and agents that did not run; empty when all is well. */
   readonly faults: readonly string[];
+  /** skipped-runs.ts */
+  readonly skipped: number;
 }
 
 interface Run {
@@ -70,8 +73,9 @@ export async function runMatrix(options: MatrixOptions): Promise<FamilyResult[]>
     const results: FamilyResult[] = [];
     for (const [family, agent] of agents) {
       const ended = !agent.running;
+      const skipped = skippedRuns(family);
       const exitCode = await agent.stop();
-      const found = result(family, agent, runs, zone.name, options.alone);
+      const found = { ...result(family, agent, runs, zone.name, options.alone), skipped };
       const fault = `the agent ${ended ? 'ended by itself' : 'was stopped'}, exit code ${exitCode}: ${agent.errors.slice(-1500)}`;
       results.push(ended || exitCode !== 0 ? { ...found, faults: [...found.faults, fault] } : found);
     }
@@ -203,7 +207,7 @@ function result(
   runs: readonly Run[],
   zone: string,
   alone: boolean,
-): FamilyResult {
+): Omit<FamilyResult, 'skipped'> {
   const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
   const faults: string[] = [];
   const byClient = new Map<string, JsonRecord[]>();

@@ -79,6 +79,7 @@ describe('Clock', () => {
     const stat = readFileSync('/proc/self/stat', 'latin1');
     const ticks = BigInt(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0');
     const age = clock.now() - clock.boottimeToUnix(ticks * 10n * MS);
-    assertNear(age, BigInt(Math.round(process.uptime() * 1e9)), 200n * MS);
+    // Node's uptime begins when Node does, on a busy machine some time after the process.
+    assertNear(age, BigInt(Math.round(process.uptime() * 1e9)), 3000n * MS);
   });
 });

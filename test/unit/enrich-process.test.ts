@@ -102,6 +102,7 @@ function announcement(owner: Owner, overrides: Partial<RawProcess> = {}): RawPro
     cgroupPath: '/system.slice/told.service',
     cgroupVersion: 2,
     tty: 0,
+    environment: undefined,
     parentName: 'teller',
     ...overrides,
   };

@@ -7,8 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PodRules } from '../../src/enrich/kubernetes/pod-metadata.ts';
 import type { MetadataChange, MetadataSource } from '../../src/enrich/metadata-source.ts';
 import { CriSource } from '../../src/enrich/runtimes/cri.ts';
+import type { CriSandbox } from '../../src/enrich/runtimes/cri-client.ts';
+import { SandboxPods } from '../../src/enrich/runtimes/cri-pods.ts';
 import { DockerSource } from '../../src/enrich/runtimes/docker.ts';
 import { listedOf, ofListed, versionOf } from '../../src/enrich/runtimes/docker-metadata.ts';
 import { imageNames, parseReference } from '../../src/enrich/runtimes/image-reference.ts';
@@ -20,6 +23,14 @@ import { container, ID } from './workload-sources.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'whodns-runtimes-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
+const RULES: PodRules = {
+  podLabels: [],
+  podAnnotations: [],
+  namespaceLabels: [],
+  namespaceAnnotations: [],
+  wellKnownLabels: true,
+};
+const TOLD = { labels: [], rules: RULES };
 
 describe('image references', () => {
   const cases = [
@@ -99,6 +110,62 @@ describe('docker: what it tells', () => {
   });
 });
 
+describe('cri: pods as their sandboxes tell them', () => {
+  const sandbox = (more: Partial<CriSandbox> = {}): CriSandbox => ({
+    id: ID,
+    metadata: { name: 'shop-1', uid: 'uid-1', namespace: 'prod' },
+    createdAt: '1700000000000000000',
+    labels: { app: 'shop', 'io.kubernetes.pod.name': 'shop-1', 'pod-template-hash': '7d9f' },
+    annotations: { 'whodns/capture': 'off', 'example.com/other': 'x' },
+    ...more,
+  });
+  const told = (more: Partial<CriSandbox> = {}, rules: Partial<PodRules> = {}) => {
+    const pods = new SandboxPods({ ...RULES, ...rules });
+    pods.set(pods.trimmed(sandbox(more)));
+    return pods;
+  };
+
+  it('labels and annotations of the pod, those of the kubelet left out', () => {
+    const pod = told().get('uid-1');
+    assert.deepEqual(pod?.labels, { app: 'shop', 'pod-template-hash': '7d9f' });
+    assert.deepEqual(pod?.annotations, { 'whodns/capture': 'off' });
+    // Whose pod it is nobody says, so that its name is no service's.
+    assert.equal(pod?.attributes['service.name'], undefined);
+    assert.equal(pod?.attributes['service.namespace'], 'prod');
+  });
+
+  it('service.* by annotations and labels, further labels and annotations by allow-list', () => {
+    const labels = { 'app.kubernetes.io/name': 'web', tier: 'front' };
+    const annotations = { 'resource.opentelemetry.io/service.version': '7', team: 'net' };
+    const pods = told({ labels, annotations }, { podLabels: ['tier'], podAnnotations: ['team'] });
+    const { attributes } = pods.get('uid-1') ?? {};
+    assert.equal(attributes?.['service.name'], 'web');
+    assert.equal(attributes?.['service.version'], '7');
+    assert.equal(attributes?.['k8s.pod.label.tier'], 'front');
+    assert.equal(attributes?.['k8s.pod.annotation.team'], 'net');
+  });
+
+  it('a pod whose sandbox was made anew: the newest tells', () => {
+    const pods = told();
+    const again = { id: 'new', createdAt: '1700000000100000000', annotations: { 'whodns/capture': 'on' } };
+    assert.equal(pods.set(sandbox(again)), 'uid-1');
+    assert.equal(pods.set(sandbox()), undefined);
+    pods.delete(ID);
+    assert.equal(pods.get('uid-1')?.annotations['whodns/capture'], 'on');
+    pods.delete('new');
+    assert.equal(pods.get('uid-1'), undefined);
+  });
+
+  it('hostile ones: bounded, and nobody without a uid', () => {
+    assert.equal(told({ metadata: null }).get(''), undefined);
+    const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`whodns/capture.c${i}`, 'off']));
+    const long = { 'whodns/capture': 'x'.repeat(100_000) };
+    const pod = told({ annotations: { ...long, ...many }, createdAt: 'never' }).get('uid-1');
+    assert.equal(Object.keys(pod?.annotations ?? {}).length, 256);
+    assert.equal(pod?.annotations['whodns/capture'], undefined);
+  });
+});
+
 describe('known containers', () => {
   it('an answer that was on its way when the container went changes nothing', () => {
     const known = new KnownContainers();
@@ -174,8 +241,8 @@ async function behind(
 }
 
 const SOURCES = {
-  cri: (path: string, notice: (line: string) => void) => new CriSource({ path, labels: [], notice }),
-  docker: (path: string, notice: (line: string) => void) => new DockerSource({ path, labels: [], notice }),
+  cri: (path: string, notice: (line: string) => void) => new CriSource({ ...TOLD, path, notice }),
+  docker: (path: string, notice: (line: string) => void) => new DockerSource({ ...TOLD, path, notice }),
 } as const;
 
 function raw(onSocket: (socket: Socket) => void): (path: string) => Promise<Server> {
@@ -276,7 +343,7 @@ describe('which runtimes', () => {
 
   it('one that is named is there before its socket; the same is not made twice', async () => {
     const log = { warn: () => {}, debug: () => {} };
-    const runtimes = new Runtimes([{ api: 'docker', path: '/nonexistent.sock' }], [], log);
+    const runtimes = new Runtimes([{ api: 'docker', path: '/nonexistent.sock' }], TOLD, log);
     assert.deepEqual(
       (await runtimes.find()).map(({ name }) => name),
       ['docker'],

@@ -64,6 +64,30 @@ describe('workloads: what a record says of its container and pod', () => {
     assert.equal(resource['service.instance.id'], undefined);
   });
 
+  it('of the runtime alone, with annotations: the service as they have it; what the API says then comes first', () => {
+    const runtime = new ListedSource('cri', 'containers');
+    const api = new ListedSource('kubernetes');
+    api.connected = false;
+    const { table } = world(runtime, api);
+    const told = { attributes: { 'service.name': 'told' }, containers: [] };
+    runtime.addContainer(container());
+    runtime.addPod(pod(told));
+    table.announce(recordOf(OWNER));
+    const early = table.identify(OWNER);
+    assert.equal(early.resource['service.name'], 'told');
+    assert.equal(early.resource['service.instance.id'], 'prod.shop-1.web');
+    assert.equal(early.incomplete, undefined, 'nothing is waited for while the API is away');
+    api.connected = true;
+    runtime.addPod(pod({ ...told, labels: { a: 'b' } }));
+    assert.equal(table.identify(OWNER).incomplete, true, 'the API has more');
+    api.addPod(pod());
+    assert.equal(table.identify(OWNER).incomplete, undefined);
+    assert.equal(table.identify(OWNER).resource['service.name'], 'shop');
+    // The API gives the pod up before the runtime does.
+    api.removePod(UID);
+    assert.equal(table.identify(OWNER).resource['k8s.pod.name'], 'shop-1');
+  });
+
   it('of the API alone: the container by its id', () => {
     const api = new ListedSource('kubernetes', 'pods');
     const { table } = world(api);

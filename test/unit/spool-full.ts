@@ -11,8 +11,8 @@ const directory = join(mount, 'logs');
 const warnings: string[] = [];
 const infos: string[] = [];
 const notices = { warn: (text: string) => warnings.push(text), info: (text: string) => infos.push(text) };
-/** Ten requests. */
-const memory = { maxBytes: 500_000, maxRecords: 1000 };
+/** Ten requests, with what each takes besides its bytes. */
+const memory = { maxBytes: 510_000, maxRecords: 1000 };
 const open = () => new Spool({ directory, maxBytes: 1 << 30, memory, notices });
 const LENGTH = 50_000;
 

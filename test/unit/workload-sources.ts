@@ -30,10 +30,6 @@ export class ListedSource implements MetadataSource {
     return this.known.get(uid);
   }
 
-  pods(): Iterable<PodMetadata> {
-    return this.known.values();
-  }
-
   seek(containerId: string): void {
     this.sought.push(containerId);
   }
@@ -134,6 +130,7 @@ export function recordOf(owner: Owner, overrides: Partial<RawProcess> = {}): Raw
     cgroupPath: `/kubepods/besteffort/pod${UID}/${ID}`,
     cgroupVersion: 2,
     tty: 0,
+    environment: [],
     parentName: 'sh',
     ...overrides,
   };

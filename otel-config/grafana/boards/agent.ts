@@ -1,5 +1,5 @@
 import type { Board } from '../panels.ts';
-import { prometheusName, rateBy, series } from '../queries.ts';
+import { prometheusName, rateBy, records, series, sumBy } from '../queries.ts';
 
 const HOST = 'host_name=~"$host"';
 
@@ -138,6 +138,166 @@ export const agent: Board = {
           legend: '{{host_name}}',
         },
       ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Waiting for export',
+      description: 'Records in memory and in the spool. Grows while the destination is away.',
+      unit: 'short',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: sumBy(['host.name', 'otel.component.name'], 'otel.sdk.processor.log.queue.size', HOST),
+          legend: '{{host_name}} {{otel_component_name}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Spool',
+      description: 'Bytes on disk (--spool). At --spool-bytes the oldest are dropped.',
+      unit: 'bytes',
+      source: 'prometheus',
+      width: 12,
+      queries: [{ expression: sumBy(['host.name'], 'whodns.spool.size', HOST), legend: '{{host_name}}' }],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Memory',
+      description: 'Resident memory of the agent; the kernel ring counts twice in it.',
+      unit: 'bytes',
+      source: 'prometheus',
+      width: 12,
+      queries: [{ expression: sumBy(['host.name'], 'process.memory.usage', HOST), legend: '{{host_name}}' }],
+    },
+    {
+      kind: 'timeseries',
+      title: 'CPU',
+      description: 'Seconds of CPU time a second: 1 is one CPU.',
+      unit: 'short',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['host.name', 'cpu.mode'], 'process.cpu.time', HOST),
+          legend: '{{host_name}} {{cpu_mode}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Sources of names connected',
+      description:
+        'The Kubernetes API (or kubelet) and container runtimes. 0: what was known last is told, and alert WhodnsMetadataGone fires.',
+      unit: 'short',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: sumBy(['host.name', 'whodns.kubernetes.source'], 'whodns.kubernetes.connected', HOST),
+          legend: '{{host_name}} {{whodns_kubernetes_source}}',
+        },
+        {
+          expression: sumBy(['host.name', 'whodns.metadata.source'], 'whodns.metadata.connected', HOST),
+          legend: '{{host_name}} {{whodns_metadata_source}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Pods known',
+      description: 'Pods of the node in memory.',
+      unit: 'short',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        { expression: sumBy(['host.name'], 'whodns.kubernetes.pods', HOST), legend: '{{host_name}}' },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Kubernetes requests',
+      description: '`list` and `watch` are as should be; the others say why a request failed.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(
+            ['whodns.kubernetes.source', 'whodns.kubernetes.outcome'],
+            'whodns.kubernetes.requests',
+            HOST,
+          ),
+          legend: '{{whodns_kubernetes_source}} {{whodns_kubernetes_outcome}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Container metadata',
+      description:
+        'What the runtimes reported. Source `workloads`: lookups that waited for their container; `timeout` went out without its name.',
+      unit: 'cps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(
+            ['whodns.metadata.source', 'whodns.metadata.event'],
+            'whodns.metadata.events',
+            HOST,
+          ),
+          legend: '{{whodns_metadata_source}} {{whodns_metadata_event}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'DNS cache',
+      description: 'Questions kept, and the names and addresses in all their trees (--dnscache).',
+      unit: 'short',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: sumBy(['host.name'], 'whodns.dnscache.trees', HOST),
+          legend: '{{host_name}} questions',
+        },
+        { expression: sumBy(['host.name'], 'whodns.dnscache.nodes', HOST), legend: '{{host_name}} nodes' },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'DNS cache asked, removed, refused',
+      description:
+        'Many `miss`: connections to addresses that no lookup led to. `evicted`, `full`: it is too small.',
+      unit: 'cps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['whodns.dnscache.result'], 'whodns.dnscache.lookups', HOST),
+          legend: '{{whodns_dnscache_result}}',
+        },
+        {
+          expression: rateBy(['whodns.reason'], 'whodns.dnscache.removed', HOST),
+          legend: '{{whodns_reason}}',
+        },
+        {
+          expression: rateBy(['whodns.reason'], 'whodns.dnscache.refused', HOST),
+          legend: '{{whodns_reason}}',
+        },
+      ],
+    },
+    {
+      kind: 'logs',
+      title: 'Changes of who is captured',
+      description: 'Workloads switched on, off or to metrics by annotations and flags, and what said so.',
+      unit: 'none',
+      source: 'loki',
+      width: 24,
+      queries: [{ expression: records('service_name=~".+"', '| host_name=~"$host"', 'whodns.visibility') }],
     },
   ],
 };

@@ -4,8 +4,9 @@ import { errorShareBy, rateBy, records, topRecords } from '../queries.ts';
 const METRIC = 'service_name=~"$service"';
 const MISSING = 'dns_response_code="NXDOMAIN"';
 const STREAM = 'service_name=~".+", service_name=~"$service"';
-/** Names that end in a search domain after something that already was a name: `api.example.com.default.svc.cluster.local`. */
-const SEARCHED = `| ${MISSING} | dns_question_name=~"(?i).+\\\\..+\\\\.($search)"`;
+
+const wastedShareBy = (labels: readonly string[]) =>
+  `${rateBy(labels, 'whodns.search.wasted', METRIC)} / ${rateBy(labels, 'whodns.queries', METRIC)}`;
 
 /** Lookups for names that do not exist, most of them made by the resolver's search list. */
 export const nxdomain: Board = {
@@ -15,51 +16,69 @@ export const nxdomain: Board = {
     'Lookups for names that do not exist. With ndots:5 a name with fewer dots is tried with every search domain first: up to four wasted lookups, times two for AAAA, for each useful one.',
   variables: [
     { name: 'service', label: 'Service', query: 'label_values(whodns_queries_total, service_name)' },
-    {
-      name: 'search',
-      label: 'Search domains (regular expression)',
-      text: 'svc[.]cluster[.]local|cluster[.]local|ec2[.]internal|internal|localdomain|lan',
-    },
   ],
   panels: [
     {
       kind: 'stat',
-      title: 'Wasted',
-      description: 'Share of lookups answered NXDOMAIN.',
+      title: 'Wasted by search domains',
+      description: 'Share of lookups that the search list of resolv.conf made and that brought nothing.',
       unit: 'percentunit',
       source: 'prometheus',
-      width: 6,
+      width: 8,
+      height: 4,
+      queries: [{ expression: wastedShareBy([]) }],
+    },
+    {
+      kind: 'stat',
+      title: 'NXDOMAIN',
+      description: 'Share of lookups answered NXDOMAIN, whatever made them.',
+      unit: 'percentunit',
+      source: 'prometheus',
+      width: 8,
       height: 4,
       queries: [{ expression: errorShareBy([], METRIC, MISSING) }],
     },
     {
       kind: 'stat',
-      title: 'NXDOMAIN',
-      description: 'Lookups per second for names that do not exist.',
+      title: 'Wasted lookups',
+      description: 'Lookups per second that the search list made and that brought nothing.',
       unit: 'reqps',
       source: 'prometheus',
-      width: 6,
+      width: 8,
       height: 4,
-      queries: [{ expression: rateBy([], 'whodns.queries', `${METRIC}, ${MISSING}`) }],
+      queries: [{ expression: rateBy([], 'whodns.search.wasted', METRIC) }],
     },
     {
-      kind: 'stat',
-      title: 'Made by search domains',
-      description: 'Lookups in the time range for a complete name with a search domain behind it.',
-      unit: 'short',
-      source: 'loki',
+      kind: 'timeseries',
+      title: 'Share wasted by service',
+      description: 'Alert DnsSearchDomainWaste fires at 30 %.',
+      unit: 'percentunit',
+      source: 'prometheus',
       width: 12,
-      height: 4,
-      queries: [{ expression: `sum(count_over_time(${records(STREAM, SEARCHED)} [$__range]))` }],
+      queries: [{ expression: wastedShareBy(['service.name']), legend: '{{service_name}}' }],
     },
     {
       kind: 'timeseries',
       title: 'Share of NXDOMAIN by service',
-      description: 'Alert DnsSearchDomainWaste fires at half.',
+      description: 'Alert DnsNamesMissing fires where it is 20 % more than what search domains waste.',
       unit: 'percentunit',
       source: 'prometheus',
       width: 12,
       queries: [{ expression: errorShareBy(['service.name'], METRIC, MISSING), legend: '{{service_name}}' }],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Wasted by program',
+      description: 'The ten programs whose search lists waste most.',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: `topk(10, ${rateBy(['k8s.namespace.name', 'process.executable.name'], 'whodns.search.wasted', METRIC)})`,
+          legend: '{{k8s_namespace_name}} {{process_executable_name}}',
+        },
+      ],
     },
     {
       kind: 'timeseries',
@@ -77,12 +96,20 @@ export const nxdomain: Board = {
     },
     {
       kind: 'table',
-      title: 'Names tried with a search domain',
-      description: 'Write these with a dot at the end, or lower ndots for the pods that ask.',
+      title: 'Names that cost most',
+      description:
+        'Lookups in vain by the name that the program asked its resolver for. Write it with a dot at the end, or lower ndots for the pods that ask.',
       unit: 'short',
       source: 'loki',
       width: 12,
-      queries: [{ expression: topRecords(50, ['service.name', 'dns.question.name'], STREAM, SEARCHED) }],
+      queries: [
+        {
+          expression: `topk(50, sum by (service_name, whodns_search_base) (sum_over_time(${records(
+            STREAM,
+            '| whodns_search_wasted!="" | unwrap whodns_search_wasted',
+          )} [$__range])))`,
+        },
+      ],
     },
     {
       kind: 'table',
@@ -97,7 +124,7 @@ export const nxdomain: Board = {
             50,
             ['service.name', 'dns.question.name'],
             STREAM,
-            `| ${MISSING} | dns_question_name!~"(?i).+\\\\..+\\\\.($search)"`,
+            `| ${MISSING} | whodns_search_base=""`,
           ),
         },
       ],

@@ -1,5 +1,5 @@
 import type { Board } from '../panels.ts';
-import { durationBy, errorShareBy, rateBy, records, series, topRecords } from '../queries.ts';
+import { durationBy, errorShareBy, rateBy, records, series, sumBy, topRecords } from '../queries.ts';
 
 /** Everything, from far: is DNS well, and who asks most. */
 export const overview: Board = {
@@ -121,6 +121,28 @@ export const overview: Board = {
       source: 'loki',
       width: 12,
       queries: [{ expression: topRecords(20, ['dns.question.name'], 'service_name=~".+"') }],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Findings by rule',
+      description:
+        'What the detections found (--detect), counted since each agent started: a step is something new. Alert DnsFinding says where.',
+      unit: 'short',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        { expression: sumBy(['security_rule.name'], 'whodns.findings'), legend: '{{security_rule_name}}' },
+      ],
+    },
+    {
+      kind: 'logs',
+      title: 'Findings',
+      description:
+        'Newest first; whodns.finding.record.uid is log.record.uid of the record that each rests on.',
+      unit: 'none',
+      source: 'loki',
+      width: 12,
+      queries: [{ expression: records('service_name=~".+"', '', 'whodns.finding') }],
     },
     {
       kind: 'logs',

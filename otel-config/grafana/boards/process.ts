@@ -89,6 +89,34 @@ export const process: Board = {
       ],
     },
     {
+      kind: 'table',
+      title: 'Connected to',
+      description: 'Where to, and the names that had led there (--connections); no name: unresolved.',
+      unit: 'short',
+      source: 'loki',
+      width: 12,
+      queries: [
+        {
+          expression: topRecords(
+            50,
+            ['whodns.connect.names', 'network.peer.address', 'network.peer.port'],
+            STREAM,
+            PROCESS,
+            'whodns.connect',
+          ),
+        },
+      ],
+    },
+    {
+      kind: 'logs',
+      title: 'Findings',
+      description: 'What the detections found (--detect), newest first.',
+      unit: 'none',
+      source: 'loki',
+      width: 12,
+      queries: [{ expression: records(STREAM, PROCESS, 'whodns.finding') }],
+    },
+    {
       kind: 'logs',
       title: 'Lookups',
       description: 'Every lookup, newest first.',

@@ -64,6 +64,36 @@ export const workload: Board = {
       })),
     },
     {
+      kind: 'timeseries',
+      title: 'Wasted by search domains',
+      description:
+        'Lookups that the search list made and that brought nothing. See "NXDOMAIN and search domains".',
+      unit: 'reqps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['k8s.pod.name', 'process.executable.name'], 'whodns.search.wasted', METRIC),
+          legend: '{{k8s_pod_name}} {{process_executable_name}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Connections',
+      description:
+        'TCP connections begun (--connections). Unresolved true: no lookup that whodns saw had led to the address.',
+      unit: 'cps',
+      source: 'prometheus',
+      width: 12,
+      queries: [
+        {
+          expression: rateBy(['whodns.unresolved'], 'whodns.connections', METRIC),
+          legend: 'unresolved {{whodns_unresolved}}',
+        },
+      ],
+    },
+    {
       kind: 'table',
       title: 'Names',
       description: 'Names and results in the time range.',
@@ -73,12 +103,40 @@ export const workload: Board = {
       queries: [{ expression: topRecords(50, ['dns.question.name', 'dns.response_code'], STREAM) }],
     },
     {
+      kind: 'table',
+      title: 'Connected to',
+      description: 'Where to, and the names that had led there (--connections); no name: unresolved.',
+      unit: 'short',
+      source: 'loki',
+      width: 12,
+      queries: [
+        {
+          expression: topRecords(
+            50,
+            ['whodns.connect.names', 'network.peer.address', 'network.peer.port'],
+            STREAM,
+            '',
+            'whodns.connect',
+          ),
+        },
+      ],
+    },
+    {
+      kind: 'logs',
+      title: 'Findings',
+      description: 'What the detections found (--detect), newest first.',
+      unit: 'none',
+      source: 'loki',
+      width: 12,
+      queries: [{ expression: records(STREAM, '', 'whodns.finding') }],
+    },
+    {
       kind: 'traces',
       title: 'Traces of the service',
       description: 'The same service.name as in the records: that is what joins the two.',
       unit: 'none',
       source: 'tempo',
-      width: 24,
+      width: 12,
       queries: [{ expression: '{resource.service.name=~"$service"}' }],
     },
     {

@@ -33,6 +33,7 @@ const SURROUNDINGS_MS = 2000;
 
 export class KubernetesApiSource implements MetadataSource {
   readonly name = 'kubernetes';
+  readonly annotates = true;
   readonly #options: ApiSourceOptions;
   readonly #client: ApiClient;
   readonly #store: PodStore;
@@ -76,6 +77,10 @@ export class KubernetesApiSource implements MetadataSource {
     return this.#listed && this.#states.pods.works;
   }
 
+  get unreachable(): boolean {
+    return this.#states.pods.fails;
+  }
+
   start(onChange: (change: MetadataChange) => void): void {
     if (this.#onChange !== undefined) return;
     this.#onChange = onChange;
@@ -111,6 +116,7 @@ export class KubernetesApiSource implements MetadataSource {
     return {
       source: this.name,
       connected: this.connected,
+      resting: false,
       pods: this.#store.size,
       namespaces: this.#namespaces.size,
       lists: total('lists'),

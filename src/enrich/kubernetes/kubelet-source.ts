@@ -19,6 +19,8 @@ export interface KubeletSourceOptions {
   readonly clusterName: string | undefined;
   readonly rules: PodRules;
   readonly log: Log;
+  /** Asked before each question; while not, the source rests and knows nothing. Default: always. */
+  readonly isWanted?: () => boolean;
   readonly intervalMs?: number;
   readonly limits?: ApiLimits;
   readonly lingerMs?: number;
@@ -28,10 +30,13 @@ const INTERVAL_MS = 5000;
 /** An unknown container makes it ask at once, but not more often than this. */
 const LEAST_INTERVAL_MS = 250;
 const MOST_INTERVAL_MS = 60_000;
+/** At rest: how soon it is noticed that somebody wants it. */
+const REST_MS = 1000;
 const MOST_PODS = 4096;
 
 export class KubeletSource implements MetadataSource {
   readonly name = 'kubelet';
+  readonly annotates = true;
   readonly #options: KubeletSourceOptions;
   readonly #client: ApiClient;
   readonly #store: PodStore;
@@ -69,6 +74,10 @@ export class KubeletSource implements MetadataSource {
     return this.#state.works;
   }
 
+  get unreachable(): boolean {
+    return this.#state.fails || !this.#isWanted();
+  }
+
   start(onChange: (change: MetadataChange) => void): void {
     if (this.#onChange !== undefined) return;
     this.#onChange = onChange;
@@ -101,6 +110,7 @@ export class KubeletSource implements MetadataSource {
     return {
       source: this.name,
       connected: this.connected,
+      resting: !this.#isWanted(),
       pods: this.#store.size,
       namespaces: 0,
       lists: this.#counts.lists,
@@ -119,22 +129,38 @@ export class KubeletSource implements MetadataSource {
     if (due >= this.#due) return;
     clearTimeout(this.#timer);
     this.#due = due;
-    this.#timer = setTimeout(() => {
-      this.#asking = this.#ask().finally(() => {
-        this.#asking = undefined;
-        this.#due = Number.POSITIVE_INFINITY;
-        this.#store.sweep();
-        const { intervalMs = INTERVAL_MS } = this.#options;
-        this.#askIn(
-          Math.min(intervalMs * 2 ** Math.min(this.#failures, 8), Math.max(MOST_INTERVAL_MS, intervalMs)),
-        );
-      });
-    }, due - performance.now());
+    this.#timer = setTimeout(
+      () => {
+        this.#asking = this.#turn().finally(() => {
+          this.#asking = undefined;
+          this.#due = Number.POSITIVE_INFINITY;
+          this.#store.sweep();
+          this.#askIn(this.#isWanted() ? this.#interval() : REST_MS);
+        });
+      },
+      Math.max(due - performance.now(), 0),
+    );
     this.#timer.unref();
   }
 
-  async #ask(): Promise<void> {
+  #isWanted(): boolean {
+    return this.#options.isWanted?.() ?? true;
+  }
+
+  #interval(): number {
+    const { intervalMs = INTERVAL_MS } = this.#options;
+    return Math.min(intervalMs * 2 ** Math.min(this.#failures, 8), Math.max(MOST_INTERVAL_MS, intervalMs));
+  }
+
+  async #turn(): Promise<void> {
     this.#asked = performance.now();
+    if (this.#isWanted()) return this.#ask();
+    this.#failures = 0;
+    this.#state.reset();
+    this.#store.replace([]);
+  }
+
+  async #ask(): Promise<void> {
     const answer = await this.#client.get({ path: '/pods', signal: this.#abort.signal });
     if (this.#abort.signal.aborted) return;
     const { kind, items } = object('value' in answer ? answer.value : undefined);

@@ -32,6 +32,8 @@ export interface Surroundings {
   /** `k8s.node.*` and `k8s.cluster.*`. */
   readonly place: Attributes;
   readonly grandOwner: GrandOwner | undefined;
+  /** The pod's owner is not told: that there is none does not make its own name that of a service. */
+  readonly ownersUnknown?: boolean;
 }
 
 const MOST_ATTRIBUTES = 64;
@@ -47,7 +49,7 @@ export function describePod(pod: ApiPod, around: Surroundings, rules: PodRules):
   const owners = ownerAttributes(pod, around.grandOwner);
   const namespaceLabels = around.namespace?.labels ?? {};
   const namespaceAnnotations = around.namespace?.annotations ?? {};
-  const service = podService(pod, owners, rules.wellKnownLabels);
+  const service = podService(pod, around.ownersUnknown === true ? undefined : owners, rules.wellKnownLabels);
   const attributes: Attributes = {
     ...service,
     ...allowed('k8s.namespace.label.', namespaceLabels, rules.namespaceLabels),

@@ -33,15 +33,20 @@ export function annotatedAttributes(annotations: Readonly<Record<string, string>
 
 /**
  * What all containers of the pod share.
- * @param owners `k8s.deployment.name` and its kin
+ * @param owners `k8s.deployment.name` and its kin; undefined: nobody knows
  * @param wellKnownLabels whether `app.kubernetes.io/*` count
  */
-export function podService(pod: ApiPod, owners: Attributes, wellKnownLabels: boolean): Attributes {
+export function podService(
+  pod: ApiPod,
+  owners: Attributes | undefined,
+  wellKnownLabels: boolean,
+): Attributes {
   const label = (name: string) => (wellKnownLabels && pod.labels[`app.kubernetes.io/${name}`]) || undefined;
-  const owner = OWNERS.map((name) => owners[name]).find((name) => name !== undefined);
+  const owner = OWNERS.map((name) => owners?.[name]).find((name) => name !== undefined);
+  const name = label('instance') ?? label('name') ?? owner ?? (owners === undefined ? undefined : pod.name);
   const version = label('version');
   return {
-    'service.name': label('instance') ?? label('name') ?? owner ?? pod.name,
+    ...(name === undefined ? {} : { 'service.name': name }),
     'service.namespace': pod.namespace,
     ...(version === undefined ? {} : { 'service.version': version }),
     ...annotatedAttributes(pod.annotations),

@@ -21,6 +21,17 @@ export class SourceState {
     return this.#works === true;
   }
 
+  /** The last attempt failed. */
+  get fails(): boolean {
+    return this.#works === false;
+  }
+
+  /** Nothing is tried any more, and nothing known: what comes next is told as the first time. */
+  reset(): void {
+    this.#works = undefined;
+    this.#told = undefined;
+  }
+
   /** @param failure undefined: it works (again) */
   report(failure: Failure | undefined): void {
     const worked = this.#works;

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import type { Config } from '../../config/config.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import type { Attributes, KubernetesStats } from '../../model.ts';
+import type { Attributes, KubernetesStats, PodMetadata } from '../../model.ts';
 import type { MetadataSource } from '../metadata-source.ts';
 import {
   type Access,
@@ -15,15 +15,18 @@ import {
   SERVICE_ACCOUNT,
   serviceAccountOptions,
 } from './access.ts';
-import { KubernetesApiSource } from './api-source.ts';
+import { type ApiSourceOptions, KubernetesApiSource } from './api-source.ts';
 import { KubeletSource } from './kubelet-source.ts';
 
 export interface KubernetesSource extends MetadataSource {
+  /** Everything it knows now. */
+  pods(): Iterable<PodMetadata>;
   stats(): KubernetesStats;
 }
 
 export interface Kubernetes {
-  readonly source: KubernetesSource;
+  /** The first that knows a pod is right. */
+  readonly sources: readonly KubernetesSource[];
   /** `k8s.node.name` and `k8s.cluster.name`: every process on this host has them. */
   readonly host: Attributes;
 }
@@ -41,17 +44,24 @@ export async function createKubernetes(
   if (config.nodeName === undefined)
     log.warn(`Kubernetes: no --node-name or NODE_NAME: taking the host name, ${nodeName}`);
   const shared = { access, nodeName, clusterName, rules: config, log };
-  const source =
-    config.kubernetes === 'kubelet'
-      ? new KubeletSource(shared)
-      : new KubernetesApiSource({ ...shared, askOwners: config.kubernetesOwners === 'api' });
   return {
-    source,
+    sources: config.kubernetes === 'kubelet' ? [new KubeletSource(shared)] : await fromApi(config, shared),
     host: {
       'k8s.node.name': nodeName,
       ...(clusterName === undefined ? {} : { 'k8s.cluster.name': clusterName }),
     },
   };
+}
+
+/** `auto`: where the API gives no pods, the kubelet is asked until it does. */
+async function fromApi(
+  config: Config,
+  shared: Omit<ApiSourceOptions, 'askOwners'>,
+): Promise<readonly KubernetesSource[]> {
+  const api = new KubernetesApiSource({ ...shared, askOwners: config.kubernetesOwners === 'api' });
+  if (config.kubernetes !== 'auto') return [api];
+  const access = await kubeletAccess(config);
+  return [api, new KubeletSource({ ...shared, access, isWanted: () => api.unreachable })];
 }
 
 async function chooseAccess(config: Config, environment: Environment): Promise<Access | undefined> {

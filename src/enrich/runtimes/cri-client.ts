@@ -17,7 +17,10 @@ const MOST_BYTES = 32 * 1024 * 1024;
 export interface CriSandbox {
   readonly id: string;
   readonly metadata: { readonly name: string; readonly uid: string; readonly namespace: string } | null;
+  /** ns */
+  readonly createdAt: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 export interface CriContainer {

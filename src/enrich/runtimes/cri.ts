@@ -16,6 +16,7 @@ import {
   type CriVersion,
 } from './cri-client.ts';
 import { ofContainer, ofSandbox } from './cri-metadata.ts';
+import { SandboxPods } from './cri-pods.ts';
 import { speaksHttp2 } from './http2-probe.ts';
 import { KnownContainers } from './known-containers.ts';
 import { LookUps } from './look-ups.ts';
@@ -36,8 +37,10 @@ const START = '/tasks/start';
 export class CriSource implements MetadataSource {
   readonly name = 'cri';
   readonly tells = 'containers';
+  readonly annotates = true;
   readonly #options: RuntimeOptions;
   readonly #known = new KnownContainers();
+  readonly #pods: SandboxPods;
   readonly #sandboxes = new LRUCache<string, CriSandbox>({ max: MOST_SANDBOXES });
   readonly #images = new LRUCache<string, CriImage>({ max: MOST_IMAGES, ttl: IMAGE_MS });
   readonly #lookUps = new LookUps((id) => this.#lookUp(id));
@@ -51,6 +54,7 @@ export class CriSource implements MetadataSource {
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
+    this.#pods = new SandboxPods(options.rules);
   }
 
   get connected(): boolean {
@@ -84,12 +88,8 @@ export class CriSource implements MetadataSource {
     return this.#known.get(id);
   }
 
-  pod(): PodMetadata | undefined {
-    return undefined;
-  }
-
-  pods(): Iterable<PodMetadata> {
-    return [];
+  pod(uid: string): PodMetadata | undefined {
+    return this.#pods.get(uid);
   }
 
   seek(containerId: string): void {
@@ -153,7 +153,7 @@ export class CriSource implements MetadataSource {
     }
     this.#lookUps.delete(id);
     this.#known.gone(id);
-    this.#sandboxes.delete(id);
+    if (this.#sandboxes.delete(id)) this.#pods.delete(id);
   }
 
   async #list(client: CriClient): Promise<void> {
@@ -164,6 +164,7 @@ export class CriSource implements MetadataSource {
     for (const sandbox of sandboxes) this.#learnSandbox(sandbox);
     for (const container of containers) await this.#learn(client, container);
     this.#known.keepOnly(new Set([...containers, ...sandboxes].map(({ id }) => id)), began);
+    this.#pods.keepOnly((id) => this.#known.has(id));
   }
 
   /** @returns whether the runtime knows it. */
@@ -180,10 +181,14 @@ export class CriSource implements MetadataSource {
     return true;
   }
 
-  #learnSandbox(sandbox: CriSandbox): void {
+  #learnSandbox(told: CriSandbox): void {
     if (this.#version === undefined) return;
+    const sandbox = this.#pods.trimmed(told);
     this.#sandboxes.set(sandbox.id, sandbox);
     this.#known.set(ofSandbox(sandbox, { version: this.#version, labels: this.#options.labels }));
+    if (!this.#known.has(sandbox.id)) return;
+    const podUid = this.#pods.set(sandbox);
+    if (podUid !== undefined) this.#known.onChange({ podUid });
   }
 
   async #learn(client: CriClient, container: CriContainer): Promise<void> {

@@ -81,10 +81,6 @@ export class DockerSource implements MetadataSource {
     return undefined;
   }
 
-  pods(): Iterable<PodMetadata> {
-    return [];
-  }
-
   seek(containerId: string): void {
     if (this.connected && !this.#known.has(containerId)) this.#lookUps.add(containerId);
   }

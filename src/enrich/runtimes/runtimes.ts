@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { Log } from '../../lib/log.ts';
 import type { RuntimeAddress } from '../../tables/options-metadata.ts';
+import type { PodRules } from '../kubernetes/pod-metadata.ts';
 import type { MetadataSource } from '../metadata-source.ts';
 
 /** Usual places of sockets. /var/run is /run. */
@@ -16,9 +17,16 @@ const USUAL: readonly RuntimeAddress[] = [
   { api: 'docker', path: '/run/podman/podman.sock' },
 ];
 
+/** What is told of what they know. */
+export interface RuntimesTold {
+  /** Labels of containers. */
+  readonly labels: readonly string[];
+  readonly rules: PodRules;
+}
+
 export class Runtimes {
   readonly #addresses: readonly RuntimeAddress[];
-  readonly #labels: readonly string[];
+  readonly #told: RuntimesTold;
   readonly #named: boolean;
   readonly #log: Pick<Log, 'warn' | 'debug'>;
   readonly #used = new Set<RuntimeAddress>();
@@ -26,13 +34,13 @@ export class Runtimes {
   /** @param addresses `auto`: the usual places. */
   constructor(
     addresses: 'auto' | readonly RuntimeAddress[],
-    labels: readonly string[],
+    told: RuntimesTold,
     log: Pick<Log, 'warn' | 'debug'>,
   ) {
     this.#log = log;
     this.#named = addresses !== 'auto';
     this.#addresses = addresses === 'auto' ? USUAL : addresses;
-    this.#labels = labels;
+    this.#told = told;
   }
 
   /**
@@ -50,7 +58,7 @@ export class Runtimes {
   async #source({ api, path }: RuntimeAddress): Promise<MetadataSource> {
     // A socket in a usual place need not be a runtime's: dockerd's own containerd offers no CRI.
     const notice = (line: string) => this.#log[this.#named ? 'warn' : 'debug'](`container runtime ${line}`);
-    const options = { path, labels: this.#labels, notice };
+    const options = { ...this.#told, path, notice };
     if (api === 'docker') return new (await import('./docker.ts')).DockerSource(options);
     return new (await import('./cri.ts')).CriSource(options);
   }

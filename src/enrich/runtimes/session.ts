@@ -1,4 +1,5 @@
 /** Keeps a session with a socket up: again after it has ended, with growing pauses. */
+import type { PodRules } from '../kubernetes/pod-metadata.ts';
 
 /** Doubled with each attempt in a row that failed, and spread by half, so that not all agents of a fleet come at once. */
 const PAUSE_MS = { first: 250, longest: 30_000 };
@@ -13,8 +14,10 @@ const LASTING_MS = 10_000;
 export interface RuntimeOptions {
   /** Of the socket. */
   readonly path: string;
-  /** Labels that are taken. */
+  /** Labels of containers that are taken. */
   readonly labels: readonly string[];
+  /** What is told of pods. */
+  readonly rules: PodRules;
   /** Takes a line for the operator. */
   readonly notice: (line: string) => void;
 }

@@ -14,12 +14,13 @@
 - {{ printf "--cluster-name=%s" (include "whodns.literal" .) | quote }}
 {{- end }}
 {{- end }}
-{{- if eq .Values.kubernetes.source "kubelet" }}
+{{- if has .Values.kubernetes.source (list "auto" "kubelet") }}
 - --kubelet-url=https://{{ include "whodns.hostAddress" . }}:{{ .Values.kubernetes.kubelet.port }}
 {{- if not .Values.kubernetes.kubelet.tlsVerify }}
 - --no-kubelet-tls-verify
 {{- end }}
 {{- end }}
+- {{ printf "--container-runtime=%s" (.Values.runtimeSockets | join "," | default "auto" | include "whodns.literal") | quote }}
 {{- if .Values.spool.enabled }}
 - --spool=/var/lib/whodns
 - --spool-bytes={{ .Values.spool.bytes }}
@@ -50,8 +51,6 @@
 # `kubectl exec` of a command that asks the agent finds it.
 - name: WHODNS_CONTROL
   value: /run/whodns/control.sock
-- name: WHODNS_CONTAINER_RUNTIME
-  value: {{ .Values.runtimeSockets | join "," | default "off" | quote }}
 {{- if ne .Values.otlp.target "none" }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
 {{- if eq .Values.otlp.target "node" }}

@@ -1,8 +1,9 @@
-{{- /* Directory of a runtime's socket: it is made anew when the runtime starts, and a mount of the file would stay with
-the old one. Not of /run itself. */ -}}
+{{- /* Directory of a runtime's socket (cri:PATH, docker:PATH, PATH): it is made anew when the runtime starts, and a mount of
+the file would stay with the old one. Not of /run itself. */ -}}
 {{- define "whodns.socketMount" -}}
-{{- $directory := dir . -}}
-{{- if has $directory (list "/run" "/var/run") }}{{ . }}{{ else }}{{ $directory }}{{ end }}
+{{- $path := regexReplaceAll "^(cri|docker):" . "" -}}
+{{- $directory := dir $path -}}
+{{- if has $directory (list "/run" "/var/run") }}{{ $path }}{{ else }}{{ $directory }}{{ end }}
 {{- end }}
 
 {{- define "whodns.mounts" -}}
@@ -13,7 +14,8 @@ the old one. Not of /run itself. */ -}}
 - {name: file-{{ $index }}, mountPath: {{ $path | quote }}, readOnly: true}
 {{- end }}
 {{- range $index, $path := .Values.runtimeSockets }}
-- {name: runtime-{{ $index }}, mountPath: {{ include "whodns.socketMount" $path | quote }}, readOnly: true}
+# What the runtime unmounts below it (file systems of containers) must not live on in the agent.
+- {name: runtime-{{ $index }}, mountPath: {{ include "whodns.socketMount" $path | quote }}, readOnly: true, mountPropagation: HostToContainer}
 {{- end }}
 {{- if .Values.otlp.certificateAuthority.configMap }}
 - {name: certificate-authority, mountPath: /etc/whodns, readOnly: true}
@@ -31,7 +33,7 @@ the old one. Not of /run itself. */ -}}
 {{- end }}
 {{- range $index, $path := .Values.runtimeSockets }}
 {{- $mount := include "whodns.socketMount" $path }}
-- {name: runtime-{{ $index }}, hostPath: {path: {{ $mount | quote }}, type: {{ eq $mount $path | ternary "Socket" "Directory" }}}}
+- {name: runtime-{{ $index }}, hostPath: {path: {{ $mount | quote }}, type: {{ hasSuffix $mount $path | ternary "Socket" "Directory" }}}}
 {{- end }}
 {{- with .Values.otlp.certificateAuthority }}
 {{- if .configMap }}
