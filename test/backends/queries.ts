@@ -68,7 +68,12 @@ export async function traces(
   start: number,
   end: number,
 ): Promise<FoundTrace[]> {
-  const parameters = { q: query, start: String(Math.floor(start)), end: String(Math.ceil(end)), limit: '20' };
+  const parameters = {
+    q: query,
+    start: String(Math.floor(start)),
+    end: String(Math.ceil(end)),
+    limit: '500',
+  };
   return ((await get(`${tempoUrl}/api/search`, parameters)) as { traces?: FoundTrace[] }).traces ?? [];
 }
 
