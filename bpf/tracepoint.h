@@ -167,6 +167,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		drop(DROP_NO_OWNER);
 	}
 	remember_asked(&message);
+	remember_lower(packet, skb->dev, message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);

@@ -169,6 +169,28 @@ static __noinline int remember_below(const struct packet *packet, __u32 device_n
 	return 0;
 }
 
+/*
+ * Between two containers on macvlan of one device no packet leaves by that device, yet answers come from it: the first
+ * device below is asked for its namespace. Devices without one below cost a comparison.
+ */
+static __always_inline void remember_lower(const struct packet *packet, struct net_device *device, __u32 net_ns)
+{
+	struct list_head *first = device->adj_list.lower.next;
+	struct netdev_adjacent *adjacent;
+	struct net_device *lower;
+	struct net *net;
+	__u32 below_ns;
+
+	if (first == &device->adj_list.lower || !bpf_core_type_exists(struct netdev_adjacent))
+		return;
+	adjacent = (void *)address_of(first) - bpf_core_field_offset(struct netdev_adjacent, list);
+	lower = PROBE(adjacent, dev);
+	net = PROBE(lower, nd_net.net);
+	below_ns = PROBE(net, ns.inum);
+	if (below_ns && below_ns != net_ns)
+		remember_below(packet, below_ns, net_ns);
+}
+
 /* A response on a device below another namespace's: tells it as of the namespace that asked, so that the two are a pair. */
 static __noinline bool rise_from_below(struct message_event *message, struct asked_key *asked)
 {

@@ -18,6 +18,8 @@ export interface Path {
   readonly nft?: true;
   /** It has no IPv6. */
   readonly only4?: true;
+  /** In the short run on every kernel too: what most depends on the kernel's own code. */
+  readonly short?: true;
 }
 
 const VETH = ['veth'];
@@ -79,20 +81,46 @@ client c mac0
 server far`,
   })),
   {
+    name: 'two containers on macvlan of one device',
+    modules: ['macvlan', ...VETH],
+    short: true,
+    script: `link h
+for where in $C $S; do
+  h ip link add mac0 link near type macvlan mode bridge
+  h ip link set mac0 netns $where
+done
+client c mac0
+server mac0`,
+  },
+  {
     name: 'macvlan on the host itself',
     modules: ['macvlan', ...VETH],
     inHost: true,
     script: 'link h\nh ip link add mac0 link near type macvlan mode bridge\nclient h mac0\nserver far',
   },
-  ...(['l2', 'l3'] as const).map((mode) => ({
-    name: `a container on ipvlan (${mode})`,
-    modules: ['ipvlan', ...VETH],
-    script: `link h
+  ...(['l2', 'l3'] as const).flatMap((mode) => [
+    {
+      name: `a container on ipvlan (${mode})`,
+      modules: ['ipvlan', ...VETH],
+      short: true,
+      script: `link h
 h ip link add ipv0 link near type ipvlan mode ${mode}
 h ip link set ipv0 netns $C
 client c ipv0
 server far`,
-  })),
+    } as const,
+    {
+      name: `two containers on ipvlan (${mode}) of one device`,
+      modules: ['ipvlan', ...VETH],
+      script: `link h
+for where in $C $S; do
+  h ip link add ipv0 link near type ipvlan mode ${mode}
+  h ip link set ipv0 netns $where
+done
+client c ipv0
+server ipv0`,
+    },
+  ]),
   {
     name: 'a VLAN',
     modules: VLAN,
@@ -105,6 +133,7 @@ server far.5`,
   {
     name: 'a container on a VLAN of the host',
     modules: VLAN,
+    short: true,
     script: `link h
 h ip link add vlan5 link near type vlan id 5
 h ip link set vlan5 netns $C
@@ -144,6 +173,7 @@ server bond0.7`,
   {
     name: 'VXLAN',
     modules: ['vxlan', ...VETH],
+    short: true,
     script: tunnel(
       (local, remote) => `type vxlan id 5 dstport 4789 local 10.98.0.${local} remote 10.98.0.${remote}`,
     ),
