@@ -26,6 +26,13 @@ const VETH = ['veth'];
 const BRIDGE = ['bridge', ...VETH];
 const VLAN = ['8021q', ...VETH];
 
+/** In mode l3 the host routes what leaves, and nobody answers for the addresses of containers (ARP, neighbour discovery). */
+const L3_ROUTES = `
+h ip addr add 10.99.0.254/24 dev near
+h ip addr add fd99::fe/64 dev near nodad
+s ip route add 10.99.0.1 via 10.99.0.254
+s ip route add fd99::1 via fd99::fe`;
+
 /** A tunnel between 10.98.0.1 and 10.98.0.2. @param words of `ip link add`, for either end */
 const tunnel = (words: (local: number, remote: number) => string): string => `link c
 c ip addr add 10.98.0.1/24 dev near
@@ -107,7 +114,7 @@ server mac0`,
 h ip link add ipv0 link near type ipvlan mode ${mode}
 h ip link set ipv0 netns $C
 client c ipv0
-server far`,
+server far${mode === 'l3' ? L3_ROUTES : ''}`,
     } as const,
     {
       name: `two containers on ipvlan (${mode}) of one device`,
