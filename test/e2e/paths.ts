@@ -109,7 +109,7 @@ server mac0`,
     {
       name: `a container on ipvlan (${mode})`,
       modules: ['ipvlan', ...VETH],
-      short: true,
+      ...(mode === 'l2' ? { short: true } : {}),
       script: `link h
 h ip link add ipv0 link near type ipvlan mode ${mode}
 h ip link set ipv0 netns $C
@@ -161,6 +161,7 @@ s ip link add far.5.6 link far.5 type vlan id 6
 client c near.5.6
 server far.5.6`,
   },
+  // the other end takes from both (balance-rr) or leaves the second copy (broadcast)
   ...(['active-backup', 'balance-rr', 'broadcast'] as const).map((mode) => ({
     name: `a bond (${mode}) with a VLAN on it`,
     modules: ['bonding', ...VLAN],
@@ -173,7 +174,7 @@ bond() {
   $1 ip link add bond0.7 link bond0 type vlan id 7
 }
 bond c near near2 ${mode}
-bond s far far2 active-backup
+bond s far far2 ${mode === 'balance-rr' ? mode : 'active-backup'}
 client c bond0.7
 server bond0.7`,
   })),

@@ -1,6 +1,7 @@
 /**
  * Devices on top of each other, on the kernels of kernels.txt: test/e2e/paths.test.ts in the machine. Only packets pass devices, so by
- * default `tracepoint`, some paths, the oldest and the newest kernel; WHODNS_KERNELS=full: all paths on all kernels, every family.
+ * default `tracepoint`, some paths, two kernels; WHODNS_KERNELS=full: all paths on all kernels, every family. That is known to fail for
+ * `tracepoint` on 6.12 and 7.2: docs/operating.md, "Network devices".
  */
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
@@ -14,7 +15,8 @@ const TIMEOUT_S = 1200;
 /** A machine takes one processor of the host. */
 const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 const isFull = process.env['WHODNS_KERNELS'] === 'full';
-const kernels = kernelList().filter((_, place, all) => isFull || place === 0 || place === all.length - 1);
+const SHORT_KERNELS = ['5.10', '6.12'];
+const kernels = kernelList().filter(({ name }) => isFull || SHORT_KERNELS.includes(name));
 const taken = PATHS.filter(({ nft, short }) => (isFull ? !nft : short));
 
 /** Single requests of fentry can be missing where kernel code is preempted (test/matrix/skipped-runs.ts). */
