@@ -19,7 +19,7 @@ export interface Path {
   /** It has no IPv6. */
   readonly only4?: true;
   /** In the short run on every kernel too: what most depends on the kernel's own code. */
-  readonly short?: true;
+  readonly short?: boolean;
 }
 
 const VETH = ['veth'];
@@ -109,7 +109,7 @@ server mac0`,
     {
       name: `a container on ipvlan (${mode})`,
       modules: ['ipvlan', ...VETH],
-      ...(mode === 'l2' ? { short: true } : {}),
+      short: mode === 'l2',
       script: `link h
 h ip link add ipv0 link near type ipvlan mode ${mode}
 h ip link set ipv0 netns $C
