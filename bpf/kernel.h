@@ -337,9 +337,22 @@ struct msghdr {
 
 /* -- packets -------------------------------------------------------------------------------------------------------- */
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct net_device {
 	int ifindex;
 	possible_net_t nd_net;
+	struct {
+		struct list_head lower;
+	} adj_list;
+};
+
+/* One device on top of another. */
+struct netdev_adjacent {
+	struct net_device *dev;
+	struct list_head list;
 };
 
 union nf_inet_addr {

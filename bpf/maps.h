@@ -168,6 +168,23 @@ struct {
 } translated SEC(".maps");
 
 /*
+ * Tracepoint family. Requests that left by a device of another network namespace, below one of their own (a container on
+ * macvlan, ipvlan or a VLAN of the host): the namespace that asked, for the answer shows on the lower device only. Oldest
+ * evicted: its answer is then COUNTER_UNMATCHED.
+ */
+struct below_key {
+	struct asked_key asked; /* `net_ns` is the lower device's */
+	__u8 local_address[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct below_key);
+	__type(value, __u32);
+} below SEC(".maps");
+
+/*
  * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (VLAN,
  * bond, bridge). A collision overwrites: the packet would then be reported once more.
  */

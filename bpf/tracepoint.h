@@ -87,12 +87,15 @@ static __always_inline bool request_packet(struct sk_buff *skb, struct sock *sk,
 
 	if (!is_ip(skb))
 		return false;
-	/* A connected socket is DNS by what the program dialled; the packet's port may be translated. */
+	/* What a connected socket sends is DNS by what the program dialled. */
 	if (sk->__sk_common.skc_dport && !is_dns_port(bpf_ntohs(sk->__sk_common.skc_dport)))
 		return false;
 	if (!parse_packet(skb->head + offset, skb->len + headroom(skb) - offset, packet))
 		return false;
-	return sk->__sk_common.skc_dport || is_dns_port(packet->destination_port) || is_dns_port(original_port(skb));
+	if (is_dns_port(packet->destination_port) || is_dns_port(original_port(skb)))
+		return true;
+	/* Translated by what tracks no connections. From another port: a tunnel's packet around it (VXLAN, WireGuard). */
+	return sk->__sk_common.skc_dport && packet->source_port == sk->__sk_common.skc_num;
 }
 
 static __always_inline bool full_socket(struct sock *sk)
@@ -164,6 +167,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		drop(DROP_NO_OWNER);
 	}
 	remember_asked(&message);
+	remember_lower(packet, skb->dev, message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
@@ -184,6 +188,7 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 	}
 	/* On its way out of another namespace's device a packet still names the socket that sent it. */
 	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net) {
+		remember_below(&packet, skb->dev->nd_net.net->ns.inum, sk->__sk_common.skc_net.net->ns.inum);
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -234,6 +239,8 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	message.interface = skb->dev->ifindex;
 	asked_from_message(&key, &message);
 	question = bpf_map_lookup_elem(&asked, &key);
+	if (!question && any_below && rise_from_below(&message, &key))
+		question = bpf_map_lookup_elem(&asked, &key);
 	if (!question && any_translation && undo_translation(&message, &key))
 		question = bpf_map_lookup_elem(&asked, &key);
 	if (!question) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
 /*
- * Tracepoint family: what was asked for here, and destination NAT in between. At packet level a request shows where it
- * goes, the socket or the connection tracker where the program sent it.
+ * Tracepoint family: what was asked for here, and what lies in between: destination NAT, devices of another namespace. At
+ * packet level a request shows where it goes, the socket or the connection tracker where the program sent it.
  */
 #ifndef WHODNS_TRANSLATE_H
 #define WHODNS_TRANSLATE_H
@@ -146,6 +146,66 @@ static __noinline bool undo_translation(struct message_event *message, struct as
 	__builtin_memcpy(message->remote_address, value->remote_address, 16);
 	message->remote_port = value->remote_port;
 	asked_from_message(key, message);
+	return true;
+}
+
+/* State: some request left by a device of another namespace. */
+__u32 any_below;
+
+static __noinline int remember_below(const struct packet *packet, __u32 device_ns, __u32 asking_ns)
+{
+	struct below_key key = {};
+
+	if (!packet)
+		return 0;
+	__builtin_memcpy(key.asked.remote_address, packet->destination, 16);
+	__builtin_memcpy(key.local_address, packet->source, 16);
+	key.asked.net_ns = device_ns;
+	key.asked.local_port = packet->source_port;
+	key.asked.remote_port = packet->destination_port;
+	key.asked.protocol = packet->protocol;
+	bpf_map_update_elem(&below, &key, &asking_ns, BPF_ANY);
+	any_below = 1;
+	return 0;
+}
+
+/*
+ * Between two containers on macvlan of one device no packet leaves by that device, yet answers come from it: the first
+ * device below is asked for its namespace. Devices without one below cost a comparison.
+ */
+static __always_inline void remember_lower(const struct packet *packet, struct net_device *device, __u32 net_ns)
+{
+	struct list_head *first = device->adj_list.lower.next;
+	struct netdev_adjacent *adjacent;
+	struct net_device *lower;
+	struct net *net;
+	__u32 below_ns;
+
+	if (first == &device->adj_list.lower || !bpf_core_type_exists(struct netdev_adjacent))
+		return;
+	adjacent = (void *)address_of(first) - bpf_core_field_offset(struct netdev_adjacent, list);
+	lower = PROBE(adjacent, dev);
+	net = PROBE(lower, nd_net.net);
+	below_ns = PROBE(net, ns.inum);
+	if (below_ns && below_ns != net_ns)
+		remember_below(packet, below_ns, net_ns);
+}
+
+/* A response on a device below another namespace's: tells it as of the namespace that asked, so that the two are a pair. */
+static __noinline bool rise_from_below(struct message_event *message, struct asked_key *asked)
+{
+	struct below_key key = {};
+	__u32 *asking_ns;
+
+	if (!message || !asked)
+		return false;
+	key.asked = *asked;
+	__builtin_memcpy(key.local_address, message->local_address, 16);
+	asking_ns = bpf_map_lookup_elem(&below, &key);
+	if (!asking_ns)
+		return false;
+	message->net_ns = *asking_ns;
+	asked->net_ns = *asking_ns;
 	return true;
 }
 

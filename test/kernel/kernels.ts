@@ -47,6 +47,8 @@ export interface Kernel {
   readonly release: string;
   readonly vmlinuz: string;
   readonly root: string;
+  /** Of the entry that it was made from: with others it is made anew. */
+  readonly packages?: readonly string[];
 }
 
 interface Package {
@@ -84,8 +86,12 @@ export async function kernel(name: string): Promise<Kernel> {
   if (entry === undefined) throw new Error(`kernels.txt has no kernel ${name}`);
   const directory = join(cacheDirectory(), 'kernels', name);
   const description = join(directory, 'kernel.json');
-  if (!existsSync(description)) await install(entry, directory);
-  return JSON.parse(readFileSync(description, 'utf8')) as Kernel;
+  const read = (): Kernel => JSON.parse(readFileSync(description, 'utf8')) as Kernel;
+  const patterns = entry.packages.map(({ source }) => source);
+  // Caches from before `packages` was written hold one package.
+  const isCurrent = () => String(read().packages ?? patterns[0]) === String(patterns);
+  if (!existsSync(description) || !isCurrent()) await install(entry, directory);
+  return read();
 }
 
 /** Downloads into a directory beside `directory` and renames it, so that a half-done download is never taken for one. */
@@ -113,6 +119,7 @@ async function install(entry: KernelEntry, directory: string): Promise<void> {
       release,
       vmlinuz: join(directory, image),
       root: directory,
+      packages: entry.packages.map(({ source }) => source),
     };
     writeFileSync(join(work, 'kernel.json'), `${JSON.stringify(description, undefined, 2)}\n`);
     rmSync(directory, { recursive: true, force: true });

@@ -42,7 +42,9 @@ export class Namespace {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const namespace = new Namespace(directory, holder);
-    process.once('exit', () => holder.kill('SIGKILL'));
+    const end = () => holder.kill('SIGKILL');
+    process.once('exit', end);
+    holder.once('close', () => process.removeListener('exit', end));
     const [first] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'close')]);
     if (String(first) !== 'ready\n')
       throw new Error(`a network namespace could not be made (unshare: ${first})`);

@@ -111,7 +111,9 @@ async function startServer(
 ): Promise<NameServer> {
   closeSync(openSync(log, 'a'));
   const child = namespace.spawn(argv, ['ignore', 'inherit', 'inherit']);
-  process.once('exit', () => child.kill('SIGKILL'));
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('close', () => process.removeListener('exit', end));
   await waitForLine(child, log, ready);
   return {
     pid: child.pid ?? 0,
