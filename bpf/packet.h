@@ -34,6 +34,13 @@ struct packet {
 	__u8 reserved;
 };
 
+/* Tells two packets apart that use one buffer after the other: ports, length, and the DNS id or the place in the stream. */
+static __always_inline __u64 packet_fingerprint(const struct packet *packet)
+{
+	return packet->sequence ^ packet->id ^ (__u64)packet->length << 32 ^ (__u64)packet->source_port << 16 ^
+	       (__u64)packet->destination_port << 48 ^ packet->tcp_flags;
+}
+
 static __always_inline __u32 be16_at(const __u8 *bytes)
 {
 	return (__u32)bytes[0] << 8 | bytes[1];

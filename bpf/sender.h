@@ -7,10 +7,13 @@
 #include "packet.h"
 #include "socket.h"
 
-/* Key of a packet that waits for its neighbour: its buffer and its socket in one number. */
-static __always_inline __u64 waiting_packet(__u64 buffer, __u64 socket)
+/*
+ * Key of a packet that waits for its neighbour: its buffer, its socket and what it is, in one number. One that never leaves
+ * stays remembered, and its buffer and its socket's address come to be others'.
+ */
+static __always_inline __u64 waiting_packet(__u64 buffer, __u64 socket, const struct packet *packet)
 {
-	return buffer + socket * 0x9e3779b97f4a7c15ull;
+	return buffer + socket * 0x9e3779b97f4a7c15ull + packet_fingerprint(packet) * 0xff51afd7ed558ccdull;
 }
 
 /*
@@ -20,11 +23,13 @@ static __always_inline __u64 waiting_packet(__u64 buffer, __u64 socket)
 static __noinline bool recall_owner(struct message_event *message, const struct packet *packet, __u64 socket,
 				    __u64 buffer)
 {
-	__u64 key = waiting_packet(buffer, socket);
-	struct owner *owner = bpf_map_lookup_elem(&owners, &key);
+	struct owner *owner;
+	__u64 key;
 
 	if (!message || !packet)
 		return false;
+	key = waiting_packet(buffer, socket, packet);
+	owner = bpf_map_lookup_elem(&owners, &key);
 	if (!owner && packet->protocol == PROTOCOL_TCP && !(packet->tcp_flags & TCP_SYN))
 		owner = bpf_map_lookup_elem(&owners, &socket);
 	if (!owner)

@@ -20,10 +20,7 @@
 /* The same packet once more, on a device stacked below or above? Same buffer, same content, another device. */
 static __always_inline bool seen_on_other_device(__u64 buffer, const struct packet *packet, __u32 interface)
 {
-	/* The DNS id tells two datagrams apart that use one buffer after the other. */
-	__u64 fingerprint = packet->sequence ^ packet->id ^ (__u64)packet->length << 32 ^
-			    (__u64)packet->source_port << 16 ^ (__u64)packet->destination_port << 48 ^
-			    packet->tcp_flags;
+	__u64 fingerprint = packet_fingerprint(packet);
 	__u32 index = (buffer >> 6 ^ buffer >> 18) & (SEEN_MAX - 1);
 	struct seen_packet *slot = bpf_map_lookup_elem(&seen, &index);
 
@@ -206,7 +203,10 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
 		return;
-	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk));
+	/* Below another namespace's device (ipvlan l3) it has been reported already: nobody would take the entry out. */
+	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net)
+		return;
+	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
 	owner_read(&owner);
 	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF &&
 	    process_seen(&owner, bpf_ktime_get_ns(), 0, 0, true))
