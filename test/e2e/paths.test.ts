@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,6 +27,12 @@ const ANSWER = '192.0.2.1';
 const TIMEOUT_S = 3;
 const START_MS = 180_000;
 const PATIENCE_MS = 10_000;
+const KERNEL = release().split('.', 2).join('.');
+/**
+ * Where kernel code is preempted a packet that waited for its neighbour can leave before its sender is known to `tracepoint`: its
+ * record then has no process, and is counted so.
+ */
+const MOST_UNOWNED = HOOK === 'tracepoint' && Number.parseInt(KERNEL, 10) >= 7 ? 2 : 0;
 
 /** The first ones wait for the neighbour's address. */
 const CLIENTS: readonly {
@@ -110,6 +116,8 @@ describe('every path of a packet', { skip: needsRoot }, () => {
       let server: NameServer | undefined;
       try {
         if (ALL && path.nft) return t.skip('the test machine has no nft');
+        const except = path.except?.[KERNEL];
+        if (except !== undefined) return t.skip(except);
         const lacks = way.lay(path);
         assert.ok(!ALL || lacks === undefined, lacks);
         if (lacks !== undefined) return t.skip(`this kernel lacks it: ${lacks}`);
@@ -123,10 +131,7 @@ describe('every path of a packet', { skip: needsRoot }, () => {
         const asked = await askAll(path, path.inHost ? way.host : way.client, below);
         everything.push(...asked);
         await agent.waitFor((records) => recordsOf(records, asked).length >= asked.length, PATIENCE_MS);
-        assert.deepEqual(
-          recordsOf(agent.records, asked).map(seen).sort(byName),
-          asked.map(wanted).sort(byName),
-        );
+        assertSame(recordsOf(agent.records, asked), asked);
         const requests = server.requests().filter(({ type }) => type === 'A');
         assert.deepEqual(requests.map(({ name }) => name).sort(), asked.map(({ name }) => name).sort());
       } finally {
@@ -139,13 +144,14 @@ describe('every path of a packet', { skip: needsRoot }, () => {
   test('and nothing more: neither records when their time is over nor requests in the kernel’s counts', async () => {
     await sleep(TIMEOUT_S * 1000 + 500);
     assert.equal(await agent.stop(), 0, agent.errors);
-    assert.deepEqual(
-      recordsOf(agent.records, everything).map(seen).sort(byName),
-      everything.map(wanted).sort(byName),
-    );
+    const records = recordsOf(agent.records, everything);
+    assertSame(records, everything);
     const { processes, source } = JSON.parse(readFileSync(stats, 'utf8')) as PipelineStats;
+    const unowned = namesWithoutOwner(records);
+    assert.equal(source.drops['no_owner'] ?? 0, unowned.size, JSON.stringify(source));
     const counted = new Map(processes.map((each) => [each.pid, each.udpRequests]));
-    const over = everything.filter(({ pid, udp }) => counted.get(pid) !== (udp ? 1 : 0));
+    const owned = everything.filter(({ name }) => !unowned.has(name));
+    const over = owned.filter(({ pid, udp }) => counted.get(pid) !== (udp ? 1 : 0));
     assert.deepEqual(over, [], JSON.stringify(source));
   });
 });
@@ -186,5 +192,20 @@ const seen = ({ attributes, resource }: JsonRecord): Seen => ({
   answers: attributes['dns.answers'],
   error: attributes['error.type'],
 });
-const wanted = ({ name, pid }: Asked): Seen => ({ name, pid, answers: [ANSWER], error: undefined });
+
+const namesWithoutOwner = (records: readonly JsonRecord[]): ReadonlySet<unknown> =>
+  new Set(records.filter(({ resource }) => resource['process.pid'] === undefined).map(nameOf));
+
+function assertSame(records: readonly JsonRecord[], asked: readonly Asked[]): void {
+  const unowned = namesWithoutOwner(records);
+  assert.ok(unowned.size <= MOST_UNOWNED, `without a process: ${[...unowned].join(', ')}`);
+  const wanted = asked.map(({ name, pid }) => ({
+    name,
+    pid: unowned.has(name) ? undefined : pid,
+    answers: [ANSWER],
+    error: undefined,
+  }));
+  assert.deepEqual(records.map(seen).sort(byName), wanted.sort(byName));
+}
+
 const byName = (a: Seen, b: Seen): number => (String(a.name) < String(b.name) ? -1 : 1);
