@@ -28,7 +28,7 @@ export const cpu: Question<CpuResult> = {
   name: 'cpu',
   title: 'Processor time per lookup',
   async measure({ quick, say }) {
-    const rounds = quick ? 1 : 5;
+    const rounds = quick ? 1 : 3;
     const seconds = quick ? 3 : 5;
     const found = new Map<string, { us: number[]; missing: number[] }>();
     for (let round = 0; round < rounds; round++) {
