@@ -29,10 +29,11 @@ const START_MS = 180_000;
 const PATIENCE_MS = 10_000;
 const KERNEL = release().split('.', 2).join('.');
 /**
- * Where kernel code is preempted a packet that waited for its neighbour can leave before its sender is known to `tracepoint`: its
- * record then has no process, and is counted so.
+ * 7.2, `tracepoint`: on ipvlan (l2) the packets that wait for their neighbour, one of IPv4 and one of IPv6, leave before their sender is
+ * known. Their records have no process, and are counted so.
  */
-const MOST_UNOWNED = HOOK === 'tracepoint' && Number.parseInt(KERNEL, 10) >= 7 ? 2 : 0;
+const mostUnowned = ({ name }: Path): number =>
+  HOOK === 'tracepoint' && KERNEL === '7.2' && name.includes('ipvlan (l2)') ? 2 : 0;
 
 /** The first ones wait for the neighbour's address. */
 const CLIENTS: readonly {
@@ -131,7 +132,7 @@ describe('every path of a packet', { skip: needsRoot }, () => {
         const asked = await askAll(path, path.inHost ? way.host : way.client, below);
         everything.push(...asked);
         await agent.waitFor((records) => recordsOf(records, asked).length >= asked.length, PATIENCE_MS);
-        assertSame(recordsOf(agent.records, asked), asked);
+        assertSame(recordsOf(agent.records, asked), asked, mostUnowned(path));
         const requests = server.requests().filter(({ type }) => type === 'A');
         assert.deepEqual(requests.map(({ name }) => name).sort(), asked.map(({ name }) => name).sort());
       } finally {
@@ -145,7 +146,8 @@ describe('every path of a packet', { skip: needsRoot }, () => {
     await sleep(TIMEOUT_S * 1000 + 500);
     assert.equal(await agent.stop(), 0, agent.errors);
     const records = recordsOf(agent.records, everything);
-    assertSame(records, everything);
+    const most = PATHS.reduce((sum, path) => sum + mostUnowned(path), 0);
+    assertSame(records, everything, most);
     const { processes, source } = JSON.parse(readFileSync(stats, 'utf8')) as PipelineStats;
     const unowned = namesWithoutOwner(records);
     assert.equal(source.drops['no_owner'] ?? 0, unowned.size, JSON.stringify(source));
@@ -196,9 +198,9 @@ const seen = ({ attributes, resource }: JsonRecord): Seen => ({
 const namesWithoutOwner = (records: readonly JsonRecord[]): ReadonlySet<unknown> =>
   new Set(records.filter(({ resource }) => resource['process.pid'] === undefined).map(nameOf));
 
-function assertSame(records: readonly JsonRecord[], asked: readonly Asked[]): void {
+function assertSame(records: readonly JsonRecord[], asked: readonly Asked[], most: number): void {
   const unowned = namesWithoutOwner(records);
-  assert.ok(unowned.size <= MOST_UNOWNED, `without a process: ${[...unowned].join(', ')}`);
+  assert.ok(unowned.size <= most, `without a process: ${[...unowned].join(', ')}`);
   const wanted = asked.map(({ name, pid }) => ({
     name,
     pid: unowned.has(name) ? undefined : pid,

@@ -160,12 +160,13 @@ describe('pods of a real API server', () => {
       await node.bind({ name: 'database-0', metadata: { labels: { version: 'one' } } }),
     );
     const uid = first.metadata?.uid ?? '';
-    await until(() => source.pod(uid) !== undefined, 'first');
+    // `run` binds, then sets the status with the container: two events
+    await until(() => source.container(idOf(first)) !== undefined, 'first');
     await node.remove(first);
     const second = await node.run(
       await node.bind({ name: 'database-0', metadata: { labels: { version: 'two' } } }),
     );
-    await until(() => source.pod(second.metadata?.uid ?? '') !== undefined, 'second');
+    await until(() => source.container(idOf(second)) !== undefined, 'second');
     assert.equal(source.pod(uid)?.labels['version'], 'one');
     assert.equal(source.container(idOf(first))?.pod?.uid, uid);
     assert.equal(source.container(idOf(second))?.pod?.uid, second.metadata?.uid);
