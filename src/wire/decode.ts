@@ -2,9 +2,11 @@
  * Bytes of a batch (records as in bpf/event.h, each padded to 8 bytes) -> RawEvent. Runs for every message: one pass, no
  * look-ahead, texts from small caches. Bytes that cannot be are counted in the stage, never thrown.
  */
+
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
 import type { Endpoint, HookFamily, RawConnection, RawEvent, RawMessage, RawProcess } from '../model.ts';
+import { LITTLE } from './byte-order.ts';
 import {
   CONNECTION_EVENT as C,
   CONNECTION_FLAGS,
@@ -32,7 +34,6 @@ export const WIRE_DROPS = {
   field: 'field',
 } as const;
 
-const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 

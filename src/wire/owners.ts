@@ -2,12 +2,13 @@
  * The task that a record is about. Messages of one thread share one object: most of what waits for an answer is of few threads,
  * and comparing the bytes is cheaper than reading them.
  */
+
 import type { Owner } from '../model.ts';
+import { LITTLE } from './byte-order.ts';
 import { OWNER } from './layout.gen.ts';
 import { Slots } from './slots.ts';
 import { commText } from './strings.ts';
 
-const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 const WORDS = OWNER.SIZEOF / 4;
 /** Threads remembered: a power of two. One that falls into a taken slot replaces what was there. */
 const SLOTS = 512;

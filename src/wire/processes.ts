@@ -1,8 +1,8 @@
 /** The kernel's map `processes`: messages per process, counted where they are sent (struct process_key, process_value). */
-import type { ProcessCount, ProcessKey } from '../model.ts';
-import { PROCESS_KEY as K, PROCESS_VALUE as V } from './layout.gen.ts';
 
-const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+import type { ProcessCount, ProcessKey } from '../model.ts';
+import { LITTLE } from './byte-order.ts';
+import { PROCESS_KEY as K, PROCESS_VALUE as V } from './layout.gen.ts';
 
 /** Entries as the addon packs them: key and value, one after the other. */
 export function decodeProcessCounts(bytes: Uint8Array, toUnix: bigint): ProcessCount[] {

@@ -1,8 +1,8 @@
 /** Values of the kernel's map `trace_places` (struct trace_place of bpf/event.h); the keys are those of `processes`. */
-import type { TracePlace } from '../model.ts';
-import { TRACE_PLACE as P } from './layout.gen.ts';
 
-const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+import type { TracePlace } from '../model.ts';
+import { LITTLE } from './byte-order.ts';
+import { TRACE_PLACE as P } from './layout.gen.ts';
 
 export function encodeTracePlace(place: TracePlace): Uint8Array {
   const bytes = new Uint8Array(P.SIZEOF);

@@ -1,11 +1,10 @@
 /** All hook families on every kernel of test/kernel/kernels.txt, in virtual machines: the same traffic, the same checks. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { kernelList } from '../kernel/kernels.ts';
-import { runInVm } from '../kernel/vm.ts';
+import { MACHINES, runInVm } from '../kernel/vm.ts';
 import { buildLoader, COUNTER, DROP, LOADER, LOADS, OBJECT, parseOutput, ROOT } from './capture.ts';
 import { connectionFaults, LEAST_SEEN, parseClaims } from './connections.ts';
 import { faultsOf, parseTraffic } from './conversations.ts';
@@ -19,8 +18,6 @@ const CLIENTS = [
 /** The rest is what the traffic test loads. */
 const MORE_LOADS = Object.entries(LOADS).filter(([name]) => name !== 'plain');
 const TIMEOUT_S = 400;
-/** A machine takes one processor of the host. */
-const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 /* The loader ends at the end of its input: descriptor 9 keeps the fifo open. */
 const JOB = `
 ip link set lo up

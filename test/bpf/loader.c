@@ -7,7 +7,8 @@
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
  *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
  *
- * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
+ * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it
+ * writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
  * counters, drops and processes as a last line each.
  */
 #include "../../bpf/event.h"

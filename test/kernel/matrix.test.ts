@@ -3,7 +3,6 @@
  * families watch the same requests; the machine holds nothing else that asks DNS, so any further record is a fault.
  */
 import assert from 'node:assert/strict';
-import { availableParallelism } from 'node:os';
 import { before, describe, test } from 'node:test';
 import { isPreempted } from '../../src/capture/preemption.ts';
 import type { HostReport } from '../../src/capture/probe.ts';
@@ -12,14 +11,12 @@ import { unexpectedFaults } from '../matrix/limits.ts';
 import type { FamilyResult } from '../matrix/matrix.ts';
 import { saveResults } from '../matrix/table.ts';
 import { kernelList } from './kernels.ts';
-import { runInVm } from './vm.ts';
+import { MACHINES, runInVm } from './vm.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
 const TIMEOUT_S = 1500;
 /** What Debian's musl-gcc links with: no ldd tells of it. */
 const MUSL = { '/lib/ld-musl-x86_64.so.1': '/usr/lib/x86_64-linux-musl/libc.so' };
-/** A machine takes one processor of the host. */
-const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 
 const ALWAYS = ['attribution', 'attribution-namespaces'];
 /**

@@ -3,16 +3,13 @@
  * default `tracepoint`, some paths, two kernels; WHODNS_KERNELS=full: all paths on all kernels, every family.
  */
 import assert from 'node:assert/strict';
-import { availableParallelism } from 'node:os';
 import { before, describe, test } from 'node:test';
 import { PATHS } from '../e2e/paths.ts';
 import { kernel, kernelList } from './kernels.ts';
 import { modules } from './modules.ts';
-import { runInVm } from './vm.ts';
+import { MACHINES, runInVm } from './vm.ts';
 
 const TIMEOUT_S = 1200;
-/** A machine takes one processor of the host. */
-const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 const isFull = process.env['WHODNS_KERNELS'] === 'full';
 const SHORT_KERNELS = ['5.10', '6.12'];
 const kernels = kernelList().filter(({ name }) => isFull || SHORT_KERNELS.includes(name));

@@ -1,18 +1,15 @@
 /** Visibility by control group on every kernel of kernels.txt, all hook families: the same groups, the same traffic, the same checks. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { buildLoader, LOADER, OBJECT, parseOutput, ROOT } from '../bpf/capture.ts';
 import { faultsOf, GROUPS, LEVEL, parseSent } from '../bpf/visibility-groups.ts';
 import { kernelList } from './kernels.ts';
-import { runInVm } from './vm.ts';
+import { MACHINES, runInVm } from './vm.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
 const TIMEOUT_S = 240;
-/** A machine takes one processor of the host. */
-const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 const GROUP = '/sys/fs/cgroup/test';
 const paths = GROUPS.map(({ path }) => (path === '' ? GROUP : `${GROUP}/${path}`));
 const levels = GROUPS.flatMap(({ said }, index) =>

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { kernel } from './kernels.ts';
@@ -25,6 +25,9 @@ const CPU = 'Westmere,-cx16,+rdrand';
 const CONSOLE_TAIL = 6000;
 /** What init.sh prints before it starts the job. */
 const JOB_STARTS = 'whodns-vm: ';
+
+/** Machines at once: each takes one processor of the host. */
+export const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 
 export interface VmRequest {
   /** Name in kernels.txt. */
