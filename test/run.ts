@@ -3,7 +3,7 @@
  * A failed stage does not stop the others. A skip without a reason is a failure.
  * Usage: node test/run.ts [STAGE ...]
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 
 interface Stage {
@@ -55,6 +55,8 @@ interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** What is to be read of the failures once more at the end; '' if nothing failed. */
+  faults: string;
 }
 
 const ansi = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
@@ -64,11 +66,16 @@ async function runStage(stage: Stage): Promise<Counts> {
   const files = globSync(stage.files).sort();
   if (files.length === 0) {
     console.log(`${stage.name}: no test files`);
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, faults: '' };
   }
   const args = ['--test', `--test-concurrency=${stage.concurrency}`, '--test-reporter=spec', ...files];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const timer = setTimeout(() => child.kill('SIGKILL'), stage.timeoutMs);
+  let faults = '';
+  const timer = setTimeout(() => {
+    const tree = descendants(child.pid ?? 0);
+    faults += `${stage.name}: not done after ${stage.timeoutMs / MINUTE} min, ended; what ran:\n${tree.map(({ line }) => line).join('\n')}\n`;
+    for (const { pid } of tree) endProcess(pid);
+  }, stage.timeoutMs);
   const counted = new Map<string, number>();
   let rest = '';
   let unreasoned = 0;
@@ -79,6 +86,8 @@ async function runStage(stage: Stage): Promise<Counts> {
     for (const line of lines) {
       // node's reporter marks a skip `# SKIP` and puts the reason behind it
       if (/# (SKIP|TODO)\s*$/.test(line)) unreasoned++;
+      if (line === '✖ failing tests:') faults += `${stage.name}\n`;
+      if (faults !== '') faults += `${line}\n`;
       const [, word, number] = /^. (pass|fail|cancelled|skipped|todo) (\d+)$/.exec(line) ?? [];
       if (word !== undefined) counted.set(word, Number(number));
     }
@@ -94,22 +103,52 @@ async function runStage(stage: Stage): Promise<Counts> {
     passed: count('pass'),
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: count('skipped') + count('todo'),
+    faults,
   };
+}
+
+interface Process {
+  readonly pid: number;
+  /** As ps shows it: for how long, on what in the kernel it waits, its command. */
+  readonly line: string;
+}
+
+/** The process and everything below it, parents first. */
+function descendants(root: number): Process[] {
+  const text = execFileSync('ps', ['-e', '-ww', '-o', 'pid=,ppid=,etimes=,wchan:24=,args='], {
+    encoding: 'utf8',
+  });
+  const all = text.split('\n').map((line) => {
+    const [pid = 0, parent = 0] = line.trim().split(/\s+/, 2).map(Number);
+    // what a test is, is at the end: node writes all its options
+    return { pid, parent, line: line.length > 320 ? `${line.slice(0, 120)} ... ${line.slice(-200)}` : line };
+  });
+  const found = all.filter(({ pid }) => pid === root);
+  for (const { pid } of found) found.push(...all.filter(({ parent }) => parent === pid));
+  return found;
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has ended
+  }
 }
 
 /** A stage that is a command of its own: passes or fails as one. */
 function runCommand(command: string, args: readonly string[]): Promise<Counts> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('error', () => resolve({ passed: 0, failed: 1, skipped: 0 }));
+    child.on('error', () => resolve({ passed: 0, failed: 1, skipped: 0, faults: '' }));
     child.on('close', (code) =>
-      resolve({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 }),
+      resolve({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, faults: '' }),
     );
   });
 }
 
 const wanted = process.argv.slice(2);
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const total: Counts = { passed: 0, failed: 0, skipped: 0, faults: '' };
 const rows: string[] = [];
 async function record(name: string, run: () => Promise<Counts>): Promise<void> {
   if (wanted.length > 0 && !wanted.includes(name)) return;
@@ -120,6 +159,7 @@ async function record(name: string, run: () => Promise<Counts>): Promise<void> {
   total.passed += counts.passed;
   total.failed += counts.failed;
   total.skipped += counts.skipped;
+  total.faults += counts.faults;
   rows.push(
     `${name.padEnd(10)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped  (${seconds} s)`,
   );
@@ -131,6 +171,7 @@ for (const stage of STAGES) {
   if (stage.onlyWhenNamed && !wanted.includes(stage.name)) continue;
   await record(stage.name, () => runStage(stage));
 }
+if (total.faults !== '') console.log(`\n== failures once more\n${total.faults}`);
 console.log(`\n${rows.join('\n')}\n`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,10 +1,10 @@
 /** The real agent for the fault tests: its environment, its memory, what it says of itself at the end. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StageSnapshot } from '../../src/health.ts';
 import type { SourceStats } from '../../src/model.ts';
+import { end, isRunning } from '../matrix/children.ts';
 import { waitUntil } from './running-program.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
@@ -83,13 +83,9 @@ export class FaultAgent {
 
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === undefined || !isRunning(child)) return;
     this.measure();
-    const gone = once(child, 'close');
-    child.kill(signal);
-    const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
-    await gone;
-    clearTimeout(late);
+    await end(child, signal, 30_000);
   }
 
   /** What it wrote when it ended by SIGTERM. */

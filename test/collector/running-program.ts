@@ -1,7 +1,8 @@
 /** Starts a real program for a test, waits until it answers, and ends it by its own id. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { end } from '../matrix/children.ts';
 
 export interface RunningProgram {
   readonly pid: number;
@@ -35,11 +36,10 @@ export async function startProgram(start: ProgramStart): Promise<RunningProgram>
       log = (log + text).slice(-LOG_LIMIT);
     });
   }
-  const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const running = {
     pid: child.pid ?? 0,
     log: () => log,
-    stop: (signal?: NodeJS.Signals) => stop(child, gone, signal),
+    stop: (signal?: NodeJS.Signals) => end(child, signal, 20_000),
   };
   const ready = await waitUntil(
     () => answers(start.readyUrl),
@@ -75,17 +75,6 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function stop(
-  child: ChildProcess,
-  gone: Promise<void>,
-  signal: NodeJS.Signals = 'SIGTERM',
-): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-  const kill = setTimeout(() => child.kill('SIGKILL'), 20_000);
-  await gone;
-  clearTimeout(kill);
 }
 
 /** TCP ports of 127.0.0.1 that were free a moment ago, all different. */

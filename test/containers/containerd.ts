@@ -1,13 +1,13 @@
 /** A containerd of the test's own: directories, socket and network namespace of its own; pods and containers through CRI. */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { end } from '../matrix/children.ts';
 import type { Namespace } from '../matrix/namespace.ts';
 import type { CgroupTree } from './cgroups.ts';
 
@@ -123,11 +123,7 @@ state = ${at('state')}
   /** Ends the daemon; its containers run on. */
   async halt(): Promise<void> {
     this.#client?.close();
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null) return;
-    const closed = once(child, 'close');
-    child.kill('SIGTERM');
-    await closed;
+    if (this.#child !== undefined) await end(this.#child);
   }
 
   /** Removes all pods, then ends it. */

@@ -1,10 +1,10 @@
 /** Containers of a real dockerd. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { end } from '../matrix/children.ts';
 import { IMAGE } from './containerd.ts';
 import { buildImage } from './image.ts';
 import { Site } from './site.ts';
@@ -73,10 +73,7 @@ function isAnswering(): boolean {
 }
 
 async function stopDocker(): Promise<void> {
-  if (daemon === undefined || daemon.exitCode !== null) return;
-  const closed = once(daemon, 'close');
-  daemon.kill('SIGTERM');
-  await closed;
+  if (daemon !== undefined) await end(daemon, 'SIGTERM', 30_000);
 }
 
 /** Runs in the background; its id. */

@@ -10,6 +10,7 @@ import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attributes, type LogRecord, Receiver } from '../e2e/receiver.ts';
+import { end, ended, isRunning } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
@@ -54,13 +55,12 @@ export class DetectingAgent {
   }
 
   get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return isRunning(this.#child);
   }
 
   /** Resolves with the exit code when the agent has ended by itself. */
   async ended(): Promise<number | null> {
-    if (this.running) await once(this.#child, 'close');
-    return this.#child.exitCode;
+    return ended(this.#child);
   }
 
   /** Records of that event name. */
@@ -71,11 +71,7 @@ export class DetectingAgent {
   }
 
   async stop(): Promise<void> {
-    if (this.running) {
-      const closed = once(this.#child, 'close');
-      this.#child.kill('SIGTERM');
-      await closed;
-    }
+    await end(this.#child);
     await this.receiver.stop();
   }
 }
@@ -205,11 +201,7 @@ export class DetectStage {
 
   async close(): Promise<void> {
     await this.agent.stop();
-    for (const child of this.#children) {
-      const closed = once(child, 'close');
-      child.kill('SIGKILL');
-      if (child.exitCode === null && child.signalCode === null) await closed;
-    }
+    for (const child of this.#children) await end(child, 'SIGKILL');
     for (const server of this.#servers) await server.stop();
     await this.namespace.close();
     rmSync(this.directory, { recursive: true, force: true });

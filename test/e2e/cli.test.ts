@@ -9,6 +9,8 @@ import { after, before, describe, it } from 'node:test';
 
 const MAIN = path.resolve('src/main.ts');
 const CAPTURE = path.resolve('test/golden/pcaps/dns_udp.pcap');
+/** Nothing here takes longer; SIGKILL then, which no test expects. */
+const LIMIT_MS = 120_000;
 const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
 
 interface Result {
@@ -45,8 +47,10 @@ function start(
     stderr += text;
     if (stderr.includes('capturing with')) capturing.resolve();
   });
+  const late = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
   const done = new Promise<Result>((resolve) => {
     child.on('close', (code, signal) => {
+      clearTimeout(late);
       capturing.reject(new Error(`ended: ${stderr}`));
       resolve({ code, signal, stdout, stderr });
     });

@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +12,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineStats } from '../../src/pipeline.ts';
 import type { Received } from '../clients/counting-receiver.ts';
+import { end } from '../matrix/children.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
 import { countDatagrams, type DatagramCounts, settledCounts } from './datagram-path.ts';
 
@@ -79,12 +79,7 @@ class Service {
 
   /** Gives what it said in all. */
   async stop(): Promise<string> {
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), PROGRAM_LIMIT_MS);
-    if (this.child.exitCode === null) {
-      this.child.kill('SIGTERM');
-      await once(this.child, 'close');
-    }
-    clearTimeout(timer);
+    await end(this.child, 'SIGTERM', PROGRAM_LIMIT_MS);
     return this.#said;
   }
 }

@@ -7,8 +7,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ask } from '../../src/control/client.ts';
+import { ended } from '../matrix/children.ts';
 
 const MAIN = resolve('src/main.ts');
+/** Nothing here takes longer; SIGKILL then. */
+const LIMIT_MS = 120_000;
 let directory = '';
 let socket = '';
 const running: Running[] = [];
@@ -43,7 +46,9 @@ async function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Prom
     stderr += text;
     if (stderr.includes('capturing with')) capturing.resolve();
   });
+  const late = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
   const ended = once(child, 'close').then(([code]) => {
+    clearTimeout(late);
     capturing.resolve();
     return { code: code as number | null, stderr };
   });
@@ -63,8 +68,8 @@ async function whodns(args: readonly string[]): Promise<{ code: number; stdout: 
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const [code] = await once(child, 'close');
-  return { code: code as number, stdout, stderr };
+  const code = await ended(child, LIMIT_MS);
+  return { code: code ?? -1, stdout, stderr };
 }
 
 /** Sockets of any kind on which the process listens, by ss(8). */

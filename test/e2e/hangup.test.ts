@@ -1,12 +1,12 @@
 /** SIGHUP: files are opened anew (logrotate); a terminal that hangs up ends the agent in order, unless nohup was asked. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { end } from '../matrix/children.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const PATIENCE_MS = 20_000;
@@ -86,8 +86,7 @@ test('SIGHUP after a rename: the old file has what came before, the new one is t
     await until(() => existsSync(path), 'not opened anew');
     ask('behind.test');
     await until(() => holds(path, 'behind.test'), 'no record after the signal');
-    agent.kill('SIGTERM');
-    await once(agent, 'exit');
+    await end(agent);
     assert.equal(agent.exitCode, 0);
     assert.ok(holds(`${path}.1`, 'before.test') && !holds(`${path}.1`, 'behind.test'));
     assert.ok(!holds(path, 'before.test'));

@@ -1,12 +1,12 @@
 /** What the agent says of itself: the conventions' otel.sdk.* metrics from the ledger, the SDK and the real agent. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Ledger } from '../../src/health.ts';
 import { MetricsSink } from '../../src/sinks/otlp-metrics.ts';
 import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
+import { ended } from '../matrix/children.ts';
 import { metricExporter, SCOPE } from './otlp-sinks.ts';
 import { attributes, type Metric, type NumberPoint, Receiver } from './receiver.ts';
 
@@ -141,8 +141,7 @@ test('the real agent: what was made is what was exported, seen by the record que
       OTEL_SERVICE_NAME: 'agent-2',
     },
   });
-  const [code] = await once(agent, 'close');
-  assert.equal(code, 0);
+  assert.equal(await ended(agent), 0);
   const made = receiver.records.length;
   assert.ok(made > 0);
   const metrics = latest(receiver);
@@ -181,7 +180,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const)
         OTEL_METRIC_EXPORT_INTERVAL: '100',
       },
     });
-    await once(agent, 'close');
+    await ended(agent);
     const requests = receiver.requests.filter(({ signal }) => signal === 'logs').length;
     const metrics = latest(receiver);
     const exported = values(metrics.get('otel.sdk.exporter.log.exported'), 'error.type');

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineStats } from '../../src/pipeline.ts';
+import { end, ended } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
@@ -64,7 +64,6 @@ describe('visibility by configuration', { skip: missing }, () => {
     agent.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
-    const ended = once(agent, 'close');
     const deadline = performance.now() + START_MS;
     while (!said.includes('capturing with')) {
       assert.ok(agent.exitCode === null && performance.now() < deadline, said);
@@ -72,8 +71,8 @@ describe('visibility by configuration', { skip: missing }, () => {
     }
     await traffic();
     await sleep(1500);
-    agent.kill('SIGTERM');
-    assert.deepEqual(await ended, [0, null], said);
+    await end(agent);
+    assert.equal(agent.exitCode, 0, said);
     return {
       stats: JSON.parse(readFileSync(stats, 'utf8')) as PipelineStats,
       lines: readFileSync(output, 'utf8').split('\n').filter(Boolean),
@@ -164,7 +163,7 @@ describe('visibility by configuration', { skip: missing }, () => {
     agent.stderr.on('data', (text: Buffer) => {
       said += text.toString();
     });
-    const [code] = await once(agent, 'close');
+    const code = await ended(agent);
     assert.equal(code, 2, said);
     for (const flag of ['--include-pods', '--include-type', '--capture', '--exclude-domain'])
       assert.ok(said.includes(flag), said);

@@ -1,14 +1,13 @@
 /** Runs the agent as its users do and collects the records it prints. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../src/control/client.ts';
+import { end, isRunning } from './children.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
-const STOP_TIMEOUT_MS = 10_000;
 
 /** One JSON line of `whodns run --format json`. */
 export interface JsonRecord {
@@ -72,7 +71,7 @@ export class Agent {
   }
 
   get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return isRunning(this.#child);
   }
 
   /** Throws nothing: the stream that the line comes from would never end. */
@@ -123,13 +122,7 @@ export class Agent {
 
   /** Ends the agent and waits until it has flushed. Gives its exit code. */
   async stop(): Promise<number> {
-    if (this.running) {
-      const closed = once(this.#child, 'close');
-      this.#child.kill('SIGTERM');
-      const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      await closed;
-      clearTimeout(timer);
-    }
+    await end(this.#child);
     const fault = this.#fault;
     this.#fault = undefined; // told once: who stops it again is cleaning up
     if (fault !== undefined) throw fault;

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { end, ended } from './children.ts';
 
 /** Programs under test look names up in DNS only, never in files or by multicast. */
 const NSSWITCH = 'passwd: files\ngroup: files\nhosts: dns\n';
@@ -42,9 +43,9 @@ export class Namespace {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const namespace = new Namespace(directory, holder);
-    const end = () => holder.kill('SIGKILL');
-    process.once('exit', end);
-    holder.once('close', () => process.removeListener('exit', end));
+    const kill = () => holder.kill('SIGKILL');
+    process.once('exit', kill);
+    holder.once('close', () => process.removeListener('exit', kill));
     const [first] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'close')]);
     if (String(first) !== 'ready\n')
       throw new Error(`a network namespace could not be made (unshare: ${first})`);
@@ -75,9 +76,7 @@ export class Namespace {
   }
 
   async close(): Promise<void> {
-    const closed = once(this.#holder, 'close');
-    this.#holder.kill('SIGKILL');
-    await closed;
+    await end(this.#holder, 'SIGKILL');
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -92,8 +91,6 @@ export async function finish(child: ChildProcess, timeoutMs: number): Promise<Fi
   child.stderr?.on('data', (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-  const [code] = await once(child, 'close');
-  clearTimeout(timer);
-  return { pid: child.pid ?? 0, exitCode: typeof code === 'number' ? code : -1, output, errors };
+  const code = await ended(child, timeoutMs);
+  return { pid: child.pid ?? 0, exitCode: code ?? -1, output, errors };
 }

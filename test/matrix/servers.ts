@@ -1,9 +1,9 @@
 /** The real name servers of the tests, and what their own logs say was asked: the truth that records are compared with. */
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { end, isRunning } from './children.ts';
 import type { Namespace } from './namespace.ts';
 
 const START_TIMEOUT_MS = 20_000;
@@ -111,9 +111,9 @@ async function startServer(
 ): Promise<NameServer> {
   closeSync(openSync(log, 'a'));
   const child = namespace.spawn(argv, ['ignore', 'inherit', 'inherit']);
-  const end = () => child.kill('SIGKILL');
-  process.once('exit', end);
-  child.once('close', () => process.removeListener('exit', end));
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.once('close', () => process.removeListener('exit', kill));
   await waitForLine(child, log, ready);
   return {
     pid: child.pid ?? 0,
@@ -123,19 +123,14 @@ async function startServer(
         .split('\n')
         .map(parse)
         .filter((request) => request !== undefined),
-    stop: async () => {
-      if (child.exitCode !== null) return;
-      const closed = once(child, 'close');
-      child.kill('SIGTERM');
-      await closed;
-    },
+    stop: () => end(child),
   };
 }
 
 async function waitForLine(child: ChildProcess, log: string, text: string): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS;
   while (!readFileSync(log, 'latin1').includes(text)) {
-    if (child.exitCode !== null || performance.now() > deadline) {
+    if (!isRunning(child) || performance.now() > deadline) {
       throw new Error(
         `${child.spawnargs.join(' ')} did not start: ${readFileSync(log, 'latin1').slice(-2000)}`,
       );
