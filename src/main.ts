@@ -26,6 +26,7 @@ setFlagsFromString('--optimize-for-size');
 
 /** Everything in flight leaves within this time after the first signal. */
 const STOP_DEADLINE_MS = 5000;
+const LINGER_MS = 500;
 
 const stderr = (line: string): void => {
   process.stderr.write(line);
@@ -87,7 +88,7 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
   for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
     process.on(signal, () => {
       signals++;
-      if (signals > 1) process.exit(128 + number);
+      if (signals > 1) dieOf(signal, number);
       stop.resolve();
     });
   }
@@ -108,6 +109,13 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
   if (agent.damage === undefined) return EXIT.ok;
   log.error(agent.damage);
   return EXIT.usage;
+}
+
+/** The signal's own end of a process, not process.exit(), which can hang (see below). Process 1 of a container does not die of it. */
+function dieOf(signal: NodeJS.Signals, number: number): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  process.exit(128 + number);
 }
 
 /** The kernel takes the controlling terminal away before it tells that it has hung up. */
@@ -150,5 +158,7 @@ function explain(error: unknown): number {
 }
 
 process.exitCode = await main().catch(explain);
-// Sockets of an exporter may still be closing; everything that counts is flushed.
-process.exit();
+// Everything that counts is flushed. Node ends when nothing is open any more; what an exporter keeps (the timer of a retry) is not waited
+// for. Never process.exit() at once: about one in a hundred hung for good. Node joins V8's threads there, one of them may be compiling
+// what has just run and wait for a garbage collection, which takes this thread (nodejs/node#54918). Later they have nothing to do.
+setTimeout(() => process.exit(), LINGER_MS).unref();
