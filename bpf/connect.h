@@ -2,7 +2,8 @@
 /*
  * Connections: a TCP socket that leaves CLOSED for SYN_SENT, in the context of the task that connects it (connect, and
  * sendmsg with MSG_FASTOPEN). net/ipv4/tcp_ipv4.c tcp_v4_connect and net/ipv6/tcp_ipv6.c tcp_v6_connect set the
- * destination before the state, and choose the source port after it.
+ * destination before the state, and choose the source port after it. Where kernel code is preempted, the kernel skips a tracepoint
+ * program that a preempted task is in: the kprobe family takes tcp_connect instead, where preemption is off while the program runs.
  */
 #ifndef WHODNS_CONNECT_H
 #define WHODNS_CONNECT_H
@@ -12,28 +13,29 @@
 #define TCP_SYN_SENT 2 /* include/net/tcp_states.h */
 
 /* Both ends; a v4-mapped destination of an AF_INET6 socket is IPv4 (tcp_v6_connect hands it to tcp_v4_connect). */
-static __always_inline void fill_connection(struct connection_event *event, struct sock *sk)
+static __always_inline void fill_connection(struct connection_event *event, struct sock *sk, const bool direct)
 {
+	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
 	__u32 local[4] = {}, remote[4] = {};
 
 	event->family = 4;
-	if (sk->__sk_common.skc_family == AF_INET6) {
-		LOAD_IN6(true, remote, sk, __sk_common.skc_v6_daddr);
+	if (LOAD(direct, sk, __sk_common.skc_family) == AF_INET6) {
+		LOAD_IN6(direct, remote, sk, __sk_common.skc_v6_daddr);
 		if (!is_v4_mapped(remote)) {
 			event->family = 6;
-			LOAD_IN6(true, local, sk, __sk_common.skc_v6_rcv_saddr);
+			LOAD_IN6(direct, local, sk, __sk_common.skc_v6_rcv_saddr);
 		}
 	}
 	if (event->family == 4) {
 		local[2] = remote[2] = bpf_htonl(0xffff);
-		local[3] = sk->__sk_common.skc_rcv_saddr;
-		remote[3] = sk->__sk_common.skc_daddr;
+		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
+		remote[3] = LOAD(direct, sk, __sk_common.skc_daddr);
 	}
 	__builtin_memcpy(event->local_address, local, 16);
 	__builtin_memcpy(event->remote_address, remote, 16);
-	event->local_port = sk->__sk_common.skc_num;
-	event->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	event->net_ns = sk->__sk_common.skc_net.net->ns.inum;
+	event->local_port = LOAD(direct, sk, __sk_common.skc_num);
+	event->remote_port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	event->net_ns = LOAD(direct, net, ns.inum);
 }
 
 /* 127.0.0.0/8 and ::1. */
@@ -67,11 +69,11 @@ static __always_inline void emit_connection(const struct connection_event *event
 		drop(DROP_CONNECTION_RING_FULL);
 }
 
-static __always_inline void trace_connect(void *context, struct sock *sk)
+static __always_inline void trace_connect(void *context, struct sock *sk, const __u32 hook, const bool direct)
 {
 	struct connection_event event = {};
 
-	fill_connection(&event, sk);
+	fill_connection(&event, sk, direct);
 	if (to_loopback(&event)) {
 		count(COUNTER_LOOPBACK);
 		return;
@@ -79,8 +81,8 @@ static __always_inline void trace_connect(void *context, struct sock *sk)
 	event.header.time = bpf_ktime_get_ns();
 	event.header.size = sizeof(event);
 	event.header.kind = EVENT_CONNECTION;
-	event.header.hook = HOOK_TRACEPOINT;
-	if (LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
+	event.header.hook = hook;
+	if (direct && LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
 		event.socket = bpf_get_socket_cookie(sk);
 	if (in_task_context(context)) {
 		if (current_level() != VISIBILITY_ON)
@@ -92,7 +94,7 @@ static __always_inline void trace_connect(void *context, struct sock *sk)
 			return;
 		}
 		if (process_seen(&event.owner, event.header.time, 0, 0, true))
-			process_announce(&event.owner, HOOK_TRACEPOINT);
+			process_announce(&event.owner, hook);
 	} else if (is_added_subflow(sk)) {
 		return;
 	}

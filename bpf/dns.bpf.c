@@ -183,9 +183,16 @@ int BPF_KRETPROBE(kprobe_tcp_recvmsg_return)
 
 /* A socket of IPv4 or IPv6 changes its state: TCP, MPTCP, DCCP, SCTP. */
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(connect_inet_sock_set_state, struct sock *sk, int before, int after)
+int BPF_PROG(connect_tracepoint_inet_sock_set_state, struct sock *sk, int before, int after)
 {
 	if (before == TCP_CLOSE && after == TCP_SYN_SENT && sk->sk_protocol == PROTOCOL_TCP)
-		trace_connect(ctx, sk);
+		trace_connect(ctx, sk, HOOK_TRACEPOINT, true);
+	return 0;
+}
+
+SEC("kprobe/tcp_connect")
+int BPF_KPROBE(connect_kprobe_tcp_connect, struct sock *sk)
+{
+	trace_connect(ctx, sk, HOOK_KPROBE, false);
 	return 0;
 }

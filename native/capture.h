@@ -25,7 +25,7 @@ struct Knob {
 struct CaptureOptions {
 	std::string object;               // path of the BPF object file
 	std::string family;               // fentry, kprobe or tracepoint: programs named <family>_* are loaded
-	std::vector<std::string> besides; // prefixes of programs to load whatever the family: connect
+	std::vector<std::string> besides; // prefixes of further programs to load, e.g. connect_tracepoint
 	uint32_t ring_bytes = 0;          // a power of two and a multiple of the page size
 	std::vector<Knob> knobs;
 };

@@ -230,7 +230,8 @@ function openFirst(options: KernelOptions): {
     const opened = addon.open({
       object: options.object ?? OBJECT,
       family,
-      besides: options.connections === true ? ['connect'] : [],
+      besides:
+        options.connections === true ? [`connect_${family === 'kprobe' ? 'kprobe' : 'tracepoint'}`] : [],
       ringBytes: options.ringBytes,
       knobs: {
         ...selfKnobs(),

@@ -27,7 +27,8 @@ export const CONNECT_ATTRIBUTES = {
     type: 'int',
     stability: 'stable',
     source: 'semconv',
-    brief: 'Local port, where the program bound one: else the kernel chooses it later.',
+    brief:
+      'Local port. With the fentry and tracepoint hooks only where the program bound one: the kernel chooses it later.',
     example: 4242,
   },
   'network.transport': {

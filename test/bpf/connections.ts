@@ -20,8 +20,11 @@ export function parseClaims(text: string): Claim[] {
   return lines.map((line) => JSON.parse(line) as Claim);
 }
 
-/** Everything that differs from exactly one event for each connection that is to be seen; [] = nothing. */
-export function connectionFaults(captured: Captured, claims: readonly Claim[]): string[] {
+/**
+ * Everything that differs from exactly one event for each connection that is to be seen; [] = nothing. The tracepoint comes before
+ * the kernel chooses a local port, the kprobe after it.
+ */
+export function connectionFaults(captured: Captured, claims: readonly Claim[], family: string): string[] {
   const pids = new Set(claims.map(({ pid }) => pid));
   const left = captured.connections.filter(({ owner }) => pids.has(owner.tgid));
   const faults: string[] = [];
@@ -34,7 +37,7 @@ export function connectionFaults(captured: Captured, claims: readonly Claim[]): 
         event.remote_port === claim.port &&
         event.owner.tgid === claim.pid &&
         event.owner.tid === claim.tid &&
-        event.local_port === (claim.name === 'bound' ? 4545 : 0),
+        (claim.name === 'bound' ? event.local_port === 4545 : event.local_port > 0 === (family === 'kprobe')),
     );
     if (found < 0) faults.push(`${claim.name}: no event`);
     else left.splice(found, 1);

@@ -393,7 +393,8 @@ int main(int argc, char **argv)
 		const char *name = bpf_program__name(program);
 		size_t length = strlen(argv[2]);
 		bool wanted = strncmp(name, argv[2], length) == 0 && name[length] == '_';
-		bool load = (wanted || (connections && strncmp(name, "connect_", 8) == 0)) &&
+		const char *connect = strcmp(argv[2], "kprobe") == 0 ? "connect_kprobe_" : "connect_tracepoint_";
+		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0)) &&
 			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
 	}

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { currentPreemption, isPreempted } from '../../src/capture/preemption.ts';
 import { AGENT, Agent } from '../matrix/agent.ts';
 import { loadedPrograms } from '../native/harness.ts';
 import {
@@ -18,7 +19,9 @@ import {
   START_MS,
 } from './connection-stage.ts';
 
-const MANY = 10_000;
+/** Fewer in a test machine: all of them are to end within a minute. */
+const MANY = process.env['WHODNS_TEST_BUILT'] === undefined ? 10_000 : 4000;
+const AT_ONCE = 4;
 
 let stage: ConnectionStage;
 before(async () => {
@@ -140,9 +143,13 @@ test('connections within the host have no record', async () => {
   assert.ok(!stage.records().some(({ resource }) => [pid, other].includes(Number(resource['process.pid']))));
 });
 
-let many = 0;
-test(`${MANY} short connections, judged at the end`, async () => {
-  many = await stage.connect('many', `many.any.${stage.zone}`, PORT, String(MANY));
+let many: readonly number[] = [];
+test(`${MANY} short connections of ${AT_ONCE} processes at once, judged at the end`, async () => {
+  const each = String(MANY / AT_ONCE);
+  const connecting = Array.from({ length: AT_ONCE }, (_, i) =>
+    stage.connect('many', `many${i}.any.${stage.zone}`, PORT, each),
+  );
+  many = await Promise.all(connecting);
 });
 
 test('the connections of the agent are left out', async () => {
@@ -182,7 +189,7 @@ test('nothing of it is loaded unless asked for', async () => {
     const [without, withThem] = [namesOf(plain.pid), namesOf(stage.agent.pid)];
     assert.ok(without.length > 0);
     const more = withThem.filter((name) => !without.includes(name));
-    assert.deepEqual(more, ['connect_inet_sock_set_state']);
+    assert.ok(more.length === 1 && more[0]?.startsWith('connect_'), `${more}`);
     assert.equal(withThem.length, without.length + 1);
   } finally {
     await plain.stop();
@@ -196,7 +203,7 @@ test('the ledger: every connection the kernel saw is a record, here and in OTLP'
   const { counters, drops } = stats.source;
   const stages = new Map(stats.stages.map((each) => [each.name, each]));
   const connections = stages.get('connections');
-  assert.ok(connections && (counters['connections'] ?? 0) >= MANY);
+  assert.ok(connections);
   assert.equal(connections.in, (counters['connections'] ?? 0) - (drops['connection_ring_full'] ?? 0));
   assert.equal(connections.out, connections.in);
   assert.ok((counters['loopback'] ?? 0) >= 2);
@@ -204,9 +211,18 @@ test('the ledger: every connection the kernel saw is a record, here and in OTLP'
   const exported = otlpConnections();
   assert.equal(exported.length, connections.out);
   assert.ok(printed > 0 && printed <= exported.length);
-  const named = exported.filter(({ attributes }) => attributes.includes(`"many.any.${stage.zone}"`));
-  assert.ok(many > 0 && named.every(({ resource }) => resource.includes(`"intValue":"${many}"`)));
-  assert.equal(named.length, MANY);
+  // What the kernel skipped where it preempts (src/tables/hook-families.ts) is counted; kprobe misses none.
+  const { missedRuns } = stats.source;
+  assert.ok(missedRuns === 0 || (HOOK !== 'kprobe' && isPreempted(currentPreemption())), `${missedRuns}`);
+  const named = many.map(
+    (pid, i) =>
+      exported.filter(
+        ({ resource, attributes }) =>
+          attributes.includes(`"many${i}.any.${stage.zone}"`) && resource.includes(`"intValue":"${pid}"`),
+      ).length,
+  );
+  const every = named.reduce((sum, count) => sum + count, 0);
+  assert.ok(every <= MANY && every >= MANY - missedRuns, `${named}, ${missedRuns} runs skipped`);
 });
 
 /** Names of the BPF programs that a process holds. */
