@@ -21,7 +21,7 @@ constexpr size_t kBatchBytes = 32 * 1024;
 // The record that fills it does not make it grow, which would double it: a message is some 4 KB at most unless configured.
 constexpr size_t kBatchCapacity = kBatchBytes + 5 * 1024;
 constexpr int kMostInFlight = 16;
-// How long the thread sleeps between two looks at the ring: short when busy, so that a 16 MB ring is never near full
+// How long the thread sleeps between two looks at the ring: short when busy, so that the ring is hardly ever near full
 // (the kernel wakes us early when it is), long when idle.
 constexpr int kShortestMs = 5;
 constexpr int kLongestMs = 100;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reading end of a BPF ring buffer (kernel/bpf/ringbuf.c). libbpf's maps the data twice in a row, so that no record wraps:
-// each page of it is then resident twice, 16 MB more of the process at the default size. Here it is mapped once, and a record
+// each page of it is then resident twice, 8 MB more of the process at the default size. Here it is mapped once, and a record
 // that wraps is copied in two pieces; it is copied anyway.
 #pragma once
 
