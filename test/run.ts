@@ -12,6 +12,8 @@ interface Stage {
   readonly timeoutMs: number;
   /** How many test files at once: 1 where they share the kernel or measure time. */
   readonly concurrency: number;
+  /** It waits more than it computes: it runs beside that stage, if both run, and its output comes behind. */
+  readonly beside?: string;
   /** Not part of `npm test`: it has a script of its own. */
   readonly onlyWhenNamed?: true;
 }
@@ -26,8 +28,14 @@ const STAGES: readonly Stage[] = [
   { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 15 * MINUTE, concurrency: 1 },
   { name: 'detect', files: 'test/detect/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'containers', files: 'test/containers/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
-  { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
-  { name: 'collector', files: 'test/collector/**/*.test.ts', timeoutMs: 25 * MINUTE, concurrency: 1 },
+  { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 45 * MINUTE, concurrency: 1 },
+  {
+    name: 'collector',
+    files: 'test/collector/**/*.test.ts',
+    timeoutMs: 25 * MINUTE,
+    concurrency: 1,
+    beside: 'kernel',
+  },
   {
     name: 'k8s',
     files: 'test/k8s/**/*.test.ts',
@@ -61,11 +69,11 @@ interface Counts {
 
 const ansi = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
-/** Runs one stage; its output goes through, its closing counts are read. */
-async function runStage(stage: Stage): Promise<Counts> {
+/** Runs one stage; its output goes to `write`, its closing counts are read. */
+async function runStage(stage: Stage, write: (text: string) => void): Promise<Counts> {
   const files = globSync(stage.files).sort();
   if (files.length === 0) {
-    console.log(`${stage.name}: no test files`);
+    write(`${stage.name}: no test files\n`);
     return { passed: 0, failed: 1, skipped: 0, faults: '' };
   }
   const args = ['--test', `--test-concurrency=${stage.concurrency}`, '--test-reporter=spec', ...files];
@@ -80,7 +88,7 @@ async function runStage(stage: Stage): Promise<Counts> {
   let rest = '';
   let unreasoned = 0;
   for await (const chunk of child.stdout.setEncoding('utf8')) {
-    process.stdout.write(chunk as string);
+    write(chunk as string);
     const lines = (rest + (chunk as string)).replace(ansi, '').split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
@@ -150,9 +158,10 @@ function runCommand(command: string, args: readonly string[]): Promise<Counts> {
 const wanted = process.argv.slice(2);
 const total: Counts = { passed: 0, failed: 0, skipped: 0, faults: '' };
 const rows: string[] = [];
+const isWanted = ({ name, onlyWhenNamed }: Pick<Stage, 'name' | 'onlyWhenNamed'>): boolean =>
+  wanted.length > 0 ? wanted.includes(name) : onlyWhenNamed !== true;
+
 async function record(name: string, run: () => Promise<Counts>): Promise<void> {
-  if (wanted.length > 0 && !wanted.includes(name)) return;
-  console.log(`\n== ${name}`);
   const started = process.hrtime.bigint();
   const counts = await run();
   const seconds = Number((process.hrtime.bigint() - started) / 1_000_000_000n);
@@ -166,10 +175,25 @@ async function record(name: string, run: () => Promise<Counts>): Promise<void> {
 }
 
 if (!existsSync('package.json')) throw new Error('run from the repository root');
-await record('check', () => runCommand('sh', ['test/check.sh']));
-for (const stage of STAGES) {
-  if (stage.onlyWhenNamed && !wanted.includes(stage.name)) continue;
-  await record(stage.name, () => runStage(stage));
+if (isWanted({ name: 'check' })) {
+  console.log('\n== check');
+  await record('check', () => runCommand('sh', ['test/check.sh']));
+}
+const stages = STAGES.filter(isWanted);
+for (const stage of stages) {
+  if (stages.some(({ name }) => name === stage.beside)) continue;
+  const output: string[] = [];
+  const beside = stages
+    .filter((each) => each.beside === stage.name)
+    .map(async (each) => {
+      const own = [`\n== ${each.name}\n`];
+      await record(each.name, () => runStage(each, (text) => own.push(text)));
+      output.push(...own);
+    });
+  console.log(`\n== ${stage.name}`);
+  await record(stage.name, () => runStage(stage, (text) => process.stdout.write(text)));
+  await Promise.all(beside);
+  for (const text of output) process.stdout.write(text);
 }
 if (total.faults !== '') console.log(`\n== failures once more\n${total.faults}`);
 console.log(`\n${rows.join('\n')}\n`);
