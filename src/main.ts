@@ -159,6 +159,6 @@ function explain(error: unknown): number {
 
 process.exitCode = await main().catch(explain);
 // Everything that counts is flushed. Node ends when nothing is open any more; what an exporter keeps (the timer of a retry) is not waited
-// for. Never process.exit() at once: about one in a hundred hung for good. Node joins V8's threads there, one of them may be compiling
+// for. Never process.exit() at once: now and then that hung for good. Node joins V8's threads there, one of them may be compiling
 // what has just run and wait for a garbage collection, which takes this thread (nodejs/node#54918). Later they have nothing to do.
 setTimeout(() => process.exit(), LINGER_MS).unref();
