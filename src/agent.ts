@@ -191,7 +191,9 @@ export class Agent {
     this.finished.then(broke, broke);
     if (!(this.#source instanceof KernelSource)) return;
     const { log } = this.#options;
-    for (const failure of this.#source.fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
+    const { fallbacks, warning } = this.#source;
+    for (const failure of fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
+    if (warning !== undefined) log.warn(warning);
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
   }
 

@@ -27,7 +27,7 @@ function describe(report: HostReport): string {
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name.padEnd(WIDTH)} ${value}`),
     `${'memlock'.padEnd(WIDTH)} ${report.memlock ?? 'unknown'}`,
-    `${'preemption'.padEnd(WIDTH)} ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry may miss requests: kprobe is taken first)' : ''}`,
+    `${'preemption'.padEnd(WIDTH)} ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry misses messages: kprobe and tracepoint are taken first)' : ''}`,
     '',
     ...report.families.flatMap(family),
     '',

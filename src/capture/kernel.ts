@@ -21,9 +21,9 @@ import type { OnBatch, Source } from './source.ts';
 
 export type KernelFamily = 'fentry' | 'kprobe' | 'tracepoint';
 
-/** Best first: `auto` takes the first that attaches. Where kernel code is preempted, fentry may miss a request (preemption.ts). */
+/** Best first: `auto` takes the first that attaches. Where kernel code is preempted, fentry misses messages (preemption.ts). */
 export function familiesInOrder(mode: Preemption): readonly KernelFamily[] {
-  return isPreempted(mode) ? ['kprobe', 'fentry', 'tracepoint'] : ['fentry', 'kprobe', 'tracepoint'];
+  return isPreempted(mode) ? ['kprobe', 'tracepoint', 'fentry'] : ['fentry', 'kprobe', 'tracepoint'];
 }
 
 /** Both are in build/ of the package, two folders above src/capture/ and dist/capture/. */
@@ -87,6 +87,12 @@ export class KernelSource implements Source {
   /** Why the families better than the one in use did not attach (`auto` only). */
   get fallbacks(): readonly CaptureError[] {
     return this.#fallbacks;
+  }
+
+  /** What the operator should know of the family in use on this kernel. */
+  get warning(): string | undefined {
+    if (this.#family !== 'fentry' || !isPreempted(currentPreemption())) return undefined;
+    return 'this kernel preempts kernel code: with the fentry hooks messages go unseen, counted as whodns.kernel.missed_runs; --hook kprobe and tracepoint miss none for that reason';
   }
 
   /** @throws UserError: no addon, no privileges, no family that attaches. Nothing is left in the kernel then. */

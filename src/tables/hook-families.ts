@@ -13,7 +13,7 @@ export const HOOK_FAMILIES = {
     needs: 'BTF and BPF trampolines (5.5 or later); CAP_BPF and CAP_PERFMON',
     missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
     missedWherePreempted: [
-      'a request sent, or with --connections a connection begun, while a preempted task is in the same program on the same CPU; counted as missed runs',
+      'a message sent or received, or with --connections a connection begun, while a preempted task is in the same program on the same CPU; counted as missed runs',
     ],
   },
   kprobe: {

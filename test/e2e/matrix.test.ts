@@ -5,7 +5,7 @@ import { buildClients } from '../clients/build.ts';
 import { AGENT, type JsonRecord } from '../matrix/agent.ts';
 import { type Expectation, judge } from '../matrix/judge.ts';
 import { unexpectedFaults } from '../matrix/limits.ts';
-import { runMatrix } from '../matrix/matrix.ts';
+import { type FamilyResult, runMatrix } from '../matrix/matrix.ts';
 import { saveResults } from '../matrix/table.ts';
 
 const ROUNDS = 3;
@@ -76,3 +76,36 @@ for (const part of ['attributes', 'resource'] as const) {
     });
   }
 }
+
+const UNANSWERED: JsonRecord = {
+  ...RIGHT,
+  attributes: {
+    ...Object.fromEntries(Object.entries(RIGHT.attributes).filter(([key]) => !/code|answers/.test(key))),
+    'error.type': 'timeout',
+  },
+};
+
+/** Ten requests: nine right, and one of which `records` were found. */
+function resultOf(records: readonly JsonRecord[], skipped: number): FamilyResult {
+  const right = judge(Array(9).fill(EXPECTED), Array(9).fill(RIGHT), 'kprobe');
+  const cells = { right, other: judge([EXPECTED], records, 'kprobe') };
+  return { kernel: '7.2', family: 'kprobe', cells, faults: [], skipped };
+}
+
+test('a request or an answer that was not seen is a fault, unless the kernel skipped a program', () => {
+  for (const records of [[], [UNANSWERED]]) {
+    assert.equal(unexpectedFaults(resultOf(records, 0)).length, 1);
+    assert.deepEqual(unexpectedFaults(resultOf(records, 1)), []);
+  }
+});
+
+test('what is wrong or too much is a fault, whatever the kernel skipped, and so is more than a tenth unseen', () => {
+  const wrong = { ...UNANSWERED, attributes: { ...UNANSWERED.attributes, 'network.transport': 'tcp' } };
+  const untold = { ...UNANSWERED, attributes: { ...UNANSWERED.attributes, 'error.type': undefined } };
+  for (const records of [[wrong], [untold], [RIGHT, RIGHT]]) {
+    assert.equal(unexpectedFaults(resultOf(records, 100)).length, 1);
+  }
+  const missing = { right: 0, requests: 2, faults: judge([EXPECTED], [], 'kprobe').faults };
+  const result = resultOf([], 100);
+  assert.equal(unexpectedFaults({ ...result, cells: { ...result.cells, missing } }).length, 1);
+});

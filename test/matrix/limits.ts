@@ -2,11 +2,15 @@
  * What is known not to be seen, and why. A test fails both when a cell is wrong without a limit here and when a limit
  * here no longer holds.
  */
-import type { Cell } from './judge.ts';
+import { type Cell, NO_ANSWER, NO_RECORD } from './judge.ts';
 import type { FamilyResult } from './matrix.ts';
 
-/** So many requests may be missing at most where the kernel says that it skipped programs (skipped-runs.ts). */
-const MOST_SKIPPED = 3;
+/**
+ * Where the kernel says that it skipped programs (skipped-runs.ts), so many requests or answers may be missing: for each run skipped at most
+ * what a client asks in one TCP connection, and of all requests at most this part.
+ */
+const MISSING_PER_RUN = 6;
+const MOST_MISSING = 1 / 10;
 
 export interface Limit {
   /** The client's title. */
@@ -34,7 +38,8 @@ export function limitOf(
 /** Everything wrong with a run, a line each; empty when every cell is right or a known limit that still holds. */
 export function unexpectedFaults(result: FamilyResult): string[] {
   const faults = [...result.faults];
-  let unseen = Math.min(result.skipped, MOST_SKIPPED);
+  const requests = Object.values(result.cells).reduce((sum, cell) => sum + cell.requests, 0);
+  let unseen = Math.min(result.skipped * MISSING_PER_RUN, requests * MOST_MISSING);
   for (const [title, cell] of Object.entries(result.cells)) {
     const right = cell.right === cell.requests && cell.faults.length === 0;
     const limit = limitOf(title, result);
@@ -51,7 +56,8 @@ export function unexpectedFaults(result: FamilyResult): string[] {
   return faults;
 }
 
-/** Nothing is wrong with a cell but that requests have no record. */
-function isMissing({ right, requests, faults }: Cell): boolean {
-  return right < requests && faults.every((fault) => fault.startsWith('no record of '));
+/** Nothing is wrong with a cell but that requests or their answers were not seen. */
+export function isMissing({ right, requests, faults }: Cell): boolean {
+  const isUnseen = (fault: string): boolean => fault.startsWith(NO_RECORD) || fault.startsWith(NO_ANSWER);
+  return right < requests && faults.every(isUnseen);
 }

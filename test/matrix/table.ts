@@ -6,7 +6,7 @@
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cell } from './judge.ts';
-import { limitOf } from './limits.ts';
+import { isMissing, limitOf } from './limits.ts';
 import type { FamilyResult } from './matrix.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -75,9 +75,14 @@ function renderCell(title: string, result: FamilyResult, notes: string[]): strin
   if (cell === undefined) return '-';
   const score = `${cell.right}/${cell.requests}`;
   if (cell.right === cell.requests && cell.faults.length === 0) return score;
-  const note = limitOf(title, result)?.reason ?? cell.faults.join('; ');
+  const note = limitOf(title, result)?.reason ?? skippedNote(cell, result) ?? cell.faults.join('; ');
   if (!notes.includes(note)) notes.push(note);
   return `**${score}** [${notes.indexOf(note) + 1}]`;
+}
+
+function skippedNote(cell: Cell, { skipped, family }: FamilyResult): string | undefined {
+  if (skipped === 0 || !isMissing(cell)) return undefined;
+  return `Not seen: this kernel preempts kernel code and skips ${family} programs meanwhile, ${skipped} runs in this test by its own count.`;
 }
 
 function notesText(notes: readonly string[]): string {

@@ -1,6 +1,7 @@
 /** Preemption by its signs; versions as `uname -v` of real kernels prints them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { familiesInOrder } from '../../src/capture/kernel.ts';
 import {
   isPreempted,
   type Preemption,
@@ -57,5 +58,9 @@ describe('preemption of kernel code', () => {
   it('is said of lazy, full and realtime', () => {
     const preempted = ['none', 'voluntary', 'lazy', 'full', 'realtime', undefined] as const;
     assert.deepEqual(preempted.filter(isPreempted), ['lazy', 'full', 'realtime']);
+  });
+  it('puts fentry, which misses messages then, behind the families that do not', () => {
+    assert.equal(familiesInOrder('voluntary')[0], 'fentry');
+    assert.equal(familiesInOrder('lazy').at(-1), 'fentry');
   });
 });
