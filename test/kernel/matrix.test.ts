@@ -43,6 +43,7 @@ const job = (kernel: string, place: number): string => `
 node test/matrix/main.ts --built --alone ${FAMILIES.map((family) => `--hook ${family}`).join(' ')} --out /results/matrix.json
 ${FAMILIES.flatMap((family) => testsOf(family, kernel, place).map((tests) => run(tests, family))).join('')}
 node src/main.ts doctor --format json >/results/doctor.json
+node src/main.ts --hook fentry --exporter none --duration 1s 2>/results/fentry.err
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(bpftool prog show)" ] && break; sleep 0.5; done
 bpftool prog show >/results/left-over
 `;
@@ -93,6 +94,12 @@ describe('kernels', { concurrency: MACHINES }, () => {
         const { preemption, chosen } = JSON.parse(text('doctor.json')) as HostReport;
         assert.equal(isPreempted(preemption), isLazy(name), preemption);
         assert.equal(chosen, isLazy(name) ? 'kprobe' : 'fentry');
+      });
+
+      test('whoever asks for fentry is warned where kernel code is preempted', () => {
+        assert.match(text('fentry.err'), /^whodns: capturing with the fentry hooks$/m);
+        const warned = /^whodns: warning: this kernel preempts kernel code: .* missed_runs/m;
+        assert.equal(warned.test(text('fentry.err')), isLazy(name), text('fentry.err'));
       });
 
       test('nothing is left in the kernel', () => {
