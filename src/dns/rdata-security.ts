@@ -53,11 +53,33 @@ export function rrsig(wire: Wire, start: number, end: number): string | DecodeEr
   return `${covered} ${numbers} ${times} ${tag} ${signer.value} ${signature}`;
 }
 
-/** Unix seconds as YYYYMMDDHHmmSS in UTC (RFC 4034 section 3.2), taken as 1970 to 2106. */
-function timestamp(seconds: number): string {
-  const iso = new Date(seconds * 1000).toISOString();
-  const date = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10);
-  return date + iso.slice(11, 13) + iso.slice(14, 16) + iso.slice(17, 19);
+const DAY_S = 86_400;
+/** Days of 400 years of the Gregorian calendar, and from 1 March of the year 0 to 1970. */
+const DAYS_400 = 146_097;
+const DAYS_TO_1970 = 719_468;
+
+/**
+ * Unix seconds as YYYYMMDDHHmmSS in UTC (RFC 4034 section 3.2), taken as 1970 to 2106. By arithmetic: `Date` took half of the time of a
+ * message of signatures. Years begin in March here, so that the leap day is a year's last.
+ */
+export function timestamp(seconds: number): string {
+  const day = Math.floor(seconds / DAY_S);
+  const second = seconds - day * DAY_S;
+  const days = day + DAYS_TO_1970;
+  const cycle = Math.floor(days / DAYS_400);
+  const inCycle = days - cycle * DAYS_400;
+  const leapDays =
+    Math.floor(inCycle / 1460) - Math.floor(inCycle / 36_524) + Math.floor(inCycle / (DAYS_400 - 1));
+  const yearInCycle = Math.floor((inCycle - leapDays) / 365);
+  const beforeYear = 365 * yearInCycle + Math.floor(yearInCycle / 4) - Math.floor(yearInCycle / 100);
+  const inYear = inCycle - beforeYear;
+  const marchMonth = Math.floor((5 * inYear + 2) / 153);
+  const dayOfMonth = inYear - Math.floor((153 * marchMonth + 2) / 5) + 1;
+  const month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9;
+  const year = cycle * 400 + yearInCycle + (month <= 2 ? 1 : 0);
+  const minute = Math.floor(second / 60);
+  const time = Math.floor(minute / 60) * 10_000 + (minute % 60) * 100 + (second % 60);
+  return `${year * 10_000 + month * 100 + dayOfMonth}${`${1_000_000 + time}`.slice(1)}`;
 }
 
 /** Next name, types (RFC 4034 section 4.1). */

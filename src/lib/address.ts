@@ -5,6 +5,10 @@ export function formatIPv4(bytes: Uint8Array, offset: number): string {
   return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }
 
+/** An octet in hexadecimal: several times faster than Number.prototype.toString. */
+const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16));
+const PADDED_HEX = HEX.map((digits) => digits.padStart(2, '0'));
+
 /**
  * Sixteen bytes at `offset` in the canonical form of RFC 5952: lower case, no leading zeros, the longest run of two or
  * more zero groups (the first of equals) as `::`, v4-mapped addresses in mixed notation (section 5).
@@ -31,9 +35,10 @@ export function formatIPv6(bytes: Uint8Array, offset: number): string {
       group += bestLength - 1;
       continue;
     }
-    const value = ((bytes[offset + 2 * group] ?? 0) << 8) | (bytes[offset + 2 * group + 1] ?? 0);
+    const high = bytes[offset + 2 * group] as number;
+    const low = bytes[offset + 2 * group + 1] as number;
     if (group > 0 && group !== best + bestLength) text += ':';
-    text += value.toString(16);
+    text += high === 0 ? HEX[low] : `${HEX[high]}${PADDED_HEX[low]}`;
   }
   return text;
 }

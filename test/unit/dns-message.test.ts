@@ -202,6 +202,50 @@ test('a dynamic update: records without RDATA are not malformed (RFC 2136)', () 
   );
 });
 
+test('the times of a signature are those of the calendar, on every day that 32 bits reach (RFC 4034 section 3.2)', () => {
+  const last = 0xffff_ffff;
+  for (let day = 0; day <= last; day += 86_400) {
+    const seconds = [day, Math.min(day + 86_399, last)];
+    const { data = '' } = decodeAnswer(
+      46,
+      u16(1),
+      Uint8Array.of(8, 2),
+      u32(0),
+      ...seconds.map(u32),
+      u16(7),
+      Uint8Array.of(0),
+      Uint8Array.of(1),
+    );
+    const times = seconds.map((second) =>
+      new Date(second * 1000).toISOString().replaceAll(/\D/g, '').slice(0, 14),
+    );
+    if (!data.includes(` ${times.join(' ')} 7 . `)) assert.fail(`${seconds}: ${data}`);
+  }
+});
+
+test('more address hints than a message may have parts are not rendered', () => {
+  for (const [key, size] of [
+    [4, 4],
+    [6, 16],
+  ] as const) {
+    const most = Math.floor(64_000 / size);
+    const svcb = [u16(1), Uint8Array.of(0), u16(key), u16(most * size), Buffer.alloc(most * size, 1)];
+    const { data = '', reason } = decodeAnswer(65, ...svcb);
+    assert.equal(reason, 'rdata-limit');
+    assert.match(data, /^\\# \d+ [0-9a-f]+$/);
+    const few = decodeAnswer(
+      65,
+      u16(1),
+      Uint8Array.of(0),
+      u16(key),
+      u16(2 * size),
+      Buffer.alloc(2 * size, 1),
+    );
+    assert.equal(few.reason, undefined);
+    assert.equal(few.data?.split(',').length, 2);
+  }
+});
+
 test('display line of an answer', () => {
   const { answers } = decodeMessage(
     encodeMessage({ ...EMPTY, answers: [record(15, [u16(5), { name: labels('m.test') }])] }),
