@@ -68,6 +68,11 @@ export class Model {
     return this.trees.reduce((sum, tree) => sum + 1 + tree.facts.length, 0);
   }
 
+  /** Links of the tree that has most. */
+  get largestTree(): number {
+    return Math.max(0, ...this.trees.map(({ facts }) => facts.length));
+  }
+
   add({ realm, pid, now, question, type, links, denied }: ModelAnswer): void {
     let tree = this.trees.find((each) => each.realm === realm && each.question === question);
     if (links.length === 0 && denied === undefined) {

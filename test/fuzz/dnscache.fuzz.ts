@@ -7,7 +7,7 @@ import { at, told } from '../unit/dnscache-answers.ts';
 import { Model, type ModelAnswer, type ModelScope } from './dnscache-model.ts';
 import { Random } from './mutate.ts';
 
-const SEED = Number(process.env.WHODNS_FUZZ_SEED ?? Date.now() % 2 ** 31);
+const SEED = Number(process.env.WHODNS_FUZZ_SEED ?? 20_261_122);
 const OPERATIONS = Number(process.env.WHODNS_FUZZ_OPERATIONS ?? 1_000_000);
 /** Small bounds and few names: everything meets everything else. */
 const TREES = 6;
@@ -18,10 +18,30 @@ const REALMS = 2;
 const PIDS = 3;
 const TTLS = [0, 1, 2, 5, 30, 700];
 
+/**
+ * Links of a tree, and those an answer here brings at most: from 16 on the cache lets expired links of a tree give way
+ * (store.ts, #place; test/unit/dnscache-hostile.test.ts), which the model does not know.
+ */
+const SMALL_TREE = 16;
+const MOST_LINKS_TOLD = 4;
+
 const random = new Random(SEED);
-const cache = new DnsCache({ trees: TREES, nodes: NODES });
-const model = new Model(TREES, NODES);
+let cache = new DnsCache({ trees: TREES, nodes: NODES });
+let model = new Model(TREES, NODES);
 let seconds = 0;
+const counted = { hits: 0, negativeHits: 0, expiredMisses: 0, misses: 0, evictions: 0, expirations: 0 };
+
+function countCases(): void {
+  const stats = cache.stats();
+  for (const name of Object.keys(counted) as (keyof typeof counted)[]) counted[name] += stats[name];
+}
+
+/** Both start empty again before a tree outgrows the model. */
+function startAnew(): void {
+  countCases();
+  cache = new DnsCache({ trees: TREES, nodes: NODES });
+  model = new Model(TREES, NODES);
+}
 
 function addBoth(): void {
   const realm = random.below(REALMS);
@@ -108,6 +128,7 @@ test(`${OPERATIONS} operations, seed ${SEED}`, () => {
       else getBoth();
       const { trees, nodes } = cache.stats();
       assert.deepEqual([trees, nodes], [model.trees.length, model.nodes]);
+      if (model.largestTree > SMALL_TREE - MOST_LINKS_TOLD) startAnew();
       if (done % 97 !== 0) continue;
       const order = cache.list().map(({ question, containerId }) => `${containerId} ${question}`);
       assert.deepEqual(
@@ -118,7 +139,7 @@ test(`${OPERATIONS} operations, seed ${SEED}`, () => {
   } catch (error) {
     throw new Error(`seed ${SEED}, operation ${done}: ${(error as Error).message}`, { cause: error });
   }
-  const { hits, negativeHits, expiredMisses, misses, evictions, expirations } = cache.stats();
-  for (const count of [hits, negativeHits, expiredMisses, misses, evictions, expirations])
-    assert.ok(count > OPERATIONS / 10_000, `every case is met: ${JSON.stringify(cache.stats())}`);
+  countCases();
+  for (const count of Object.values(counted))
+    assert.ok(count > OPERATIONS / 10_000, `every case is met: ${JSON.stringify(counted)}`);
 });
