@@ -92,7 +92,7 @@ export class KernelSource implements Source {
   /** What the operator should know of the family in use on this kernel. */
   get warning(): string | undefined {
     if (this.#family !== 'fentry' || !isPreempted(currentPreemption())) return undefined;
-    return 'this kernel preempts kernel code: with the fentry hooks single messages go unseen, counted as whodns.kernel.missed_runs; --hook auto takes others here';
+    return 'this kernel preempts kernel code: with the fentry hooks single messages go unseen, counted as whodns.kernel.missed_runs; --hook auto tries the others first here';
   }
 
   /** @throws UserError: no addon, no privileges, no family that attaches. Nothing is left in the kernel then. */

@@ -1,8 +1,9 @@
 /**
- * Does this kernel preempt kernel code? It decides between two hook families: an fentry program can be preempted, and
+ * Does this kernel preempt kernel code? It decides the order of the hook families: an fentry program can be preempted, and
  * while it is, the kernel skips the same program for whoever gets the processor (kernel/bpf/trampoline.c: prog->active),
- * so requests and responses go unseen. kprobe programs run with preemption off, those of the tracepoint family with bottom halves off. Disabling preemption inside an fentry program does not
- * help: the switch then happens where it is enabled again, still inside.
+ * so requests and responses go unseen. kprobe programs run with preemption off, those of the tracepoint family with bottom
+ * halves off. Disabling preemption inside an fentry program does not help: the switch then happens where it is enabled
+ * again, still inside.
  */
 import { readFileSync } from 'node:fs';
 import { release, version } from 'node:os';

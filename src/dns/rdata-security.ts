@@ -62,7 +62,7 @@ const DAYS_TO_1970 = 719_468;
  * Unix seconds as YYYYMMDDHHmmSS in UTC (RFC 4034 section 3.2), taken as 1970 to 2106. By arithmetic: `Date` took half of the time of a
  * message of signatures. Years begin in March here, so that the leap day is a year's last.
  */
-export function timestamp(seconds: number): string {
+function timestamp(seconds: number): string {
   const day = Math.floor(seconds / DAY_S);
   const second = seconds - day * DAY_S;
   const days = day + DAYS_TO_1970;
