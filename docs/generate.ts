@@ -8,6 +8,7 @@ import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/m
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { attacksSection } from '../test/hostile/page.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
 const code = (text: string) => `\`${cell(text)}\``;
@@ -201,7 +202,16 @@ function detections(): string {
     example: source(`${EXAMPLE_FILE}.ts`),
     'example test': source(`${EXAMPLE_FILE}.test.ts`),
   };
-  return Object.entries(parts).reduce((text, [name, lines]) => between(text, name, lines), page);
+  return Object.entries(parts).reduce(
+    (text, [name, lines]) => between('docs/detections.md', text, name, lines),
+    page,
+  );
+}
+
+/** What the stages `collector` and `hostile` measured: the latter is kept in test/hostile/results.jsonl. */
+function faults(): string {
+  const file = 'docs/faults.md';
+  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksSection());
 }
 
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
@@ -216,11 +226,11 @@ function durationText(ms: number): string {
   return `${ms / Number(size)}${unit}`;
 }
 
-function between(text: string, name: string, lines: readonly string[]): string {
+function between(file: string, text: string, name: string, lines: readonly string[]): string {
   const begin = text.indexOf(`<!-- ${name}: begin`);
   const from = text.indexOf('\n', begin) + 1;
   const to = text.indexOf(`<!-- ${name}: end -->`);
-  if (begin < 0 || to < from) throw new Error(`docs/detections.md: no place for ${name}`);
+  if (begin < 0 || to < from) throw new Error(`${file}: no place for ${name}`);
   return `${text.slice(0, from)}\n${lines.join('\n').trimEnd()}\n\n${text.slice(to)}`;
 }
 
@@ -229,6 +239,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/metrics.md': metrics,
   'docs/attributes.md': attributes,
   'docs/detections.md': detections,
+  'docs/faults.md': faults,
 };
 
 let stale = false;

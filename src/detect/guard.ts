@@ -10,6 +10,7 @@
 import type { Stage } from '../health.ts';
 import type { Log } from '../lib/log.ts';
 import { costSince, type ThreadCost, threadTime } from '../lib/thread-time.ts';
+import type { DETECTOR_DROPS, DETECTOR_FILTERS } from '../tables/detect-reasons.ts';
 import type { Detector, DetectorContext, DetectorEvent, Finding } from './detector.ts';
 import { copyOfFinding } from './finding.ts';
 import { Later } from './later.ts';
@@ -27,11 +28,6 @@ const JUDGED_CALLS = 64;
 const SURELY = 0.75;
 /** Pauses double up to this. One that was on for as long begins with the first pause again. */
 const LONGEST_PAUSE_MS = 3_600_000;
-
-/** Reasons of the stage `detector:NAME`. */
-export const DETECTOR_DROPS = { threw: 'the call threw' } as const;
-/** Not looked at, though nothing is lost by it: the records themselves went out. */
-export const DETECTOR_FILTERS = { off: 'the detector was switched off' } as const;
 
 /** It was switched off, or comes back. */
 export interface Change {

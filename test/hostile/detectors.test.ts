@@ -50,8 +50,10 @@ const isFinding = (record: JsonRecord, rule: string): boolean =>
 async function agentWith(name: string, ...options: readonly string[]): Promise<Agent> {
   const control = join(directory, `${name}.sock`);
   const stats = join(directory, `${name}.stats`);
+  const [node = '', ...program] = AGENT;
+  const defects = ['--import', join(HERE, 'defect.mjs')];
   const agent = Agent.start(
-    [...AGENT, '--timeout', '2s', '--stats', stats, ...options, '--control', control],
+    [node, ...defects, ...program, '--timeout', '2s', '--stats', stats, ...options, '--control', control],
     (record) => asked(record).endsWith(zone) || isFinding(record, 'detector-off'),
   );
   const deadline = performance.now() + PATIENCE_MS;
@@ -155,4 +157,35 @@ describe('a detector of the operator', () => {
       figure: `${FAULTS.length} kinds, ${FAULTS.length + 1} of ${FAULTS.length + 1} lookups recorded, exit code 0`,
     });
   });
+});
+
+describe('a defect of the agent itself', () => {
+  for (const [what, signal] of [
+    ['an error that nothing catches', 'SIGUSR2'],
+    ['a rejection that nothing handles', 'SIGWINCH'],
+  ] as const)
+    it(`${what}: what is in flight is flushed and counted, and the exit code says so`, async () => {
+      const agent = await agentWith(signal, '--detect', 'all');
+      await ask('answered');
+      await agent.expect((records) => records.length > 0, PATIENCE_MS);
+      // Nobody is there: in flight until the agent's time-out of 2 s.
+      await namespace.run(['dig', '+tries=1', '+time=1', '@127.0.0.9', `flight.${zone}`]);
+      process.kill(agent.pid, signal);
+      const started = performance.now();
+      while (agent.running && performance.now() - started < 10_000) await sleep(20);
+      const ms = Math.round(performance.now() - started);
+      assert.equal(await agent.stop(), 70, agent.errors);
+      assert.match(agent.errors, /internal error, the agent stops: Error: a defect/);
+      assert.ok(ms < 6000, `it took ${ms} ms`);
+      assert.equal(agent.records.filter((record) => asked(record) === `flight.${zone}`).length, 1);
+      const stages = stagesOf(signal);
+      assertKept(stages);
+      assert.ok(stages.every(({ held }) => held === 0));
+      reportAttack({
+        attack: `${what}, in the agent's own code`,
+        stranger: 'host',
+        holds: 'what is in flight is flushed within 5 s and counted, exit code 70',
+        figure: `ended after ${ms} ms, 0 records missing, 0 held`,
+      });
+    });
 });
