@@ -98,7 +98,7 @@ describe('whodns config', () => {
     assert.doesNotMatch(table.stdout, new RegExp(SECRET));
     assert.match(table.stdout, /^SETTING +VALUE +FROM$/m);
     assert.match(table.stdout, /^OTEL_EXPORTER_OTLP_LOGS_TIMEOUT +1234ms +OTEL_EXPORTER_OTLP_TIMEOUT$/m);
-    assert.match(table.stdout, /^--ring +8388608 +default$/m);
+    assert.match(whodns(['config', '--all'], env).stdout, /^--ring-bytes +8M +default$/m);
   });
 
   it('shows nothing of a hostile value raw', () => {
