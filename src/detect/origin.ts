@@ -38,7 +38,8 @@ export class Origin {
 
   blame(reason: string): void {
     this.#blamed ??= reason;
-    this.#onBlame?.(reason);
+    // What the agent starts in answer to it (an export, say) is the agent's own.
+    context.exit(() => this.#onBlame?.(reason));
   }
 }
 
