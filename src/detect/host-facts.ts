@@ -5,6 +5,7 @@ import type { ResolverConfigs } from '../enrich/resolver-config.ts';
 import type { Owner } from '../model.ts';
 import type { DetectorEvent, ExecutableFacts, HostFacts } from './detector.ts';
 import { FactCache } from './fact-cache.ts';
+import { ownerOf } from './owner.ts';
 
 /** A socket may be bound later: looked at again after this. */
 const FRESH_MS = 60_000;
@@ -76,8 +77,4 @@ function executable(
     replaced: now?.replaced === true,
     added: now?.added,
   };
-}
-
-function ownerOf(event: DetectorEvent): Owner | undefined {
-  return event.kind === 'lookup' ? event.lookup.request.raw.owner : event.connection.owner;
 }
