@@ -9,7 +9,7 @@ import { ownerOf } from './owner.ts';
 
 /** A socket may be bound later: looked at again after this. */
 const FRESH_MS = 60_000;
-export const FACT_DEADLINE_MS = 2000;
+export const FACT_DEADLINE_MS = 5000;
 
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
