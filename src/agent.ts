@@ -143,6 +143,7 @@ export class Agent {
       config,
       ledger,
       log: options.log,
+      host,
       resolvers,
       dns: dnsCache ?? NO_CACHE,
       emit: (finding) => output.sink.accept(finding),

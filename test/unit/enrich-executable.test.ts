@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { executableState } from '../../src/enrich/executable.ts';
-import { servesNames } from '../../src/enrich/listening.ts';
+import { NameServing, procReader } from '../../src/enrich/listening.ts';
 import { parseStat } from '../../src/enrich/proc.ts';
 import type { Owner } from '../../src/model.ts';
 import { OWNER } from './correlate-events.ts';
@@ -79,19 +79,21 @@ describe('executable', () => {
 });
 
 describe('a process that serves names', () => {
+  const servesNames = (_root: string, owner: Owner, ports: readonly number[]) =>
+    new NameServing(procReader('/proc'), ports).of(owner);
   const own = ownerOf(process.pid);
 
   it('by UDP', async () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
     const { port } = socket.address();
-    assert.equal(servesNames('/proc', own, [port]), true);
-    assert.equal(servesNames('/proc', own, [port === 1 ? 2 : 1]), false);
+    assert.equal(await servesNames('/proc', own, [port]), true);
+    assert.equal(await servesNames('/proc', own, [port === 1 ? 2 : 1]), false);
     const { pid = 0 } = spawn('sleep', ['0.5']);
-    assert.equal(servesNames('/proc', ownerOf(pid), [port]), false, 'another process of the namespace');
+    assert.equal(await servesNames('/proc', ownerOf(pid), [port]), false, 'another process of the namespace');
     socket.close();
     await once(socket, 'close');
-    assert.equal(servesNames('/proc', own, [port]), false);
+    assert.equal(await servesNames('/proc', own, [port]), false);
   });
 
   it('by TCP', async () => {
@@ -101,11 +103,11 @@ describe('a process that serves names', () => {
     });
     const address = server.address();
     assert.ok(typeof address === 'object' && address !== null);
-    assert.equal(servesNames('/proc', own, [address.port]), true);
+    assert.equal(await servesNames('/proc', own, [address.port]), true);
     server.close();
   });
 
-  it('is not known of one that is gone', () => {
-    assert.equal(servesNames('/proc', { ...own, pid: 0x3fffff }, [53]), undefined);
+  it('is not known of one that is gone', async () => {
+    assert.equal(await servesNames('/proc', { ...own, pid: 0x3fffff }, [53]), undefined);
   });
 });
