@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
 import { parseArguments } from './cli.ts';
@@ -12,6 +12,7 @@ import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
+import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -55,6 +56,7 @@ async function main(): Promise<number> {
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
+  if (config.stats !== undefined) checkStats(config.stats);
   const { stdout, env: environment } = process;
   const agent = await Agent.create({ config, version, log, file: capture, stdout, color, environment });
   return run(config, agent, log);
@@ -128,12 +130,22 @@ function hasTerminal(): boolean {
   }
 }
 
+/** Now, not when all is over. @throws UserError: the statistics cannot be written there */
+function checkStats(file: string): void {
+  try {
+    assertWritable(file);
+  } catch (error) {
+    const hint = error instanceof UserError && error.hint !== undefined ? { hint: error.hint } : {};
+    throw new UserError(`cannot write to ${file}: ${(error as Error).message}`, hint);
+  }
+}
+
 function writeStats(file: string, agent: Agent, log: Log): void {
   const text = JSON.stringify(agent.stats(), (_, value) =>
     typeof value === 'bigint' ? String(value) : value,
   );
   try {
-    writeFileSync(file, `${text}\n`);
+    replaceText(file, `${text}\n`);
   } catch (error) {
     log.error(`cannot write the statistics: ${(error as Error).message}`);
   }
