@@ -5,7 +5,7 @@
  */
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { type ConfigurationModel, parseConfigFile } from '@opentelemetry/configuration';
-import { parseDocument } from 'yaml';
+import { parseDocument, visit } from 'yaml';
 import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
 import { readTrusted } from '../lib/safe-file.ts';
@@ -13,6 +13,8 @@ import type { FileSettings } from './config.ts';
 import { translate } from './file-settings.ts';
 
 const MOST_BYTES = 1_000_000;
+/** Of one mapping. Each new key is compared with all before: 40 000 would take a minute. */
+const MAX_KEYS = 1000;
 const HINT =
   'schema: https://github.com/open-telemetry/opentelemetry-configuration; own keys: docs/configuration.md';
 
@@ -47,9 +49,21 @@ function checkSyntax(path: string, refuse: Refuse): void {
     const hint = error instanceof UserError ? error.hint : undefined;
     throw refuse(`the configuration file cannot be read: ${(error as Error).message}`, error, hint);
   }
+  if (hasLargeMapping(text)) throw refuse(`has a mapping of more than ${MAX_KEYS} keys`);
   const broken = parseDocument(text, { version: '1.2', logLevel: 'silent' }).errors[0];
   // The rest of the message draws the line with the mistake, which may hold a secret.
   if (broken !== undefined) throw refuse(`is not valid YAML: ${broken.message.split('\n')[0]}`, broken);
+}
+
+function hasLargeMapping(text: string): boolean {
+  let found = false;
+  visit(parseDocument(text, { version: '1.2', logLevel: 'silent', uniqueKeys: false }), {
+    Map(_, { items }) {
+      found ||= items.length > MAX_KEYS;
+      return found ? visit.BREAK : undefined;
+    },
+  });
+  return found;
 }
 
 function parseModel(path: string, refuse: Refuse): { model: ConfigurationModel; notes: string[] } {
