@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
 import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
+import { adaptToMemory } from './config/memory.ts';
 import { COMMANDS, show } from './control/commands.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
@@ -42,7 +43,13 @@ async function main(): Promise<number> {
   }
   const { command, flags } = invocation;
   const file = await configFile(flags);
-  const { config, origins, warnings } = resolveConfig(command, flags, process.env, file?.settings);
+  const resolved = resolveConfig(command, flags, process.env, file?.settings);
+  const { config, origins, note } = adaptToMemory(
+    resolved.config,
+    resolved.origins,
+    process.constrainedMemory(),
+  );
+  const { warnings } = resolved;
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
@@ -56,7 +63,9 @@ async function main(): Promise<number> {
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
+  if (config.command === 'run') requireProc();
   if (config.stats !== undefined) checkStats(config.stats);
+  if (note !== undefined) log.info(note);
   const { stdout, env: environment } = process;
   const agent = await Agent.create({ config, version, log, file: capture, stdout, color, environment });
   return run(config, agent, log);
@@ -131,6 +140,12 @@ function hasTerminal(): boolean {
   } catch {
     return false;
   }
+}
+
+/** What processes are, the agent itself among them, is read there. @throws UserError */
+function requireProc(): void {
+  if (existsSync('/proc/self/ns/pid')) return;
+  throw new UserError('/proc is not mounted', { hint: 'mount -t proc proc /proc, in a chroot too' });
 }
 
 /** Now, not when all is over. @throws UserError: the statistics cannot be written there */

@@ -107,7 +107,7 @@ describe('a configuration file that is', () => {
     it(`${name}, given to the command`, () => {
       const path = join(directory, 'bomb.yaml');
       writeFileSync(path, TEXTS[name] ?? '');
-      const flags = [`--max-old-space-size=${MAX_HEAP_MB}`, MAIN, 'config', '--config', path];
+      const flags = [`--max-old-space-size=${MAX_HEAP_MB}`, MAIN, 'config', '--config-file', path];
       const env = { PATH: process.env.PATH };
       const ran = spawnSync(process.execPath, flags, { encoding: 'utf8', timeout: 2 * MAX_MS, env });
       assert.equal(ran.status, EXIT.usage, `${ran.signal} ${ran.stderr}`);

@@ -76,7 +76,7 @@ function linkAt(path: string, target: string, uid = 0): string {
 /** Everything that the agent writes or trusts: does something with a file in the directory. */
 const USES: Readonly<Record<string, (directory: string) => unknown>> = {
   'otlp-file': (directory) => LinesFile.open(join(directory, 'w.json'), { maxBytes: 1000, backups: 1 }),
-  '--stats': (directory) => assertWritable(join(directory, 'stats.json')),
+  '--stats-file': (directory) => assertWritable(join(directory, 'stats.json')),
   '--spool': (directory) =>
     new Spool({
       directory,
@@ -89,7 +89,7 @@ const USES: Readonly<Record<string, (directory: string) => unknown>> = {
     (await listenAt(server, join(directory, 'socket')))();
     server.close();
   },
-  '--config': (directory) => loadConfigFile(fileAt(join(directory, 'c.yaml'), 'file_format: "1.0"\n')),
+  '--config-file': (directory) => loadConfigFile(fileAt(join(directory, 'c.yaml'), 'file_format: "1.0"\n')),
   '--detector': (directory) => {
     const text = "export default { name: 'mine', severity: 'warn', describe: 'x', onEvent() {} };";
     return loadDetectors({ detect: [], detectors: [fileAt(join(directory, 'd.mjs'), text)] });
@@ -196,7 +196,7 @@ test('a shared directory: what another user put there is neither written nor rea
     set();
     const before = lstatSync(path);
     assert.throws(() => LinesFile.open(path), UserError, `otlp-file: ${trap}`);
-    assert.throws(() => assertWritable(path), Error, `--stats: ${trap}`);
+    assert.throws(() => assertWritable(path), Error, `--stats-file: ${trap}`);
     if (trap !== 'a hard link to a file of root') assert.throws(() => loadConfigFile(path), UserError, trap);
     assert.deepEqual([lstatSync(path).mode, lstatSync(path).uid], [before.mode, before.uid], trap);
     assert.equal(readFileSync(secret, 'utf8'), SECRET, trap);
@@ -233,7 +233,7 @@ test('the command says it in one line, and what to do in the next', skip, (t) =>
   const remote = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' };
   for (const [options, says, environment = {}] of [
     [['--exporter', `otlp-file:${theirs}/w`], /^whodns: cannot write to \S+\/w: the directory/],
-    [['--exporter', 'none', '--stats', `${theirs}/s`], /^whodns: cannot write to \S+\/s: the directory/],
+    [['--exporter', 'none', '--stats-file', `${theirs}/s`], /^whodns: cannot write to \S+\/s: the directory/],
     [
       ['--exporter', 'otlp', '--spool', theirs],
       /^whodns: the spool \S+\/theirs\/logs cannot be used: the dir/,
@@ -243,7 +243,10 @@ test('the command says it in one line, and what to do in the next', skip, (t) =>
       ['--exporter', 'none', '--control', `${theirs}/x`],
       /^whodns: cannot make the control socket \S+: the dir/,
     ],
-    [['--config', `${theirs}/c.yaml`], /^whodns: \S+: the configuration file cannot be read: the directory/],
+    [
+      ['--config-file', `${theirs}/c.yaml`],
+      /^whodns: \S+: the configuration file cannot be read: the directory/,
+    ],
     [['--exporter', 'none', '--detector', `${theirs}/d.mjs`], /^whodns: --detector \S+: \S+: the directory/],
   ] as const) {
     const env = { PATH: process.env.PATH, ...environment };
@@ -275,13 +278,13 @@ test('an ordinary user in a home of his own: it just works', skip, (t) => {
       ],
       { cwd: home, encoding: 'utf8', stdio: 'pipe', env: { PATH: process.env.PATH } },
     );
-  run('--exporter', 'otlp-file:logs/w.json', '--stats', 'stats.json');
-  run('--exporter', 'otlp-file:logs/w.json', '--stats', 'stats.json');
+  run('--exporter', 'otlp-file:logs/w.json', '--stats-file', 'stats.json');
+  run('--exporter', 'otlp-file:logs/w.json', '--stats-file', 'stats.json');
   assert.ok(readFileSync(join(home, 'logs/w.json'), 'utf8').split('\n').length > 4);
   assert.ok(JSON.parse(readFileSync(join(home, 'stats.json'), 'utf8')).stages.length > 0);
   const { uid } = statSync(join(home, 'logs/w.json'));
   assert.equal(uid, STRANGER);
-  assert.match(run('--exporter', 'none', '--stats', '/dev/stdout'), /"stages"/);
+  assert.match(run('--exporter', 'none', '--stats-file', '/dev/stdout'), /"stages"/);
 });
 
 test('a ConfigMap: mode 0777, but mounted read-only', skip, (t) => {
@@ -290,8 +293,8 @@ test('a ConfigMap: mode 0777, but mounted read-only', skip, (t) => {
   const text = 'file_format: "1.0"\\n';
   const script = `set -e; mount -t tmpfs -o mode=0777 none ${volume}; mkdir ${volume}/..data1; printf '${text}' >${volume}/..data1/c.yaml
     ln -s ..data1 ${volume}/..data; ln -s ..data/c.yaml ${volume}/c.yaml
-    ${process.execPath} ${MAIN} config --config ${volume}/c.yaml >/dev/null 2>${base}/before || true
-    mount -o remount,ro ${volume}; ${process.execPath} ${MAIN} config --config ${volume}/c.yaml`;
+    ${process.execPath} ${MAIN} config --config-file ${volume}/c.yaml >/dev/null 2>${base}/before || true
+    mount -o remount,ro ${volume}; ${process.execPath} ${MAIN} config --config-file ${volume}/c.yaml`;
   const output = execFileSync('unshare', ['--mount', 'sh', '-c', script], {
     encoding: 'utf8',
     stdio: 'pipe',
