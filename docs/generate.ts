@@ -41,7 +41,9 @@ function configuration(): string {
     '`--config-file FILE` or `OTEL_CONFIG_FILE`: the OpenTelemetry declarative configuration, YAML, schema 1.x',
     '(<https://github.com/open-telemetry/opentelemetry-configuration>). With a file, variables count only where the file names them',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: as the file has it
-    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid ends the command with exit code 2; a part of the',
+    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid, that another user could change',
+    '([where files may be](operating.md#where-files-may-be)), that is larger than 1 MB or has a mapping of more than 1000 keys',
+    'ends the command with exit code 2; a part of the',
     'schema that whodns does not have gives one warning. A signal without a provider goes nowhere, as the specification has it.',
     '',
     ...table(['key of the file', 'means'], FILE_KEYS),
