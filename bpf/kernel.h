@@ -265,6 +265,10 @@ struct sock {
 struct tcp_sock {
 	__u32 copied_seq;
 	__u32 rcv_nxt;
+	__u32 rcv_wup;
+	__u32 rcv_wnd;
+	__u32 snd_nxt;
+	__u32 max_window;
 	__u32 write_seq;
 	__u32 snd_una;
 	__u64 bytes_acked;
@@ -345,6 +349,7 @@ struct net_device {
 	int ifindex;
 	possible_net_t nd_net;
 	struct {
+		struct list_head upper;
 		struct list_head lower;
 	} adj_list;
 };
@@ -383,6 +388,8 @@ struct sk_buff {
 	struct sock *sk;
 	unsigned int len;
 	unsigned int data_len;
+	__u8 pkt_type : 3;
+	__u8 ip_summed : 2;
 	__be16 protocol;
 	__u16 transport_header;
 	__u16 network_header;
