@@ -19,8 +19,19 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct ipv4_devconf {
+	int data[32]; /* by enum of linux/ip.h, from 1 on */
+};
+
+struct in_device {
+	struct ipv4_devconf cnf;
+};
+
 struct net {
 	struct ns_common ns;
+	struct {
+		struct ipv4_devconf *devconf_all;
+	} ipv4;
 };
 
 typedef struct {
@@ -347,6 +358,8 @@ struct list_head {
 
 struct net_device {
 	int ifindex;
+	unsigned int flags;
+	struct in_device *ip_ptr;
 	possible_net_t nd_net;
 	struct {
 		struct list_head upper;
@@ -383,6 +396,7 @@ struct nf_conn {
 };
 
 struct sk_buff {
+	unsigned long _skb_refdst;
 	unsigned long _nfct; /* struct nf_conn *, and in the lowest three bits enum ip_conntrack_info */
 	struct net_device *dev;
 	struct sock *sk;

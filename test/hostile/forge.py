@@ -157,13 +157,17 @@ def ask_stream(mode, name, forged, true):
     return given
 
 
-# A frame on loopback has no route yet: let these addresses in.
-for knob, value in (("accept_local", 1), ("route_localnet", 1), ("rp_filter", 0)):
-    for device in ("lo", "all"):
-        with open(f"/proc/sys/net/ipv4/conf/{device}/{knob}", "w") as file:
+
+def admit(knobs):
+    """A frame put on loopback by hand has no route: IPv4 takes no 127.0.0.0/8 and no source of its own then, unless told to."""
+    for knob, value in knobs.items():
+        with open(f"/proc/sys/net/ipv4/conf/lo/{knob}", "w") as file:
             file.write(str(value))
+
+
 for number, mode in enumerate(MODES, 1):
     name = f"{mode}.{ZONE}"
+    admit({"accept_local": int(mode != "own-source4"), "route_localnet": int(mode != "own-network4"), "rp_filter": int(mode == "own-source4")})
     ask = ask_stream if mode.startswith("tcp-") else ask_datagram
     given = ask(mode, name, f"6.6.6.{number}", f"10.1.2.{number}")
     at = given.index(b"\xc0\x0c\0\1\0\1") + 12

@@ -44,6 +44,8 @@ const REFUSED = [
   'packet-too-short4',
   'other-address4',
   'other-address6',
+  'own-source4',
+  'own-network4',
   'tcp-bad-checksum',
   'tcp-out-of-window',
   'tcp-acknowledges-unsent',
