@@ -11,7 +11,6 @@
 
 #include "checksum.h"
 #include "packet.h"
-#include "visibility.h"
 #include <linux/ip.h>
 
 #define TCP_ACK          0x10
