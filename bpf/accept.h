@@ -37,23 +37,33 @@ static __noinline bool header_is_wrong(const void *address, __u32 length)
 	return folded(sum) != 0xffff;
 }
 
+/* The bytes that most answers are judged by, read at once: IPv4 without options or IPv6 without extensions, and UDP. */
+struct headers {
+	__u8 bytes[48];
+};
+
+static __always_inline __u32 sum_of_20(const __u8 *bytes)
+{
+	return folded((__u64)word_at(bytes) + word_at(bytes + 4) + word_at(bytes + 8) + word_at(bytes + 12) +
+		      word_at(bytes + 16));
+}
+
 /*
  * Bytes of the packet by its IP header, at `address`, of which `available` follow; 0: IP drops it. Longer than a header can
  * say, by segmentation offload: all.
  */
-static __always_inline __u32 accepted_length(const void *address, __u32 available, const struct packet *packet)
+static __always_inline __u32 accepted_length(const struct headers *headers, const void *address, __u32 available,
+					     const struct packet *packet)
 {
-	__u8 header[6] = {};
+	const __u8 *ip = headers->bytes;
 	__u32 total;
 
-	if (bpf_probe_read_kernel(header, sizeof(header), address))
-		return 0;
 	if (packet->family == 4) {
-		total = be16_at(header + 2);
-		if (header_is_wrong(address, (header[0] & 15) * 4))
+		total = be16_at(ip + 2);
+		if ((ip[0] & 15) == 5 ? sum_of_20(ip) != 0xffff : header_is_wrong(address, (ip[0] & 15) * 4))
 			return 0;
 	} else {
-		total = be16_at(header + 4);
+		total = be16_at(ip + 4);
 		if (total)
 			total += 40;
 	}
@@ -62,16 +72,10 @@ static __always_inline __u32 accepted_length(const void *address, __u32 availabl
 	return total <= available ? total : 0;
 }
 
-/* Of a datagram that lies `start` bytes behind skb->data, `there` bytes of it. */
+/* Of a datagram with that length and checksum that lies `start` bytes behind skb->data, `there` bytes of it. */
 static __always_inline bool datagram_is_refused(struct sk_buff *skb, const struct packet *packet, __u32 start,
-						__u32 there)
+						__u32 there, __u32 length, __u32 checksum)
 {
-	__u8 header[8] = {};
-	__u32 length;
-
-	if (bpf_probe_read_kernel(header, sizeof(header), (void *)PROBE(skb, data) + start))
-		return true;
-	length = be16_at(header + 4);
 	if (!length && packet->family == 6) /* a jumbogram (RFC 2675 section 4) */
 		length = there;
 	if (length < 8)
@@ -80,7 +84,7 @@ static __always_inline bool datagram_is_refused(struct sk_buff *skb, const struc
 		return false;
 	if (length > there)
 		return true;
-	if (!be16_at(header + 6))
+	if (!checksum)
 		return packet->family == 6;
 	return checksum_is_wrong(skb, packet, start, length);
 }
@@ -154,21 +158,30 @@ static __always_inline bool segment_is_refused(const struct packet *packet, __u6
  */
 static __always_inline bool is_refused(struct sk_buff *skb, const struct packet *packet, __u32 tags, __u64 socket)
 {
-	__u32 acknowledged = 0;
+	const void *address = skb->data + tags;
+	struct headers headers;
+	__u32 total, transport, acknowledged = 0;
+	__u8 udp[8] = {};
 
-	const void *address = (void *)PROBE(skb, data) + tags;
-	__u32 total = accepted_length(address, skb->len - tags, packet), transport;
-
+	if (bpf_probe_read_kernel(&headers, sizeof(headers), address))
+		return false; /* it was read before */
+	total = accepted_length(&headers, address, skb->len - tags, packet);
+	transport = packet->payload - (packet->protocol == PROTOCOL_UDP ? 8 : packet->id);
+	if (total < transport + 8 || is_martian(skb, packet))
+		return true;
 	/* To another's hardware address: dropped, unless it is that of a device on top of this one. */
 	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OTHERHOST && !has_upper(skb->dev))
 		return true;
-	if (is_martian(skb, packet))
-		return true;
-	transport = packet->payload - (packet->protocol == PROTOCOL_UDP ? 8 : packet->id);
-	if (total < transport + 8)
-		return true;
-	if (packet->protocol == PROTOCOL_UDP)
-		return datagram_is_refused(skb, packet, tags + transport, total - transport);
+	if (packet->protocol == PROTOCOL_UDP) {
+		if (transport == 20)
+			__builtin_memcpy(udp, headers.bytes + 20, 8);
+		else if (transport == 40)
+			__builtin_memcpy(udp, headers.bytes + 40, 8);
+		else
+			bpf_probe_read_kernel(udp, sizeof(udp), address + transport);
+		return datagram_is_refused(skb, packet, tags + transport, total - transport, be16_at(udp + 4),
+					   be16_at(udp + 6));
+	}
 	bpf_probe_read_kernel(&acknowledged, sizeof(acknowledged), address + transport + 8);
 	return segment_is_refused(packet, socket, bpf_ntohl(acknowledged)) ||
 	       checksum_is_wrong(skb, packet, tags + transport, total - transport);
