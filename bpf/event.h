@@ -196,7 +196,8 @@ enum counter {
 	COUNTER_LOOPBACK = 9,         /* connections to 127.0.0.0/8 and ::1, left out */
 	COUNTER_OFF = 10,             /* requests of workloads that are off, left out */
 	COUNTER_METRICS_ONLY = 11,    /* requests of workloads that are only counted */
-	COUNTER_MAX = 12,
+	COUNTER_REFUSED = 12, /* received packets that the kernel drops as damaged or forged (accept.h), left out */
+	COUNTER_MAX = 13,
 };
 
 /* What user space says of a control group: value of the map `visibility`. */

@@ -19,8 +19,19 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct ipv4_devconf {
+	int data[32]; /* by enum of linux/ip.h, from 1 on */
+};
+
+struct in_device {
+	struct ipv4_devconf cnf;
+};
+
 struct net {
 	struct ns_common ns;
+	struct {
+		struct ipv4_devconf *devconf_all;
+	} ipv4;
 };
 
 typedef struct {
@@ -265,6 +276,10 @@ struct sock {
 struct tcp_sock {
 	__u32 copied_seq;
 	__u32 rcv_nxt;
+	__u32 rcv_wup;
+	__u32 rcv_wnd;
+	__u32 snd_nxt;
+	__u32 max_window;
 	__u32 write_seq;
 	__u32 snd_una;
 	__u64 bytes_acked;
@@ -343,8 +358,11 @@ struct list_head {
 
 struct net_device {
 	int ifindex;
+	unsigned int flags;
+	struct in_device *ip_ptr;
 	possible_net_t nd_net;
 	struct {
+		struct list_head upper;
 		struct list_head lower;
 	} adj_list;
 };
@@ -378,11 +396,14 @@ struct nf_conn {
 };
 
 struct sk_buff {
+	unsigned long _skb_refdst;
 	unsigned long _nfct; /* struct nf_conn *, and in the lowest three bits enum ip_conntrack_info */
 	struct net_device *dev;
 	struct sock *sk;
 	unsigned int len;
 	unsigned int data_len;
+	__u8 pkt_type : 3;
+	__u8 ip_summed : 2;
 	__be16 protocol;
 	__u16 transport_header;
 	__u16 network_header;

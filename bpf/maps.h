@@ -139,6 +139,7 @@ struct asked_key {
 };
 
 struct asked_value {
+	__u64 socket;         /* struct sock * that asked last from there; it may be gone */
 	__u32 first_sequence; /* of the TCP stream that comes back; valid when `handshake` */
 	__u32 handshake;
 };

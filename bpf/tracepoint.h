@@ -6,6 +6,7 @@
 #ifndef WHODNS_TRACEPOINT_H
 #define WHODNS_TRACEPOINT_H
 
+#include "accept.h"
 #include "emit.h"
 #include "packet.h"
 #include "process.h"
@@ -163,7 +164,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	} else if (wanted) {
 		drop(DROP_NO_OWNER);
 	}
-	remember_asked(&message);
+	remember_asked(&message, socket);
 	remember_lower(packet, skb->dev, message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
@@ -246,6 +247,10 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	if (!question) {
 		if (is_message(packet))
 			count(COUNTER_UNMATCHED);
+		return;
+	}
+	if (is_refused(skb, packet, tags, question->socket)) {
+		count(COUNTER_REFUSED);
 		return;
 	}
 	if (packet->protocol == PROTOCOL_TCP && !track_answer(&message, packet, question))

@@ -30,15 +30,18 @@ static __always_inline void asked_from_message(struct asked_key *key, const stru
 }
 
 /* The functions here are not inlined for the sake of the stack. */
-static __noinline int remember_asked(const struct message_event *message)
+static __noinline int remember_asked(const struct message_event *message, __u64 socket)
 {
 	struct asked_key key = {};
-	struct asked_value fresh = {};
+	struct asked_value fresh = {.socket = socket}, *known;
 
 	if (!message)
 		return 0;
 	asked_from_message(&key, message);
-	if (!bpf_map_lookup_elem(&asked, &key))
+	known = bpf_map_lookup_elem(&asked, &key);
+	if (known)
+		known->socket = socket;
+	else
 		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
 	return 0;
 }

@@ -11,6 +11,8 @@ import { NO_CACHE } from './detect/no-cache.ts';
 import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
 import type { DnsCache } from './dnscache/index.ts';
+import { CgroupClaims } from './enrich/cgroup-claims.ts';
+import { findCgroupMounts } from './enrich/cgroup-mounts.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
@@ -84,10 +86,12 @@ export class Agent {
       config.traceContext && source instanceof KernelSource
         ? new TraceContexts(source.tracePlaces)
         : undefined;
+    const mounts = findCgroupMounts();
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
-      users: new UserNames(),
+      users: UserNames.ofHost(),
+      claims: new CgroupClaims(mounts),
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
@@ -100,6 +104,7 @@ export class Agent {
       ledger,
       host,
       levels,
+      mounts,
       workloads,
       kernel: source instanceof KernelSource ? source : undefined,
       emit: (event) => output.sink.accept(event),

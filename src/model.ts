@@ -200,7 +200,7 @@ export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: bigint;
   /** How the identity came to be known. */
-  readonly attribution: 'kernel' | 'proc' | 'none';
+  readonly attribution: 'kernel' | 'proc' | 'unverified' | 'none';
   /** Base name of the executable, '' if unknown. */
   readonly executableName: string;
   readonly containerId: string | undefined;

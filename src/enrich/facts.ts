@@ -1,5 +1,6 @@
 /** Where the facts of a process come from: the kernel's process record first, /proc for what it leaves open. */
 import type { Owner, RawProcess } from '../model.ts';
+import type { Taken } from './claimed-attributes.ts';
 import { chooseCgroup } from './container.ts';
 import { type ProcDirectory, readFile, readProcess } from './proc.ts';
 import { type ContextOutcome, readProcessContext } from './process-context.ts';
@@ -31,6 +32,8 @@ export interface GatheredFacts {
   readonly service: 'read' | 'unreadable' | 'invalid';
   /** `none` too when it was not looked for. */
   readonly context: ContextOutcome;
+  /** Attributes that it gave itself and that were not taken. */
+  readonly refused: number;
 }
 
 const UNKNOWN: ProcessFacts = {
@@ -44,6 +47,7 @@ const UNKNOWN: ProcessFacts = {
   args: undefined,
   workingDirectory: '',
   cgroupPath: '',
+  cgroupVersion: 2,
   cgroup: '',
   interactive: undefined,
   parentName: '',
@@ -67,11 +71,14 @@ export function gatherFacts(
     return { facts: fillGaps(told, record, directory, options), environ, outcome };
   });
   const context = read?.outcome ?? { kind: options.processContext ? 'unreadable' : 'none' };
-  const facts = { ...(read?.facts ?? told), published: publishedIn(read?.outcome) };
+  const published = publishedIn(read?.outcome);
+  const facts = { ...(read?.facts ?? told), published: published?.attributes };
   const variables = variablesOf(record?.environment, read?.environ);
-  if (variables === undefined) return { facts, service: 'unreadable', context };
-  const { attributes, invalid } = serviceAttributes(variables);
-  return { facts: { ...facts, service: attributes }, service: invalid ? 'invalid' : 'read', context };
+  const refused = published?.refused ?? 0;
+  if (variables === undefined) return { facts, service: 'unreadable', context, refused };
+  const { attributes, invalid, refused: more } = serviceAttributes(variables);
+  const service = invalid ? 'invalid' : 'read';
+  return { facts: { ...facts, service: attributes }, service, context, refused: refused + more };
 }
 
 function variablesOf(
@@ -86,14 +93,14 @@ function variablesOf(
 export function currentContext(
   owner: Owner,
   procRoot: string,
-): { readonly outcome: ContextOutcome; readonly published: ProcessFacts['published'] } | undefined {
+): { readonly outcome: ContextOutcome; readonly published: Taken | undefined } | undefined {
   return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
     const outcome = readProcessContext(directory);
     return { outcome, published: publishedIn(outcome) };
   });
 }
 
-function publishedIn(outcome: ContextOutcome | undefined): ProcessFacts['published'] {
+function publishedIn(outcome: ContextOutcome | undefined): Taken | undefined {
   return outcome?.kind === 'read' ? publishedAttributes(outcome.context.resource) : undefined;
 }
 
@@ -101,7 +108,7 @@ function publishedIn(outcome: ContextOutcome | undefined): ProcessFacts['publish
 export function currentCgroup(
   owner: Owner,
   procRoot: string,
-): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> | undefined {
+): Pick<ProcessFacts, 'cgroup' | 'cgroupPath' | 'cgroupVersion'> | undefined {
   return readProcess(procRoot, owner.pid, owner.startTime, cgroupOf);
 }
 
@@ -126,6 +133,7 @@ function factsOfRecord(record: RawProcess, options: FactsOptions): ProcessFacts 
     ...argumentFacts(record.args, record.argsCut, options),
     workingDirectory: record.workingDirectory,
     cgroupPath: record.cgroupPath,
+    cgroupVersion: record.cgroupVersion,
     // The record does not say which controller's hierarchy a version 1 path is of.
     cgroup:
       record.cgroupVersion === 2 && record.cgroupPath !== '' ? `0::${record.cgroupPath}` : record.cgroupPath,
@@ -184,9 +192,13 @@ function commandLineFacts(directory: ProcDirectory, options: FactsOptions): Part
   return argumentFacts(args, cut, options);
 }
 
-function cgroupOf(directory: ProcDirectory): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> {
+function cgroupOf(directory: ProcDirectory): Pick<ProcessFacts, 'cgroup' | 'cgroupPath' | 'cgroupVersion'> {
   const chosen = chooseCgroup(directory.read('cgroup', CGROUP_BYTES)?.toString('utf8') ?? '');
-  return { cgroup: chosen?.line ?? '', cgroupPath: chosen?.path ?? '' };
+  return {
+    cgroup: chosen?.line ?? '',
+    cgroupPath: chosen?.path ?? '',
+    cgroupVersion: chosen?.version ?? 2,
+  };
 }
 
 /** comm of a process: as the kernel's record has it of the parent. */

@@ -138,7 +138,11 @@ export class ProcessTable {
     }
     const slot = this.#slot(owner.pid);
     const entry = find(slot, owner) ?? this.#learn(slot, owner);
-    if (entry.owner.processName !== owner.processName || entry.owner.cgroupId !== owner.cgroupId)
+    if (
+      entry.owner.processName !== owner.processName ||
+      entry.owner.cgroupId !== owner.cgroupId ||
+      entry.owner.mountNamespace !== owner.mountNamespace
+    )
       this.#reconsider(entry, owner);
     if (this.#generation >= entry.nextLook) this.#lookAgain(entry);
     if (entry.workload?.stale === true) this.#replace(entry, entry.owner, entry.facts);
@@ -241,7 +245,7 @@ export class ProcessTable {
     this.counts.refreshed++;
   }
 
-  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup. */
+  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup or root. */
   #reconsider(entry: Entry, owner: Owner): void {
     if (entry.refreshes >= MOST_REFRESHES) return;
     entry.refreshes++;
@@ -259,7 +263,7 @@ export class ProcessTable {
     if (before.cgroupId !== owner.cgroupId) {
       const cgroup = currentCgroup(owner, this.#procRoot);
       if (cgroup !== undefined) this.#replace(entry, owner, { ...entry.facts, ...cgroup });
-    }
+    } else if (before.mountNamespace !== owner.mountNamespace) this.#replace(entry, owner, entry.facts);
   }
 
   /** A process keeps what it published until it publishes something else: it may be busy, or read too late. */
@@ -269,8 +273,10 @@ export class ProcessTable {
     const found = currentContext(entry.owner, this.#procRoot);
     if (found === undefined) return;
     this.#noteContext(entry.owner, found.outcome);
-    const { published } = found;
-    if (published !== undefined) this.#replace(entry, entry.owner, { ...entry.facts, published });
+    if (found.published === undefined) return;
+    const { attributes: published, refused } = found.published;
+    this.counts.attributesRefused += refused;
+    this.#replace(entry, entry.owner, { ...entry.facts, published });
   }
 
   #noteContext(owner: Owner, outcome: ContextOutcome): void {
@@ -282,24 +288,29 @@ export class ProcessTable {
   }
 
   #gather(owner: Owner, record: RawProcess | undefined): ProcessFacts {
-    const { facts, service, context } = gatherFacts(owner, record, {
+    const { facts, service, context, refused } = gatherFacts(owner, record, {
       procRoot: this.#procRoot,
       commandArgs: this.#commandArgs,
       processContext: this.#processContext,
     });
     this.#noteContext(owner, context);
+    this.counts.attributesRefused += refused;
     if (service === 'unreadable') this.counts.environmentUnreadable++;
     if (service === 'invalid') this.counts.resourceAttributesInvalid++;
     return facts;
   }
 
   #join(owner: Owner, facts: ProcessFacts): Joined {
-    const { resource, executableName, container, workload } = describe(owner, facts, this.#context);
+    const { resource, executableName, container, unverified, workload } = describe(
+      owner,
+      facts,
+      this.#context,
+    );
     const identity: ProcessIdentity = {
       pid: owner.pid,
       startTime: owner.startTime,
       // Without a record the owner itself still is the kernel's word.
-      attribution: facts.fromProc && !facts.announced ? 'proc' : 'kernel',
+      attribution: unverified ? 'unverified' : facts.fromProc && !facts.announced ? 'proc' : 'kernel',
       executableName,
       containerId: container?.id,
       workload: workload?.name ?? container?.id.slice(0, SHORT_ID) ?? '',

@@ -271,7 +271,8 @@ export const RECORD_ATTRIBUTES = {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'How the process came to be known: kernel, proc, none.',
+    brief:
+      'How the process came to be known: kernel, proc, none; unverified: as kernel, but its control group claims to be of a container, and not only root could call it so.',
     example: 'kernel',
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;

@@ -214,7 +214,8 @@ export const COUNTER = {
   LOOPBACK: 9,
   OFF: 10,
   METRICS_ONLY: 11,
-  MAX: 12,
+  REFUSED: 12,
+  MAX: 13,
 } as const;
 
 /** Names of enum counter by index. */
@@ -231,6 +232,7 @@ export const COUNTERS = [
   'loopback',
   'off',
   'metrics_only',
+  'refused',
 ] as const;
 
 /** enum visibility_level */

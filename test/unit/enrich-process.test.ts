@@ -20,6 +20,8 @@ import type { Owner, RawProcess } from '../../src/model.ts';
 
 const HOST = hostAttributes('9.9.9');
 const BOOT = bootTime();
+/** `mountNamespace` of the owners below. */
+const USERS = new UserNames({ mountNamespace: 1 });
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-enrich-'));
 const children = new Set<ChildProcess>();
 
@@ -29,7 +31,7 @@ after(() => {
 });
 
 function table(options: Partial<ProcessTableOptions> = {}): ProcessTable {
-  return new ProcessTable({ host: HOST, users: new UserNames(), bootTime: BOOT, ...options });
+  return new ProcessTable({ host: HOST, users: USERS, bootTime: BOOT, ...options });
 }
 
 /** Resolves once the child has written its first byte: then it is past exec and set-up. */
