@@ -143,7 +143,7 @@ function note(fan: Fan, failed: boolean, at: number): void {
 
 /** The resolver goes on after it: no such name, no such record, or no good answer at all. */
 function hasFailed({ response, outcome }: Lookup): boolean {
-  if (outcome === 'sent') return false;
+  if (outcome === 'sent' || outcome === 'unknown') return false;
   return (
     response === undefined ||
     response.message.rcode !== RCODES.NOERROR ||

@@ -63,6 +63,8 @@ export interface DnsCacheTree {
   readonly answeredAt: bigint;
   /** Of the last answer. */
   readonly expiresAt: bigint;
+  /** Its last lookup got two answers that differ; what is here is of the first. */
+  readonly conflicting?: true;
 }
 
 export class DnsCache {
@@ -88,9 +90,13 @@ export class DnsCache {
     this.#now = now;
   }
 
-  /** Learns from the answer, if the lookup has one. */
+  /**
+   * Learns from the answer, if the lookup has one. A further answer that says something else teaches nothing: what the first one
+   * taught is marked, until the question is answered again.
+   */
   add(lookup: Lookup): void {
-    const reason = this.#learner.learn(lookup);
+    const isConflict = lookup.conflictsWith !== undefined;
+    const reason = isConflict ? this.#learner.doubt(lookup) : this.#learner.learn(lookup);
     if (reason === undefined) this.#learnt++;
     else this.#left.set(reason, (this.#left.get(reason) ?? 0) + 1);
   }
@@ -119,10 +125,12 @@ export class DnsCache {
     this.#hits++;
     this.#store.touchAll(walk.roots);
     const { addresses, names } = walk;
+    const root = walk.root();
     const answer = {
       ip_addresses: addresses,
       dns_queries: names,
-      dns_root: walk.root()?.question ?? names[0] ?? '',
+      dns_root: root?.question ?? names[0] ?? '',
+      ...(root?.isDoubted === true ? { conflicting: true as const } : {}),
     };
     return negative !== undefined && addresses.length === 0 ? { ...answer, negative } : answer;
   }
@@ -235,7 +243,7 @@ export class DnsCache {
       .filter(({ question }) => domain === '' || question === domain || question.endsWith(`.${domain}`))
       .reverse()
       .slice(0, limit);
-    return trees.map(({ question, root, links, at, expires }) => ({
+    return trees.map(({ question, root, links, at, expires, isDoubted }) => ({
       question,
       networkNamespace: root.realm.networkNamespace,
       containerId: root.realm.containerId,
@@ -243,6 +251,7 @@ export class DnsCache {
       addresses: [...new Set(links.filter(({ to }) => to.isAddress).map(({ to }) => to.value))],
       answeredAt: BigInt(at),
       expiresAt: BigInt(expires),
+      ...(isDoubted ? { conflicting: true as const } : {}),
     }));
   }
 

@@ -174,6 +174,8 @@ export class Tree extends Told implements Linked<Tree> {
   links: Link[] = NONE;
   /** When the last of all that it ever held expires. */
   lastExpiry = 0;
+  /** Its last lookup got a further answer that says something else. */
+  isDoubted = false;
   /** Order of use. */
   stamp = 0;
   /** The next link to give way to a new one. */

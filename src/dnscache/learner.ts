@@ -50,6 +50,21 @@ export class Learner {
     return this.#finish();
   }
 
+  /** A further answer to a question that was answered: not believed, and what the first one taught is marked. */
+  doubt({ request, process }: Lookup): string {
+    const question = request.message.questions[0];
+    const text = question === undefined ? '' : canonicalName(question.name);
+    const reversed = addressOfReverseName(text);
+    const { networkNamespace } = request.raw;
+    let node = this.#store.first(reversed ?? text, reversed !== undefined);
+    for (; node !== undefined; node = node.next) {
+      const { realm, tree } = node;
+      if (tree === undefined || realm.networkNamespace !== networkNamespace) continue;
+      if (realm.containerId === process.containerId) tree.isDoubted = true;
+    }
+    return 'conflicting';
+  }
+
   #plant(text: string, process: ProcessIdentity, networkNamespace: number): void {
     const store = this.#store;
     const realm = store.realm(networkNamespace, process.containerId);
@@ -73,6 +88,7 @@ export class Learner {
       if (tree.lastExpiry === 0) this.#store.uproot(tree);
       return 'nothing-kept';
     }
+    tree.isDoubted = false;
     tree.tell(this.#pid, this.#startTime, this.#now, this.#lastExpiry);
     if (this.#lastExpiry > tree.lastExpiry) tree.lastExpiry = this.#lastExpiry;
     this.#store.tidy(tree, this.#now);

@@ -145,6 +145,12 @@ export class ProcessTable {
     return entry.identity;
   }
 
+  /** Its identity as far as it is known; nothing is read or remembered for it. */
+  known({ pid, uid }: Pick<Owner, 'pid' | 'uid'>): ProcessIdentity | undefined {
+    const entries = this.#slots.peek(pid)?.entries;
+    return (entries?.find(({ owner }) => owner.uid === uid) ?? entries?.[0])?.identity;
+  }
+
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
   beginSweep(): void {
     this.#generation++;

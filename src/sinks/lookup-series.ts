@@ -63,16 +63,20 @@ export class LookupSeries {
   #lookup({ process, attributes }: LogEvent): void {
     const type = listed(attributes['dns.question.type'], UNLISTED_TYPE);
     if (type === undefined && attributes['dns.id'] === undefined) return;
+    // A further answer to a lookup that was counted with its first.
+    if (attributes['whodns.answers.conflicting'] === true) return;
     const code = listed(attributes['dns.response_code'], UNLISTED_CODE);
     const error = attributes['error.type'];
+    const outcome = attributes['whodns.outcome'];
     const transport = attributes['network.transport'];
-    const key = `${type}\0${code}\0${error}\0${transport}`;
+    const key = `${type}\0${code}\0${error}\0${transport}\0${outcome}`;
     const result = (): Attributes =>
       defined({
         'dns.question.type': type,
         'dns.response_code': code,
         'error.type': error,
         'network.transport': transport,
+        'whodns.outcome': outcome,
       });
     const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
     this.queries.series(`${workload.key}\0${key}`, () => ({ ...workload.attributes, ...result() })).value
