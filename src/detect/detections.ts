@@ -6,6 +6,7 @@ import type { Ledger, Stage } from '../health.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { wallClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
 import type { ConnectionEvent, LogEvent, Lookup, SearchStep } from '../model.ts';
 import { Cooldown } from './cooldown.ts';
@@ -45,6 +46,7 @@ export interface DetectionsOptions {
   readonly ledger: Ledger;
   readonly log: Log;
   readonly emit: (finding: LogEvent) => void;
+  readonly fairness?: Fairness | undefined;
 }
 
 export class Detections {
@@ -61,7 +63,7 @@ export class Detections {
     this.#emit = options.emit;
     this.#cooldown = new Cooldown(options.cooldownMs);
     this.#stage = ledger.stage('detect');
-    const subjects = new Subjects(MOST_PROCESSES);
+    const subjects = new Subjects(MOST_PROCESSES, options.fairness);
     const settings = settingsFor(options.detectors, options.settings);
     this.#detectors = options.detectors.map((detector) => {
       const context = contextOf(detector, settings.get(detector.name) ?? {}, subjects, options);

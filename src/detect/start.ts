@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
 import type { Ledger } from '../health.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
 import type { LogEvent } from '../model.ts';
 import type { Detections } from './detections.ts';
@@ -10,6 +11,7 @@ import type { Detector, NameCache } from './detector.ts';
 export interface DetectionParts {
   readonly config: Config;
   readonly ledger: Ledger;
+  readonly fairness?: Fairness;
   readonly log: Log;
   readonly resolvers: ResolverConfigs;
   /** The cache, when a detector needs it. */
@@ -31,7 +33,7 @@ export function needs(detectors: readonly Detector[], what: 'connections' | 'dns
 /** undefined without detectors. @throws UserError: a setting is wrong. */
 export async function startDetections(
   detectors: readonly Detector[],
-  { config, ledger, log, resolvers, dns, emit }: DetectionParts,
+  { config, ledger, fairness, log, resolvers, dns, emit }: DetectionParts,
 ): Promise<Detections | undefined> {
   if (detectors.length === 0) return undefined;
   const { Detections: All } = await import('./detections.ts');
@@ -43,6 +45,7 @@ export async function startDetections(
     dns,
     host: hostFacts({ resolvers, ports: config.ports }),
     ledger,
+    fairness,
     log,
     emit,
   });

@@ -1,5 +1,6 @@
 /** The DNS cache: names and addresses learnt from the answers that were seen, asked by name or address. */
 import { wallClock } from '../lib/clock.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Lookup } from '../model.ts';
 import { DEFAULT_TREES, NODES_PER_TREE } from '../tables/options-dnscache.ts';
 import { DataNotFound, type DnsCacheAnswer, type NegativeAnswer, type NotFound } from './answer.ts';
@@ -22,6 +23,7 @@ export interface DnsCacheOptions {
   readonly nodes?: number;
   /** Unix ns; default the host's clock. */
   readonly now?: () => bigint;
+  readonly fairness?: Fairness | undefined;
 }
 
 /** What an address was resolved from. */
@@ -82,10 +84,11 @@ export class DnsCache {
     trees = DEFAULT_TREES,
     nodes = trees * NODES_PER_TREE,
     now = wallClock,
+    fairness,
   }: DnsCacheOptions = {}) {
     if (!(trees >= 1 && nodes >= 2))
       throw new RangeError('a cache has room for at least one tree and two nodes');
-    this.#store = new Store({ trees, nodes });
+    this.#store = new Store({ trees, nodes }, fairness);
     this.#learner = new Learner(this.#store);
     this.#now = now;
   }

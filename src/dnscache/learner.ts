@@ -1,5 +1,5 @@
 /** One answer into the graph: only what follows from its question, whatever else the message holds. */
-import type { DnsMessage, Lookup, ProcessIdentity, Question, ResourceRecord } from '../model.ts';
+import type { DnsEvent, DnsMessage, Lookup, ProcessIdentity, Question, ResourceRecord } from '../model.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { isAddressType, RR_TYPES } from '../tables/rrtypes.ts';
 import type { Denial, Node, Tree } from './graph.ts';
@@ -43,7 +43,7 @@ export class Learner {
     const text = canonicalName(question.name);
     if (text === '') return 'not-kept';
     this.#now = Number(response.raw.time);
-    this.#plant(text, process, request.raw.networkNamespace);
+    this.#plant(text, process, request.raw);
     this.#learnRecords(message.answers);
     for (const record of message.additionals) if (isAddressType(record.type)) this.#learnRecord(record);
     this.#learnDenial(message, question);
@@ -65,12 +65,12 @@ export class Learner {
     return 'conflicting';
   }
 
-  #plant(text: string, process: ProcessIdentity, networkNamespace: number): void {
+  #plant(text: string, process: ProcessIdentity, { networkNamespace, local, owner }: DnsEvent['raw']): void {
     const store = this.#store;
     const realm = store.realm(networkNamespace, process.containerId);
     const reversed = addressOfReverseName(text);
     const root = store.node(reversed ?? text, reversed !== undefined, realm);
-    this.#tree = store.tree(root, text);
+    this.#tree = store.tree(root, text, owner ?? store.unknownOwner(networkNamespace, local.address));
     this.#pid = process.pid;
     this.#startTime = process.startTime;
     this.#mark = store.nextMark();

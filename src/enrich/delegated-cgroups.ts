@@ -2,9 +2,11 @@
  * Which cgroups a user may make for himself: those below a directory that is not root's (cgroups(7), delegation). They have one
  * share of every bound together (lib/fairness.ts), else whoever makes a thousand of them has a thousand shares.
  */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { RawProcess } from '../model.ts';
 
+/** Where version 2 is mounted beside version 1 (systemd(1), hybrid). */
+const HYBRID = '/sys/fs/cgroup/unified';
 const MAX_DEPTH = 32;
 const MAX_REMEMBERED = 4096;
 
@@ -14,7 +16,7 @@ export class DelegatedCgroups {
   readonly #roots = new Map<bigint, bigint>();
 
   /** @param mount of the cgroup hierarchy, version 2 */
-  constructor(mount = '/sys/fs/cgroup') {
+  constructor(mount = existsSync(HYBRID) ? HYBRID : '/sys/fs/cgroup') {
     this.#mount = mount;
   }
 

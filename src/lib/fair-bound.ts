@@ -124,11 +124,16 @@ export class FairBound<H extends Holding> {
     return holder?.oldest as H | undefined;
   }
 
-  /** Whether this workload holds more than any other, or as much. */
-  isLargest({ cgroupId }: HolderId): boolean {
+  /** Whether more for this owner would make it the largest: then it has no claim that another gives way. */
+  isLargest({ cgroupId, uid, pid }: HolderId): boolean {
     if (!this.#isRanked) this.#rank();
-    const workload = this.#root.children.get(Number(this.fairness.workloadOf(cgroupId)));
-    return workload !== undefined && workload.weight >= this.#root.peak;
+    let holder = this.#root;
+    for (const key of [Number(this.fairness.workloadOf(cgroupId)), uid, pid]) {
+      const child = holder.children.get(key);
+      if (child === undefined || child.weight < holder.peak) return false;
+      holder = child;
+    }
+    return true;
   }
 
   #find(owner: HolderId): Holder {

@@ -89,8 +89,8 @@ export class Fairness {
   }
 }
 
-/** FNV-1a, 31 bits. */
-function textHash(text: string): number {
+/** FNV-1a, 31 bits: for owners that are known by a text. */
+export function textHash(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 1;
