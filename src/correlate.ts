@@ -37,7 +37,7 @@ import {
   retryKey,
   serverKey,
 } from './exchange.ts';
-import { type Ending, Finished } from './finished.ts';
+import { Finished } from './finished.ts';
 import type { Stage } from './health.ts';
 import { FairBound, Holding } from './lib/fair-bound.ts';
 import { Fairness, type HolderId } from './lib/fairness.ts';
@@ -419,28 +419,24 @@ export class Correlator {
     this.#byRetry.delete(lookup.retryKey, lookup);
     const { request, retries, process } = lookup;
     const uid = this.#options.newUid?.();
-    const ending: Ending = {
-      digest: response === undefined ? undefined : answerDigest(response.message),
-      byMany: request.raw.remote.port === MDNS_PORT,
-      process,
-      owner: request.raw.owner,
-      uid,
-      time: request.raw.time,
-    };
+    const finished = { request, response, outcome, retries, duration, process, uid, reason };
+    const digest = response === undefined ? undefined : answerDigest(response.message);
     for (const attempt of lookup.attempts) {
       this.#byExchange.delete(attempt.exchangeKey, attempt);
       this.#byAnswer.delete(attempt.answerKey, attempt);
-      this.#remember(attempt, ending);
+      this.#remember(attempt, finished, digest);
     }
     this.#options.stage.out++;
-    this.#options.onLookup({ request, response, outcome, retries, duration, process, uid, reason });
+    this.#options.onLookup(finished);
   }
 
-  #remember({ event, answerKey }: Attempt, ending: Ending): void {
+  #remember({ event, answerKey }: Attempt, finished: Lookup, digest: number | undefined): void {
     const { raw, message } = event;
     if (message.questions.length === 0) return; // an answer cannot be told to be to this one
     const server = isMulticast(raw) ? anyServerKey(raw.remote) : serverKey(raw.remote);
-    this.#finished.remember(answerKey, server, ending);
-    if (raw.dialed !== undefined) this.#finished.remember(answerKey, serverKey(raw.dialed), ending);
+    const byMany = raw.remote.port === MDNS_PORT;
+    this.#finished.remember(answerKey, server, finished, digest, byMany);
+    if (raw.dialed !== undefined)
+      this.#finished.remember(answerKey, serverKey(raw.dialed), finished, digest, byMany);
   }
 }

@@ -7,7 +7,7 @@ import { anyServerKey, serverKey } from './exchange.ts';
 import { RecentKeys } from './lib/recent-keys.ts';
 import type { DnsEvent, Endpoint, Lookup, Owner, ProcessIdentity } from './model.ts';
 
-const SLOTS = 16_384;
+const SLOTS = 8192;
 const UNANSWERED = 0;
 const ANSWERED = 1;
 /** Answered on a way on which many may answer: what differs is no conflict. */
@@ -15,40 +15,43 @@ const ANSWERED_BY_MANY = 2;
 /** Further answers to one lookup that get a record each. */
 export const MAX_CONFLICTS = 4;
 
-/** How a lookup ended: a digest of its first answer (exchange.ts), or that there was none. */
-export interface Ending {
-  readonly digest: number | undefined;
-  readonly byMany: boolean;
-  readonly process: ProcessIdentity;
-  readonly owner: Owner | undefined;
-  readonly uid: string | undefined;
-  /** Of the first request, Unix ns. */
-  readonly time: bigint;
-}
-
 export type Verdict = 'duplicate' | 'late' | 'conflicting' | 'conflicting-again';
+
+/** References of a slot side by side: process, thread, uid. */
+const REFERENCES = 3;
 
 export class Finished {
   readonly #keys = new RecentKeys(SLOTS);
-  readonly #kinds = new Uint8Array(SLOTS);
-  readonly #digests = new Int32Array(SLOTS);
-  readonly #conflicts = new Uint8Array(SLOTS);
+  /** Digest of the first answer (exchange.ts), and how it ended with how many conflicts. */
+  readonly #words = new Int32Array(SLOTS * 2);
+  /** Of the first request, Unix ns. */
   readonly #times = new BigInt64Array(SLOTS);
-  readonly #processes = new Array<ProcessIdentity | undefined>(SLOTS).fill(undefined);
-  readonly #owners = new Array<Owner | undefined>(SLOTS).fill(undefined);
-  readonly #uids = new Array<string | undefined>(SLOTS).fill(undefined);
+  readonly #references = new Array<ProcessIdentity | Owner | string | undefined>(SLOTS * REFERENCES).fill(
+    undefined,
+  );
 
-  /** @param answerKey of exchange and question; @param server serverKey or anyServerKey */
-  remember(answerKey: number, server: number, ending: Ending): void {
-    const { digest, byMany, process, owner, uid, time } = ending;
+  /**
+   * @param answerKey of exchange and question; @param server serverKey or anyServerKey
+   * @param digest of its first answer; undefined: there was none
+   * @param byMany on its way many may answer
+   */
+  remember(
+    answerKey: number,
+    server: number,
+    lookup: Lookup,
+    digest: number | undefined,
+    byMany: boolean,
+  ): void {
+    const { process, uid, request } = lookup;
+    const { owner, time } = request.raw;
     const slot = this.#keys.set(answerKey, server, ownerHash(owner));
-    this.#kinds[slot] = digest === undefined ? UNANSWERED : byMany ? ANSWERED_BY_MANY : ANSWERED;
-    this.#digests[slot] = digest ?? 0;
-    this.#conflicts[slot] = 0;
+    this.#words[slot * 2] = digest ?? 0;
+    this.#words[slot * 2 + 1] = digest === undefined ? UNANSWERED : byMany ? ANSWERED_BY_MANY : ANSWERED;
     this.#times[slot] = time;
-    this.#processes[slot] = process;
-    this.#owners[slot] = owner;
-    this.#uids[slot] = uid;
+    const at = slot * REFERENCES;
+    this.#references[at] = process;
+    this.#references[at + 1] = owner;
+    this.#references[at + 2] = uid;
   }
 
   /** The slot of the lookup that an answer from this server is to; -1: none is remembered. */
@@ -59,18 +62,21 @@ export class Finished {
 
   /** What a further answer is. @param digest is called only for what was answered */
   judge(slot: number, digest: () => number): Verdict {
-    if (this.#kinds[slot] === UNANSWERED) return 'late';
-    if (this.#kinds[slot] === ANSWERED_BY_MANY || this.#digests[slot] === digest()) return 'duplicate';
-    const before = this.#conflicts[slot] as number;
+    const state = this.#words[slot * 2 + 1] as number;
+    const kind = state & 3;
+    if (kind === UNANSWERED) return 'late';
+    if (kind === ANSWERED_BY_MANY || this.#words[slot * 2] === digest()) return 'duplicate';
+    const before = state >>> 2;
     if (before >= MAX_CONFLICTS) return 'conflicting-again';
-    this.#conflicts[slot] = before + 1;
+    this.#words[slot * 2 + 1] = ((before + 1) << 2) | kind;
     return 'conflicting';
   }
 
   /** The same lookup with a further answer. */
   again(slot: number, response: DnsEvent): Lookup {
     const time = this.#times[slot] as bigint;
-    const owner = this.#owners[slot];
+    const at = slot * REFERENCES;
+    const owner = this.#references[at + 1] as Owner | undefined;
     const elapsed = response.raw.time - time;
     const { message, raw } = response;
     return {
@@ -91,8 +97,8 @@ export class Finished {
       outcome: 'answered',
       retries: 0,
       duration: elapsed > 0n ? elapsed : 0n,
-      process: this.#processes[slot] as ProcessIdentity,
-      conflictsWith: this.#uids[slot] ?? '',
+      process: this.#references[at] as ProcessIdentity,
+      conflictsWith: (this.#references[at + 2] as string | undefined) ?? '',
     };
   }
 }
@@ -100,6 +106,6 @@ export class Finished {
 /** Upper half of the workload, lower half of the process. */
 function ownerHash(owner: Owner | undefined): number {
   if (owner === undefined) return 0;
-  const workload = Number(owner.cgroupId & 0xffffn) ^ owner.uid;
+  const workload = Number(owner.cgroupId) ^ owner.uid;
   return (workload << 16) | (owner.pid & 0xffff);
 }

@@ -4,23 +4,22 @@
  * With seeded hashes no one can aim, and two keys that agree in all 64 bits do not happen.
  */
 const WAYS = 4;
+/** Words of a place: first and second half of the key, owner, order. Four places are one line of the processor's cache. */
+const WORDS = 4;
+const SECOND = 1;
+const OWNER = 2;
+const ORDER = 3;
 
 export class RecentKeys {
   readonly #mask: number;
-  readonly #first: Int32Array;
-  readonly #second: Int32Array;
-  /** 0: free. */
-  readonly #order: Uint32Array;
-  readonly #owners: Int32Array;
+  /** Order 0: free. */
+  readonly #words: Int32Array;
   #now = 0;
 
   /** @param slots a power of two, at least 4 */
   constructor(slots: number) {
     this.#mask = slots / WAYS - 1;
-    this.#first = new Int32Array(slots);
-    this.#second = new Int32Array(slots);
-    this.#order = new Uint32Array(slots);
-    this.#owners = new Int32Array(slots);
+    this.#words = new Int32Array(slots * WORDS);
   }
 
   /**
@@ -30,21 +29,26 @@ export class RecentKeys {
   set(first: number, second: number, owner: number): number {
     const known = this.find(first, second);
     const slot = known < 0 ? this.#place(this.#bucket(first, second), owner) : known;
-    this.#first[slot] = first;
-    this.#second[slot] = second;
-    this.#owners[slot] = owner;
-    // After 2^32 entries the order begins again; 0 means free.
-    this.#now = (this.#now + 1) >>> 0 || 1;
-    this.#order[slot] = this.#now;
+    const at = slot * WORDS;
+    const words = this.#words;
+    words[at] = first;
+    words[at + SECOND] = second;
+    words[at + OWNER] = owner;
+    // After 2^31 entries the order begins again.
+    this.#now = (this.#now + 1) & 0x7fff_ffff || 1;
+    words[at + ORDER] = this.#now;
     return slot;
   }
 
   /** Its slot; -1: not remembered. */
   find(first: number, second: number): number {
+    const words = this.#words;
     const bucket = this.#bucket(first, second);
-    for (let slot = bucket; slot < bucket + WAYS; slot++)
-      if (this.#first[slot] === (first | 0) && this.#second[slot] === (second | 0) && this.#order[slot] !== 0)
+    for (let slot = bucket; slot < bucket + WAYS; slot++) {
+      const at = slot * WORDS;
+      if (words[at] === (first | 0) && words[at + SECOND] === (second | 0) && words[at + ORDER] !== 0)
         return slot;
+    }
     return -1;
   }
 
@@ -54,13 +58,14 @@ export class RecentKeys {
   }
 
   #place(bucket: number, owner: number): number {
+    const words = this.#words;
     let best = bucket;
     let most = -1;
     for (let slot = bucket; slot < bucket + WAYS; slot++) {
-      if (this.#order[slot] === 0) return slot;
-      const share = this.#share(bucket, this.#owners[slot] as number, owner);
-      const isOlder = (this.#order[slot] as number) < (this.#order[best] as number);
-      if (share > most || (share === most && isOlder)) {
+      const order = words[slot * WORDS + ORDER] as number;
+      if (order === 0) return slot;
+      const share = this.#share(bucket, words[slot * WORDS + OWNER] as number, owner);
+      if (share > most || (share === most && order < (words[best * WORDS + ORDER] as number))) {
         best = slot;
         most = share;
       }
@@ -72,7 +77,7 @@ export class RecentKeys {
   #share(bucket: number, owner: number, newcomer: number): number {
     let share = weight(owner, newcomer);
     for (let slot = bucket; slot < bucket + WAYS; slot++)
-      share += weight(owner, this.#owners[slot] as number);
+      share += weight(owner, this.#words[slot * WORDS + OWNER] as number);
     return share;
   }
 }
