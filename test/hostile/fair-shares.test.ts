@@ -143,6 +143,21 @@ describe('fair shares', { timeout: 90_000 }, () => {
     await assertTrue(zone, 200, 'u');
   });
 
+  it('an agent that was stopped for longer than the time-out calls nothing a time-out that was answered', async () => {
+    const zone = `v${randomBytes(4).toString('hex')}.test`;
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '0.5', '40']);
+    const running = await startAgent(zone);
+    process.kill(running.pid, 'SIGSTOP');
+    try {
+      assert.equal(await victim([...UDP, 'ask', VICTIMS_SERVER, '100', '0.02', '3', zone]), 100);
+      // Longer than --timeout.
+      await new Promise((resolve) => setTimeout(resolve, 4000));
+    } finally {
+      process.kill(running.pid, 'SIGCONT');
+    }
+    await assertTrue(zone, 100, 'u');
+  });
+
   it('a second answer that says something else has a record of its own, linked to the first', async () => {
     const zone = `two${randomBytes(4).toString('hex')}.test`;
     await serve([...UDP, 'serve', VICTIMS_SERVER, '0', '20']);
