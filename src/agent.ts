@@ -24,6 +24,7 @@ import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.t
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
+import { Fairness } from './lib/fairness.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
@@ -47,6 +48,7 @@ export interface AgentOptions {
 
 interface AgentParts {
   readonly ledger: Ledger;
+  readonly fairness: Fairness;
   readonly host: Attributes;
   readonly source: Source;
   readonly broken: PromiseWithResolvers<void>;
@@ -95,6 +97,7 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      fairness: parts.fairness,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
     for (const message of output.notes) log.info(message);
@@ -120,6 +123,7 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
+      fairness: parts.fairness,
       ...watching,
     });
   }
@@ -128,6 +132,7 @@ export class Agent {
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
+    const fairness = new Fairness();
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
@@ -139,7 +144,7 @@ export class Agent {
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.sources;
-    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
+    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => workloads?.allCounts();
     const known = { pods, dnsCache, metadata };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
@@ -147,6 +152,7 @@ export class Agent {
     const detections = await startDetections(detectors, {
       config,
       ledger,
+      fairness,
       log: options.log,
       host,
       resolvers,
@@ -162,7 +168,17 @@ export class Agent {
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching, workloads, levels });
+    return new Agent(options, {
+      ledger,
+      fairness,
+      host,
+      source,
+      broken,
+      output,
+      watching,
+      workloads,
+      levels,
+    });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -299,8 +315,12 @@ async function createWorkloads(
 }
 
 /** It was asked for, or connections and detectors need it. */
-async function createDnsCache({ dnsCache }: Config, isNeeded: boolean): Promise<DnsCache | undefined> {
+async function createDnsCache(
+  { dnsCache }: Config,
+  isNeeded: boolean,
+  fairness: Fairness,
+): Promise<DnsCache | undefined> {
   if (dnsCache === undefined && !isNeeded) return undefined;
   const { DnsCache: Cache } = await import('./dnscache/index.ts');
-  return new Cache(dnsCache ?? {});
+  return new Cache({ ...dnsCache, fairness });
 }

@@ -212,7 +212,20 @@ export interface ProcessIdentity {
   readonly resource: Attributes;
 }
 
-export type Outcome = 'answered' | 'timeout' | 'sent';
+/** 'timeout': no answer came; 'unknown': none was seen, but one may have been lost by the agent; 'sent': --emit request. */
+export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
+
+/** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
+export type UnknownReason =
+  | 'ring-full'
+  | 'kernel-budget'
+  | 'receive-state'
+  | 'missed-run'
+  | 'unreadable'
+  | 'stream-gap'
+  | 'streams-full'
+  | 'requests-full'
+  | 'answers-full';
 
 /** One logical DNS request with its answer. */
 export interface Lookup {
@@ -220,8 +233,16 @@ export interface Lookup {
   readonly request: DnsEvent;
   /** undefined when outcome is not 'answered'. */
   readonly response: DnsEvent | undefined;
-  /** 'timeout': no answer in time, or evicted from the full table; 'sent': --emit request. */
   readonly outcome: Outcome;
+  /** Why it is 'unknown'. */
+  readonly reason?: UnknownReason | undefined;
+  /** `log.record.uid` of its record, where it was chosen before; else the record gets a new one. */
+  readonly uid?: string | undefined;
+  /**
+   * `response` is a further answer to a lookup that was given out with another answer before, whose `uid` this is ('' unknown).
+   * Nothing but a record is made of it. Of the request only what the answer repeats is known.
+   */
+  readonly conflictsWith?: string;
   readonly retries: number;
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;

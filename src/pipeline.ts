@@ -13,14 +13,17 @@ import type { Detections } from './detect/detections.ts';
 import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
+import { DelegatedCgroups } from './enrich/delegated-cgroups.ts';
 import type { ProcessTable } from './enrich/process.ts';
 import { WorkloadHold } from './enrich/workload-hold.ts';
 import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
+import { Fairness } from './lib/fairness.ts';
+import { Losses, lossCounts } from './losses.ts';
 import type { ConnectionEvent, Lookup, Owner, ProcessCount, RawEvent, RawProcess } from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
-import { toLogEvent } from './sinks/record.ts';
+import { newUid, toLogEvent } from './sinks/record.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { StreamMessage } from './streams/message.ts';
 import { Streams } from './streams/streams.ts';
@@ -36,6 +39,12 @@ const SWEEP_PROCESSES = 100;
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
 const RING_DELAY_NS = 300_000_000n;
+/** A tick that comes later than this found the loop busy or the agent stopped: what waits in the ring comes first, ms. */
+const LATE_MS = 150;
+/** Events of several CPUs are read in turn. */
+const DISORDER_NS = 50_000_000n;
+/** Losses are remembered longer than any lookup is open. */
+const LOSSES_KEPT_NS = 10_000_000_000;
 /** Capturing begins when the runtimes have listed their containers, after this time without them. */
 const READY_MS = 1000;
 
@@ -70,6 +79,8 @@ export interface PipelineParts {
   readonly detections?: Detections | undefined;
   /** Called every 10 s. */
   readonly onSweep?: () => void;
+  /** Whose share of the bounds is whose. */
+  readonly fairness?: Fairness;
 }
 
 export interface PipelineStats {
@@ -82,6 +93,19 @@ export interface PipelineStats {
   /** Containers and pods, and what their sources did. */
   readonly metadata: MetadataCounts | undefined;
   readonly visibility: VisibilityCounts | undefined;
+  /** Workloads that had to give way where something was full, and by what. */
+  readonly gaveWay: readonly GaveWayStats[];
+}
+
+export interface GaveWayStats {
+  readonly cgroupId: bigint;
+  /** The process that had to last. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly executable: string;
+  /** Container or pod, '' of a process of the host. */
+  readonly workload: string;
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 export class Pipeline {
@@ -90,9 +114,15 @@ export class Pipeline {
   readonly #correlator: Correlator;
   readonly #connections: Connections | undefined;
   readonly #dns;
+  readonly #fairness: Fairness;
+  readonly #losses: Losses;
+  readonly #delegated = new DelegatedCgroups();
   readonly #hold: WorkloadHold<Lookup | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
+  #lastTick = performance.now();
+  /** Of the events handed over, Unix ns. */
+  #lastEvent = 0n;
   #stopped: Promise<void> | undefined;
   #announcedLately: Owner[] = [];
   #announcedBefore: Owner[] = [];
@@ -100,7 +130,15 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     const { config, ledger } = parts;
     this.#parts = parts;
-    this.#streams = new Streams(ledger.stage('streams'));
+    const { source } = parts;
+    this.#fairness = parts.fairness ?? new Fairness();
+    this.#losses = new Losses({
+      keepNs: config.timeoutMs * 1e6 + LOSSES_KEPT_NS,
+      // A capture file has its own time, and counts nothing by it.
+      ...(config.command === 'run' ? { read: () => lossCounts(source.stats()), now: wallClock } : {}),
+    });
+    const onLoss = this.#losses.noteConnection.bind(this.#losses);
+    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
     this.#dns = ledger.stage('dns');
     this.#hold = this.#createHold();
     this.#correlator = new Correlator({
@@ -110,6 +148,9 @@ export class Pipeline {
       onLookup: (lookup) => this.#record(lookup),
       stage: ledger.stage('correlate'),
       answers: ledger.stage('answers'),
+      fairness: this.#fairness,
+      losses: this.#losses,
+      newUid: () => newUid(wallClock()),
     });
     const { dnsCache, processes, seesConnections } = parts;
     if (!seesConnections || dnsCache === undefined) return;
@@ -168,7 +209,17 @@ export class Pipeline {
       identities: processes.counts,
       metadata: workloads?.allCounts(),
       visibility: visibility?.counts,
+      gaveWay: this.#gaveWay(),
     };
+  }
+
+  #gaveWay(): GaveWayStats[] {
+    const { processes } = this.#parts;
+    return this.#fairness.workloads().map(({ cgroupId, owner, counts }) => {
+      const known = processes.known(owner);
+      const { executableName = '', workload = '' } = known ?? {};
+      return { cgroupId, pid: owner.pid, uid: owner.uid, executable: executableName, workload, counts };
+    });
   }
 
   async #stop(deadlineMs: number): Promise<void> {
@@ -186,6 +237,8 @@ export class Pipeline {
   }
 
   #batch(events: readonly RawEvent[]): void {
+    const last = events.at(-1);
+    if (last !== undefined) this.#lastEvent = last.time;
     let next = 0;
     let failure: unknown;
     // An error of ours ends the agent (main.ts), but not without the other events of its batch.
@@ -207,6 +260,8 @@ export class Pipeline {
   #announced(event: RawProcess): void {
     const { processes, gate } = this.#parts;
     processes.announce(event);
+    const root = this.#delegated.rootOf(event);
+    if (root !== undefined) this.#fairness.delegate(event.owner.cgroupId, root);
     if (gate === undefined) return;
     gate.announced(processes.identify(event.owner));
     // Container and pod may be known a little later.
@@ -231,6 +286,7 @@ export class Pipeline {
       this.#dns.filter('request-received');
     } else {
       this.#dns.out++;
+      if (raw.unreadable && !isReadable) this.#losses.noteConnection(raw, 'unreadable');
       this.#correlator.response(event);
     }
   };
@@ -249,6 +305,10 @@ export class Pipeline {
     const { dnsCache, folding } = this.#parts;
     // First of all: the next event may be the connection to what was answered.
     dnsCache?.add(lookup);
+    if (lookup.conflictsWith !== undefined) {
+      this.#emit(lookup);
+      return;
+    }
     const search = folding?.fold(lookup);
     const whole = search === undefined ? lookup : { ...lookup, search };
     if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(whole);
@@ -260,7 +320,8 @@ export class Pipeline {
     if (gate?.admits(lookup) === false) return;
     const event = toLogEvent(lookup, wallClock(), config);
     sink.accept(event);
-    detections?.lookup(lookup, event);
+    // Told already of the lookup, with its first answer.
+    if (lookup.conflictsWith === undefined) detections?.lookup(lookup, event);
   }
 
   #connection(event: ConnectionEvent): void {
@@ -277,12 +338,26 @@ export class Pipeline {
   }
 
   #tick(): void {
-    const handedOver = wallClock() - RING_DELAY_NS;
+    this.#losses.refresh();
+    const handedOver = this.#handedOver();
     this.#streams.expire(handedOver, this.#message);
     this.#correlator.expire(handedOver);
     this.#ticks++;
     if (this.#ticks % ANNOUNCED_TICKS === 0) this.#nameAgain();
     this.#sweep(handedOver);
+  }
+
+  /**
+   * Unix ns up to which all events were handed over. Not the clock alone: while events wait in the ring, and after the loop or
+   * the whole agent stood still, a time-out would overtake the answer.
+   */
+  #handedOver(): bigint {
+    const now = performance.now();
+    const isLate = now - this.#lastTick > TICK_MS + LATE_MS;
+    this.#lastTick = now;
+    const { ring } = this.#parts.source.stats();
+    if (!isLate && (ring === undefined || ring.used === 0)) return wallClock() - RING_DELAY_NS;
+    return this.#lastEvent - DISORDER_NS;
   }
 
   #nameAgain(): void {

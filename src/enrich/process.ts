@@ -2,7 +2,8 @@
  * Which process: one interned identity per process (pid, start time) and effective user. Synchronous; the only input
  * and output is one look into /proc at first sight, for what the kernel's record left open and what the process publishes.
  */
-import { LRUCache } from 'lru-cache';
+import { FairMap } from '../lib/fair-map.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';
 import { currentCgroup, currentContext, currentExecutable, gatherFacts } from './facts.ts';
 import { anonymous, isSame } from './identity.ts';
@@ -28,8 +29,12 @@ const MOST_LOOK_SWEEPS = 360;
 const SHORT_ID = 12;
 
 export interface ProcessTableOptions extends ResourceContext {
-  /** pids known at once. Full: the least recently seen is forgotten, and read from /proc should it be seen again. */
+  /**
+   * pids known at once. Full: the least recently seen of the user who has most is forgotten, and read from /proc should it be seen
+   * again.
+   */
   readonly maxProcesses?: number;
+  readonly fairness?: Fairness;
   /** The host's procfs: pids in it are those of the initial pid namespace. */
   readonly procRoot?: string;
   /** Keep arguments, secrets masked. */
@@ -85,7 +90,7 @@ export class ProcessTable {
   readonly #commandArgs: boolean;
   readonly #processContext: boolean;
   readonly #contexts: ContextListener | undefined;
-  readonly #slots: LRUCache<number, Slot>;
+  readonly #slots: FairMap<number, Slot>;
   readonly #anonymous: ProcessIdentity;
   /** What identities of containers not reported yet were made from. */
   readonly #incomplete = new WeakMap<ProcessIdentity, Origin>();
@@ -99,10 +104,10 @@ export class ProcessTable {
     this.#commandArgs = options.commandArgs ?? false;
     this.#processContext = options.processContext ?? true;
     this.#contexts = options.contexts;
-    this.#slots = new LRUCache({
-      max: options.maxProcesses ?? 16_384,
-      dispose: (slot, _pid, reason) => {
-        if (reason !== 'evict') return;
+    this.#slots = new FairMap(options.maxProcesses ?? 16_384, {
+      fairness: options.fairness,
+      reason: 'processes-full',
+      onEvict: (_pid, slot) => {
         this.counts.evicted++;
         this.#contexts?.forget(slot.entries.map(({ owner }) => owner));
       },
@@ -117,7 +122,7 @@ export class ProcessTable {
 
   /** The kernel's record of a process seen for the first time, or for the first time after an exec. Precedes its messages. */
   announce(event: RawProcess): void {
-    const slot = this.#slot(event.owner.pid);
+    const slot = this.#slot(event.owner);
     const known = find(slot, event.owner);
     // Other users of the same process have the old facts; they are made anew when seen.
     for (let i = slot.entries.length - 1; i >= 0; i--) {
@@ -136,7 +141,7 @@ export class ProcessTable {
       this.counts.anonymous++;
       return this.#anonymous;
     }
-    const slot = this.#slot(owner.pid);
+    const slot = this.#slot(owner);
     const entry = find(slot, owner) ?? this.#learn(slot, owner);
     if (
       entry.owner.processName !== owner.processName ||
@@ -149,6 +154,12 @@ export class ProcessTable {
     return entry.identity;
   }
 
+  /** Its identity as far as it is known; nothing is read or remembered for it. */
+  known({ pid, uid }: Pick<Owner, 'pid' | 'uid'>): ProcessIdentity | undefined {
+    const entries = this.#slots.peek(pid)?.entries;
+    return (entries?.find(({ owner }) => owner.uid === uid) ?? entries?.[0])?.identity;
+  }
+
   /** Of the executable; undefined: the process is not known, or has none. */
   nameOf({ pid, startTime }: ProcessKey): string | undefined {
     const entry = this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime);
@@ -159,7 +170,7 @@ export class ProcessTable {
   beginSweep(): void {
     this.#generation++;
     if (this.#idle.length > 0) return;
-    for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
+    for (const pid of this.#slots.keys()) this.#idle.push(pid);
     this.#idle.reverse();
   }
 
@@ -205,11 +216,12 @@ export class ProcessTable {
     return slot.generation < this.#generation - 1;
   }
 
-  #slot(pid: number): Slot {
+  #slot({ pid, uid, cgroupId }: Owner): Slot {
     let slot = this.#slots.get(pid);
     if (slot === undefined) {
       slot = { entries: [], generation: this.#generation };
-      this.#slots.set(pid, slot);
+      // All processes of a user are one owner: the least recently seen of them goes.
+      this.#slots.set(pid, slot, { pid: 0, uid, cgroupId });
     } else slot.generation = this.#generation;
     return slot;
   }

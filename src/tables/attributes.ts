@@ -6,6 +6,7 @@
  * the names ECS uses; `whodns` = what no convention names.
  */
 import { CONNECT_ATTRIBUTES } from './attributes-connect.ts';
+import { OUTCOME_ATTRIBUTES } from './attributes-outcome.ts';
 import { FINDING_ATTRIBUTES } from './finding-attributes.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from './resource-attributes.ts';
 
@@ -69,6 +70,7 @@ export const RECORD_ATTRIBUTES = {
       '`timeout`, or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
     example: 'SERVFAIL',
   },
+  ...OUTCOME_ATTRIBUTES,
   'server.address': {
     type: 'string',
     stability: 'stable',

@@ -114,7 +114,7 @@ export const OPTIONS = {
     flag: '--max-in-flight <count>',
     commands: CAPTURE,
     env: ['WHODNS_MAX_IN_FLIGHT'],
-    brief: 'requests waiting for an answer; when full the oldest is finished as timeout',
+    brief: 'requests waiting for an answer; when full the oldest of who has most is finished as unknown',
     parse: integer(16, 10_000_000),
     fallback: 65536,
   }),

@@ -19,6 +19,8 @@ const ORDER = [
   'visibility',
   'dnscache',
   'exchange',
+  'losses',
+  'finished',
   'correlate',
   'connections',
   'detect',
