@@ -134,7 +134,7 @@ bool Memory::covers(uint64_t address, size_t length) const
 
 int Memory::read(uint64_t address, size_t length, Answer &answer)
 {
-	const bool is_known = pid_ == known.pid && start_ticks_ == known.start_ticks && start_ticks_ != 0;
+	const bool is_known = pid_ == known.pid && start_ticks_ == known.start_ticks && start_ticks_ != ANYONE;
 	if (!is_known || !covers(address, length)) {
 		// What was mapped since is not known yet.
 		const int error = loaded_ ? 0 : load();

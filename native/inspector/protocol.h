@@ -21,6 +21,9 @@ inline constexpr uint32_t PLACES = 8;
 inline constexpr size_t MAX_REQUEST = 64 * 1024;
 inline constexpr size_t MAX_ANSWER = 2 * 1024 * 1024;
 
+// Instead of a start time: whoever has the pid.
+inline constexpr uint64_t ANYONE = ~uint64_t{0};
+
 enum class Kind : uint8_t { inspect = 1, alive = 2 };
 
 // A request about one process. Behind it `devices` times a Device, then `reads` times a Read with its texts.

@@ -77,7 +77,7 @@ uint64_t start_ticks(int directory)
 // 0, or why the process is not the one that was meant.
 int verify(int directory, const Inspect &request)
 {
-	if (request.start_ticks != 0 && start_ticks(directory) != request.start_ticks)
+	if (request.start_ticks != ANYONE && start_ticks(directory) != request.start_ticks)
 		return ESTALE;
 	if (request.mount_namespace == 0)
 		return 0;

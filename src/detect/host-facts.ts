@@ -1,7 +1,8 @@
 /** Facts of processes for detectors, looked up when a detector asks and remembered for a while. */
-import { executableState } from '../enrich/executable.ts';
+import { type ExecutableState, executableState } from '../enrich/executable.ts';
 import { servesNames } from '../enrich/listening.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
+import type { Inspector } from '../inspector/inspector.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Owner } from '../model.ts';
 import type { DetectorEvent, ExecutableFacts, HostFacts } from './detector.ts';
@@ -14,19 +15,38 @@ const MOST_LOOKS = 20;
 
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
+  readonly inspector: Inspector | undefined;
   readonly ports: readonly number[];
-  readonly procRoot?: string;
 }
 
-interface Answer {
+interface Answer<T> {
   readonly startTime: bigint;
   readonly at: number;
-  readonly serves: boolean | undefined;
+  value: T | undefined;
 }
 
-export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOptions): HostFacts {
+export function hostFacts({ resolvers, inspector, ports }: HostFactsOptions): HostFacts {
   const budget = perSecond(MOST_LOOKS);
-  const answers = new BoundedMap<number, Answer>(MOST_REMEMBERED);
+  const serving = new BoundedMap<number, Answer<boolean>>(MOST_REMEMBERED);
+  const states = new BoundedMap<number, Answer<ExecutableState>>(MOST_REMEMBERED);
+  /** What is known; asked for when it is not known or old. */
+  function known<T>(
+    answers: BoundedMap<number, Answer<T>>,
+    owner: Owner,
+    at: number,
+    ask: (inspector: Inspector) => Promise<T | undefined>,
+  ): T | undefined {
+    const before = answers.get(owner.pid);
+    const isSame = before?.startTime === owner.startTime;
+    if ((isSame && at - before.at < FRESH_MS) || inspector === undefined || !budget(at))
+      return isSame ? before.value : undefined;
+    const answer: Answer<T> = { startTime: owner.startTime, at, value: isSame ? before.value : undefined };
+    answers.set(owner.pid, answer);
+    void ask(inspector).then((value) => {
+      answer.value = value;
+    });
+    return answer.value;
+  }
   return {
     nameServers: (event) => {
       const owner = ownerOf(event);
@@ -35,15 +55,18 @@ export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOpt
     servesNames: (event) => {
       const owner = ownerOf(event);
       if (owner === undefined) return undefined;
-      const known = answers.get(owner.pid);
-      if (known !== undefined && known.startTime === owner.startTime && event.at - known.at < FRESH_MS)
-        return known.serves;
-      if (!budget(event.at)) return undefined;
-      const serves = servesNames(procRoot, owner, ports);
-      answers.set(owner.pid, { startTime: owner.startTime, at: event.at, serves });
-      return serves;
+      return known(serving, owner, event.at, (asked) => servesNames(asked, owner, ports));
     },
-    executable: (event) => executable(procRoot, event),
+    executable: (event) => {
+      const path = event.process.resource['process.executable.path'];
+      const owner = ownerOf(event);
+      if (typeof path !== 'string') return undefined;
+      const now =
+        owner === undefined
+          ? undefined
+          : known(states, owner, event.at, (asked) => executableState(asked, owner, path));
+      return executable(path, now, event);
+    },
   };
 }
 
@@ -70,17 +93,13 @@ function currentServers(
   const known = resolvers.of(owner)?.servers;
   if (known === undefined || event.kind !== 'lookup') return known;
   const { raw } = event.lookup.request;
-  return known.includes((raw.dialed ?? raw.remote).address) ? known : resolvers.again(owner)?.servers;
+  if (!known.includes((raw.dialed ?? raw.remote).address)) void resolvers.again(owner);
+  return known;
 }
 
-/** What the kernel said of it at first sight, then what /proc says now. */
-function executable(procRoot: string, event: DetectorEvent): ExecutableFacts | undefined {
-  const { resource } = event.process;
-  const path = resource['process.executable.path'];
-  if (typeof path !== 'string') return undefined;
-  const wasDeleted = resource['whodns.process.executable.deleted'] === true;
-  const owner = ownerOf(event);
-  const now = owner === undefined ? undefined : executableState(procRoot, owner, path);
+/** What the kernel said of it at first sight, then what was seen since. */
+function executable(path: string, now: ExecutableState | undefined, event: DetectorEvent): ExecutableFacts {
+  const wasDeleted = event.process.resource['whodns.process.executable.deleted'] === true;
   return {
     path,
     deleted: wasDeleted || now?.deleted === true,

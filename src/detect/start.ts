@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
 import type { Ledger } from '../health.ts';
+import type { Inspector } from '../inspector/inspector.ts';
 import type { Log } from '../lib/log.ts';
 import type { LogEvent } from '../model.ts';
 import type { Detections } from './detections.ts';
@@ -12,6 +13,8 @@ export interface DetectionParts {
   readonly ledger: Ledger;
   readonly log: Log;
   readonly resolvers: ResolverConfigs;
+  /** undefined: a capture file, which has no processes. */
+  readonly inspector: Inspector | undefined;
   /** The cache, when a detector needs it. */
   readonly dns: NameCache;
   readonly emit: (finding: LogEvent) => void;
@@ -31,7 +34,7 @@ export function needs(detectors: readonly Detector[], what: 'connections' | 'dns
 /** undefined without detectors. @throws UserError: a setting is wrong. */
 export async function startDetections(
   detectors: readonly Detector[],
-  { config, ledger, log, resolvers, dns, emit }: DetectionParts,
+  { config, ledger, log, resolvers, inspector, dns, emit }: DetectionParts,
 ): Promise<Detections | undefined> {
   if (detectors.length === 0) return undefined;
   const { Detections: All } = await import('./detections.ts');
@@ -41,7 +44,7 @@ export async function startDetections(
     settings: config.detectSet,
     cooldownMs: config.detectCooldownMs,
     dns,
-    host: hostFacts({ resolvers, ports: config.ports }),
+    host: hostFacts({ resolvers, inspector, ports: config.ports }),
     ledger,
     log,
     emit,

@@ -11,6 +11,7 @@ import { Channel } from './channel.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Pauses, workloadKeys } from './pauses.ts';
 import {
+  ANYONE,
   type Device,
   decodeAlive,
   decodeInspect,
@@ -40,7 +41,7 @@ const DEADLINE_TURNS = 20;
 /** Places that one control group, and one user, may keep. */
 const MAX_KEPT_EACH = PLACES / 2;
 
-/** Whom a request is about, and whose share it is. */
+/** Whom a request is about, and whose share it is. A start time of 0n: whoever has the pid. */
 export type Target = Pick<Owner, 'pid' | 'startTime' | 'cgroupId' | 'uid'>;
 
 export interface InspectOptions {
@@ -155,7 +156,7 @@ export class Inspector {
     { mountNamespace = 0, devices = [] }: InspectOptions = {},
   ): Promise<readonly ReadResult[] | undefined> {
     const { pid, startTime } = target;
-    const startTicks = startTime / NS_PER_TICK;
+    const startTicks = startTime === 0n ? ANYONE : startTime / NS_PER_TICK;
     const answer = await this.#ask(
       target,
       encodeInspect({ pid, startTicks, mountNamespace, devices, reads }),

@@ -3,6 +3,8 @@ import { endianness } from 'node:os';
 
 /** Field 22 of /proc/PID/stat counts USER_HZ, 100 on every architecture that Node runs on (include/uapi/asm-generic/param.h). */
 export const NS_PER_TICK = 10_000_000n;
+/** Instead of a start time: whoever has the pid. */
+export const ANYONE = (1n << 64n) - 1n;
 /** Workers at once, stuck ones included. */
 export const PLACES = 8;
 export const HEAD_BYTES = 8;
@@ -65,7 +67,7 @@ export interface ReadResult {
 
 export interface InspectRequest {
   readonly pid: number;
-  /** 0n: whoever has the pid. */
+  /** Or ANYONE. */
   readonly startTicks: bigint;
   /** Inode; 0: whichever. */
   readonly mountNamespace: number;

@@ -16,22 +16,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseStat } from '../../src/enrich/proc.ts';
 import { FairQueue } from '../../src/inspector/fair-queue.ts';
 import { Inspector, type Target } from '../../src/inspector/inspector.ts';
 import { Pauses } from '../../src/inspector/pauses.ts';
 import { inodeOf, type Read, socketsOf } from '../../src/inspector/protocol.ts';
 import { createLog } from '../../src/lib/log.ts';
+import { targetOf } from './process-target.ts';
 
 const messages: string[] = [];
 const log = createLog('debug', (line) => messages.push(line));
 const inspector = Inspector.start({ log });
 after(() => inspector.close());
-
-function targetOf(pid: number): Target {
-  const ticks = parseStat(readFileSync(`/proc/${pid}/stat`))?.startTicks ?? 0n;
-  return { pid, startTime: ticks * 10_000_000n, cgroupId: 1n, uid: 0 };
-}
 
 const own = targetOf(process.pid);
 
