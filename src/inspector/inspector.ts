@@ -9,7 +9,7 @@ import type { Log } from '../lib/log.ts';
 import type { Owner } from '../model.ts';
 import { Channel } from './channel.ts';
 import { FairQueue } from './fair-queue.ts';
-import { Pauses, workloadKeys } from './pauses.ts';
+import { Pauses } from './pauses.ts';
 import {
   ANYONE,
   type Device,
@@ -38,8 +38,9 @@ const TURN_MS = 50;
 /** After so many turns another worker takes over what waits (100 to 150 ms); after so many it is given up (1 s). */
 const OVERDUE_TURNS = 3;
 const DEADLINE_TURNS = 20;
-/** Places that one control group, and one user, may keep. */
-const MAX_KEPT_EACH = PLACES / 2;
+/** Places that one control group may keep, and one user in it (a host without control groups has one for all). */
+const MAX_KEPT_GROUP = PLACES - 2;
+const MAX_KEPT_USER = PLACES / 2;
 
 /** Whom a request is about, and whose share it is. A start time of 0n: whoever has the pid. */
 export type Target = Pick<Owner, 'pid' | 'startTime' | 'cgroupId' | 'uid'>;
@@ -216,10 +217,12 @@ export class Inspector {
   /** Its workload has its share of the places already. */
   #keepsMost(target: Target): boolean {
     if (target.pid === 0) return false;
-    return workloadKeys(target).some((key) => {
-      const kept = this.#places.filter((place) => isKept(place) && workloadKeys(place.job).includes(key));
-      return kept.length >= MAX_KEPT_EACH;
-    });
+    const { cgroupId, uid } = target;
+    const kept = this.#places.filter(isKept).map(({ job }) => job);
+    const group = kept.filter((job) => job.cgroupId === cgroupId);
+    // Root has many workloads, any other user is one.
+    const user = uid === 0 ? group.filter((job) => job.uid === 0) : kept.filter((job) => job.uid === uid);
+    return group.length >= MAX_KEPT_GROUP || user.length >= MAX_KEPT_USER;
   }
 
   #dispatch(): void {

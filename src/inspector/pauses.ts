@@ -1,6 +1,6 @@
 /**
- * Who made an inspector hang is left alone for a while: the process, which has done it itself, and, from the second time on, its control
- * group and its user, who can have many processes. Each time longer.
+ * Who made an inspector hang is left alone for a while: the process, which has done it itself, and, from the second time on, its user,
+ * who can have many processes. Each time longer. Root's are told apart by their control group.
  */
 import { BoundedMap } from '../lib/bounded-map.ts';
 
@@ -52,7 +52,7 @@ function processKey({ pid, startTime }: Origin): string {
   return `${pid}/${startTime}`;
 }
 
-/** Groups that share the stuck places; root has none as a user: it is everybody's who needs no other. */
-export function workloadKeys({ cgroupId, uid }: Origin): string[] {
-  return uid === 0 ? [`c${cgroupId}`] : [`c${cgroupId}`, `u${uid}`];
+/** Of the user, of everything in the control group that runs as that user. Root as a user is everybody's who needs no other. */
+function workloadKeys({ cgroupId, uid }: Origin): string[] {
+  return uid === 0 ? [`c${cgroupId}`] : [`c${cgroupId}/${uid}`, `u${uid}`];
 }

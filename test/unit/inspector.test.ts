@@ -276,7 +276,7 @@ describe('what waits', () => {
       [true, true],
     );
     assert.equal(pauses.isPaused(sibling, 21_001), false);
-    assert.equal(pauses.isPaused({ ...sameUser, uid: 1001 }, 20_999), false);
+    assert.equal(pauses.isPaused({ ...sibling, uid: 1001 }, 20_999), false, 'another user');
     for (let i = 0; i < 20; i++) pauses.strike(origin, 50_000);
     assert.equal(pauses.isPaused(sibling, 50_000 + 60_001), false, 'no longer than a minute');
   });
