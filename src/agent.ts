@@ -147,7 +147,7 @@ export class Agent {
     const pods = kubernetes?.sources;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
     const metadata = () => workloads?.allCounts();
-    const known = { pods, dnsCache, metadata };
+    const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
     const resolvers = new ResolverConfigs(inspector);
     await resolvers.start();
