@@ -155,6 +155,7 @@ export class Agent {
       config,
       ledger,
       log: options.log,
+      host,
       resolvers,
       inspector,
       dns: dnsCache ?? NO_CACHE,

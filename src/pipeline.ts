@@ -40,6 +40,9 @@ const RING_DELAY_NS = 300_000_000n;
 /** Capturing begins when the runtimes have listed their containers, after this time without them. */
 const READY_MS = 1000;
 
+/** Findings wait so long at the end for facts of processes. */
+const MOST_FACTS_MS = 500;
+
 /** A process only counted is named again so many ticks after it was announced, or twice as many. */
 const ANNOUNCED_TICKS = 5;
 const MOST_ANNOUNCED = 4096;
@@ -183,16 +186,28 @@ export class Pipeline {
     this.#correlator.flush();
     this.#inspection.flush();
     this.#hold?.flush();
+    await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
     await this.#parts.workloads?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
   }
 
   #batch(events: readonly RawEvent[]): void {
-    for (const event of events) {
-      if (event.kind === 'message') this.#streams.accept(event, this.#message);
-      else if (event.kind === 'process') this.#announced(event);
-      else this.#connections?.accept(event);
-    }
+    let next = 0;
+    let failure: unknown;
+    // An error of ours ends the agent (main.ts), but not without the other events of its batch.
+    while (next < events.length)
+      try {
+        while (next < events.length) this.#accept(events[next++] as RawEvent);
+      } catch (error) {
+        failure ??= error;
+      }
+    if (failure !== undefined) throw failure;
+  }
+
+  #accept(event: RawEvent): void {
+    if (event.kind === 'message') this.#streams.accept(event, this.#message);
+    else if (event.kind === 'process') this.#announced(event);
+    else this.#connections?.accept(event);
   }
 
   #announced(event: RawProcess): void {

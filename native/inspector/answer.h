@@ -84,7 +84,8 @@ class Answer
 	size_t capacity_ = 0;
 };
 
-// Calls `use(line)`, newline included, until it gives false. A longer line comes in parts. 0 or a negative errno.
+// Calls `use(line)`, newline included, until it gives false. A longer line comes in parts. 0 or a negative errno, -EFBIG: it is longer than
+// `limit`.
 template <typename Use> int each_line(int fd, size_t limit, Use use)
 {
 	static char chunk[64 * 1024];

@@ -1,86 +1,52 @@
 /** Facts of processes for detectors, looked up when a detector asks and remembered for a while. */
 import { type ExecutableState, executableState } from '../enrich/executable.ts';
-import { servesNames } from '../enrich/listening.ts';
+import { NameServing, socketReader } from '../enrich/listening.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
 import type { Inspector } from '../inspector/inspector.ts';
-import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Owner } from '../model.ts';
-import type { DetectorEvent, ExecutableFacts, HostFacts } from './detector.ts';
+import type { DetectorEvent, ExecutableFacts, HostFacts, Outcome } from './detector.ts';
+import { FactCache } from './fact-cache.ts';
+import { Later, NO_FACT } from './later.ts';
 
-const MOST_REMEMBERED = 4096;
 /** A socket may be bound later: looked at again after this. */
 const FRESH_MS = 60_000;
-/** Processes whose sockets are looked at a second: socket tables of busy hosts are long. */
-const MOST_LOOKS = 20;
+export const FACT_DEADLINE_MS = 2000;
 
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
-  readonly inspector: Inspector | undefined;
   readonly ports: readonly number[];
+  /** undefined: a capture file, which has no processes. */
+  readonly inspector: Inspector | undefined;
 }
 
-interface Answer<T> {
-  readonly startTime: bigint;
-  readonly at: number;
-  value: T | undefined;
-}
-
-export function hostFacts({ resolvers, inspector, ports }: HostFactsOptions): HostFacts {
-  const budget = perSecond(MOST_LOOKS);
-  const serving = new BoundedMap<number, Answer<boolean>>(MOST_REMEMBERED);
-  const states = new BoundedMap<number, Answer<ExecutableState>>(MOST_REMEMBERED);
-  /** What is known; asked for when it is not known or old. */
-  function known<T>(
-    answers: BoundedMap<number, Answer<T>>,
-    owner: Owner,
-    at: number,
-    ask: (inspector: Inspector) => Promise<T | undefined>,
-  ): T | undefined {
-    const before = answers.get(owner.pid);
-    const isSame = before?.startTime === owner.startTime;
-    if ((isSame && at - before.at < FRESH_MS) || inspector === undefined || !budget(at))
-      return isSame ? before.value : undefined;
-    const answer: Answer<T> = { startTime: owner.startTime, at, value: isSame ? before.value : undefined };
-    answers.set(owner.pid, answer);
-    void ask(inspector).then((value) => {
-      answer.value = value;
-    });
-    return answer.value;
-  }
+export function hostFacts({ resolvers, ports, inspector }: HostFactsOptions): HostFacts {
+  const names = inspector && new NameServing(socketReader(inspector), ports);
+  const serving = new FactCache<boolean>({
+    read: async (owner) => names?.of(owner),
+    freshMs: FRESH_MS,
+    deadlineMs: FACT_DEADLINE_MS,
+  });
+  const executables = new FactCache<ExecutableFacts>({
+    read: async (owner, event) => executable(inspector, owner, event),
+    // A file can be deleted at any time.
+    freshMs: 0,
+    deadlineMs: FACT_DEADLINE_MS,
+  });
   return {
-    nameServers: (event) => {
+    nameServers: (event, decide) => {
       const owner = ownerOf(event);
-      return owner === undefined ? undefined : currentServers(resolvers, owner, event);
+      return owner === undefined ? decide(undefined) : currentServers(resolvers, owner, event, decide);
     },
-    servesNames: (event) => {
+    servesNames: (event, decide) => {
       const owner = ownerOf(event);
-      if (owner === undefined) return undefined;
-      return known(serving, owner, event.at, (asked) => servesNames(asked, owner, ports));
+      return owner === undefined ? decide(undefined) : serving.ask(owner, event, decide);
     },
-    executable: (event) => {
-      const path = event.process.resource['process.executable.path'];
+    executable: (event, decide) => {
       const owner = ownerOf(event);
-      if (typeof path !== 'string') return undefined;
-      const now =
-        owner === undefined
-          ? undefined
-          : known(states, owner, event.at, (asked) => executableState(asked, owner, path));
-      return executable(path, now, event);
+      // A capture file has no process to look at.
+      if (owner === undefined) return decide(toldExecutable(event, undefined));
+      return executables.ask(owner, event, decide);
     },
-  };
-}
-
-/** Whether one more is within so many a second of event time. */
-function perSecond(most: number): (at: number) => boolean {
-  let second = 0;
-  let used = 0;
-  return (at) => {
-    const now = Math.floor(at / 1000);
-    if (now !== second) {
-      second = now;
-      used = 0;
-    }
-    return ++used <= most;
   };
 }
 
@@ -89,17 +55,33 @@ function currentServers(
   resolvers: ResolverConfigs,
   owner: Owner,
   event: DetectorEvent,
-): readonly string[] | undefined {
+  decide: (servers: readonly string[] | undefined) => Outcome,
+): Outcome {
   const known = resolvers.of(owner)?.servers;
-  if (known === undefined || event.kind !== 'lookup') return known;
+  if (known === undefined || event.kind !== 'lookup') return decide(known);
   const { raw } = event.lookup.request;
-  if (!known.includes((raw.dialed ?? raw.remote).address)) void resolvers.again(owner);
-  return known;
+  if (known.includes((raw.dialed ?? raw.remote).address)) return decide(known);
+  return new Later((deliver) => {
+    void resolvers.again(owner).then((config) => deliver(config?.servers ?? NO_FACT));
+  }, decide);
 }
 
-/** What the kernel said of it at first sight, then what was seen since. */
-function executable(path: string, now: ExecutableState | undefined, event: DetectorEvent): ExecutableFacts {
-  const wasDeleted = event.process.resource['whodns.process.executable.deleted'] === true;
+/** What the kernel said of it at first sight, then what is seen now. */
+async function executable(
+  inspector: Inspector | undefined,
+  owner: Owner,
+  event: DetectorEvent,
+): Promise<ExecutableFacts | undefined> {
+  const path = event.process.resource['process.executable.path'];
+  if (typeof path !== 'string') return undefined;
+  return toldExecutable(event, inspector && (await executableState(inspector, owner, path)));
+}
+
+function toldExecutable(event: DetectorEvent, now: ExecutableState | undefined): ExecutableFacts | undefined {
+  const { resource } = event.process;
+  const path = resource['process.executable.path'];
+  if (typeof path !== 'string') return undefined;
+  const wasDeleted = resource['whodns.process.executable.deleted'] === true;
   return {
     path,
     deleted: wasDeleted || now?.deleted === true,

@@ -1,49 +1,106 @@
-/** Whether a process serves names: it has a UDP or TCP socket bound to a DNS port. */
-import type { Inspector, Target } from '../inspector/inspector.ts';
-import { type ReadResult, socketsOf } from '../inspector/protocol.ts';
+/**
+ * Whether a process serves names: it has a UDP or TCP socket bound to a DNS port. The socket tables are those of a network namespace, and
+ * long on a busy host: they are read once for all processes of the namespace that are asked about meanwhile.
+ */
 
-/** Of the lines of each socket table that name a wanted port, and descriptors of a process looked at. */
-const TABLE_BYTES = 64 * 1024;
+import type { Inspector } from '../inspector/inspector.ts';
+import { type ReadResult, socketsOf } from '../inspector/protocol.ts';
+import type { Owner } from '../model.ts';
+
+/** Of the lines of a socket table that name a wanted port without a peer. */
+const TABLE_BYTES = 256 * 1024;
 const MOST_DESCRIPTORS = 4096;
 const TABLES = ['udp', 'udp6', 'tcp', 'tcp6'];
 const TCP_LISTEN = '0A';
-/** Remote address of a socket without one, in the tables of IPv4 and IPv6. */
+/** Remote address of a socket without a peer, in the tables of IPv4 and IPv6. */
 const NO_PEER = ['00000000:0000', `${'0'.repeat(32)}:0000`];
+/** Tables of 100 000 sockets take the kernel longer than other files. */
+const TABLES_MS = 5000;
+/** EFBIG: a table was not looked through to its end. */
+const TOO_LONG = 27;
 
-/** undefined: the process is gone, or cannot be looked into. */
-export async function servesNames(
-  inspector: Pick<Inspector, 'inspect'>,
-  owner: Target,
-  ports: readonly number[],
-): Promise<boolean | undefined> {
-  const wanted = ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0'));
-  const tables = await inspector.inspect(
-    owner,
-    TABLES.map((name) => ({
-      kind: 'file',
-      name: `net/${name}`,
-      limit: TABLE_BYTES,
-      needles: wanted.flatMap((port) => NO_PEER.map((peer) => `:${port} ${peer} `)),
-    })),
-  );
-  if (tables === undefined) return undefined;
-  const bound = boundSockets(tables, new Set(wanted));
-  if (bound.size === 0) return false;
-  const listed = await inspector.inspect(owner, [{ kind: 'sockets', limit: MOST_DESCRIPTORS }]);
-  const own = socketsOf(listed?.[0]);
-  return own === undefined ? undefined : [...bound].some((inode) => own.has(inode));
+/** How sockets of others are read. undefined: the process is gone, cannot be looked into, or its tables are too long. */
+export interface SocketReader {
+  /** Inodes of the sockets of its network namespace that are bound to one of the ports and have no peer. */
+  bound(owner: Owner, ports: readonly number[]): Promise<ReadonlySet<string> | undefined>;
+  /** It has one of these sockets among its descriptors. */
+  holds(owner: Owner, inodes: ReadonlySet<string>): Promise<boolean | undefined>;
 }
 
-/** Inodes of the sockets of its network namespace that are bound to one of the ports and have no peer (proc_net(5)). */
-function boundSockets(tables: readonly ReadResult[], wanted: ReadonlySet<string>): ReadonlySet<bigint> {
-  const found = new Set<bigint>();
-  TABLES.forEach((table, index) => {
-    for (const line of (tables[index]?.bytes?.toString('latin1') ?? '').split('\n')) {
-      const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
-      const isOpen = !table.startsWith('tcp') || state === TCP_LISTEN;
-      if (isOpen && wanted.has(local.slice(local.lastIndexOf(':') + 1)) && /^\d+$/.test(inode))
-        found.add(BigInt(inode));
-    }
+type Table = Promise<ReadonlySet<string> | undefined>;
+
+export class NameServing {
+  readonly #reader: SocketReader;
+  readonly #ports: readonly number[];
+  /** By network namespace: being read, and for those who asked since that began. Empty when nothing is read. */
+  readonly #reading = new Map<number, { readonly now: Table; next: Table | undefined }>();
+
+  constructor(reader: SocketReader, ports: readonly number[]) {
+    this.#reader = reader;
+    this.#ports = ports;
+  }
+
+  /** undefined: not known. */
+  async of(owner: Owner): Promise<boolean | undefined> {
+    // The one that it was read through may have ended before.
+    const inodes = (await this.#shared(owner)) ?? (await this.#shared(owner));
+    if (inodes === undefined) return undefined;
+    return inodes.size === 0 ? false : this.#reader.holds(owner, inodes).catch(() => undefined);
+  }
+
+  /** Its reading begins after this call: a socket that was bound before is in it. */
+  #shared(owner: Owner): Table {
+    const namespace = owner.networkNamespace;
+    const reading = this.#reading.get(namespace);
+    if (reading === undefined) return this.#read(owner);
+    reading.next ??= reading.now.then(() => this.#read(owner));
+    return reading.next;
+  }
+
+  #read(owner: Owner): Table {
+    const now = this.#reader.bound(owner, this.#ports).catch(() => undefined);
+    const reading = { now, next: undefined };
+    this.#reading.set(owner.networkNamespace, reading);
+    return now.finally(() => {
+      if (reading.next === undefined) this.#reading.delete(owner.networkNamespace);
+    });
+  }
+}
+
+/** By the inspector, which looks through the tables and gives the lines that matter (proc_net(5)). */
+export function socketReader(inspector: Pick<Inspector, 'inspect'>): SocketReader {
+  return {
+    bound: (owner, ports) => boundSockets(inspector, owner, ports),
+    holds: async (owner, inodes) => {
+      const results = await inspector.inspect(owner, [{ kind: 'sockets', limit: MOST_DESCRIPTORS }]);
+      const own = socketsOf(results?.[0]);
+      return own === undefined ? undefined : [...inodes].some((inode) => own.has(BigInt(inode)));
+    },
+  };
+}
+
+async function boundSockets(
+  inspector: Pick<Inspector, 'inspect'>,
+  owner: Owner,
+  ports: readonly number[],
+): Promise<ReadonlySet<string> | undefined> {
+  const wanted = ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0'));
+  const needles = wanted.flatMap((port) => NO_PEER.map((peer) => `:${port} ${peer} `));
+  const results = await inspector.inspect(
+    owner,
+    TABLES.map((name) => ({ kind: 'file', name: `net/${name}`, limit: TABLE_BYTES, needles })),
+    { deadlineMs: TABLES_MS },
+  );
+  if (results === undefined || results.some(({ error }) => error === TOO_LONG)) return undefined;
+  return new Set(results.flatMap((result, index) => inodesOf(result, index >= 2, new Set(wanted))));
+}
+
+function inodesOf({ bytes }: ReadResult, isTcp: boolean, wanted: ReadonlySet<string>): string[] {
+  // A kernel without IPv6 lacks two of the tables.
+  return (bytes?.toString('latin1') ?? '').split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+    const isOpen = !isTcp || state === TCP_LISTEN;
+    const isBound = isOpen && wanted.has(local.slice(local.lastIndexOf(':') + 1));
+    return isBound && /^\d+$/.test(inode) ? [inode] : [];
   });
-  return found;
 }

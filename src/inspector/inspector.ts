@@ -35,9 +35,10 @@ const MAX_QUEUED_EACH = 256;
  * worker is to blame.
  */
 const TURN_MS = 50;
-/** After so many turns another worker takes over what waits (100 to 150 ms); after so many it is given up (1 s). */
+/** After so many turns another worker takes over what waits (100 to 150 ms). */
 const OVERDUE_TURNS = 3;
-const DEADLINE_TURNS = 20;
+/** After this time it is given up. */
+const DEADLINE_MS = 1000;
 /** Places that one control group may keep, and one user in it (a host without control groups has one for all). */
 const MAX_KEPT_GROUP = PLACES - 2;
 const MAX_KEPT_USER = PLACES / 2;
@@ -50,6 +51,8 @@ export interface InspectOptions {
   readonly mountNamespace?: number;
   /** File systems whose mapped files may be read as memory; default: none. */
   readonly devices?: readonly Device[];
+  /** For what takes the kernel longer; default: a second. */
+  readonly deadlineMs?: number;
 }
 
 /** requests = answered + gone + the failures + those waiting. */
@@ -76,6 +79,7 @@ export interface InspectorStats extends Readonly<InspectorCounts> {
 
 interface Job extends Target {
   readonly request: Buffer;
+  readonly deadlineMs: number;
   readonly resolve: (answer: Buffer | undefined) => void;
 }
 
@@ -149,18 +153,19 @@ export class Inspector {
 
   /**
    * Reads all of it in one go, of a process that is still the same. undefined: the process is gone or another (pid, start time), or
-   * the inspector cannot be asked, or did not answer within a second.
+   * the inspector cannot be asked, or did not answer in time.
    */
   async inspect(
     target: Target,
     reads: readonly Read[],
-    { mountNamespace = 0, devices = [] }: InspectOptions = {},
+    { mountNamespace = 0, devices = [], deadlineMs = DEADLINE_MS }: InspectOptions = {},
   ): Promise<readonly ReadResult[] | undefined> {
     const { pid, startTime } = target;
     const startTicks = startTime === 0n ? ANYONE : startTime / NS_PER_TICK;
     const answer = await this.#ask(
       target,
       encodeInspect({ pid, startTicks, mountNamespace, devices, reads }),
+      deadlineMs,
     );
     if (answer === undefined) return undefined;
     const results = decodeInspect(answer, reads.length);
@@ -175,7 +180,7 @@ export class Inspector {
     const asked = processes
       .slice(0, MAX_ALIVE)
       .map(({ pid, startTime }) => ({ pid, startTicks: startTime / NS_PER_TICK }));
-    const answer = await this.#ask(NOBODY, encodeAlive(asked));
+    const answer = await this.#ask(NOBODY, encodeAlive(asked), DEADLINE_MS);
     if (answer === undefined) return undefined;
     this.#counts.answered++;
     return decodeAlive(answer);
@@ -193,7 +198,7 @@ export class Inspector {
     this.#fail();
   }
 
-  #ask(target: Target, request: Buffer): Promise<Buffer | undefined> {
+  #ask(target: Target, request: Buffer, deadlineMs: number): Promise<Buffer | undefined> {
     this.#counts.requests++;
     const refusal = request.length > MAX_REQUEST_BYTES ? 'overflow' : this.#refusal(target);
     if (refusal !== undefined) {
@@ -202,7 +207,7 @@ export class Inspector {
     }
     const { pid, startTime, cgroupId, uid } = target;
     return new Promise((resolve) => {
-      const refused = this.#queue.push({ pid, startTime, cgroupId, uid, request, resolve });
+      const refused = this.#queue.push({ pid, startTime, cgroupId, uid, request, deadlineMs, resolve });
       if (refused !== undefined) this.#drop(refused, 'overflow');
       this.#dispatch();
     });
@@ -262,7 +267,7 @@ export class Inspector {
 
   #turn(): void {
     this.#places.forEach((place, index) => {
-      if (place.state !== 'busy' || ++place.turns < DEADLINE_TURNS) return;
+      if (place.state !== 'busy' || ++place.turns * TURN_MS < place.job.deadlineMs) return;
       this.#places[index] = { state: 'kept', job: place.job };
       this.#channel.kill(index);
       this.#pauses.strike(place.job, performance.now());

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { executableState } from '../../src/enrich/executable.ts';
-import { servesNames } from '../../src/enrich/listening.ts';
+import { NameServing, socketReader } from '../../src/enrich/listening.ts';
 import type { Owner } from '../../src/model.ts';
 import { OWNER } from './correlate-events.ts';
 import { startInspector, targetOf } from './process-target.ts';
@@ -88,23 +88,21 @@ describe('executable', () => {
 });
 
 describe('a process that serves names', () => {
+  const servesNames = (owner: Owner, ports: readonly number[]) =>
+    new NameServing(socketReader(inspector), ports).of(owner);
   const own = ownerOf(process.pid);
 
   it('by UDP', async () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
     const { port } = socket.address();
-    assert.equal(await servesNames(inspector, own, [port]), true);
-    assert.equal(await servesNames(inspector, own, [port === 1 ? 2 : 1]), false);
+    assert.equal(await servesNames(own, [port]), true);
+    assert.equal(await servesNames(own, [port === 1 ? 2 : 1]), false);
     const { pid = 0 } = spawn('sleep', ['0.5']);
-    assert.equal(
-      await servesNames(inspector, ownerOf(pid), [port]),
-      false,
-      'another process of the namespace',
-    );
+    assert.equal(await servesNames(ownerOf(pid), [port]), false, 'another process of the namespace');
     socket.close();
     await once(socket, 'close');
-    assert.equal(await servesNames(inspector, own, [port]), false);
+    assert.equal(await servesNames(own, [port]), false);
   });
 
   it('by TCP', async () => {
@@ -114,11 +112,11 @@ describe('a process that serves names', () => {
     });
     const address = server.address();
     assert.ok(typeof address === 'object' && address !== null);
-    assert.equal(await servesNames(inspector, own, [address.port]), true);
+    assert.equal(await servesNames(own, [address.port]), true);
     server.close();
   });
 
   it('is not known of one that is gone', async () => {
-    assert.equal(await servesNames(inspector, { ...own, pid: 0x3fffff }, [53]), undefined);
+    assert.equal(await servesNames({ ...own, pid: 0x3fffff }, [53]), undefined);
   });
 });

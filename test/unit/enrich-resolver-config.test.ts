@@ -101,7 +101,7 @@ describe('resolv.conf of a process', () => {
       writeFileSync(path, 'nameserver 192.0.2.1\n');
     });
     const configs = new ResolverConfigs(inspector);
-    configs.of(owner);
+    await read(configs, owner);
     writeFileSync(path, 'nameserver 192.0.2.2\n');
     assert.deepEqual((await read(configs, owner))?.servers, ['192.0.2.1']);
     for (let i = 0; i < 3; i++) configs.sweep();
