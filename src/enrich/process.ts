@@ -5,20 +5,10 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';
-import {
-  type Asked,
-  currentContext,
-  currentPlace,
-  type FactsOptions,
-  type GatheredFacts,
-  gatherFacts,
-  isMissingAny,
-  toldFacts,
-} from './facts.ts';
+import type { Asked } from './facts.ts';
 import { anonymous, isSame } from './identity.ts';
 import { Look } from './look.ts';
-import type { ContextOutcome } from './process-context.ts';
-import type { PublishedContext } from './process-context-payload.ts';
+import { type ContextListener, Looks, type Take } from './looks.ts';
 import { noCounts, type ProcessTableCounts } from './process-counts.ts';
 import { describe, type ProcessFacts, type ResourceContext } from './resource.ts';
 import type { WorkloadFacts } from './workload-facts.ts';
@@ -48,12 +38,6 @@ export interface ProcessTableOptions extends ResourceContext {
   readonly processContext?: boolean;
   /** Is told of everything that is published, and when nothing learnt of a process counts any more. */
   readonly contexts?: ContextListener;
-}
-
-/** Who wants more of a process context than the identity in it (trace-context.ts). */
-export interface ContextListener {
-  published(process: Owner, context: PublishedContext): void;
-  forget(processes: readonly ProcessKey[]): void;
 }
 
 interface Entry {
@@ -100,8 +84,8 @@ interface Slot {
 export class ProcessTable {
   readonly counts: ProcessTableCounts = noCounts();
   readonly #context: ResourceContext;
-  readonly #inspector: Asked | undefined;
-  readonly #options: FactsOptions;
+  readonly #looks: Looks;
+  readonly #looksAgain: boolean;
   readonly #contexts: ContextListener | undefined;
   readonly #slots: LRUCache<number, Slot>;
   readonly #anonymous: ProcessIdentity;
@@ -115,10 +99,10 @@ export class ProcessTable {
 
   constructor(options: ProcessTableOptions) {
     this.#context = options;
-    this.#inspector = options.inspector;
-    const { commandArgs = false, processContext = true } = options;
-    this.#options = { commandArgs, processContext };
-    this.#contexts = options.contexts;
+    const { commandArgs = false, processContext = true, inspector, contexts } = options;
+    this.#looks = new Looks({ commandArgs, processContext, inspector, contexts, counts: this.counts });
+    this.#looksAgain = processContext && inspector !== undefined;
+    this.#contexts = contexts;
     this.#slots = new LRUCache({
       max: options.maxProcesses ?? 16_384,
       dispose: (slot, _pid, reason) => {
@@ -148,11 +132,11 @@ export class ProcessTable {
       if (entry !== known) slot.entries.splice(i, 1);
     }
     this.#contexts?.forget([event.owner]);
-    const told = toldFacts(event, this.#options);
-    if (known !== undefined) this.#replace(known, event.owner, told.facts);
-    const entry = known ?? this.#add(slot, event.owner, told.facts);
+    const { facts } = this.#looks.told(event);
+    if (known !== undefined) this.#replace(known, event.owner, facts);
+    const entry = known ?? this.#add(slot, event.owner, facts);
     if (known === undefined) this.counts.kernel++;
-    this.#gather(slot, entry, event, told);
+    this.#look(slot, entry, this.#looks.first(event.owner, event));
   }
 
   /** The same object for the same process as long as nothing is learnt of it that changes its metadata. */
@@ -233,19 +217,16 @@ export class ProcessTable {
    */
   async sweep(limit: number): Promise<readonly ProcessKey[]> {
     const asked: Owner[] = [];
-    for (let i = 0; i < limit && this.#inspector !== undefined; i++) {
+    for (let i = 0; i < limit; i++) {
       const pid = this.#idle.pop();
       if (pid === undefined) break;
       const slot = this.#slots.peek(pid);
       if (slot !== undefined && this.#isIdle(slot)) asked.push(...slot.entries.map(({ owner }) => owner));
     }
-    if (asked.length === 0) return [];
-    const alive = await this.#inspector?.alive(asked);
-    // Without an answer nothing is known of them: the next round asks again.
-    const gone = asked.filter((_, index) => alive?.[index] === false);
+    const gone = await this.#looks.exited(asked);
     for (const owner of gone) this.#forget(owner);
     this.counts.exited += gone.length;
-    this.#contexts?.forget(gone);
+    if (gone.length > 0) this.#contexts?.forget(gone);
     return gone;
   }
 
@@ -278,14 +259,13 @@ export class ProcessTable {
       if (sibling.look !== undefined) this.#await(entry, sibling.look);
       return entry;
     }
-    const told = toldFacts(undefined, this.#options);
-    const entry = this.#add(slot, owner, told.facts);
-    this.#gather(slot, entry, undefined, told);
+    const entry = this.#add(slot, owner, this.#looks.told(undefined).facts);
+    this.#look(slot, entry, this.#looks.first(owner, undefined));
     return entry;
   }
 
   #add(slot: Slot, owner: Owner, facts: ProcessFacts): Entry {
-    const nextLook = this.#options.processContext ? this.#generation + FIRST_LOOK : Number.POSITIVE_INFINITY;
+    const nextLook = this.#looksAgain ? this.#generation + FIRST_LOOK : Number.POSITIVE_INFINITY;
     const entry: Entry = {
       owner,
       facts,
@@ -314,69 +294,25 @@ export class ProcessTable {
     this.counts.refreshed++;
   }
 
-  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup. */
   #reconsider(slot: Slot, entry: Entry, owner: Owner): void {
     if (entry.refreshes >= MOST_REFRESHES) return;
     entry.refreshes++;
-    const isRenamed = entry.owner.processName !== owner.processName;
-    const isMoved = entry.owner.cgroupId !== owner.cgroupId;
+    const before = entry.owner;
     entry.owner = owner;
-    this.#look(slot, entry, async (inspector) => {
-      const now = await currentPlace(inspector, owner);
-      if (now === undefined) return undefined;
-      const { executablePath, executableInode } = entry.facts;
-      const { executable, cgroup } = now;
-      // Both: paths of the kernel's walk and of /proc may differ under chroot, inodes under overlayfs.
-      const isOther =
-        executable !== undefined &&
-        executable.executableInode !== executableInode &&
-        executable.executablePath !== executablePath;
-      if (isRenamed && isOther) {
-        const found = await gatherFacts(inspector, owner, undefined, this.#options);
-        this.#note(owner, found);
-        return found.facts;
-      }
-      return isMoved ? { ...entry.facts, ...cgroup } : undefined;
-    });
+    this.#look(slot, entry, this.#looks.changed(before, owner, entry.facts));
   }
 
-  /** A process keeps what it published until it publishes something else: it may be busy, or read too late. */
   #lookAgain(slot: Slot, entry: Entry): void {
     entry.lookStep = Math.min(entry.lookStep * LOOK_GROWTH, MOST_LOOK_SWEEPS);
     entry.nextLook = this.#generation + entry.lookStep;
-    this.#look(slot, entry, async (inspector) => {
-      const found = await currentContext(inspector, entry.owner);
-      if (found === undefined) return undefined;
-      this.#noteContext(entry.owner, found.outcome);
-      const { published } = found;
-      return published === undefined ? undefined : { ...entry.facts, published };
-    });
+    this.#look(slot, entry, this.#looks.again(entry.owner, entry.facts));
   }
 
-  /** At first sight: what the record leaves open. */
-  #gather(slot: Slot, entry: Entry, record: RawProcess | undefined, told: GatheredFacts): void {
-    const { owner } = entry;
-    const isAsked =
-      isMissingAny(record, this.#options) &&
-      this.#look(slot, entry, async (inspector) => {
-        const found = await gatherFacts(inspector, owner, record, this.#options);
-        this.#note(owner, found);
-        if (record === undefined) this.counts[found.facts.fromProc ? 'proc' : 'bare']++;
-        return found.facts;
-      });
-    if (isAsked) return;
-    this.#note(owner, told);
-    if (record === undefined) this.counts.bare++;
-  }
-
-  /** @param take gives what is known after it; undefined: nothing new. @returns whether the inspector is asked */
-  #look(slot: Slot, entry: Entry, take: (inspector: Asked) => Promise<ProcessFacts | undefined>): boolean {
-    const inspector = this.#inspector;
-    if (inspector === undefined || inspector.refuses(entry.owner)) return false;
+  #look(slot: Slot, entry: Entry, take: Take | undefined): void {
+    if (take === undefined) return;
     const look = new Look(entry.facts);
     this.#await(entry, look);
-    void take(inspector).then((facts) => this.#finish(slot, look, facts));
-    return true;
+    void take().then((facts) => this.#finish(slot, look, facts));
   }
 
   #await(entry: Entry, look: Look): void {
@@ -393,20 +329,6 @@ export class ProcessTable {
       if (facts !== undefined) this.#replace(entry, entry.owner, facts);
     }
     look.finish(facts ?? look.facts);
-  }
-
-  #note(owner: Owner, { service, context }: GatheredFacts): void {
-    this.#noteContext(owner, context);
-    if (service === 'unreadable') this.counts.environmentUnreadable++;
-    if (service === 'invalid') this.counts.resourceAttributesInvalid++;
-  }
-
-  #noteContext(owner: Owner, outcome: ContextOutcome): void {
-    if (outcome.kind === 'busy') this.counts.contextBusy++;
-    else if (outcome.kind === 'invalid') this.counts.contextInvalid++;
-    if (outcome.kind !== 'read') return;
-    this.counts.contextRead++;
-    this.#contexts?.published(owner, outcome.context);
   }
 
   #join(owner: Owner, facts: ProcessFacts): Joined {
