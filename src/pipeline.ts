@@ -184,7 +184,7 @@ export class Pipeline {
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
     this.#correlator.flush();
-    this.#inspection.flush();
+    await this.#inspection.drained();
     this.#hold?.flush();
     await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
     await this.#parts.workloads?.stop();

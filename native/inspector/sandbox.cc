@@ -65,7 +65,8 @@ class Filter
 	{
 		add(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
 		sock_fprog program{.len = size_, .filter = code_};
-		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+		// Not seccomp(2), which systemd's @system-service leaves out.
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 	}
 
       private:

@@ -33,6 +33,7 @@ export class InspectionHold<Held extends Attributed> {
   readonly #most: number;
   readonly #groups = new Map<string, Group<Held>>();
   #held = 0;
+  #empty: PromiseWithResolvers<void> | undefined;
 
   constructor(options: InspectionHoldOptions<Held>) {
     this.#options = options;
@@ -50,9 +51,11 @@ export class InspectionHold<Held extends Attributed> {
     }
   }
 
-  /** End of the run: all leave with what is known. */
-  flush(): void {
-    for (const [key, group] of [...this.#groups]) this.#release(key, group);
+  /** End of the run: resolves when nothing waits any more, WAIT_MS from now at the latest. */
+  async drained(): Promise<void> {
+    if (this.#groups.size === 0) return;
+    this.#empty ??= Promise.withResolvers<void>();
+    await this.#empty.promise;
   }
 
   #pending(event: Held): Promise<unknown> | undefined {
@@ -90,6 +93,7 @@ export class InspectionHold<Held extends Attributed> {
     this.#held -= group.events.length;
     this.#options.stage.out += group.events.length;
     for (const event of group.events) this.#emit(event);
+    if (this.#groups.size === 0) this.#empty?.resolve();
   }
 
   #emit(event: Held): void {

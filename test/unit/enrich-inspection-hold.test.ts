@@ -172,7 +172,10 @@ describe('inspection hold', () => {
     assert.deepEqual(ids(), [1]);
     processes.announce({ ...RECORD, owner: other(11) });
     ask(2, other(11));
-    hold.flush();
+    const drained = hold.drained();
+    t.mock.timers.tick(500);
+    await drained;
     assert.deepEqual(ids(), [1, 2]);
+    await hold.drained();
   });
 });
