@@ -66,7 +66,7 @@ class Filter
 		add(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
 		sock_fprog program{.len = size_, .filter = code_};
 		// Not seccomp(2), which systemd's @system-service leaves out.
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+		return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 	}
 
       private:
