@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import {
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -173,7 +174,35 @@ describe('the inspector reads below another root', { timeout: 60_000 }, () => {
       results?.map(({ bytes }) => bytes?.length),
       [undefined, undefined, undefined, 1000],
     );
+    // As executables they are only looked at.
+    const inodes = await inspector.inspect(
+      target,
+      paths.map((path) => ({ kind: 'rootInode', path })),
+    );
+    assert.ok(inodes?.every((result) => inodeOf(result) !== undefined));
     assert.ok(performance.now() - started < 900);
+  });
+});
+
+describe('what the inspector may', { timeout: 60_000 }, () => {
+  it('is reading: two capabilities, no way to more, a filter, one descriptor', async () => {
+    await inspector.inspect(own, []);
+    const supervisor = inspector.pid ?? 0;
+    const workers = execFileSync('pgrep', ['-P', String(supervisor)], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+    for (const pid of [String(supervisor), ...workers]) {
+      const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+      const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1];
+      // CAP_DAC_READ_SEARCH is 2, CAP_SYS_PTRACE 19.
+      for (const set of ['CapPrm', 'CapEff']) assert.equal(field(set), '0000000000080004', set);
+      for (const set of ['CapInh', 'CapBnd', 'CapAmb']) assert.equal(field(set), '0000000000000000', set);
+      assert.deepEqual([field('NoNewPrivs'), field('Seccomp')], ['1', '2']);
+      const resident = Number(field('VmRSS'));
+      assert.ok(resident < 2048, `${resident} KiB`);
+      if (pid !== String(supervisor))
+        assert.deepEqual(readdirSync(`/proc/${pid}/fd`).sort(), ['0', '1', '2', '3']);
+    }
   });
 });
 
