@@ -18,12 +18,14 @@ import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
+import { ProcessMemory } from './enrich/process-memory.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
+import { Inspector, type InspectorStats } from './inspector/inspector.ts';
 import { Fairness } from './lib/fairness.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
@@ -54,16 +56,21 @@ interface AgentParts {
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
   readonly watching: Watching;
+  readonly inspector: Inspector | undefined;
   readonly workloads: Workloads | undefined;
   readonly levels: boolean;
 }
 
 /** What looks at the lookups besides the sinks. */
-type Watching = Pick<PipelineParts, 'dnsCache' | 'seesConnections' | 'folding' | 'detections' | 'onSweep'>;
+type Watching = Pick<
+  PipelineParts,
+  'dnsCache' | 'seesConnections' | 'folding' | 'pending' | 'detections' | 'onSweep'
+>;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #source: Source;
+  readonly #inspector: Inspector | undefined;
   readonly #pipeline: Pipeline;
   readonly #traceContexts: TraceContexts | undefined;
   readonly #broken: PromiseWithResolvers<void>;
@@ -77,16 +84,17 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching, workloads, levels } = parts;
+    const { ledger, host, source, output, watching, workloads, levels, inspector } = parts;
     this.#options = options;
+    this.#inspector = inspector;
     this.#source = source;
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
     this.reopenFiles = output.reopen;
     this.#traceContexts =
-      config.traceContext && source instanceof KernelSource
-        ? new TraceContexts(source.tracePlaces)
+      config.traceContext && source instanceof KernelSource && inspector !== undefined
+        ? new TraceContexts(source.tracePlaces, (target) => ProcessMemory.open(inspector, target))
         : undefined;
     const mounts = findCgroupMounts();
     const processes = new ProcessTable({
@@ -98,6 +106,7 @@ export class Agent {
       processContext: config.processContext,
       workloads,
       fairness: parts.fairness,
+      inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
     for (const message of output.notes) log.info(message);
@@ -133,6 +142,8 @@ export class Agent {
     const { config, version, file } = options;
     const ledger = new Ledger();
     const fairness = new Fairness();
+    // A capture file has no processes. It is made while this program has its rights.
+    const inspector = file === undefined ? Inspector.start({ log: options.log }) : undefined;
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
@@ -146,9 +157,10 @@ export class Agent {
     const pods = kubernetes?.sources;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => workloads?.allCounts();
-    const known = { pods, dnsCache, metadata };
+    const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
-    const resolvers = new ResolverConfigs();
+    const resolvers = new ResolverConfigs(inspector);
+    await resolvers.start();
     const detections = await startDetections(detectors, {
       config,
       ledger,
@@ -156,15 +168,17 @@ export class Agent {
       log: options.log,
       host,
       resolvers,
+      inspector,
       dns: dnsCache ?? NO_CACHE,
       emit: (finding) => output.sink.accept(finding),
     });
-    // A capture file has no processes, so no search lists.
+    // Nor search lists.
     const isFolding = config.searchFolding && file === undefined;
     const watching: Watching = {
       dnsCache,
       seesConnections,
       folding: isFolding ? new SearchFolding((owner) => resolvers.of(owner)) : undefined,
+      pending: isFolding || detections !== undefined ? (owner) => resolvers.pending(owner) : undefined,
       detections,
       onSweep: () => resolvers.sweep(),
     };
@@ -178,6 +192,7 @@ export class Agent {
       watching,
       workloads,
       levels,
+      inspector,
     });
   }
 
@@ -259,14 +274,19 @@ export class Agent {
   }
 
   #close(): void {
+    this.#inspector?.close();
     for (const server of this.#servers) server.close();
     this.#servers = [];
   }
 
-  stats(): PipelineStats & { readonly traceContexts?: TraceContextCounts } {
+  stats(): PipelineStats & {
+    readonly inspector: InspectorStats | undefined;
+    readonly traceContexts?: TraceContextCounts;
+  } {
     const contexts = this.#traceContexts;
     return {
       ...this.#pipeline.stats(),
+      inspector: this.#inspector?.stats(),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }

@@ -1,7 +1,7 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> search folding -> hold -> record -> fan-out -> sinks
- *         \-> connections (joined to process and DNS cache) -> hold -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> inspection hold -> search folding -> hold -> record -> fan-out -> sinks
+ *         \-> connections (joined to process and DNS cache) -> inspection hold -> hold -> record -> fan-out -> sinks
  *   lookups and connections -> detections -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
@@ -14,6 +14,7 @@ import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
 import { DelegatedCgroups } from './enrich/delegated-cgroups.ts';
+import { InspectionHold } from './enrich/inspection-hold.ts';
 import type { ProcessTable } from './enrich/process.ts';
 import { WorkloadHold } from './enrich/workload-hold.ts';
 import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
@@ -75,6 +76,8 @@ export interface PipelineParts {
   readonly seesConnections: boolean;
   /** Fan-out of search lists; undefined: not looked for. */
   readonly folding?: SearchFolding | undefined;
+  /** What else is asked about a process before its lookups go on; undefined: nothing. */
+  readonly pending?: ((owner: Owner) => Promise<unknown> | undefined) | undefined;
   /** undefined: none are configured. */
   readonly detections?: Detections | undefined;
   /** Called every 10 s. */
@@ -117,6 +120,7 @@ export class Pipeline {
   readonly #fairness: Fairness;
   readonly #losses: Losses;
   readonly #delegated = new DelegatedCgroups();
+  readonly #inspection: InspectionHold<Lookup | ConnectionEvent>;
   readonly #hold: WorkloadHold<Lookup | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
@@ -140,6 +144,7 @@ export class Pipeline {
     const onLoss = this.#losses.noteConnection.bind(this.#losses);
     this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
     this.#dns = ledger.stage('dns');
+    this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();
     this.#correlator = new Correlator({
       timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
@@ -157,7 +162,7 @@ export class Pipeline {
     this.#connections = new Connections({
       processes,
       dnsCache,
-      onConnection: (event) => this.#connection(event),
+      onConnection: (event) => this.#inspection.accept(event),
       stage: ledger.stage('connections'),
     });
   }
@@ -230,6 +235,7 @@ export class Pipeline {
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
     this.#correlator.flush();
+    await this.#inspection.drained();
     this.#hold?.flush();
     await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
     await this.#parts.workloads?.stop();
@@ -291,6 +297,22 @@ export class Pipeline {
     }
   };
 
+  #createInspectionHold(): InspectionHold<Lookup | ConnectionEvent> {
+    const { processes, ledger, pending } = this.#parts;
+    return new InspectionHold({
+      processes,
+      stage: ledger.stage('inspection'),
+      pending: (event) => {
+        const owner = 'kind' in event ? undefined : event.request.raw.owner;
+        return owner === undefined ? undefined : pending?.(owner);
+      },
+      onEvent: (event) => {
+        if ('kind' in event) this.#inspectedConnection(event);
+        else this.#inspected(event);
+      },
+    });
+  }
+
   #createHold(): WorkloadHold<Lookup | ConnectionEvent> | undefined {
     const { workloads, processes, ledger } = this.#parts;
     if (workloads === undefined) return undefined;
@@ -302,14 +324,17 @@ export class Pipeline {
   }
 
   #record(lookup: Lookup): void {
-    const { dnsCache, folding } = this.#parts;
     // First of all: the next event may be the connection to what was answered.
-    dnsCache?.add(lookup);
+    this.#parts.dnsCache?.add(lookup);
+    this.#inspection.accept(lookup);
+  }
+
+  #inspected(lookup: Lookup): void {
     if (lookup.conflictsWith !== undefined) {
       this.#emit(lookup);
       return;
     }
-    const search = folding?.fold(lookup);
+    const search = this.#parts.folding?.fold(lookup);
     const whole = search === undefined ? lookup : { ...lookup, search };
     if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(whole);
     else this.#emit(whole);
@@ -324,7 +349,7 @@ export class Pipeline {
     if (lookup.conflictsWith === undefined) detections?.lookup(lookup, event);
   }
 
-  #connection(event: ConnectionEvent): void {
+  #inspectedConnection(event: ConnectionEvent): void {
     if (event.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(event);
     else this.#emitConnection(event);
   }
@@ -369,7 +394,7 @@ export class Pipeline {
 
   #sweep(now: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
-    processes.sweep(SWEEP_PROCESSES);
+    void processes.sweep(SWEEP_PROCESSES);
     if (this.#ticks % SWEEP_TICKS !== 0) return;
     processes.beginSweep();
     this.#parts.onSweep?.();

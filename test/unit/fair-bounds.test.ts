@@ -108,7 +108,6 @@ describe('fair bounds', () => {
       host: {},
       users: new UserNames(),
       bootTime: 0n,
-      procRoot: '/nonexistent',
       maxProcesses: 500,
     });
     const mine = Array.from({ length: 50 }, (_, i) => table.identify({ ...VICTIM, pid: 10 + i }));
