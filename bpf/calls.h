@@ -89,9 +89,47 @@ static __always_inline bool account(struct message_event *message, __u32 level, 
 		count(COUNTER_SELF);
 		return false;
 	}
-	count(level == VISIBILITY_ON ? COUNTER_REQUESTS : COUNTER_METRICS_ONLY);
-	process_request(message, true, hook);
-	return level == VISIBILITY_ON;
+	if (level != VISIBILITY_ON) {
+		count(COUNTER_METRICS_ONLY);
+		process_request(message, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY, hook);
+		return false;
+	}
+	count(COUNTER_REQUESTS);
+	return process_request(message, SHARE_REQUEST | SHARE_HERE | SEEN_OWED, hook);
+}
+
+/* The entry of the current process; NULL: it has none. */
+static __always_inline struct process_value *current_process(void)
+{
+	struct process_key key = {.tgid = bpf_get_current_pid_tgid() >> 32};
+
+	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
+	} else {
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+		task = PROBE(task, group_leader);
+		key.start_time = PROBE(task, start_boottime);
+	}
+	return bpf_map_lookup_elem(&processes, &key);
+}
+
+/* Counts a response of `length` payload bytes, and asks the share of the current process for it. False: it is left out. */
+static __noinline int account_response(__u32 length)
+{
+	struct process_value *value = current_process();
+	__u32 kind = SHARE_RESPONSE;
+
+	count(COUNTER_RESPONSES);
+	if (value && value->owed) {
+		__sync_fetch_and_add(&value->owed, -1);
+		if (ring_is_calm())
+			return 1;
+		kind |= SHARE_PAID;
+	} else if (share_credit(value, message_bytes(length, 0))) {
+		return 1;
+	}
+	return share_ask(value, COMMON_UNKNOWN, message_bytes(length, 0), kind);
 }
 
 /* Is the socket corked (UDP_CORK), so that the datagram continues with the next send? */
@@ -337,8 +375,8 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	message.length = LOAD(direct, skb, len);
 	message.protocol = PROTOCOL_UDP;
 	message.family = packet.family;
-	count(COUNTER_RESPONSES);
-	emit_packet(&message, skb, data, 0, direct, false);
+	if (account_response(message.length))
+		emit_packet(&message, skb, data, 0, direct, false);
 }
 
 static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, const __u32 hook,
@@ -421,7 +459,8 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	received = LOAD(false, tcp, bytes_received);
 	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
 		message.flags |= MESSAGE_STREAM_START;
-	count(COUNTER_RESPONSES);
+	if (!account_response(message.length))
+		return;
 	if (state->room - LOAD(false, msg, msg_iter.count) >= message.length) {
 		buffer.segment = state->segment;
 		buffer.offset = state->offset;

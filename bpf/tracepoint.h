@@ -113,6 +113,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	bool here = in_task_context(context), wanted = is_message(packet);
 	struct message_event message = {};
 	__u32 level = VISIBILITY_ON;
+	bool admitted;
 
 	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
@@ -154,24 +155,36 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 				count(COUNTER_OFF);
 			return;
 		}
-		process_request(&message, here, HOOK_TRACEPOINT);
 		if (level == VISIBILITY_METRICS) {
 			if (wanted)
 				count(COUNTER_METRICS_ONLY);
+			process_request(&message, SHARE_RECORD | SEEN_COUNTED_ONLY | (here ? SHARE_HERE : 0),
+					HOOK_TRACEPOINT);
 			return;
 		}
-	} else if (wanted) {
-		drop(DROP_NO_OWNER);
+		if (wanted)
+			count(COUNTER_REQUESTS);
+		admitted = process_request(&message, (wanted ? SHARE_REQUEST : SHARE_RECORD) | (here ? SHARE_HERE : 0),
+					   HOOK_TRACEPOINT);
+	} else {
+		if (wanted) {
+			drop(DROP_NO_OWNER);
+			count(COUNTER_REQUESTS);
+		}
+		admitted =
+		    common_ask(COMMON_UNKNOWN, message_bytes(message.length, 0), wanted ? SHARE_REQUEST : SHARE_RECORD);
+	}
+	if (!admitted) {
+		remember_skipped(&message);
+		return;
 	}
 	remember_asked(&message);
 	remember_lower(packet, skb->dev, message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
-	if (!wanted)
-		return;
-	count(COUNTER_REQUESTS);
-	emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
+	if (wanted)
+		emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
 }
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
@@ -208,9 +221,9 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 		return;
 	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
 	owner_read(&owner);
-	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF &&
-	    process_seen(&owner, bpf_ktime_get_ns(), 0, 0, true))
-		process_announce(&owner, HOOK_TRACEPOINT);
+	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF)
+		process_admits(&owner, bpf_ktime_get_ns(), 0, 0, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY,
+			       HOOK_TRACEPOINT);
 	bpf_map_update_elem(&owners, &key, &owner, BPF_ANY);
 }
 
@@ -225,6 +238,40 @@ static __always_inline bool track_answer(struct message_event *message, const st
 	if (question->handshake && packet->length && question->first_sequence == packet->sequence)
 		message->flags |= MESSAGE_STREAM_START;
 	return is_message(packet);
+}
+
+/*
+ * Asks for an answer. An admitted request has paid for its answer. One more datagram is of no one's (whoever can forge answers would
+ * use up the share of who asked), one more piece of a stream is of who asked.
+ */
+static __noinline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
+{
+	struct process_value *value;
+	__u32 kind = SHARE_RESPONSE, common = COMMON_UNKNOWN;
+
+	if (!question)
+		return 0;
+	if (question->owed) {
+		__sync_fetch_and_add(&question->owed, -1);
+		if (ring_is_calm())
+			return 1;
+		kind |= SHARE_PAID;
+	}
+	value = bpf_map_lookup_elem(&processes, &question->process);
+	if (kind & SHARE_PAID) {
+		/* only the ring is asked */
+	} else if (question->skipped) {
+		struct share_value *share = share_of(value, common);
+
+		__sync_fetch_and_add(&question->skipped, -1);
+		if (share)
+			share_suppress(share, bpf_ktime_get_ns(), kind);
+		return 0;
+	} else if (protocol == PROTOCOL_UDP) {
+		common = COMMON_UNASKED;
+		value = NULL;
+	}
+	return share_ask(value, common, message_bytes(length, 0), kind);
 }
 
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
@@ -255,7 +302,8 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 		return;
 	}
 	count(COUNTER_RESPONSES);
-	emit_packet(&message, skb, data, tags + packet->payload, true, true);
+	if (answer_admitted(question, packet->length, packet->protocol))
+		emit_packet(&message, skb, data, tags + packet->payload, true, true);
 }
 
 /* Bytes of VLAN tags that the device did not take off; they lie before the IP header. */

@@ -15,6 +15,7 @@ import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
+import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
@@ -114,6 +115,16 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
+      host,
+      rateRules:
+        source instanceof KernelSource && config.cgroupRateFor.length > 0
+          ? new RateRules({
+              rules: config.cgroupRateFor,
+              rate: config.cgroupRate,
+              burst: config.cgroupBurst,
+              setRate: (group, rate, burst) => source.setRate(group, rate, burst),
+            })
+          : undefined,
       ...watching,
     });
   }
@@ -258,8 +269,8 @@ function createSource(
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes, traceContext } = config;
-  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, ...asked };
+  const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
+  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
   return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
 }
 

@@ -34,7 +34,23 @@ export const COUNTER = {
   metricsOnly: 11,
 };
 export const DUPLICATE_DEVICE = 7;
-export const DROP = { ringFull: 0, processRingFull: 1, noOwner: 4, connectionRingFull: 6 };
+export const DROP = {
+  ringFull: 0,
+  processRingFull: 1,
+  noOwner: 4,
+  connectionRingFull: 6,
+  responseRingFull: 7,
+  requestSuppressed: 8,
+  responseSuppressed: 9,
+};
+/** Messages without a record: no room, or over their share of it. */
+export function lostMessages({ drops }: Pick<Captured, 'drops'>): number {
+  const { ringFull, responseRingFull, requestSuppressed, responseSuppressed } = DROP;
+  return [ringFull, responseRingFull, requestSuppressed, responseSuppressed].reduce(
+    (sum, index) => sum + (drops[index] ?? 0),
+    0,
+  );
+}
 
 export interface Owner {
   readonly tgid: number;

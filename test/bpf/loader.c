@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop;
-static bool verbose, count_only, connections, load_only;
+static bool verbose, count_only, connections, load_only, exits;
 static unsigned long long records, bytes;
 
 static void on_signal(int signal)
@@ -334,7 +334,7 @@ int main(int argc, char **argv)
 	struct ring_buffer *ring;
 	struct btf *btf;
 	__u16 ports[4] = {53};
-	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0, taken = 0;
+	__u32 port_count = 0, rate = 0, limit = 65535, ring_bytes = 16 << 20, self = 0, taken = 0;
 	__u64 wakeup, trace = 0;
 	double seconds = 0;
 	struct bpf_link *links[32];
@@ -394,7 +394,8 @@ int main(int argc, char **argv)
 		size_t length = strlen(argv[2]);
 		bool wanted = strncmp(name, argv[2], length) == 0 && name[length] == '_';
 		const char *connect = strcmp(argv[2], "kprobe") == 0 ? "connect_kprobe_" : "connect_tracepoint_";
-		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0)) &&
+		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0) ||
+			     ((load_only || exits) && strncmp(name, "exit_", 5) == 0)) &&
 			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
 	}
@@ -402,6 +403,7 @@ int main(int argc, char **argv)
 		set_knob(object, "dns_ports", ports, sizeof(ports));
 		set_knob(object, "dns_port_count", &port_count, sizeof(port_count));
 	}
+	set_knob(object, "share_rate", &rate, sizeof(rate));
 	set_knob(object, "payload_limit", &limit, sizeof(limit));
 	set_knob(object, "trace_bytes", &trace, sizeof(trace));
 	wakeup = ring_bytes / 4;
