@@ -95,13 +95,17 @@ static __always_inline bool account(struct message_event *message, __u32 level, 
 		return false;
 	}
 	count(COUNTER_REQUESTS);
-	return process_request(message, SHARE_REQUEST | SHARE_HERE | SEEN_OWED, hook);
+	return process_request(
+	    message, SHARE_REQUEST | SHARE_HERE | SHARE_OWED * (message->protocol == PROTOCOL_TCP ? STREAM_ANSWERS : 1),
+	    hook);
 }
 
-/* The entry of the current process; NULL: it has none. */
-static __always_inline struct process_value *current_process(void)
+/* Counts a response of `length` payload bytes, and asks the share of the current process for it. False: it is left out. */
+static __noinline int account_response(__u32 length)
 {
 	struct process_key key = {.tgid = bpf_get_current_pid_tgid() >> 32};
+	__u32 bytes = message_bytes(length, false), kind = SHARE_RESPONSE;
+	struct process_value *value;
 
 	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
 		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
@@ -111,25 +115,17 @@ static __always_inline struct process_value *current_process(void)
 		task = PROBE(task, group_leader);
 		key.start_time = PROBE(task, start_boottime);
 	}
-	return bpf_map_lookup_elem(&processes, &key);
-}
-
-/* Counts a response of `length` payload bytes, and asks the share of the current process for it. False: it is left out. */
-static __noinline int account_response(__u32 length)
-{
-	struct process_value *value = current_process();
-	__u32 kind = SHARE_RESPONSE;
-
 	count(COUNTER_RESPONSES);
+	value = bpf_map_lookup_elem(&processes, &key);
 	if (value && value->owed) {
 		__sync_fetch_and_add(&value->owed, -1);
 		if (ring_is_calm())
 			return 1;
 		kind |= SHARE_PAID;
-	} else if (share_credit(value, message_bytes(length, 0))) {
+	} else if (share_credit(value, bytes)) {
 		return 1;
 	}
-	return share_ask(value, COMMON_UNKNOWN, message_bytes(length, 0), kind);
+	return share_ask(key.start_time, value ? key.tgid : 0, COMMON_UNKNOWN, bytes, kind);
 }
 
 /* Is the socket corked (UDP_CORK), so that the datagram continues with the next send? */

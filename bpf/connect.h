@@ -99,7 +99,7 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 		return;
 	} else {
 		count(COUNTER_CONNECTIONS);
-		if (!common_ask(COMMON_UNKNOWN, sizeof(event), SHARE_CONNECTION))
+		if (!share_ask(0, 0, COMMON_UNKNOWN, sizeof(event), SHARE_CONNECTION))
 			return;
 	}
 	emit_connection(&event);

@@ -411,21 +411,12 @@ enum seen {
 	SEEN_ANNOUNCE = 4, /* its process's record has to go into the ring before it */
 };
 
-/* Beside enum share_kind. */
-#define SEEN_COUNTED_ONLY 16 /* no event, at most a process record */
-#define SEEN_OWED         32 /* the answer is counted as paid for in the process's entry */
-#define SEEN_ANNOUNCED    64 /* with a process record */
+#define SEEN_COUNTED_ONLY 32 /* beside enum share_kind: no event, at most a process record */
+#define SEEN_OWED         64 /* the answer is counted as paid for in the process's entry */
 
-static __always_inline __u32 message_bytes(__u32 length, __u32 kind)
+static __always_inline __u32 message_bytes(__u32 length, bool announces)
 {
-	return MESSAGE_BYTES + (length < payload_limit ? length : payload_limit) +
-	       (kind & SEEN_ANNOUNCED ? RECORD_BYTES : 0);
-}
-
-static __always_inline void process_owe(struct process_value *value, __u32 protocol, __u32 kind)
-{
-	if (kind & SEEN_OWED)
-		__sync_fetch_and_add(&value->owed, protocol == PROTOCOL_TCP ? STREAM_ANSWERS : 1);
+	return MESSAGE_BYTES + (length < payload_limit ? length : payload_limit) + (announces ? RECORD_BYTES : 0);
 }
 
 /*
@@ -445,40 +436,11 @@ static __noinline int process_seen(const struct owner *owner, __u64 time, __u32 
 		return SEEN_ASK | SEEN_ANNOUNCE;
 	if (kind & SEEN_COUNTED_ONLY)
 		return 0;
-	if (!share_credit(value, message_bytes(length, 0)))
+	if (kind & SHARE_HANDSHAKE || !share_credit(value, message_bytes(length, false)))
 		return SEEN_ASK;
-	process_owe(value, protocol, kind);
+	if (value && kind >= SHARE_OWED)
+		__sync_fetch_and_add(&value->owed, kind / SHARE_OWED);
 	return SEEN_ADMITTED;
-}
-
-/* Finds the share of the current process, or finds it once more: it is in another control group, or other rates hold. */
-static __noinline int process_share(const struct owner *owner)
-{
-	__u32 zero = 0, *generation = bpf_map_lookup_elem(&rates_generation, &zero);
-	struct process_value *value;
-
-	if (!owner || !generation)
-		return 0;
-	value = process_find(owner);
-	if (!value || (value->found && value->cgroup_id == owner->cgroup_id && value->generation == *generation))
-		return 0;
-	value->cgroup_id = owner->cgroup_id;
-	return share_find(value, *generation);
-}
-
-/* Asks the share of a process for a request. */
-static __noinline int process_ask(const struct owner *owner, __u32 length, __u32 protocol, __u32 kind)
-{
-	struct process_value *value;
-
-	if (!owner)
-		return 0;
-	value = process_find(owner);
-	if (!share_ask(value, COMMON_TABLE_FULL, message_bytes(length, kind), kind))
-		return 0;
-	if (value)
-		process_owe(value, protocol, kind);
-	return 1;
 }
 
 static __noinline int process_announced(const struct owner *owner)
@@ -502,21 +464,15 @@ static __always_inline void process_announce(const struct owner *owner, const __
 		process_announced(owner);
 }
 
-/*
- * Counts a request in its process's entry, asks its share, announces the process before its first. False: it is left out.
- * The four in it are called from here, and not by each other, for the sake of the stack.
- */
+/* Counts a request in its process's entry, asks its share, announces the process before its first. False: it is left out. */
 static __always_inline bool process_admits(const struct owner *owner, __u64 time, __u32 length, __u32 protocol,
 					   __u32 kind, const __u32 hook)
 {
 	int seen = process_seen(owner, time, length, protocol, kind);
 
-	if (seen & SEEN_ASK) {
-		if (kind & SHARE_HERE)
-			process_share(owner);
-		if (!process_ask(owner, length, protocol, seen & SEEN_ANNOUNCE ? kind | SEEN_ANNOUNCED : kind))
-			return false;
-	}
+	if (seen & SEEN_ASK && !share_ask(owner->start_time, owner->tgid, COMMON_TABLE_FULL,
+					  message_bytes(length, seen & SEEN_ANNOUNCE), kind))
+		return false;
 	if (seen & SEEN_ANNOUNCE)
 		process_announce(owner, hook);
 	return seen;

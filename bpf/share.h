@@ -28,13 +28,17 @@ enum share_kind {
 	SHARE_REQUEST = 0,
 	SHARE_RESPONSE = 1,
 	SHARE_CONNECTION = 2,
-	SHARE_RECORD = 3, /* a process record alone, or a handshake */
-	SHARE_KIND = 3,   /* mask */
-	SHARE_PAID = 4,   /* the budget has been charged already, with the request */
-	SHARE_HERE = 8,   /* the current task is the process (process.h) */
+	SHARE_RECORD = 3,   /* a process record alone, or a handshake */
+	SHARE_KIND = 3,     /* mask */
+	SHARE_PAID = 4,     /* the budget has been charged already, with the request */
+	SHARE_HERE = 8,     /* the current task is the process (process.h) */
+	SHARE_SKIPPED = 64, /* it is left out in any case */
+	SHARE_OWED = 1 << 16,
+	SHARE_HANDSHAKE = 16, /* of a stream: it counts as HANDSHAKE_RECORDS more, for the places that streams take */
 };
 
-#define RECORD_BYTES 1024u /* what a record counts as one of; a larger one counts once more for each that it fills */
+#define HANDSHAKE_RECORDS 7
+#define RECORD_BYTES      1024u /* what a record counts as one of; a larger one counts once more for each that it fills */
 
 /* Starts of entries; on the stack there is no room for them. */
 static const struct share_value no_share = {};
@@ -315,32 +319,56 @@ static __always_inline void share_suppress(struct share_value *share, __u64 now,
 	}
 }
 
-/*
- * Asks the share of a process (NULL: one of enum common_share) for a record of so many bytes. False: it is left out, and counted.
- */
-static __always_inline int share_ask(struct process_value *value, __u32 common, __u32 bytes, __u32 kind)
+/* Who is asked about: a process, or with a tgid of 0 one of enum common_share. */
+static __always_inline struct process_value *share_process(__u64 start_time, __u32 tgid)
 {
-	struct share_value *share = share_of(value, common);
-	__u32 taken = 1;
-	int room;
+	struct process_key key = {.start_time = start_time, .tgid = tgid};
 
-	if (!share)
-		return 1;
-	room = ring_room(share, value);
-	if (room && !(kind & SHARE_PAID))
-		taken = budget_take(share, value, 1 + bytes / RECORD_BYTES, room == RING_CALM);
-	if (room && taken) {
-		ring_take(share, value, bytes < RECORD_BYTES ? bytes * taken : bytes);
-		return 1;
-	}
-	share_suppress(share, bpf_ktime_get_ns(), kind);
-	return 0;
+	return tgid ? bpf_map_lookup_elem(&processes, &key) : NULL;
 }
 
-/* As share_ask, for those without a share of their own. */
-static __noinline int common_ask(__u32 common, __u32 bytes, __u32 kind)
+/* Finds the share of the current task where it is not known, is another now, or other rates hold. */
+static __always_inline void share_renew(struct process_value *value)
 {
-	return share_ask(NULL, common, bytes, kind);
+	__u32 zero = 0, *generation = bpf_map_lookup_elem(&rates_generation, &zero);
+	__u64 own = bpf_get_current_cgroup_id();
+
+	if (!generation || (value->found && value->cgroup_id == own && value->generation == *generation))
+		return;
+	value->cgroup_id = own;
+	share_find(value, *generation);
+}
+
+/*
+ * Asks the share of a process for a record of so many bytes. False: it is left out, and counted. `kind` is enum share_kind, and
+ * from SHARE_OWED on how many answers are paid for with it. Global, so that the verifier checks it once.
+ */
+__noinline int share_ask(__u64 start_time, __u32 tgid, __u32 common, __u32 bytes, __u32 kind)
+{
+	struct process_value *value = share_process(start_time, tgid);
+	__u32 records = 1 + bytes / RECORD_BYTES, taken = 0;
+	struct share_value *share;
+	int room = RING_REFUSED;
+
+	if (kind & SHARE_HERE && value)
+		share_renew(value);
+	share = share_of(value, common);
+	if (!share)
+		return 1;
+	if (kind & SHARE_HANDSHAKE)
+		records += HANDSHAKE_RECORDS;
+	if (!(kind & SHARE_SKIPPED))
+		room = ring_room(share, value);
+	if (room)
+		taken = kind & SHARE_PAID ? 1 : budget_take(share, value, records, room == RING_CALM);
+	if (!taken) {
+		share_suppress(share, bpf_ktime_get_ns(), kind);
+		return 0;
+	}
+	ring_take(share, value, bytes < RECORD_BYTES ? bytes * taken : bytes);
+	if (value && kind >= SHARE_OWED)
+		__sync_fetch_and_add(&value->owed, kind / SHARE_OWED);
+	return 1;
 }
 
 /* Whether the ring is less than half full, so that no one has to give way. */

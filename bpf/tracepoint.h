@@ -110,10 +110,11 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 					      const struct packet *packet)
 {
 	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
-	bool here = in_task_context(context), wanted = is_message(packet);
+	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
 	struct message_event message = {};
 	__u32 level = VISIBILITY_ON;
 	bool admitted;
+	__u32 kind;
 
 	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
@@ -122,7 +123,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (here)
 		level = current_level();
 	/* Whose a stream is must be known later too, when its packets leave in softirq context. */
-	if (level == VISIBILITY_OFF && !(packet->tcp_flags & TCP_SYN)) {
+	if (level == VISIBILITY_OFF && !handshake) {
 		if (wanted)
 			count(COUNTER_OFF);
 		return;
@@ -142,10 +143,12 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER | MESSAGE_OWNER_CACHED;
 	}
-	if (packet->protocol == PROTOCOL_TCP)
+	if (packet->protocol == PROTOCOL_TCP && !(handshake && level == VISIBILITY_ON))
 		track_stream(&message, packet, socket);
 	if (message.flags & MESSAGE_OWNER) {
 		if (owner_is_self(&message.owner)) {
+			if (handshake)
+				track_stream(&message, packet, socket);
 			if (wanted)
 				count(COUNTER_SELF);
 			return;
@@ -164,20 +167,23 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		}
 		if (wanted)
 			count(COUNTER_REQUESTS);
-		admitted = process_request(&message, (wanted ? SHARE_REQUEST : SHARE_RECORD) | (here ? SHARE_HERE : 0),
-					   HOOK_TRACEPOINT);
+		kind = wanted ? SHARE_REQUEST : SHARE_RECORD | SHARE_HANDSHAKE;
+		admitted = process_request(&message, kind | (here ? SHARE_HERE : 0), HOOK_TRACEPOINT);
 	} else {
 		if (wanted) {
 			drop(DROP_NO_OWNER);
 			count(COUNTER_REQUESTS);
 		}
-		admitted =
-		    common_ask(COMMON_UNKNOWN, message_bytes(message.length, 0), wanted ? SHARE_REQUEST : SHARE_RECORD);
+		admitted = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, false),
+				     wanted ? SHARE_REQUEST : SHARE_RECORD);
 	}
 	if (!admitted) {
 		remember_skipped(&message);
 		return;
 	}
+	/* After the share was asked: what is remembered evicts what was before. */
+	if (handshake)
+		track_stream(&message, packet, socket);
 	remember_asked(&message);
 	remember_lower(packet, skb->dev, message.net_ns);
 	add_dialed(&message, skb, sk);
@@ -246,8 +252,7 @@ static __always_inline bool track_answer(struct message_event *message, const st
  */
 static __noinline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
 {
-	struct process_value *value;
-	__u32 kind = SHARE_RESPONSE, common = COMMON_UNKNOWN;
+	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, false);
 
 	if (!question)
 		return 0;
@@ -256,22 +261,13 @@ static __noinline int answer_admitted(struct asked_value *question, __u32 length
 		if (ring_is_calm())
 			return 1;
 		kind |= SHARE_PAID;
-	}
-	value = bpf_map_lookup_elem(&processes, &question->process);
-	if (kind & SHARE_PAID) {
-		/* only the ring is asked */
 	} else if (question->skipped) {
-		struct share_value *share = share_of(value, common);
-
 		__sync_fetch_and_add(&question->skipped, -1);
-		if (share)
-			share_suppress(share, bpf_ktime_get_ns(), kind);
-		return 0;
+		kind |= SHARE_SKIPPED;
 	} else if (protocol == PROTOCOL_UDP) {
-		common = COMMON_UNASKED;
-		value = NULL;
+		return share_ask(0, 0, COMMON_UNASKED, bytes, kind);
 	}
-	return share_ask(value, common, message_bytes(length, 0), kind);
+	return share_ask(question->process.start_time, question->process.tgid, COMMON_UNKNOWN, bytes, kind);
 }
 
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)

@@ -188,11 +188,14 @@ static __noinline int remember_below(const struct packet *packet, __u32 device_n
 	if (!packet)
 		return 0;
 	__builtin_memcpy(key.asked.remote_address, packet->destination, 16);
-	__builtin_memcpy(key.local_address, packet->source, 16);
-	key.asked.net_ns = device_ns;
+	key.asked.net_ns = asking_ns;
 	key.asked.local_port = packet->source_port;
 	key.asked.remote_port = packet->destination_port;
 	key.asked.protocol = packet->protocol;
+	if (!bpf_map_lookup_elem(&asked, &key.asked)) /* left out on its own device */
+		return 0;
+	key.asked.net_ns = device_ns;
+	__builtin_memcpy(key.local_address, packet->source, 16);
 	bpf_map_update_elem(&below, &key, &asking_ns, BPF_ANY);
 	any_below = 1;
 	return 0;

@@ -14,7 +14,7 @@ export const SUPPRESSED_ATTRIBUTES = {
     stability: 'development',
     source: 'whodns',
     brief:
-      'Answers left out. Those to a request left out that nothing remembers are `whodns.skipped` of reason `unmatched`.',
+      'Answers left out. An answer to a request left out from a new socket counts as one that was not asked for.',
     example: 12,
   },
   'whodns.suppressed.connections': {
