@@ -1,5 +1,6 @@
 /** argv -> which command with which flags. The options come from tables/options.ts; commander does the parsing. */
 import { Command as Commander, CommanderError } from 'commander';
+import { CAPTURE_HELP } from './capture/help.ts';
 import type { Flags } from './config/config.ts';
 import { COMMANDS, type ControlCommand } from './control/commands.ts';
 import { EXIT, UserError } from './lib/errors.ts';
@@ -61,7 +62,13 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     .enablePositionalOptions();
   for (const name of ['run', 'replay', 'doctor', 'config'] as const) {
     const command = program.command(name, { isDefault: name === 'run' }).description(BRIEF[name]);
-    if (name === 'replay') command.argument('<file>', 'capture file: pcap or pcapng');
+    if (name === 'replay') {
+      command.argument(
+        '<file>',
+        'capture file: pcap or pcapng, also compressed (gzip, zstd); - is standard input',
+      );
+      command.addHelpText('after', CAPTURE_HELP);
+    }
     addOptions(command, name);
     command.action((...given: unknown[]) => {
       const flags = flagsOf(command.opts(), name);

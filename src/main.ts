@@ -106,9 +106,12 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
     await agent.stop(STOP_DEADLINE_MS);
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
-  if (agent.damage === undefined) return EXIT.ok;
-  log.error(agent.damage);
-  return EXIT.usage;
+  const report = agent.captureReport;
+  if (report === undefined) return EXIT.ok;
+  for (const line of report.errors) log.error(line);
+  for (const line of report.warnings) log.warn(line);
+  log.info(report.summary);
+  return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
 }
 
 /** The signal's own end of a process, not process.exit(), which can hang (see below). Process 1 of a container does not die of it. */
