@@ -73,10 +73,22 @@ static __always_inline __u32 share_user(struct task_struct *task)
 	return PROBE(pid, level) ? SHARE_CONTAINER : PROBE(cred, uid.val);
 }
 
+/* Whether a group is user.slice at the top, below which are those of users (systemd.special(7)). */
+static __always_inline bool is_user_slice(struct kernfs_node *parent, struct kernfs_node *node)
+{
+	__u64 name[2] = {};
+
+	if (kernfs_parent(parent))
+		return false;
+	bpf_probe_read_kernel_str(name, sizeof(name), PROBE(node, name));
+	return name[0] == *(const __u64 *)"user.sli" && (__u32)name[1] == *(const __u32 *)"ce\0";
+}
+
 /*
  * Finds the share of the current task: its own control group, unless an upper one answers for all below it. That is the highest
  * one that a user has been given (its directory is not root's: whoever it is can make as many below it as he likes), the
- * root of the task's cgroup namespace (the same for root in a container), or one with a rate of its own.
+ * root of the task's cgroup namespace (the same for root in a container), one with a rate of its own, or the slice that systemd makes for a
+ * user who is logged in, as often as he likes.
  */
 static __noinline int share_find(struct process_value *value, __u32 generation)
 {
@@ -86,14 +98,14 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 	struct css_set *set = PROBE(space, root_cset);
 	struct cgroup *group = PROBE(set, dfl_cgrp);
 	struct kernfs_node *root = PROBE(group, kn), *node;
-	__u64 charged;
+	__u64 charged, below;
 
 	if (!value)
 		return 0;
 	set = PROBE(task, cgroups);
 	group = PROBE(set, dfl_cgrp);
 	node = PROBE(group, kn);
-	charged = PROBE(node, id);
+	charged = below = PROBE(node, id);
 	value->share.user = share_user(task);
 	value->generation = generation;
 	value->found = 1;
@@ -108,6 +120,9 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 		}
 		id = PROBE(node, id);
 		attributes = PROBE(node, iattr);
+		if (is_user_slice(parent, node))
+			charged = below;
+		below = id;
 		if (node == root || (attributes && PROBE(attributes, ia_uid.val)) || bpf_map_lookup_elem(&rates, &id))
 			charged = id;
 		node = parent;
