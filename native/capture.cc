@@ -146,7 +146,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	return capture;
 }
 
-// Switches everything off but what is asked for, and of the family what this kernel has no target for (a tracepoint or
+// Switches everything off but what is asked for, and of that what this kernel has no target for (a tracepoint or
 // function that other kernel versions have). Returns how many programs of the family are left.
 size_t Capture::select_programs(const CaptureOptions &options)
 {
@@ -156,14 +156,15 @@ size_t Capture::select_programs(const CaptureOptions &options)
 	bpf_object__for_each_program(program, object_.get())
 	{
 		const std::string_view name(bpf_program__name(program));
-		bool wanted = name.starts_with(options.family + "_");
+		const bool in_family = name.starts_with(options.family + "_");
+		bool wanted = in_family;
+		for (const std::string &prefix : options.besides)
+			wanted = wanted || name.starts_with(prefix + "_");
 		if (wanted && kernel && !target_exists(kernel.get(), bpf_program__section_name(program))) {
 			skipped_.emplace_back(name);
 			wanted = false;
 		}
-		of_family += wanted;
-		for (const std::string &prefix : options.besides)
-			wanted = wanted || name.starts_with(prefix + "_");
+		of_family += in_family && wanted;
 		bpf_program__set_autoload(program, wanted);
 		if (wanted)
 			programs_.push_back(program);
