@@ -2,7 +2,7 @@
 import type { Suppression } from '../model.ts';
 import type { Share } from '../wire/shares.ts';
 
-/** A share not asked for this long has a full budget again: another entry in its place would be the same. */
+/** A share whose budget has been full this long: another entry in its place would be the same. */
 const IDLE_NS = 300_000_000_000n;
 
 interface Reported {
@@ -40,7 +40,7 @@ export class Suppressions {
         // The kernel keeps the time of the very first; later ones began since the last look at the earliest.
         const since = (each.since > this.#last ? each.since : this.#last) + toUnix;
         found.push({ share: each.share, common: each.common, requests, responses, connections, since });
-      } else if (each.common === undefined && now - each.time > IDLE_NS) {
+      } else if (each.common === undefined && now - each.full > IDLE_NS) {
         idle.push(each.key);
         continue;
       }

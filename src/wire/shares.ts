@@ -21,8 +21,8 @@ export interface Share {
   readonly connections: number;
   /** The first message left out since this was last set to 0; 0n: none. */
   readonly since: bigint;
-  /** Its budget was last looked at. */
-  readonly time: bigint;
+  /** When its budget is full again if nothing more is asked for. */
+  readonly full: bigint;
 }
 
 export function shareKeyAt(view: DataView, at: number): ShareKey {
@@ -64,8 +64,14 @@ function countsAt(view: DataView, at: number): Omit<Share, 'key' | 'share' | 'co
     responses: count(V.suppressed_responses),
     connections: count(V.suppressed_connections),
     since: view.getBigUint64(at + V.since, LITTLE),
-    time: view.getBigUint64(at + V.time, LITTLE),
+    full: view.getBigUint64(at + V.time, LITTLE) + refillNs(view, at),
   };
+}
+
+function refillNs(view: DataView, at: number): bigint {
+  const rate = BigInt(view.getUint32(at + V.rate, LITTLE));
+  const used = view.getBigUint64(at + V.taken, LITTLE) - view.getBigUint64(at + V.drained, LITTLE);
+  return rate === 0n ? 0n : (used * 1_000_000_000n) / rate;
 }
 
 /** Value of the map `rates`. */

@@ -17,7 +17,7 @@ function share(cgroupId: bigint, requests: number, change: Partial<Share> = {}):
     key: new Uint8Array(16),
     share: { cgroupId, user: 1000 },
     common: undefined,
-    ...{ requests, responses: 0, connections: 0, since: 0n, time: 0n },
+    ...{ requests, responses: 0, connections: 0, since: 0n, full: 0n },
     ...change,
   };
 }
@@ -54,10 +54,10 @@ describe('what was left out', () => {
     assert.equal(untold.found.length, 1);
     assert.equal(untold.idle.length, 0);
     assert.equal(suppressions.look([share(1n, 3)], late, 0n).idle.length, 1);
-    assert.equal(suppressions.look([share(1n, 0, { time: late - SECOND })], late, 0n).idle.length, 0);
+    assert.equal(suppressions.look([share(1n, 0, { full: late - SECOND })], late, 0n).idle.length, 0);
     // The same group once more, with an entry of its own that counts from zero.
     assert.deepEqual(
-      suppressions.look([share(1n, 2, { time: late })], late, 0n).found.map(({ requests }) => requests),
+      suppressions.look([share(1n, 2, { full: late })], late, 0n).found.map(({ requests }) => requests),
       [2],
     );
   });
