@@ -100,12 +100,13 @@ static __always_inline bool account(struct message_event *message, __u32 level, 
 	    hook);
 }
 
-/* Counts a response of `length` payload bytes, and asks the share of the current process for it. False: it is left out. */
+/* Counts a response of `length` payload bytes, and asks the share of the current process for it. Returns enum admission. */
 static __noinline int account_response(__u32 length)
 {
 	struct process_key key = {.tgid = bpf_get_current_pid_tgid() >> 32};
 	__u32 bytes = message_bytes(length, false), kind = SHARE_RESPONSE;
 	struct process_value *value;
+	int result;
 
 	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
 		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
@@ -119,12 +120,13 @@ static __noinline int account_response(__u32 length)
 	value = bpf_map_lookup_elem(&processes, &key);
 	if (value && value->owed) {
 		__sync_fetch_and_add(&value->owed, -1);
-		if (ring_is_calm())
-			return 1;
 		kind |= SHARE_PAID;
-	} else if (share_credit(value, bytes)) {
-		return 1;
+		result = admitted_calm();
+	} else {
+		result = admitted_credit(value, bytes);
 	}
+	if (result)
+		return result;
 	return share_ask(key.start_time, value ? key.tgid : 0, COMMON_UNKNOWN, bytes, kind);
 }
 
@@ -356,6 +358,7 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	__u64 data = (__u64)PROBE(skb, data), network = head + LOAD(direct, skb, network_header);
 	struct message_event message = {};
 	struct packet packet;
+	int result;
 
 	if (current_is_self()) {
 		count(COUNTER_SELF);
@@ -371,7 +374,9 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	message.length = LOAD(direct, skb, len);
 	message.protocol = PROTOCOL_UDP;
 	message.family = packet.family;
-	if (account_response(message.length))
+	result = account_response(message.length);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
 		emit_packet(&message, skb, data, 0, direct, false);
 }
 
@@ -444,6 +449,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	struct msghdr *msg = (struct msghdr *)state->message;
 	struct buffer buffer = {};
 	__u32 received;
+	int result;
 
 	message.length = LOAD(false, tcp, copied_seq) - state->sequence;
 	if (!message.length || message.length > 1u << 30)
@@ -455,8 +461,10 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	received = LOAD(false, tcp, bytes_received);
 	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
 		message.flags |= MESSAGE_STREAM_START;
-	if (!account_response(message.length))
+	result = account_response(message.length);
+	if (!result)
 		return;
+	message.header.reserved = result & ADMITTED_WAKE;
 	if (state->room - LOAD(false, msg, msg_iter.count) >= message.length) {
 		buffer.segment = state->segment;
 		buffer.offset = state->offset;

@@ -78,8 +78,9 @@ static __always_inline void *payload_of(struct message_event *record)
 
 static __always_inline void submit(struct message_event *record, __u32 captured, __u32 wanted)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP;
+	__u64 flags = record->header.reserved ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
+	record->header.reserved = 0;
 	record->captured = captured;
 	record->header.size = sizeof(*record) + trace_bytes + captured;
 	if (trace_bytes) {
@@ -90,8 +91,6 @@ static __always_inline void submit(struct message_event *record, __u32 captured,
 		record->flags |= MESSAGE_UNREADABLE;
 		drop(DROP_PAYLOAD_UNREADABLE);
 	}
-	if (wakeup_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
 	bpf_ringbuf_submit(record, flags);
 	count(COUNTER_SUBMITTED);
 }

@@ -405,10 +405,9 @@ static __always_inline struct process_value *process_entry(const struct owner *o
 }
 
 /* What is known of a message's process, and what it may do: process_seen. */
-enum seen {
-	SEEN_ADMITTED = 1, /* it has credit */
-	SEEN_ASK = 2,      /* its share has to be asked */
-	SEEN_ANNOUNCE = 4, /* its process's record has to go into the ring before it */
+enum seen {                    /* beside enum admission */
+	    SEEN_ASK = 4,      /* its share has to be asked */
+	    SEEN_ANNOUNCE = 8, /* its process's record has to go into the ring before it */
 };
 
 #define SEEN_COUNTED_ONLY 32 /* beside enum share_kind: no event, at most a process record */
@@ -426,6 +425,7 @@ static __always_inline __u32 message_bytes(__u32 length, bool announces)
 static __noinline int process_seen(const struct owner *owner, __u64 time, __u32 length, __u32 protocol, __u32 kind)
 {
 	struct process_value *value;
+	int result = 0;
 
 	if (!owner)
 		return 0;
@@ -436,11 +436,13 @@ static __noinline int process_seen(const struct owner *owner, __u64 time, __u32 
 		return SEEN_ASK | SEEN_ANNOUNCE;
 	if (kind & SEEN_COUNTED_ONLY)
 		return 0;
-	if (kind & SHARE_HANDSHAKE || !share_credit(value, message_bytes(length, false)))
+	if (!(kind & SHARE_HANDSHAKE))
+		result = admitted_credit(value, message_bytes(length, false));
+	if (!result)
 		return SEEN_ASK;
 	if (value && kind >= SHARE_OWED)
 		__sync_fetch_and_add(&value->owed, kind / SHARE_OWED);
-	return SEEN_ADMITTED;
+	return result;
 }
 
 static __noinline int process_announced(const struct owner *owner)
@@ -464,23 +466,34 @@ static __always_inline void process_announce(const struct owner *owner, const __
 		process_announced(owner);
 }
 
-/* Counts a request in its process's entry, asks its share, announces the process before its first. False: it is left out. */
-static __always_inline bool process_admits(const struct owner *owner, __u64 time, __u32 length, __u32 protocol,
-					   __u32 kind, const __u32 hook)
+/*
+ * Counts a request in its process's entry, asks its share, announces the process before its first. Returns enum admission; 0: it is
+ * left out.
+ */
+static __always_inline int process_admits(const struct owner *owner, __u64 time, __u32 length, __u32 protocol,
+					  __u32 kind, const __u32 hook)
 {
-	int seen = process_seen(owner, time, length, protocol, kind);
+	int seen = process_seen(owner, time, length, protocol, kind), result = seen;
 
-	if (seen & SEEN_ASK && !share_ask(owner->start_time, owner->tgid, COMMON_TABLE_FULL,
-					  message_bytes(length, seen & SEEN_ANNOUNCE), kind))
-		return false;
+	if (seen & SEEN_ASK) {
+		result = share_ask(owner->start_time, owner->tgid, COMMON_TABLE_FULL,
+				   message_bytes(length, seen & SEEN_ANNOUNCE), kind);
+		if (!result)
+			return 0;
+	}
 	if (seen & SEEN_ANNOUNCE)
 		process_announce(owner, hook);
-	return seen;
+	return result;
 }
 
-static __always_inline bool process_request(const struct message_event *message, __u32 kind, const __u32 hook)
+/* The same of a message, which is marked where the reader is to be woken with it. */
+static __always_inline bool process_request(struct message_event *message, __u32 kind, const __u32 hook)
 {
-	return process_admits(&message->owner, message->header.time, message->length, message->protocol, kind, hook);
+	int result =
+	    process_admits(&message->owner, message->header.time, message->length, message->protocol, kind, hook);
+
+	message->header.reserved = result & ADMITTED_WAKE;
+	return result;
 }
 
 #endif

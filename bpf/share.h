@@ -334,6 +334,44 @@ static __always_inline void share_suppress(struct share_value *share, __u64 now,
 	}
 }
 
+/* What became of a record that was asked for. */
+enum admission {
+	ADMITTED = 1,
+	ADMITTED_WAKE = 2, /* and the reader is to be woken with it; kept in event_header.reserved until then */
+};
+
+/* Bytes in the ring, asked once for a record. */
+static __always_inline __u64 ring_used(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+}
+
+static __always_inline int admitted(__u64 used)
+{
+	return wakeup_bytes && used >= wakeup_bytes ? ADMITTED | ADMITTED_WAKE : ADMITTED;
+}
+
+/* Admits a record without asking if the ring is less than half full, so that no one has to give way. */
+static __always_inline int admitted_calm(void)
+{
+	__u64 used = ring_used();
+
+	return used < calm_bytes ? admitted(used) : 0;
+}
+
+/* Admits a record of so many bytes by a process's credit, if there is some and the ring is less than half full. */
+static __always_inline int admitted_credit(struct process_value *value, __u32 bytes)
+{
+	int result;
+
+	if (!value || value->credit <= 0 || bytes >= RECORD_BYTES)
+		return 0;
+	result = admitted_calm();
+	if (result)
+		__sync_fetch_and_add(&value->credit, -1);
+	return result;
+}
+
 /* Who is asked about: a process, or with a tgid of 0 one of enum common_share. */
 static __always_inline struct process_value *share_process(__u64 start_time, __u32 tgid)
 {
@@ -355,7 +393,7 @@ static __always_inline void share_renew(struct process_value *value)
 }
 
 /*
- * Asks the share of a process for a record of so many bytes. False: it is left out, and counted. `kind` is enum share_kind, and
+ * Asks the share of a process for a record of so many bytes. Returns enum admission; 0: it is left out, and counted. `kind` is enum share_kind, and
  * from SHARE_OWED on how many answers are paid for with it. Global, so that the verifier checks it once.
  */
 __noinline int share_ask(__u64 start_time, __u32 tgid, __u32 common, __u32 bytes, __u32 kind)
@@ -369,7 +407,7 @@ __noinline int share_ask(__u64 start_time, __u32 tgid, __u32 common, __u32 bytes
 		share_renew(value);
 	share = share_of(value, common);
 	if (!share)
-		return 1;
+		return ADMITTED;
 	if (kind & SHARE_HANDSHAKE)
 		records += HANDSHAKE_RECORDS;
 	if (!(kind & SHARE_SKIPPED))
@@ -383,22 +421,7 @@ __noinline int share_ask(__u64 start_time, __u32 tgid, __u32 common, __u32 bytes
 	ring_take(share, value, bytes < RECORD_BYTES ? bytes * taken : bytes);
 	if (value && kind >= SHARE_OWED)
 		__sync_fetch_and_add(&value->owed, kind / SHARE_OWED);
-	return 1;
-}
-
-/* Whether the ring is less than half full, so that no one has to give way. */
-static __always_inline bool ring_is_calm(void)
-{
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < calm_bytes;
-}
-
-/* Whether a process has credit for a record of so many bytes, which it then has spent. */
-static __always_inline bool share_credit(struct process_value *value, __u32 bytes)
-{
-	if (!value || value->credit <= 0 || bytes >= RECORD_BYTES || !ring_is_calm())
-		return false;
-	__sync_fetch_and_add(&value->credit, -1);
-	return true;
+	return admitted(ring_used());
 }
 
 #endif

@@ -113,8 +113,8 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
 	struct message_event message = {};
 	__u32 level = VISIBILITY_ON;
-	bool admitted;
 	__u32 kind;
+	int result;
 
 	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
@@ -168,16 +168,16 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		if (wanted)
 			count(COUNTER_REQUESTS);
 		kind = wanted ? SHARE_REQUEST : SHARE_RECORD | SHARE_HANDSHAKE;
-		admitted = process_request(&message, kind | (here ? SHARE_HERE : 0), HOOK_TRACEPOINT);
+		result = process_request(&message, kind | (here ? SHARE_HERE : 0), HOOK_TRACEPOINT);
 	} else {
 		if (wanted) {
 			drop(DROP_NO_OWNER);
 			count(COUNTER_REQUESTS);
 		}
-		admitted = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, false),
-				     wanted ? SHARE_REQUEST : SHARE_RECORD);
+		result = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, false),
+				   wanted ? SHARE_REQUEST : SHARE_RECORD);
 	}
-	if (!admitted) {
+	if (!result) {
 		remember_skipped(&message);
 		return;
 	}
@@ -257,9 +257,11 @@ static __noinline int answer_admitted(struct asked_value *question, __u32 length
 	if (!question)
 		return 0;
 	if (question->owed) {
+		int result = admitted_calm();
+
 		__sync_fetch_and_add(&question->owed, -1);
-		if (ring_is_calm())
-			return 1;
+		if (result)
+			return result;
 		kind |= SHARE_PAID;
 	} else if (question->skipped) {
 		__sync_fetch_and_add(&question->skipped, -1);
@@ -276,6 +278,7 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	struct message_event message = {};
 	struct asked_value *question;
 	struct asked_key key = {};
+	int result;
 
 	message_from_packet(&message, packet, DIRECTION_RESPONSE);
 	message.net_ns = skb->dev->nd_net.net->ns.inum;
@@ -298,7 +301,9 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 		return;
 	}
 	count(COUNTER_RESPONSES);
-	if (answer_admitted(question, packet->length, packet->protocol))
+	result = answer_admitted(question, packet->length, packet->protocol);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
 		emit_packet(&message, skb, data, tags + packet->payload, true, true);
 }
 
