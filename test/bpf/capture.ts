@@ -32,6 +32,7 @@ export const COUNTER = {
   loopback: 9,
   off: 10,
   metricsOnly: 11,
+  exits: 12,
 };
 export const DUPLICATE_DEVICE = 7;
 export const DROP = {
@@ -113,19 +114,23 @@ export interface Connection {
   readonly owner: Owner;
 }
 
+export interface Counted {
+  readonly tgid: number;
+  readonly start_time: string;
+  readonly udp: number;
+  readonly tcp: number;
+  readonly bytes: number;
+}
+
 export interface Captured {
   readonly messages: readonly Message[];
   readonly connections: readonly Connection[];
   readonly processes: readonly Process[];
   readonly counters: readonly number[];
   readonly drops: readonly number[];
-  readonly counted: readonly {
-    readonly tgid: number;
-    readonly start_time: string;
-    readonly udp: number;
-    readonly tcp: number;
-    readonly bytes: number;
-  }[];
+  readonly counted: readonly Counted[];
+  /** Processes that are gone (--exits). */
+  readonly exits: readonly Counted[];
   readonly records: number;
 }
 
@@ -166,6 +171,7 @@ export function parseOutput(text: string, netNs?: number): Captured {
     counters: values('counters'),
     drops: values('drops'),
     counted: values('processes'),
+    exits: all.filter((line) => line.kind === 'exit') as unknown as Counted[],
     records: all.at(-1)?.records ?? 0,
   };
 }

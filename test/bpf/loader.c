@@ -5,7 +5,7 @@
  * that the benchmarks compare the agent with.
  *
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
- *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
+ *          [--connections] [--exits] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
  *
  * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it
  * writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
@@ -179,6 +179,14 @@ static void print_connection(const struct connection_event *event)
 	printf("}\n");
 }
 
+static void print_exit(const struct exit_event *event)
+{
+	printf("{\"kind\":\"exit\",\"tgid\":%u,\"start_time\":\"%llu\",\"udp\":%llu,\"tcp\":%llu,\"bytes\":%llu,"
+	       "\"exited\":%u}\n",
+	       event->process.tgid, event->process.start_time, event->counted.udp_requests, event->counted.tcp_requests,
+	       event->counted.request_bytes, event->counted.exited);
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	const struct event_header *header = data;
@@ -198,6 +206,8 @@ static int on_record(void *context, void *data, size_t size)
 		print_process(data);
 	else if (header->kind == EVENT_CONNECTION)
 		print_connection(data);
+	else if (header->kind == EVENT_EXIT)
+		print_exit(data);
 	else
 		exit(3);
 	return 0;
@@ -364,6 +374,8 @@ int main(int argc, char **argv)
 			ring_bytes = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--self") == 0 && i + 1 < argc)
 			self = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--exits") == 0)
+			exits = true;
 		else if (strcmp(argv[i], "--taken") == 0 && i + 1 < argc)
 			taken = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc && port_count < 4)
