@@ -295,7 +295,7 @@ struct process_value {
 	__u32 generation; /* of the rates, when `share` was found */
 	__u16 found;      /* 1 = `share` was found, in the process's own context */
 	__u16 exited;     /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
-	__u32 reserved;
+	__u32 settled;    /* 1 = no newcomer any more (share.h) */
 };
 
 /* What processes that are gone had counted, all together. Index of the per-CPU map `gone`. */

@@ -7,8 +7,8 @@
  *   single busy workload gets most of the ring, many get the same each, and who sends little always finds room.
  * - The budget, always: a token bucket of records. What was taken and not yet given back is in it as bytes are in the ring, and the
  *   same rule divides it.
- * Below a share the same rule holds once more: for each of its processes, and for its newcomers together and by parent, so
- * that processes made by the thousand are no more than one.
+ * Below a share the same rule holds once more for each of its processes, and above them for its newcomers together and by parent,
+ * so that processes made by the thousand are no more than one.
  */
 #ifndef WHODNS_SHARE_H
 #define WHODNS_SHARE_H
@@ -220,12 +220,44 @@ static __always_inline struct uses *parent_uses(const struct process_value *valu
 	return bpf_map_lookup_elem(&parents, &value->share);
 }
 
-static __always_inline bool is_newcomer(const struct process_value *value, __u64 now)
+static __always_inline bool is_newcomer(const struct process_value *value)
 {
-	return !value || now - value->created < NEWCOMER_NS;
+	return !value || !value->settled;
 }
 
-/* What a share's ring says to one more record: enum. */
+static __always_inline void give_back(struct use *use, __u64 amount)
+{
+	if (use->now >= amount) {
+		use->now -= amount;
+		return;
+	}
+	amount -= use->now;
+	use->now = 0;
+	use->before = use->before > amount ? use->before - amount : 0;
+}
+
+/* A process is no newcomer any more: what it used is its own, and no longer the newcomers'. */
+static __noinline int share_settle(struct share_value *share, struct process_value *value)
+{
+	struct uses *parent;
+	__u64 ring, budget;
+
+	if (!share || !value || value->settled || bpf_ktime_get_ns() - value->created < NEWCOMER_NS)
+		return 0;
+	value->settled = 1;
+	ring = (__u64)value->uses.ring.before + value->uses.ring.now;
+	budget = (__u64)value->uses.budget.before + value->uses.budget.now;
+	give_back(&share->newcomers.ring, ring);
+	give_back(&share->newcomers.budget, budget);
+	parent = parent_uses(value);
+	if (parent) {
+		give_back(&parent->ring, ring);
+		give_back(&parent->budget, budget);
+	}
+	return 0;
+}
+
+/* What a share's ring says to one more record. */
 enum ring_room {
 	RING_REFUSED = 0, /* more than half full, and whose record it is is over his part of it */
 	RING_PRESSED = 1,
@@ -243,14 +275,14 @@ static __noinline int ring_room(struct share_value *share, struct process_value 
 	if (!share)
 		return RING_CALM;
 	fair = below_share(&share->ring, &room, left, put);
-	if (is_newcomer(value, bpf_ktime_get_ns())) {
+	if (is_newcomer(value)) {
 		fair = below_share(&share->newcomers.ring, &room, left, put) && fair;
 		parent = value ? parent_uses(value) : NULL;
 		if (parent)
 			fair = below_share(&parent->ring, &room, left, put) && fair;
-	} else {
-		fair = below_share(&value->uses.ring, &room, left, put) && fair;
 	}
+	if (value)
+		fair = below_share(&value->uses.ring, &room, left, put) && fair;
 	return !pressed ? RING_CALM : fair ? RING_PRESSED : RING_REFUSED;
 }
 
@@ -261,10 +293,10 @@ static __noinline int ring_take(struct share_value *share, struct process_value 
 	if (!share)
 		return 0;
 	__sync_fetch_and_add(&share->ring.now, bytes);
-	if (!is_newcomer(value, bpf_ktime_get_ns())) {
+	if (value)
 		__sync_fetch_and_add(&value->uses.ring.now, bytes);
+	if (!is_newcomer(value))
 		return 0;
-	}
 	__sync_fetch_and_add(&share->newcomers.ring.now, bytes);
 	parent = value ? parent_uses(value) : NULL;
 	if (parent)
@@ -272,47 +304,56 @@ static __noinline int ring_take(struct share_value *share, struct process_value 
 	return 0;
 }
 
+/* With plenty left the process gets credit for more than one record, so that most of its records cost no look at the budget. */
+static __always_inline __u32 with_credit(struct process_value *value, __u32 records)
+{
+	__u32 taken = value->batch > records ? value->batch : records;
+
+	value->batch = taken * 2 < SHARE_BATCH_MAX ? taken * 2 : SHARE_BATCH_MAX;
+	__sync_fetch_and_add(&value->credit, taken - records);
+	return taken;
+}
+
 /*
- * Takes so many records from a share's budget. With plenty left there, and in the ring (`calm`), the process gets credit for more,
- * so that most of its records cost no look at the budget. Returns what was taken; 0: nothing is left for it.
+ * Takes so many records from a share's budget, or more where there is plenty in it and in the ring (`calm`). Returns what was
+ * taken; 0: nothing is left for this process.
  */
 static __noinline int budget_take(struct share_value *share, struct process_value *value, __u32 records, __u32 calm)
 {
 	struct uses *parent = NULL;
-	struct use *own;
-	__u64 now = bpf_ktime_get_ns(), room, left, put;
-	__u32 taken = records;
-	bool fair, plenty;
+	__u64 room, left, put;
+	bool fair = true, plenty;
 
 	if (!share)
 		return records;
-	room = share->rate ? budget_left(share, now) : records;
+	if (!share->rate)
+		return calm && value ? with_credit(value, records) : records;
+	room = budget_left(share, bpf_ktime_get_ns());
 	if (room < records)
 		return 0;
-	plenty = calm && value && (!share->rate || room > share->burst / 2);
+	plenty = calm && value && room > share->burst / 2;
 	left = *(volatile __u64 *)&share->drained;
 	put = *(volatile __u64 *)&share->taken;
-	own = &share->newcomers.budget;
-	if (is_newcomer(value, now))
+	if (is_newcomer(value)) {
+		fair = below_share(&share->newcomers.budget, &room, left, put);
 		parent = value ? parent_uses(value) : NULL;
-	else
-		own = &value->uses.budget;
-	fair = below_share(own, &room, left, put);
-	if (parent)
-		fair = below_share(&parent->budget, &room, left, put) && fair;
-	if (share->rate && !fair)
-		return 0;
-	if (plenty) {
-		if (value->batch > records)
-			taken = value->batch;
-		value->batch = taken * 2 < SHARE_BATCH_MAX ? taken * 2 : SHARE_BATCH_MAX;
-		__sync_fetch_and_add(&value->credit, taken - records);
+		if (parent)
+			fair = below_share(&parent->budget, &room, left, put) && fair;
 	}
-	__sync_fetch_and_add(&share->taken, taken);
-	__sync_fetch_and_add(&own->now, taken);
+	if (value)
+		fair = below_share(&value->uses.budget, &room, left, put) && fair;
+	if (!fair)
+		return 0;
+	if (plenty)
+		records = with_credit(value, records);
+	__sync_fetch_and_add(&share->taken, records);
+	if (value)
+		__sync_fetch_and_add(&value->uses.budget.now, records);
+	if (is_newcomer(value))
+		__sync_fetch_and_add(&share->newcomers.budget.now, records);
 	if (parent)
-		__sync_fetch_and_add(&parent->budget.now, taken);
-	return taken;
+		__sync_fetch_and_add(&parent->budget.now, records);
+	return records;
 }
 
 static __always_inline void share_suppress(struct share_value *share, __u64 now, __u32 kind)
@@ -408,6 +449,8 @@ __noinline int share_ask(__u64 start_time, __u32 tgid, __u32 common, __u32 bytes
 	share = share_of(value, common);
 	if (!share)
 		return ADMITTED;
+	if (value && !value->settled)
+		share_settle(share, value);
 	if (kind & SHARE_HANDSHAKE)
 		records += HANDSHAKE_RECORDS;
 	if (!(kind & SHARE_SKIPPED))

@@ -125,7 +125,7 @@ export const PROCESS_VALUE = {
   generation: 124,
   found: 128,
   exited: 130,
-  reserved: 132,
+  settled: 132,
 } as const;
 
 /** struct exit_event: size and byte offsets. */
