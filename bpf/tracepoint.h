@@ -250,12 +250,10 @@ static __always_inline bool track_answer(struct message_event *message, const st
  * Asks for an answer. An admitted request has paid for its answer. One more datagram is of no one's (whoever can forge answers would
  * use up the share of who asked), one more piece of a stream is of who asked.
  */
-static __noinline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
+static __always_inline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
 {
 	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, false);
 
-	if (!question)
-		return 0;
 	if (question->owed) {
 		int result = admitted_calm();
 
