@@ -8,6 +8,7 @@ import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/m
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
 import { attacksSection } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
@@ -176,6 +177,13 @@ function attributes(): string {
     'Its resource is the workload whose level changed; see [visibility.md](visibility.md).',
     '',
     ...attributeRows(VISIBILITY_ATTRIBUTES),
+    '',
+    '## Record `whodns.suppressed`',
+    '',
+    'Every 10 s at most, severity WARN. Its resource is the workload that is over its share, on the host the executable that sent most;',
+    'see [operating.md](operating.md).',
+    '',
+    ...attributeRows(SUPPRESSED_ATTRIBUTES),
     '',
     '## Resource: the process that asked',
     '',

@@ -19,6 +19,7 @@ import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ProcessMemory } from './enrich/process-memory.ts';
+import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
@@ -133,6 +134,16 @@ export class Agent {
       ledger,
       metersProcesses: output.metersProcesses,
       fairness: parts.fairness,
+      host,
+      rateRules:
+        source instanceof KernelSource && config.cgroupRateFor.length > 0
+          ? new RateRules({
+              rules: config.cgroupRateFor,
+              rate: config.cgroupRate,
+              burst: config.cgroupBurst,
+              setRate: (group, rate, burst) => source.setRate(group, rate, burst),
+            })
+          : undefined,
       ...watching,
     });
   }
@@ -299,8 +310,8 @@ function createSource(
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes, traceContext } = config;
-  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, ...asked };
+  const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
+  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
   return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
 }
 

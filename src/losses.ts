@@ -5,9 +5,10 @@
  * Counters that only say how many (the kernel's drops) are read when a time-out is judged: what came since the last reading
  * was lost between the two.
  */
+import type { Source } from './capture/source.ts';
 import { serverKey, wayKey } from './exchange.ts';
 import { RecentKeys } from './lib/recent-keys.ts';
-import type { DnsEvent, SourceStats, UnknownReason } from './model.ts';
+import type { DnsEvent, UnknownReason } from './model.ts';
 
 type Raw = DnsEvent['raw'];
 
@@ -125,11 +126,15 @@ function reasonIn(intervals: readonly Interval[], from: number, to: number): Unk
   return undefined;
 }
 
-/** What a source says it lost. Its counters do not say whose. */
-export function lossCounts({ drops, missedRuns }: SourceStats): readonly LossCount[] {
+/** What a source says it lost of the answers. Most of its counters do not say whose. */
+export function lossCounts(source: Pick<Source, 'stats' | 'suppressedAnswers'>): readonly LossCount[] {
+  const { drops, missedRuns } = source.stats();
+  const suppressed = drops['response_suppressed'] ?? 0;
+  const bySharer = suppressed === 0 ? [] : (source.suppressedAnswers?.(suppressed) ?? []);
   return [
-    { reason: 'ring-full', count: drops['ring_full'] ?? 0 },
+    { reason: 'ring-full', count: drops['response_ring_full'] ?? 0 },
     { reason: 'receive-state', count: drops['receive_state'] ?? 0 },
     { reason: 'missed-run', count: missedRuns },
+    ...bySharer.map((each) => ({ reason: 'kernel-budget' as const, ...each })),
   ];
 }

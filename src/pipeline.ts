@@ -16,16 +16,28 @@ import type { DnsCache } from './dnscache/index.ts';
 import { DelegatedCgroups } from './enrich/delegated-cgroups.ts';
 import { InspectionHold } from './enrich/inspection-hold.ts';
 import type { ProcessTable } from './enrich/process.ts';
+import type { RateRules } from './enrich/rate-rules.ts';
 import { WorkloadHold } from './enrich/workload-hold.ts';
 import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
 import { Fairness } from './lib/fairness.ts';
 import { Losses, lossCounts } from './losses.ts';
-import type { ConnectionEvent, Lookup, Owner, ProcessCount, RawEvent, RawProcess } from './model.ts';
+import type {
+  Attributes,
+  ConnectionEvent,
+  Lookup,
+  Owner,
+  ProcessCount,
+  ProcessIdentity,
+  RawEvent,
+  RawProcess,
+  ShareKey,
+} from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
 import { newUid, toLogEvent } from './sinks/record.ts';
 import type { Sink } from './sinks/sink.ts';
+import { toSuppressedLog } from './sinks/suppressed-record.ts';
 import type { StreamMessage } from './streams/message.ts';
 import { Streams } from './streams/streams.ts';
 import type { VisibilityGate } from './visibility/gate.ts';
@@ -84,6 +96,10 @@ export interface PipelineParts {
   readonly onSweep?: () => void;
   /** Whose share of the bounds is whose. */
   readonly fairness?: Fairness;
+  /** Resource attributes of the host. */
+  readonly host?: Attributes;
+  /** undefined: every control group has the same budget. */
+  readonly rateRules?: RateRules | undefined;
 }
 
 export interface PipelineStats {
@@ -139,7 +155,7 @@ export class Pipeline {
     this.#losses = new Losses({
       keepNs: config.timeoutMs * 1e6 + LOSSES_KEPT_NS,
       // A capture file has its own time, and counts nothing by it.
-      ...(config.command === 'run' ? { read: () => lossCounts(source.stats()), now: wallClock } : {}),
+      ...(config.command === 'run' ? { read: () => lossCounts(source), now: wallClock } : {}),
     });
     const onLoss = this.#losses.noteConnection.bind(this.#losses);
     this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
@@ -232,6 +248,7 @@ export class Pipeline {
     clearInterval(this.#ticker);
     this.#parts.visibility?.stop();
     await this.#parts.source.stop();
+    this.#reportSuppressed();
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
     this.#correlator.flush();
@@ -264,14 +281,21 @@ export class Pipeline {
   }
 
   #announced(event: RawProcess): void {
-    const { processes, gate } = this.#parts;
+    const { processes, gate, rateRules } = this.#parts;
     processes.announce(event);
     const root = this.#delegated.rootOf(event);
     if (root !== undefined) this.#fairness.delegate(event.owner.cgroupId, root);
-    if (gate === undefined) return;
-    gate.announced(processes.identify(event.owner));
+    if (gate === undefined && rateRules === undefined) return;
+    this.#tell(event.owner);
     // Container and pod may be known a little later.
     if (this.#announcedLately.length < MOST_ANNOUNCED) this.#announcedLately.push(event.owner);
+  }
+
+  #tell(owner: Owner): void {
+    const { processes, gate, rateRules } = this.#parts;
+    const process = processes.identify(owner);
+    gate?.announced(process);
+    rateRules?.seen(owner, process);
   }
 
   readonly #message = (whole: StreamMessage): void => {
@@ -386,10 +410,36 @@ export class Pipeline {
   }
 
   #nameAgain(): void {
-    const { processes, gate } = this.#parts;
-    for (const owner of this.#announcedBefore) gate?.announced(processes.identify(owner));
+    for (const owner of this.#announcedBefore) this.#tell(owner);
     this.#announcedBefore = this.#announcedLately;
     this.#announcedLately = [];
+  }
+
+  /** One record each for those who were left out since the last time. */
+  #reportSuppressed(): void {
+    const { source, sink, ledger, host = {} } = this.#parts;
+    const stage = ledger.stage('suppressed');
+    for (const suppression of source.suppressed?.() ?? []) {
+      stage.in++;
+      sink.accept(toSuppressedLog(suppression, this.#busiest(suppression.share), host, wallClock()));
+      stage.out++;
+    }
+  }
+
+  /** Of the processes of a share that which sent most, among those that are known. */
+  #busiest(share: ShareKey): ProcessIdentity | undefined {
+    const { source, processes } = this.#parts;
+    let most = -1;
+    let found: ProcessIdentity | undefined;
+    for (const count of source.processes()) {
+      if (count.share.cgroupId !== share.cgroupId || count.share.user !== share.user) continue;
+      const requests = count.udpRequests + count.tcpRequests;
+      const identity = requests > most ? processes.peek(count) : undefined;
+      if (identity === undefined) continue;
+      most = requests;
+      found = identity;
+    }
+    return found;
   }
 
   #sweep(now: bigint): void {
@@ -398,6 +448,7 @@ export class Pipeline {
     if (this.#ticks % SWEEP_TICKS !== 0) return;
     processes.beginSweep();
     this.#parts.onSweep?.();
+    this.#reportSuppressed();
     if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
     source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }

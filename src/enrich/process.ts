@@ -178,6 +178,11 @@ export class ProcessTable {
     return entry?.identity.executableName;
   }
 
+  /** What is known of a process, as the last of its users; undefined: nothing. Does not count as seeing it. */
+  peek({ pid, startTime }: ProcessKey): ProcessIdentity | undefined {
+    return this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime)?.identity;
+  }
+
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
   beginSweep(): void {
     this.#generation++;

@@ -1,19 +1,21 @@
 /**
  * The kernel's per-process counters as series of the metric whodns.process.queries. A process that has not asked for
  * `idleNs` is exported a last time and forgotten, here and in the kernel: processes come and go without end. At most
- * `limit` processes have series of their own; the requests of the others are summed in overflow series. Whose workload has most of
- * them gives one up to a process of a workload that has less: what it counted goes to the overflow series.
+ * `limit` processes have series of their own; the requests of the others are summed in overflow series, and so are those of processes
+ * that came and went faster than they are told of: the kernel keeps the sum of all. Whose workload has most series gives one up to a
+ * process of a workload that has less: what it counted goes to the overflow series.
  */
 import { LRUCache } from 'lru-cache';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import type { HolderId } from '../lib/fairness.ts';
-import type { Attributes, ProcessCount, ProcessIdentity, ProcessKey } from '../model.ts';
+import type { Attributes, ExitedCounts, ProcessCount, ProcessIdentity, ProcessKey } from '../model.ts';
 import { PROCESS_ATTRIBUTES } from '../tables/metrics.ts';
 import { pick } from './lookup-series.ts';
 import { OVERFLOW } from './series-table.ts';
 
 export interface ProcessSource {
   processes(): readonly ProcessCount[];
+  exited?(): ExitedCounts;
   forget(keys: readonly ProcessKey[]): void;
 }
 
@@ -69,6 +71,10 @@ export class ProcessSeries {
   readonly #keys = new WeakMap<ProcessIdentity, string>();
   readonly #overflow: Record<Transport, number> = { udp: 0, tcp: 0 };
   readonly #shares: FairBound<Known>;
+  /** Requests that are in some series. */
+  readonly #accounted: Record<Transport, number> = { udp: 0, tcp: 0 };
+  /** Counts of processes that live and were forgotten: in no sum of the kernel's. */
+  readonly #forgotten: Record<Transport, number> = { udp: 0, tcp: 0 };
   #lastCollection: bigint;
 
   /** @param start Unix ns */
@@ -95,14 +101,20 @@ export class ProcessSeries {
     const own: OwnPoint[] = [];
     const present = new Set<string>();
     const idle: ProcessKey[] = [];
+    // Before the processes: one that exits in between is missing in the sum, not in it twice.
+    const gone = this.#source.exited?.();
+    const all = { udp: gone?.udpRequests ?? 0, tcp: gone?.tcpRequests ?? 0 };
     for (const process of this.#source.processes()) {
+      if (process.exited !== true) add(all, process);
       const key = keyOf(process);
       present.add(key);
       const known = this.#lookUp(key, process, now, temporality);
       this.#report(process, key, known, temporality, own);
-      if (now - known.changed >= this.#limits.idleNs)
-        idle.push({ pid: process.pid, startTime: process.startTime });
+      if (now - known.changed < this.#limits.idleNs) continue;
+      idle.push({ pid: process.pid, startTime: process.startTime });
+      if (process.exited !== true) add(this.#forgotten, process);
     }
+    if (gone !== undefined) this.#addUntold(all);
     if (idle.length > 0) this.#source.forget(idle);
     for (const process of idle) present.delete(keyOf(process));
     for (const [key, known] of this.#known) if (!present.has(key)) this.#remove(key, known);
@@ -166,6 +178,7 @@ export class ProcessSeries {
     for (const transport of TRANSPORTS) {
       const more = counts[transport] - known.seen[transport];
       if (more > 0) known.changed = process.lastSeen;
+      this.#accounted[transport] += more;
       const count = temporality === 'delta' ? more : counts[transport];
       if (attributes === undefined) this.#overflow[transport] += more;
       else if (count > 0) {
@@ -188,6 +201,16 @@ export class ProcessSeries {
     return known.attributes ?? { 'process.pid': process.pid };
   }
 
+  /** @param all requests of those that live or have exited */
+  #addUntold(all: Readonly<Record<Transport, number>>): void {
+    for (const transport of TRANSPORTS) {
+      const untold = all[transport] + this.#forgotten[transport] - this.#accounted[transport];
+      if (untold <= 0) continue;
+      this.#overflow[transport] += untold;
+      this.#accounted[transport] += untold;
+    }
+  }
+
   #addOverflow(points: ProcessPoint[], temporality: 'cumulative' | 'delta'): void {
     for (const transport of TRANSPORTS) {
       const count = this.#overflow[transport];
@@ -202,6 +225,11 @@ export class ProcessSeries {
     this.#known.delete(key);
     if (known.own) this.#disown(known);
   }
+}
+
+function add(sum: Record<Transport, number>, process: ProcessCount): void {
+  sum.udp += process.udpRequests;
+  sum.tcp += process.tcpRequests;
 }
 
 function keyOf({ pid, startTime }: ProcessKey): string {

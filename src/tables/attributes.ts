@@ -9,6 +9,7 @@ import { CONNECT_ATTRIBUTES } from './attributes-connect.ts';
 import { OUTCOME_ATTRIBUTES } from './attributes-outcome.ts';
 import { FINDING_ATTRIBUTES } from './finding-attributes.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from './resource-attributes.ts';
+import { SUPPRESSED_ATTRIBUTES } from './suppressed-attributes.ts';
 
 /** On the log record `whodns.query` (DESIGN: one record per DNS request). */
 export const RECORD_ATTRIBUTES = {
@@ -316,6 +317,7 @@ export const LOG_ATTRIBUTES = {
   ...CONNECT_ATTRIBUTES,
   ...FINDING_ATTRIBUTES,
   ...VISIBILITY_ATTRIBUTES,
+  ...SUPPRESSED_ATTRIBUTES,
   ...RECORD_ATTRIBUTES,
 } as const;
 

@@ -72,6 +72,9 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   // What a user's detector threw may hold a name.
   'whodns.finding.reason': 'drop',
   'whodns.finding.since': 'keep',
+  'whodns.suppressed.cgroup.id': 'keep',
+  'whodns.suppressed.share': 'keep',
+  'whodns.suppressed.since': 'keep',
   'whodns.visibility.level': 'keep',
   'whodns.visibility.previous': 'keep',
   'whodns.visibility.origin': 'keep',

@@ -11,6 +11,7 @@ const process = (pid: number, cgroupId: bigint, requests: number): ProcessCount 
   requestBytes: 0,
   lastSeen: 0n,
   cgroupId,
+  share: { cgroupId, user: 0 },
 });
 
 for (const temporality of ['cumulative', 'delta'] as const)
