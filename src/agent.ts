@@ -1,6 +1,7 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
+import { confine, limitToStart, type Rights, readRights } from './capture/rights.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -26,6 +27,7 @@ import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console-table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
+import { TO_CAPTURE } from './tables/capabilities.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 export interface AgentOptions {
@@ -121,6 +123,7 @@ export class Agent {
   /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
+    if (file === undefined) limitToStart();
     const ledger = new Ledger();
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
@@ -179,6 +182,7 @@ export class Agent {
     try {
       await this.#open();
       await this.#pipeline.start();
+      await this.#confine();
     } catch (error) {
       this.#close();
       throw error;
@@ -195,6 +199,17 @@ export class Agent {
     for (const failure of fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
     if (warning !== undefined) log.warn(warning);
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
+  }
+
+  /** From here on the process can do what it needs and no more. @throws UserError: then nothing is captured. */
+  async #confine(): Promise<void> {
+    if (!(this.#source instanceof KernelSource)) return;
+    try {
+      confine(TO_CAPTURE, this.#options.config.seccomp);
+    } catch (error) {
+      await this.#pipeline.stop(0);
+      throw error;
+    }
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -242,10 +257,11 @@ export class Agent {
     this.#servers = [];
   }
 
-  stats(): PipelineStats & { readonly traceContexts?: TraceContextCounts } {
+  stats(): PipelineStats & { readonly rights?: Rights; readonly traceContexts?: TraceContextCounts } {
     const contexts = this.#traceContexts;
     return {
       ...this.#pipeline.stats(),
+      ...(this.#source instanceof KernelSource ? { rights: readRights() } : {}),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }

@@ -2,12 +2,16 @@
 
 import { isPreempted } from './capture/preemption.ts';
 import { type FamilyReport, type HostReport, probe } from './capture/probe.ts';
+import type { Rights } from './capture/rights.ts';
 import { EXIT } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
+import { CAPABILITIES } from './tables/capabilities.ts';
 import { HOOK_FAMILIES } from './tables/hook-families.ts';
 
 /** Columns of the names on the left. */
 const WIDTH = 25;
+/** More capabilities than this are counted, not named. */
+const MAX_NAMES = 8;
 
 /** Exit code 0: capturing would work; 1: it would not. */
 export function reportHost(format: 'table' | 'json', write: (text: string) => void): number {
@@ -28,6 +32,7 @@ function describe(report: HostReport): string {
       .map(([name, value]) => `${name.padEnd(WIDTH)} ${value}`),
     `${'memlock'.padEnd(WIDTH)} ${report.memlock ?? 'unknown'}`,
     `${'preemption'.padEnd(WIDTH)} ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry misses messages: kprobe and tracepoint are taken first)' : ''}`,
+    ...rights(report.rights),
     '',
     ...report.families.flatMap(family),
     '',
@@ -46,6 +51,27 @@ function capabilities(report: HostReport): string {
   return [held.join(' '), lacking.length === 0 ? '' : `(not held: ${lacking.join(' ')})`]
     .filter((part) => part !== '')
     .join('  ');
+}
+
+/** Before attaching and while capturing: who takes the process over has what stands there. */
+function rights({ before, capturing, problem }: HostReport['rights']): string[] {
+  const after = capturing === undefined ? `the agent would not start: ${problem}` : describeRights(capturing);
+  return [
+    `${'agent, to attach'.padEnd(WIDTH)} ${describeRights(before)}`,
+    `${'agent, capturing'.padEnd(WIDTH)} ${after}`,
+  ];
+}
+
+function describeRights({ effective, permitted, bounding, noNewPrivs, seccomp }: Rights): string {
+  const all = [...new Set([...effective, ...permitted])];
+  const held = (names: readonly string[]) =>
+    names.length > MAX_NAMES ? `${names.length} of ${CAPABILITIES.length}` : names.join(' ') || 'none';
+  return [
+    `capabilities: ${held(all)}`,
+    `bounding set: ${held(bounding)}`,
+    `no_new_privs: ${noNewPrivs ? 'yes' : 'no'}`,
+    `system calls: ${seccomp ? 'filtered' : 'all'}`,
+  ].join('; ');
 }
 
 function family({ family: name, available, fires, reason, hint }: FamilyReport): string[] {
