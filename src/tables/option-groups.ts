@@ -57,7 +57,7 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
     common: ['detect', 'dnsCache'],
     further: ['detectors', 'detectSet', 'detectCooldownMs'],
   },
-  { title: 'Limits:', common: ['ringBytes'], further: ['maxPayload', 'maxInFlight'] },
+  { title: 'Limits:', common: ['ringBytes'], further: ['maxPayload', 'maxInFlight', 'seccomp'] },
 ];
 
 /** Group of a setting and whether it is a common one; undefined: it has no flag. */
