@@ -5,6 +5,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
+import { beginReport } from './hostile/report.ts';
 
 interface Stage {
   readonly name: string;
@@ -182,6 +183,8 @@ if (isWanted({ name: 'check' })) {
   await record('check', () => runCommand('sh', ['test/check.sh']));
 }
 const stages = STAGES.filter(isWanted);
+const attacks = process.env['WHODNS_ATTACKS'] ?? '';
+if (attacks !== '' && stages.some(({ name }) => name === 'hostile')) beginReport(attacks);
 for (const stage of stages) {
   if (stages.some(({ name }) => name === stage.beside)) continue;
   const output: string[] = [];
