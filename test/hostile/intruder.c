@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
+#include <netinet/in.h>
 #ifndef ALONE
 #include <node_api.h>
 #endif

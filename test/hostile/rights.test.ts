@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../src/control/client.ts';
 import { CAPABILITIES, TO_CAPTURE } from '../../src/tables/capabilities.ts';
 import { CLIENTS } from '../clients/build.ts';
-import { Stage } from '../e2e/stage.ts';
+import { SERVER, Stage } from '../e2e/stage.ts';
 import { end } from '../matrix/children.ts';
 import { reportAttack } from './report.ts';
 
@@ -80,7 +80,7 @@ describe('rights while capturing', () => {
     try {
       const { pid } = stage.agent;
       const flood = stage.namespace.spawn(
-        [join(CLIENTS, 'flood'), stage.zone, '4000', '5'],
+        [join(CLIENTS, 'flood'), SERVER, '53', '4000', '4'],
         ['ignore', 'ignore', 'inherit'],
       );
       const seen = new Map<string, number>();
