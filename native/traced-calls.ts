@@ -4,6 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** Without these it is not known whose thread one is, and when it was filtered. */
+const NEEDED = ['clone', 'clone3', 'seccomp'];
+
 /**
  * Runs `command` under strace with the agents in it in log mode, so that nothing is refused and `leftOut` costs nothing.
  * @returns names of calls that are not in `leftOut`, and the exit code of the command
@@ -34,9 +37,6 @@ export function tracedCalls(
     rmSync(directory, { recursive: true });
   }
 }
-
-/** Without these it is not known whose thread one is, and when it was filtered. */
-const NEEDED = ['clone', 'clone3', 'seccomp'];
 
 /** Lines of strace -f: "TID call(arguments) = result", or in two pieces, "TID call(... <unfinished ...>" and "TID <... call resumed>...". */
 function callsOfFiltered(log: string): ReadonlySet<string> {
