@@ -566,6 +566,13 @@ constexpr uint32_t kSystemCalls[] = {
 #ifdef __NR_fgetxattr
 	__NR_fgetxattr,
 #endif
+	// event loops of worker threads, which a detector may start
+#ifdef __NR_epoll_create1
+	__NR_epoll_create1,
+#endif
+#ifdef __NR_eventfd2
+	__NR_eventfd2,
+#endif
 	// children that were started before: their end
 #ifdef __NR_wait4
 	__NR_wait4,

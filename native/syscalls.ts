@@ -57,6 +57,10 @@ const MARGIN: readonly { readonly why: string; readonly calls: string }[] = [
       'arch_prctl capget getegid geteuid getgid getgroups getpgid getpgrp getpid getppid getresgid getresuid getsid getuid getrandom getxattr fgetxattr prctl uname',
   },
   {
+    why: 'event loops of worker threads, which a detector may start',
+    calls: 'epoll_create1 epoll_ctl eventfd2 inotify_init1 pipe2',
+  },
+  {
     why: 'children that were started before: their end',
     calls: 'wait4 waitid pidfd_open pidfd_send_signal',
   },

@@ -2,10 +2,10 @@
 
 import { isPreempted } from './capture/preemption.ts';
 import { type FamilyReport, type HostReport, probe } from './capture/probe.ts';
-import type { Rights } from './capture/rights.ts';
+import { type MeasuredRights, measureRights, type Rights } from './capture/rights.ts';
 import { EXIT } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
-import { CAPABILITIES } from './tables/capabilities.ts';
+import { CAPABILITIES, TO_CAPTURE } from './tables/capabilities.ts';
 import { HOOK_FAMILIES } from './tables/hook-families.ts';
 
 /** Columns of the names on the left. */
@@ -15,12 +15,17 @@ const MAX_NAMES = 8;
 
 /** Exit code 0: capturing would work; 1: it would not. */
 export function reportHost(format: 'table' | 'json', write: (text: string) => void): number {
-  const report = probe();
+  const report = { ...probe(), rights: measureRights(TO_CAPTURE, 'enforce') };
   write(format === 'json' ? `${JSON.stringify(report)}\n` : describe(report));
-  return report.chosen === undefined ? EXIT.unavailable : EXIT.ok;
+  const works = report.chosen !== undefined && report.rights.problem === undefined;
+  return works ? EXIT.ok : EXIT.unavailable;
 }
 
-function describe(report: HostReport): string {
+interface Report extends HostReport {
+  readonly rights: MeasuredRights;
+}
+
+function describe(report: Report): string {
   const chosen = report.families.find(({ family }) => family === report.chosen);
   const yes = (has: boolean) => (has ? 'yes' : 'no');
   const lines = [
@@ -53,11 +58,11 @@ function capabilities(report: HostReport): string {
     .join('  ');
 }
 
-/** Before attaching and while capturing: who takes the process over has what stands there. */
-function rights({ before, capturing, problem }: HostReport['rights']): string[] {
+/** Who takes the process over has what stands there. */
+function rights({ started, capturing, problem }: MeasuredRights): string[] {
   const after = capturing === undefined ? `the agent would not start: ${problem}` : describeRights(capturing);
   return [
-    `${'agent, to attach'.padEnd(WIDTH)} ${describeRights(before)}`,
+    `${'agent, started'.padEnd(WIDTH)} ${describeRights(started)}`,
     `${'agent, capturing'.padEnd(WIDTH)} ${after}`,
   ];
 }

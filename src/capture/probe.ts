@@ -2,12 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { UserError } from '../lib/errors.ts';
-import { type Capability, TO_CAPTURE } from '../tables/capabilities.ts';
 import { HOOK_FAMILIES } from '../tables/hook-families.ts';
 import { CaptureError } from './capture-error.ts';
 import { familiesInOrder, type KernelFamily, tryFamily } from './kernel.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
-import { confine, type Rights, readRights } from './rights.ts';
 
 export interface FamilyReport {
   readonly family: KernelFamily;
@@ -41,24 +39,18 @@ export interface HostReport {
   readonly families: readonly FamilyReport[];
   /** What --hook auto would take. */
   readonly chosen: KernelFamily | undefined;
-  /** Found by really giving them up, as the agent does after attaching. */
-  readonly rights: {
-    readonly before: Rights;
-    readonly capturing: Rights | undefined;
-    /** Why the agent would not start; undefined: it would. */
-    readonly problem: string | undefined;
-  };
 }
 
-const NAMED_CAPABILITIES: readonly Capability[] = [
-  'CAP_DAC_READ_SEARCH',
-  'CAP_NET_ADMIN',
-  'CAP_SYS_PTRACE',
-  'CAP_SYS_ADMIN',
-  'CAP_SYS_RESOURCE',
-  'CAP_PERFMON',
-  'CAP_BPF',
-];
+/** Bit numbers of include/uapi/linux/capability.h. */
+const CAPABILITIES = {
+  CAP_DAC_READ_SEARCH: 2,
+  CAP_NET_ADMIN: 12,
+  CAP_SYS_PTRACE: 19,
+  CAP_SYS_ADMIN: 21,
+  CAP_SYS_RESOURCE: 24,
+  CAP_PERFMON: 38,
+  CAP_BPF: 39,
+} as const;
 
 const SETTINGS = {
   perf_event_paranoid: '/proc/sys/kernel/perf_event_paranoid',
@@ -70,36 +62,23 @@ const SETTINGS = {
   kprobe_pmu: '/sys/bus/event_source/devices/kprobe/type',
 } as const;
 
-/** Takes about a second, leaves nothing in the kernel and this process without its rights. Never throws for what the host lacks: that is the report. */
+/** Takes about a second; leaves nothing in the kernel. Never throws for what the host lacks: that is the report. */
 export function probe(): HostReport {
-  const before = readRights();
+  const status = read('/proc/self/status') ?? '';
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   const preemption = currentPreemption();
   const families = familiesInOrder(preemption).map((family) => report(family, preemption));
   return {
     kernel: release(),
     machine: arch(),
     btf: existsSync('/sys/kernel/btf/vmlinux'),
-    capabilities: Object.fromEntries(
-      NAMED_CAPABILITIES.map((name) => [name, before.effective.includes(name)]),
-    ),
+    capabilities: mapValues(CAPABILITIES, (bit) => ((effective >> BigInt(bit)) & 1n) === 1n),
     settings: mapValues(SETTINGS, read),
     memlock: /^Max locked memory\s+(\S+)/m.exec(read('/proc/self/limits') ?? '')?.[1],
     preemption,
     families,
     chosen: families.find((family) => family.available)?.family,
-    rights: { before, ...capturing() },
   };
-}
-
-/** For good: this process can do nothing afterwards but say what it found. */
-function capturing(): Pick<HostReport['rights'], 'capturing' | 'problem'> {
-  try {
-    confine(TO_CAPTURE, 'enforce');
-    return { capturing: readRights(), problem: undefined };
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { capturing: undefined, problem: error.message };
-  }
 }
 
 function report(family: KernelFamily, preemption: Preemption): FamilyReport {

@@ -1,5 +1,6 @@
 /** The rights of the agent's own process: what its threads hold, and how they give up what is not needed any more. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { UserError } from '../lib/errors.ts';
 import { CAPABILITIES, type Capability, TO_START } from '../tables/capabilities.ts';
 import type { NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
@@ -65,6 +66,27 @@ export function confine(keep: readonly Capability[], seccomp: SeccompMode): void
   const bits = keep.map(bitOf);
   done(addon.limitCapabilities(capability === undefined ? bits : [...bits, capability], true));
   if (seccomp !== 'off') done(addon.filterSystemCalls(seccomp));
+}
+
+export interface MeasuredRights {
+  /** As the program was started. */
+  readonly started: Rights;
+  /** What is left of them while it captures; undefined: `problem`. */
+  readonly capturing: Rights | undefined;
+  /** Why the agent would not start. */
+  readonly problem: string | undefined;
+}
+
+/** Really gives up what the agent does, for good: the last thing that a program does with its rights. */
+export function measureRights(keep: readonly Capability[], seccomp: SeccompMode): MeasuredRights {
+  const started = readRights();
+  try {
+    confine(keep, seccomp);
+    return { started, capturing: readRights(), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { started, capturing: undefined, problem: error.message };
+  }
 }
 
 const bitOf = (name: Capability): number => CAPABILITIES.indexOf(name);
