@@ -75,8 +75,12 @@ std::optional<unsigned> map_capability()
 	const Fd map(
 	    bpf_map_create(BPF_MAP_TYPE_ARRAY, "whodns_trial", sizeof(uint32_t), sizeof(uint64_t), 1, nullptr));
 	Capabilities own;
-	if (!map || !own.read())
+	if (!own.read())
 		return std::nullopt;
+	if (!map)
+		return own.has(CAP_BPF)         ? std::optional<unsigned>(CAP_BPF)
+		       : own.has(CAP_SYS_ADMIN) ? std::optional<unsigned>(CAP_SYS_ADMIN)
+						: std::nullopt;
 	auto works_with = [&](uint64_t keep) {
 		Capabilities fewer = own;
 		for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)

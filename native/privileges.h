@@ -15,7 +15,8 @@ namespace whodns
 bool has_bpf_capabilities();
 
 // The capability without which this kernel lets no one use a map that is open, found by trying on a map of its own. Nothing: it
-// asks for none (kernels from 6.0, commit c8644cd0efe7; or kernel.unprivileged_bpf_disabled is 0), or no map could be made.
+// asks for none (kernels from 6.0, commit c8644cd0efe7; or kernel.unprivileged_bpf_disabled is 0). Where no map can be made (no memory for
+// it) it is the one that this process holds.
 std::optional<unsigned> map_capability();
 
 // Takes from every thread, in all five sets, the capabilities that are not in `keep` (a bit each; linux/capability.h). The

@@ -53,7 +53,18 @@ export class Runtimes {
     );
     for (const address of found) this.#used.add(address);
     if (!this.#named) for (const { path } of found) if (!mayConnect(path)) this.#log.warn(refusal(path));
-    return Promise.all(found.map((address) => this.#source(address)));
+    const sources = await Promise.all(found.map((address) => this.#sourceOrNone(address)));
+    return sources.filter((source) => source !== undefined);
+  }
+
+  /** A package in a directory of another user cannot be read any more once the agent has given up its rights. */
+  async #sourceOrNone(address: RuntimeAddress): Promise<MetadataSource | undefined> {
+    try {
+      return await this.#source(address);
+    } catch (error) {
+      this.#log.warn(`container runtime ${address.path}: ${(error as Error).message}`);
+      return undefined;
+    }
   }
 
   async #source({ api, path }: RuntimeAddress): Promise<MetadataSource> {
