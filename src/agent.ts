@@ -2,7 +2,7 @@
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
-import { confine, limitToStart, type Rights, readRights } from './capture/rights.ts';
+import { type Rights, readRights } from './capture/rights.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -28,7 +28,6 @@ import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console-table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
-import { TO_CAPTURE } from './tables/capabilities.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 export interface AgentOptions {
@@ -43,6 +42,8 @@ export interface AgentOptions {
   readonly environment: Environment;
   /** Further sources of metadata. */
   readonly sources?: readonly MetadataSource[];
+  /** Nothing will need the rights that it took to start. What it throws ends the start. */
+  readonly onAttached?: () => void;
 }
 
 interface AgentParts {
@@ -124,7 +125,6 @@ export class Agent {
   /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
-    if (file === undefined) limitToStart();
     const ledger = new Ledger();
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
@@ -181,7 +181,7 @@ export class Agent {
     try {
       await this.#open();
       await this.#pipeline.start();
-      await this.#confine();
+      await this.#attached();
     } catch (error) {
       this.#close();
       throw error;
@@ -200,11 +200,9 @@ export class Agent {
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
   }
 
-  /** From here on the process can do what it needs and no more. @throws UserError: then nothing is captured. */
-  async #confine(): Promise<void> {
-    if (!(this.#source instanceof KernelSource)) return;
+  async #attached(): Promise<void> {
     try {
-      confine(TO_CAPTURE, this.#options.config.seccomp);
+      this.#options.onAttached?.();
     } catch (error) {
       await this.#pipeline.stop(0);
       throw error;

@@ -26,6 +26,10 @@ export default {
     if (event.kind !== 'lookup' || !event.name.startsWith('intrude')) return undefined;
     const results = { ...attempts(Number(victim), file), 'node:child_process': spawned() };
     const texts = Object.entries(results).map(([name, errno]) => `${errno} ${name}`);
-    return { subject: event.name, message: 'tried', evidence: { 'test.attempts': texts } };
+    return {
+      subject: event.name,
+      message: 'tried',
+      evidence: { 'dns.question.name': event.name, 'test.attempts': texts },
+    };
   },
 };

@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { buildPrograms, PROGRAMS } from '../../bench/machine.ts';
 import { ask } from '../../src/control/client.ts';
 import { CAPABILITIES, TO_CAPTURE } from '../../src/tables/capabilities.ts';
-import { CLIENTS } from '../clients/build.ts';
-import { SERVER, Stage } from '../e2e/stage.ts';
+import { nameOf, PATIENCE_MS, SERVER, Stage } from '../e2e/stage.ts';
+import type { JsonRecord } from '../matrix/agent.ts';
 import { end } from '../matrix/children.ts';
 import { reportAttack } from './report.ts';
 
@@ -56,6 +57,7 @@ let directory = '';
 let intruder = '';
 let program = '';
 before(() => {
+  buildPrograms();
   directory = mkdtempSync(join(tmpdir(), 'whodns-rights-'));
   const source = join(import.meta.dirname, 'intruder.c');
   const headers = ['-I', join(ROOT, 'node_modules/node-api-headers/include')];
@@ -80,7 +82,7 @@ describe('rights while capturing', () => {
     try {
       const { pid } = stage.agent;
       const flood = stage.namespace.spawn(
-        [join(CLIENTS, 'flood'), SERVER, '53', '4000', '4'],
+        [join(PROGRAMS, 'flood'), SERVER, '53', '4000', '4'],
         ['ignore', 'ignore', 'inherit'],
       );
       const seen = new Map<string, number>();
@@ -93,15 +95,18 @@ describe('rights while capturing', () => {
       await end(flood);
       assert.deepEqual([...seen.keys()], [rightsText(KEPT, KEPT)]);
       // What comes after all of that is captured, attributed and counted as before.
-      await stage.play('ask', `after.${stage.zone}`);
-      await stage.recordOf(`after.${stage.zone}`);
+      const name = `after.${stage.zone}`;
+      await stage.play('ask', name);
+      const isRecord = (record: JsonRecord) =>
+        record.event_name === 'whodns.query' && nameOf(record) === name;
+      await stage.agent.expect((records) => records.some(isRecord), PATIENCE_MS);
       const stats = (await ask(join(stage.directory, 'control'), '/stats')) as {
         readonly rights: { readonly effective: string[]; readonly seccomp: boolean };
         readonly processes: readonly unknown[];
       };
       assert.deepEqual(mask(stats.rights.effective), KEPT);
       assert.ok(stats.rights.seccomp && stats.processes.length > 0, 'maps are read');
-      assert.ok(readFileSync(file, 'utf8').includes(`after.${stage.zone}`), 'the file is written to');
+      assert.ok(readFileSync(file, 'utf8').includes(name), 'the file is written to');
       const threads = Math.max(...seen.values());
       reportAttack({
         attack: 'the rights of every thread of the agent while it captures',
