@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <dirent.h>
 #include <fstream>
 #include <memory>
@@ -66,14 +67,24 @@ bool set_handler(KernelAction *before)
 	return got && kernel_sigaction(kSignal, &action, before) == 0;
 }
 
-// Its id in our own PID namespace, which /proc need not be of: the last number of NSpid. 0: it has ended.
+// Its id in our own PID namespace, which /proc need not be of: the last number of NSpid. 0: it has ended, or it is a worker of io_uring,
+// which takes no signal, runs no code of ours and acts with the rights of whoever hands in the request (io_uring/io-wq.c).
 pid_t own_id(const char *entry)
 {
 	std::ifstream status(std::string("/proc/self/task/") + entry + "/status");
-	for (std::string line; std::getline(status, line);)
-		if (line.starts_with("NSpid:"))
-			return atoi(line.c_str() + line.find_last_of("\t ") + 1);
-	return 0;
+	pid_t id = 0;
+	bool is_worker = false;
+	for (std::string line; std::getline(status, line);) {
+		if (line.starts_with("Name:\tiou-"))
+			is_worker = true;
+		else if (line.starts_with("NSpid:"))
+			id = atoi(line.c_str() + line.find_last_of("\t ") + 1);
+		else if (line.starts_with("SigBlk:\t") && is_worker)
+			return (strtoull(line.c_str() + strlen("SigBlk:\t"), nullptr, 16) >> (kSignal - 1) & 1) != 0
+				   ? 0
+				   : id;
+	}
+	return id;
 }
 
 Result<std::set<pid_t>> threads()
