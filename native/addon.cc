@@ -3,7 +3,9 @@
 // are returned as {error: {op, subject, errno, code, hint, detail}}; src/capture/kernel.ts makes typed errors of them.
 #include "capture.h"
 #include "object_digest.h" // made by the Makefile
+#include "privileges.h"
 #include "reader.h"
+#include "seccomp.h"
 #include "trial.h"
 
 #include <cstring>
@@ -301,12 +303,40 @@ Napi::Value try_family_js(const Napi::CallbackInfo &info)
 	return result;
 }
 
+// mapCapability() -> {capability?: number}
+Napi::Value map_capability_js(const Napi::CallbackInfo &info)
+{
+	Napi::Object result = Napi::Object::New(info.Env());
+	if (const auto capability = map_capability())
+		result["capability"] = *capability;
+	return result;
+}
+
+// limitCapabilities(keep: number[], forever: boolean) -> {} | {error}
+Napi::Value limit_capabilities_js(const Napi::CallbackInfo &info)
+{
+	uint64_t keep = 0;
+	for (const uint64_t capability : integers(info[0].As<Napi::Array>()))
+		keep |= uint64_t{1} << capability;
+	return to_js(info.Env(), limit_capabilities(keep, info[1].ToBoolean()));
+}
+
+// filterSystemCalls(mode: 'enforce' | 'log') -> {} | {error}
+Napi::Value filter_system_calls_js(const Napi::CallbackInfo &info)
+{
+	const bool is_log = info[0].ToString().Utf8Value() == "log";
+	return to_js(info.Env(), filter_system_calls(is_log ? FilterMode::log : FilterMode::enforce));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
 	exports["open"] = Napi::Function::New(env, open, "open");
 	exports["objectDigest"] = OBJECT_DIGEST;
 	exports["tryFamily"] = Napi::Function::New(env, try_family_js, "tryFamily");
+	exports["mapCapability"] = Napi::Function::New(env, map_capability_js, "mapCapability");
+	exports["limitCapabilities"] = Napi::Function::New(env, limit_capabilities_js, "limitCapabilities");
+	exports["filterSystemCalls"] = Napi::Function::New(env, filter_system_calls_js, "filterSystemCalls");
 	return exports;
 }
 

@@ -2,6 +2,7 @@
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
+import { type Rights, readRights } from './capture/rights.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -47,6 +48,8 @@ export interface AgentOptions {
   readonly environment: Environment;
   /** Further sources of metadata. */
   readonly sources?: readonly MetadataSource[];
+  /** Nothing will need the rights that it took to start. What it throws ends the start. */
+  readonly onAttached?: () => void;
 }
 
 interface AgentParts {
@@ -226,6 +229,7 @@ export class Agent {
     try {
       await this.#open();
       await this.#pipeline.start();
+      await this.#attached();
     } catch (error) {
       this.#close();
       throw error;
@@ -242,6 +246,15 @@ export class Agent {
     for (const failure of fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
     if (warning !== undefined) log.warn(warning);
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
+  }
+
+  async #attached(): Promise<void> {
+    try {
+      this.#options.onAttached?.();
+    } catch (error) {
+      await this.#pipeline.stop(0);
+      throw error;
+    }
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -292,12 +305,14 @@ export class Agent {
 
   stats(): PipelineStats & {
     readonly inspector: InspectorStats | undefined;
+    readonly rights?: Rights;
     readonly traceContexts?: TraceContextCounts;
   } {
     const contexts = this.#traceContexts;
     return {
       ...this.#pipeline.stats(),
       inspector: this.#inspector?.stats(),
+      ...(this.#source instanceof KernelSource ? { rights: readRights() } : {}),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }

@@ -3,6 +3,7 @@
 import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
+import { confine, limitToStart } from './capture/rights.ts';
 import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
@@ -15,6 +16,7 @@ import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
+import { TO_CAPTURE } from './tables/capabilities.ts';
 import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -69,7 +71,10 @@ async function main(): Promise<number> {
   if (note !== undefined) log.info(note);
   const { stdout, env: environment } = process;
   const crash = catchStrays(log);
-  const agent = await Agent.create({ config, version, log, file: capture, stdout, color, environment });
+  if (config.command === 'run') limitToStart();
+  const onAttached = config.command === 'run' ? () => confine(TO_CAPTURE, config.seccomp) : undefined;
+  const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
+  const agent = await Agent.create({ config, version, log, file: capture, ...host });
   return run(config, agent, log, crash);
 }
 

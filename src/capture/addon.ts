@@ -1,7 +1,7 @@
 /** What native/addon.cc exports. Expected failures are values; kernel.ts makes typed errors of them. */
 
 export interface NativeError {
-  /** open, family, rodata, ring, load, attach, map, thread, start, closed */
+  /** open, family, rodata, ring, load, attach, map, thread, start, closed, threads, seccomp */
   readonly op: string;
   /** File, program, map or setting that it is about. */
   readonly subject: string;
@@ -59,4 +59,10 @@ export interface NativeAddon {
   ): NativeResult<{ readonly capture: NativeCapture; readonly skipped: readonly string[] }>;
   /** `fires`: whether the programs saw a test datagram; absent = none could be sent. `portsKnob` names the ports setting. */
   tryFamily(options: NativeOptions, portsKnob: string): NativeResult<{ readonly fires?: boolean }>;
+  /** The capability (its number) that this kernel asks for to use a map that is open; absent = none. */
+  mapCapability(): { readonly capability?: number };
+  /** In every thread: no capability is left but these; `forever` sets no_new_privs. */
+  limitCapabilities(keep: readonly number[], forever: boolean): NativeResult<object>;
+  /** In every thread, for good: native/seccomp.h. */
+  filterSystemCalls(mode: 'enforce' | 'log'): NativeResult<object>;
 }

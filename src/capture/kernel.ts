@@ -432,7 +432,8 @@ function selfKnobs(): Readonly<Record<string, readonly number[]>> {
   return { self_pid_ns: [statSync('/proc/self/ns/pid').ino], self_vpid: [process.pid] };
 }
 
-function loadAddon(): NativeAddon {
+/** @throws UserError: it is not built, or a library is missing. */
+export function loadAddon(): NativeAddon {
   try {
     return createRequire(import.meta.url)(fileURLToPath(ADDON)) as NativeAddon;
   } catch (cause) {

@@ -60,7 +60,7 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   {
     title: 'Limits:',
     common: ['ringBytes', 'cgroupRate'],
-    further: ['cgroupBurst', 'cgroupRateFor', 'maxPayload', 'maxInFlight'],
+    further: ['cgroupBurst', 'cgroupRateFor', 'maxPayload', 'maxInFlight', 'seccomp'],
   },
 ];
 

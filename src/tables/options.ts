@@ -50,6 +50,14 @@ export const OPTIONS = {
     parse: oneOf('auto', 'fentry', 'kprobe', 'tracepoint'),
     fallback: 'auto',
   }),
+  seccomp: option<'enforce' | 'log' | 'off'>({
+    flag: '--seccomp <mode>',
+    commands: ['run'],
+    env: ['WHODNS_SECCOMP'],
+    brief: 'system calls that the agent never makes: enforce (they fail), log (the kernel logs them), off',
+    parse: oneOf('enforce', 'log', 'off'),
+    fallback: 'enforce',
+  }),
   ports: repeatable<number>({
     flag: '--port <port>',
     repeatable: true,

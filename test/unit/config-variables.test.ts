@@ -25,6 +25,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   ],
   [/^WHODNS_HOST_NAME$/, ['a b', '\u001b[2J', 'x'.repeat(254)]],
   [/^WHODNS_HOOK$/, ['uprobe', '\u001b]0;x\u0007']],
+  [/^WHODNS_SECCOMP$/, ['enforced', 'kill']],
   [/^WHODNS_PORTS$/, ['0', '65536', 'dns', '53,99999', '53,']],
   [/^WHODNS_EMIT$/, ['never']],
   [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5x', '-1s', '10 parsecs', '100000h']],
