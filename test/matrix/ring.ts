@@ -24,7 +24,7 @@ export function assertRingKept({ source }: RingStats): void {
   assert.deepEqual(
     Object.fromEntries(lost.map((reason) => [reason, source.drops[reason]])),
     {},
-    `the agent's ring was full, or someone over his share (${lost.join(', ')} lost, by its own ledger): does another program flood port 53 on this host? What this test finds missing may be among them`,
+    `the agent's ring was full or someone over his share (${lost.join(', ')} lost, by its own ledger): does another program flood port 53 on this host? What this test finds missing may be among them`,
   );
 }
 
