@@ -38,7 +38,7 @@ export interface Detector<State = unknown> {
 /** `PendingFinding` is made by the methods of `HostFacts` alone. */
 export type Outcome = Finding | PendingFinding | undefined;
 
-/** A judgement that waits for a fact: made when the fact comes, dropped and counted (`no_fact`) when it does not in 2 s. */
+/** A judgement that waits for a fact: made when the fact comes, dropped and counted (`no_fact`) when it does not in 5 s. */
 export interface PendingFinding {
   /** Tells it from a finding. */
   readonly subject?: undefined;

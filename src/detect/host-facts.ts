@@ -7,10 +7,11 @@ import type { Owner } from '../model.ts';
 import type { DetectorEvent, ExecutableFacts, HostFacts, Outcome } from './detector.ts';
 import { FactCache } from './fact-cache.ts';
 import { Later, NO_FACT } from './later.ts';
+import { ownerOf } from './owner.ts';
 
 /** A socket may be bound later: looked at again after this. */
 const FRESH_MS = 60_000;
-export const FACT_DEADLINE_MS = 2000;
+export const FACT_DEADLINE_MS = 5000;
 
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
@@ -88,8 +89,4 @@ function toldExecutable(event: DetectorEvent, now: ExecutableState | undefined):
     replaced: now?.replaced === true,
     added: now?.added,
   };
-}
-
-function ownerOf(event: DetectorEvent): Owner | undefined {
-  return event.kind === 'lookup' ? event.lookup.request.raw.owner : event.connection.owner;
 }

@@ -3,6 +3,7 @@
  * long on a busy host: they are read once for all processes of the namespace that are asked about meanwhile.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Inspector } from '../inspector/inspector.ts';
 import { type ReadResult, socketsOf } from '../inspector/protocol.ts';
 import type { Owner } from '../model.ts';
@@ -18,6 +19,8 @@ const NO_PEER = ['00000000:0000', `${'0'.repeat(32)}:0000`];
 const TABLES_MS = 5000;
 /** EFBIG: a table was not looked through to its end. */
 const TOO_LONG = 27;
+/** Who asks within this time of the first is answered by one reading. */
+const GATHER_MS = 20;
 
 /** How sockets of others are read. undefined: the process is gone, cannot be looked into, or its tables are too long. */
 export interface SocketReader {
@@ -29,11 +32,16 @@ export interface SocketReader {
 
 type Table = Promise<ReadonlySet<string> | undefined>;
 
+interface Reading {
+  begun: boolean;
+  table: Table;
+}
+
 export class NameServing {
   readonly #reader: SocketReader;
   readonly #ports: readonly number[];
-  /** By network namespace: being read, and for those who asked since that began. Empty when nothing is read. */
-  readonly #reading = new Map<number, { readonly now: Table; next: Table | undefined }>();
+  /** By network namespace, the latest. Empty when nothing is read. */
+  readonly #reading = new Map<number, Reading>();
 
   constructor(reader: SocketReader, ports: readonly number[]) {
     this.#reader = reader;
@@ -51,19 +59,20 @@ export class NameServing {
   /** Its reading begins after this call: a socket that was bound before is in it. */
   #shared(owner: Owner): Table {
     const namespace = owner.networkNamespace;
-    const reading = this.#reading.get(namespace);
-    if (reading === undefined) return this.#read(owner);
-    reading.next ??= reading.now.then(() => this.#read(owner));
-    return reading.next;
-  }
-
-  #read(owner: Owner): Table {
-    const now = this.#reader.bound(owner, this.#ports).catch(() => undefined);
-    const reading = { now, next: undefined };
-    this.#reading.set(owner.networkNamespace, reading);
-    return now.finally(() => {
-      if (reading.next === undefined) this.#reading.delete(owner.networkNamespace);
-    });
+    const latest = this.#reading.get(namespace);
+    if (latest?.begun === false) return latest.table;
+    const reading: Reading = { begun: false, table: Promise.resolve(undefined) };
+    reading.table = (latest?.table ?? sleep(GATHER_MS, undefined, { ref: false }))
+      .then(() => {
+        reading.begun = true;
+        return this.#reader.bound(owner, this.#ports);
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#reading.get(namespace) === reading) this.#reading.delete(namespace);
+      });
+    this.#reading.set(namespace, reading);
+    return reading.table;
   }
 }
 
