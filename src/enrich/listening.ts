@@ -13,14 +13,14 @@ const TABLE_BYTES = 256 * 1024;
 const MOST_DESCRIPTORS = 4096;
 const TABLES = ['udp', 'udp6', 'tcp', 'tcp6'];
 const TCP_LISTEN = '0A';
-/** Who asks within this time of the first is answered by one reading. */
-const GATHER_MS = 20;
 /** Remote address of a socket without a peer, in the tables of IPv4 and IPv6. */
 const NO_PEER = ['00000000:0000', `${'0'.repeat(32)}:0000`];
 /** Tables of 100 000 sockets take the kernel longer than other files. */
 const TABLES_MS = 5000;
 /** EFBIG: a table was not looked through to its end. */
 const TOO_LONG = 27;
+/** Who asks within this time of the first is answered by one reading. */
+const GATHER_MS = 20;
 
 /** How sockets of others are read. undefined: the process is gone, cannot be looked into, or its tables are too long. */
 export interface SocketReader {
