@@ -3,7 +3,7 @@
 import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
-import { parseArguments } from './cli.ts';
+import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
@@ -45,7 +45,7 @@ async function main(): Promise<number> {
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
-    process.stdout.write(describeConfig(config, origins));
+    process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
   if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));

@@ -24,6 +24,7 @@ import type {
   ConnectionEvent,
   Lookup,
   Owner,
+  ProcessCount,
   ProcessIdentity,
   RawEvent,
   RawProcess,
@@ -87,7 +88,8 @@ export interface PipelineParts {
 export interface PipelineStats {
   readonly stages: readonly StageSnapshot[];
   readonly source: ReturnType<Source['stats']>;
-  readonly processes: ReturnType<Source['processes']>;
+  /** The kernel's counters; with the name of the executable where the process is known. */
+  readonly processes: readonly (ProcessCount & { readonly name?: string })[];
   /** How the identities of processes came about. */
   readonly identities: ProcessTable['counts'];
   /** Containers and pods, and what their sources did. */
@@ -172,7 +174,10 @@ export class Pipeline {
     return {
       stages: ledger.snapshot(),
       source: source.stats(),
-      processes: source.processes(),
+      processes: source.processes().map((count) => {
+        const name = processes.nameOf(count);
+        return name === undefined ? count : { ...count, name };
+      }),
       identities: processes.counts,
       metadata: workloads?.allCounts(),
       visibility: visibility?.counts,

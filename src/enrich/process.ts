@@ -150,6 +150,11 @@ export class ProcessTable {
     return this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime)?.identity;
   }
 
+  /** Of the executable; undefined: the process is not known, or has none. */
+  nameOf(process: ProcessKey): string | undefined {
+    return this.peek(process)?.executableName;
+  }
+
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
   beginSweep(): void {
     this.#generation++;
