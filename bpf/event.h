@@ -185,8 +185,7 @@ enum drop_reason {
 	DROP_REQUEST_SUPPRESSED = 8,   /* a request of a workload that is over its share (share.h) */
 	DROP_RESPONSE_SUPPRESSED = 9,  /* a response for such a workload, or to a request that was left out */
 	DROP_CONNECTION_SUPPRESSED = 10,
-	DROP_EXIT_RING_FULL = 11, /* an exit found no room: its counts are in the map `gone` alone */
-	DROP_REASON_MAX = 12,
+	DROP_REASON_MAX = 11,
 };
 
 /* What was seen. Index of the per-CPU `counters` map. */
@@ -204,8 +203,9 @@ enum counter {
 	COUNTER_OFF = 10,             /* requests of workloads that are off, left out */
 	COUNTER_METRICS_ONLY = 11,    /* requests of workloads that are only counted */
 	COUNTER_EXITS = 12,           /* exit events put into the ring */
-	COUNTER_REFUSED = 13, /* received packets that the kernel drops as damaged or forged (accept.h), left out */
-	COUNTER_MAX = 14,
+	COUNTER_EXITS_UNTOLD = 13,    /* exits that the ring had no room for: counted in the map `gone` all the same */
+	COUNTER_REFUSED = 14, /* received packets that the kernel drops as damaged or forged (accept.h), left out */
+	COUNTER_MAX = 15,
 };
 
 /* What user space says of a control group: value of the map `visibility`. */

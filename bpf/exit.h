@@ -49,7 +49,7 @@ static __always_inline void trace_exit(struct task_struct *task)
 		count(COUNTER_EXITS);
 		return;
 	}
-	drop(DROP_EXIT_RING_FULL);
+	count(COUNTER_EXITS_UNTOLD);
 	bpf_map_delete_elem(&processes, &key);
 }
 

@@ -172,15 +172,14 @@ export class ProcessTable {
     return (entries?.find(({ owner }) => owner.uid === uid) ?? entries?.[0])?.identity;
   }
 
-  /** Of the executable; undefined: the process is not known, or has none. */
-  nameOf({ pid, startTime }: ProcessKey): string | undefined {
-    const entry = this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime);
-    return entry?.identity.executableName;
-  }
-
   /** What is known of a process, as the last of its users; undefined: nothing. Does not count as seeing it. */
   peek({ pid, startTime }: ProcessKey): ProcessIdentity | undefined {
     return this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime)?.identity;
+  }
+
+  /** Of the executable; undefined: the process is not known, or has none. */
+  nameOf(process: ProcessKey): string | undefined {
+    return this.peek(process)?.executableName;
   }
 
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */

@@ -243,8 +243,7 @@ export const DROP_REASON = {
   REQUEST_SUPPRESSED: 8,
   RESPONSE_SUPPRESSED: 9,
   CONNECTION_SUPPRESSED: 10,
-  EXIT_RING_FULL: 11,
-  REASON_MAX: 12,
+  REASON_MAX: 11,
 } as const;
 
 /** Names of enum drop_reason by index. */
@@ -260,7 +259,6 @@ export const DROP_REASONS = [
   'request_suppressed',
   'response_suppressed',
   'connection_suppressed',
-  'exit_ring_full',
 ] as const;
 
 /** enum counter */
@@ -278,8 +276,9 @@ export const COUNTER = {
   OFF: 10,
   METRICS_ONLY: 11,
   EXITS: 12,
-  REFUSED: 13,
-  MAX: 14,
+  EXITS_UNTOLD: 13,
+  REFUSED: 14,
+  MAX: 15,
 } as const;
 
 /** Names of enum counter by index. */
@@ -297,6 +296,7 @@ export const COUNTERS = [
   'off',
   'metrics_only',
   'exits',
+  'exits_untold',
   'refused',
 ] as const;
 

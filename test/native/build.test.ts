@@ -28,6 +28,7 @@ describe('build products', () => {
       try {
         const source = join(directory, folder, 'bpf');
         cpSync(join(ROOT, 'bpf'), source, { recursive: true });
+        cpSync(join(ROOT, 'native/tool.sh'), join(directory, folder, 'native/tool.sh'));
         const { status, output } = run('make', ['-s', '-C', source]);
         assert.equal(status, 0, output);
         return digest(join(directory, folder, 'build/dns.bpf.o'));
@@ -72,6 +73,7 @@ describe('layout.gen.ts', () => {
           file.endsWith('.gen.ts') ? text.replace('local_port: 180', 'local_port: 181') : text,
         );
       }
+      cpSync(join(ROOT, 'native/tool.sh'), join(directory, 'native/tool.sh'));
       const { status, output } = run(process.execPath, [join(directory, 'native/layout.ts'), '--check']);
       assert.equal(status, 1);
       assert.match(output, /layout\.gen\.ts is stale/);
