@@ -53,6 +53,9 @@ function threadRights(pid: number): Map<string, number> {
 const rightsText = (held: string, bounding: string, inheritable = '0'.repeat(16)) =>
   `CapInh ${inheritable}, CapPrm ${held}, CapEff ${held}, CapBnd ${bounding}, CapAmb ${inheritable}, NoNewPrivs 1, Seccomp 2`;
 
+const holds = (path: string, text: string) =>
+  path.includes('out.jsonl') && readFileSync(path, 'utf8').includes(text);
+
 let directory = '';
 let intruder = '';
 let program = '';
@@ -106,7 +109,9 @@ describe('rights while capturing', () => {
       };
       assert.deepEqual(mask(stats.rights.effective), KEPT);
       assert.ok(stats.rights.seccomp && stats.processes.length > 0, 'maps are read');
-      assert.ok(readFileSync(file, 'utf8').includes(name), 'the file is written to');
+      const isWritten = () => readdirSync(directory).some((each) => holds(join(directory, each), name));
+      for (let i = 0; i < 100 && !isWritten(); i++) await sleep(100);
+      assert.ok(isWritten(), 'the file is written to, full ones are renamed');
       const threads = Math.max(...seen.values());
       reportAttack({
         attack: 'the rights of every thread of the agent while it captures',
@@ -152,7 +157,7 @@ describe('rights while capturing', () => {
       assert.ok(tried.length > possible.length);
       assert.deepEqual(
         tried.filter(([, errno]) => !REFUSED.has(Number(errno))).map(([text]) => text),
-        [],
+        TO_CAPTURE.includes('CAP_DAC_READ_SEARCH') ? ['0 read a file of another user'] : [],
       );
       // The agent is none the worse for it.
       await stage.play('ask', `behind.${stage.zone}`);
