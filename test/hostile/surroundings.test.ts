@@ -27,6 +27,9 @@ const directory = mkdtempSync(join(tmpdir(), 'whodns-surroundings-'));
 let namespace: Namespace;
 let server: NameServer;
 
+/** Each agent is ended with the process. */
+process.setMaxListeners(0);
+
 before(async () => {
   buildClients();
   chmodSync(directory, 0o755);
