@@ -45,7 +45,6 @@ async function running(t: TestContext, timeout: string) {
     host: {},
     users: new UserNames(),
     bootTime: 0n,
-    procRoot: '/nonexistent',
   });
   const { config } = resolveConfig('run', { timeoutMs: timeout }, {});
   const ledger = new Ledger();
