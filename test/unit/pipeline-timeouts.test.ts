@@ -15,7 +15,7 @@ import { dnsBytes, piece } from './stream-pieces.ts';
 
 async function running(t: TestContext, timeout: string) {
   let deliver: OnBatch = () => undefined;
-  const stats = { drops: { ring_full: 0 }, used: 0 };
+  const stats = { drops: { response_ring_full: 0 }, used: 0 };
   const source: Source = {
     start: (onBatch) => {
       deliver = onBatch;
