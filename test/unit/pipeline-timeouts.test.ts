@@ -106,7 +106,7 @@ test('no time-out overtakes an answer that came while the loop stood still', asy
 test('what was lost while a lookup waited makes it unknown; after that a time-out is one again', async (t) => {
   const { give, stats, records, stop } = await running(t, '300ms');
   give(message(1, 'request', wallClock()));
-  stats.drops.ring_full = 5;
+  stats.drops.response_ring_full = 5;
   await sleep(1200);
   give(message(2, 'request', wallClock()));
   await sleep(1200);
