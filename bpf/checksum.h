@@ -16,7 +16,6 @@
 /* Where a sum over the pieces of a packet is. */
 struct sum_walk {
 	struct piece piece;
-	__u64 skip; /* bytes before those that count */
 	__u64 left;
 	__u64 sum;
 	__u32 odd; /* an odd number of bytes was summed */
@@ -92,37 +91,34 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
 	walk->piece.address = (__u64)PROBE(skb, data);
 	walk->piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
-	walk->skip = start;
+	if (walk->piece.length < start)
+		return 0;
+	walk->piece.address += start;
+	walk->piece.length -= start;
 	walk->left = length;
 	walk->sum = pseudo;
 	for (__u32 i = 0; i < CHUNKS_MAX; i++) {
 		__u64 passed, sum = 0;
 
-		passed = walk->skip < walk->piece.length ? walk->skip : walk->piece.length;
-		walk->skip -= passed;
-		walk->piece.address += passed;
-		walk->piece.length -= passed;
-		passed = walk->piece.length < walk->left ? walk->piece.length : walk->left;
-		passed = passed < CHUNK_BYTES ? passed : CHUNK_BYTES;
-		if (passed) {
-			if (!sum_chunk(state, walk->piece.address, passed, &sum))
-				return 0;
-			sum = folded(sum);
-			walk->sum += walk->odd ? (sum & 0xff) << 8 | sum >> 8 : sum;
-			walk->odd ^= passed & 1;
-			walk->left -= passed;
-			walk->piece.address += passed;
-			walk->piece.length -= passed;
-		}
-		if (!walk->left)
-			return folded(walk->sum) != 0xffff;
 		if (!walk->piece.length) {
 			if (walk->fragment >= fragments)
-				return 0;
+				break;
 			walk->piece = packet_fragment(shared_info, walk->fragment++);
 			if (!walk->piece.address)
-				return 0;
+				break;
 		}
+		passed = walk->piece.length < walk->left ? walk->piece.length : walk->left;
+		passed = passed < CHUNK_BYTES ? passed : CHUNK_BYTES;
+		if (!sum_chunk(state, walk->piece.address, passed, &sum))
+			break;
+		sum = folded(sum);
+		walk->sum += walk->odd ? (sum & 0xff) << 8 | sum >> 8 : sum;
+		walk->odd ^= passed & 1;
+		walk->piece.address += passed;
+		walk->piece.length -= passed;
+		walk->left -= passed;
+		if (!walk->left)
+			return folded(walk->sum) != 0xffff;
 	}
 	return 0;
 }
