@@ -49,6 +49,7 @@ struct mnt_namespace {
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 	struct net *net_ns;
+	struct cgroup_namespace *cgroup_ns;
 };
 
 struct upid {
@@ -69,9 +70,17 @@ typedef struct {
 	__u32 val;
 } kgid_t;
 
+struct user_namespace {
+	struct user_namespace *parent;
+	int level;
+	kuid_t owner; /* who made it */
+};
+
 struct cred {
+	kuid_t uid;
 	kuid_t euid;
 	kgid_t egid;
+	struct user_namespace *user_ns;
 };
 
 struct tty_driver {
@@ -88,9 +97,15 @@ struct signal_struct {
 	struct tty_struct *tty;
 };
 
+struct kernfs_iattrs {
+	kuid_t ia_uid;
+};
+
 struct kernfs_node {
 	struct kernfs_node *__parent; /* since 6.15 */
 	const char *name;
+	__u64 id;
+	struct kernfs_iattrs *iattr; /* NULL: as it was made, root's */
 };
 
 struct kernfs_node___old {
@@ -121,6 +136,10 @@ enum cgroup_subsys_id {
 struct css_set {
 	struct cgroup_subsys_state *subsys[16];
 	struct cgroup *dfl_cgrp;
+};
+
+struct cgroup_namespace {
+	struct css_set *root_cset;
 };
 
 struct hlist_bl_node {

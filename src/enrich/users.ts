@@ -3,9 +3,9 @@
  * is: a container, a sandbox or a chroot in a mount namespace of its own has its own.
  */
 import { statSync } from 'node:fs';
+import { readFile } from '../lib/read-file.ts';
 import type { Owner } from '../model.ts';
 import { inodeOf } from './cgroup-mounts.ts';
-import { readFile } from './proc.ts';
 
 /** A larger file is read up to here: its further users have no name. */
 const MOST_BYTES = 4 * 1024 * 1024;
