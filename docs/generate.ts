@@ -8,6 +8,7 @@ import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/m
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { attacksSection } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -202,7 +203,16 @@ function detections(): string {
     example: source(`${EXAMPLE_FILE}.ts`),
     'example test': source(`${EXAMPLE_FILE}.test.ts`),
   };
-  return Object.entries(parts).reduce((text, [name, lines]) => between(text, name, lines), page);
+  return Object.entries(parts).reduce(
+    (text, [name, lines]) => between('docs/detections.md', text, name, lines),
+    page,
+  );
+}
+
+/** What the stages `collector` and `hostile` measured: the latter is kept in test/hostile/results.jsonl. */
+function faults(): string {
+  const file = 'docs/faults.md';
+  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksSection());
 }
 
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
@@ -217,11 +227,11 @@ function durationText(ms: number): string {
   return `${ms / Number(size)}${unit}`;
 }
 
-function between(text: string, name: string, lines: readonly string[]): string {
+function between(file: string, text: string, name: string, lines: readonly string[]): string {
   const begin = text.indexOf(`<!-- ${name}: begin`);
   const from = text.indexOf('\n', begin) + 1;
   const to = text.indexOf(`<!-- ${name}: end -->`);
-  if (begin < 0 || to < from) throw new Error(`docs/detections.md: no place for ${name}`);
+  if (begin < 0 || to < from) throw new Error(`${file}: no place for ${name}`);
   return `${text.slice(0, from)}\n${lines.join('\n').trimEnd()}\n\n${text.slice(to)}`;
 }
 
@@ -230,6 +240,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/metrics.md': metrics,
   'docs/attributes.md': attributes,
   'docs/detections.md': detections,
+  'docs/faults.md': faults,
   'docs/whodns.1': () =>
     manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),
 };

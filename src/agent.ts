@@ -2,7 +2,7 @@
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
-import { type Rights, readRights } from './capture/rights.ts';
+import { type ProcessRights, rightsOf } from './capture/rights.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -17,12 +17,14 @@ import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
+import { ProcessMemory } from './enrich/process-memory.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
+import { Inspector, type InspectorStats } from './inspector/inspector.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
@@ -53,16 +55,21 @@ interface AgentParts {
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
   readonly watching: Watching;
+  readonly inspector: Inspector | undefined;
   readonly workloads: Workloads | undefined;
   readonly levels: boolean;
 }
 
 /** What looks at the lookups besides the sinks. */
-type Watching = Pick<PipelineParts, 'dnsCache' | 'seesConnections' | 'folding' | 'detections' | 'onSweep'>;
+type Watching = Pick<
+  PipelineParts,
+  'dnsCache' | 'seesConnections' | 'folding' | 'pending' | 'detections' | 'onSweep'
+>;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #source: Source;
+  readonly #inspector: Inspector | undefined;
   readonly #pipeline: Pipeline;
   readonly #traceContexts: TraceContexts | undefined;
   readonly #broken: PromiseWithResolvers<void>;
@@ -76,16 +83,17 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching, workloads, levels } = parts;
+    const { ledger, host, source, output, watching, workloads, levels, inspector } = parts;
     this.#options = options;
+    this.#inspector = inspector;
     this.#source = source;
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
     this.reopenFiles = output.reopen;
     this.#traceContexts =
-      config.traceContext && source instanceof KernelSource
-        ? new TraceContexts(source.tracePlaces)
+      config.traceContext && source instanceof KernelSource && inspector !== undefined
+        ? new TraceContexts(source.tracePlaces, (target) => ProcessMemory.open(inspector, target))
         : undefined;
     const processes = new ProcessTable({
       host,
@@ -94,6 +102,7 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
     for (const message of output.notes) log.info(message);
@@ -126,6 +135,8 @@ export class Agent {
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
+    // A capture file has no processes. It is made while this program has its rights.
+    const inspector = file === undefined ? Inspector.start({ log: options.log }) : undefined;
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
@@ -139,27 +150,41 @@ export class Agent {
     const pods = kubernetes?.sources;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
     const metadata = () => workloads?.allCounts();
-    const known = { pods, dnsCache, metadata };
+    const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
-    const resolvers = new ResolverConfigs();
+    const resolvers = new ResolverConfigs(inspector);
+    await resolvers.start();
     const detections = await startDetections(detectors, {
       config,
       ledger,
       log: options.log,
+      host,
       resolvers,
+      inspector,
       dns: dnsCache ?? NO_CACHE,
       emit: (finding) => output.sink.accept(finding),
     });
-    // A capture file has no processes, so no search lists.
+    // Nor search lists.
     const isFolding = config.searchFolding && file === undefined;
     const watching: Watching = {
       dnsCache,
       seesConnections,
       folding: isFolding ? new SearchFolding((owner) => resolvers.of(owner)) : undefined,
+      pending: isFolding || detections !== undefined ? (owner) => resolvers.pending(owner) : undefined,
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching, workloads, levels });
+    return new Agent(options, {
+      ledger,
+      host,
+      source,
+      broken,
+      output,
+      watching,
+      workloads,
+      levels,
+      inspector,
+    });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -250,15 +275,21 @@ export class Agent {
   }
 
   #close(): void {
+    this.#inspector?.close();
     for (const server of this.#servers) server.close();
     this.#servers = [];
   }
 
-  stats(): PipelineStats & { readonly rights?: Rights; readonly traceContexts?: TraceContextCounts } {
+  stats(): PipelineStats & {
+    readonly inspector: InspectorStats | undefined;
+    readonly rights?: ProcessRights;
+    readonly traceContexts?: TraceContextCounts;
+  } {
     const contexts = this.#traceContexts;
     return {
       ...this.#pipeline.stats(),
-      ...(this.#source instanceof KernelSource ? { rights: readRights() } : {}),
+      inspector: this.#inspector?.stats(),
+      ...(this.#source instanceof KernelSource ? { rights: rightsOf(this.#inspector?.pid) } : {}),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }

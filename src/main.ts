@@ -9,11 +9,11 @@ import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
 import { COMMANDS, show } from './control/commands.ts';
+import { blameDetector, currentOrigin } from './detect/origin.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
-import { TO_CAPTURE } from './tables/capabilities.ts';
 import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -50,7 +50,8 @@ async function main(): Promise<number> {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
-  if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
+  if (config.command === 'doctor')
+    return reportHost(config.format, (text) => process.stdout.write(text), log);
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
@@ -59,10 +60,11 @@ async function main(): Promise<number> {
   const color = process.stdout.isTTY === true && !plain;
   const { stdout, env: environment } = process;
   if (config.command === 'run') limitToStart();
-  const onAttached = config.command === 'run' ? () => confine(TO_CAPTURE, config.seccomp) : undefined;
+  const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
   const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
+  const crash = catchStrays(log);
   const agent = await Agent.create({ config, version, log, file: capture, ...host });
-  return run(config, agent, log);
+  return run(config, agent, log, crash);
 }
 
 async function askAgent(
@@ -87,7 +89,7 @@ async function configFile(flags: Flags): Promise<LoadedFile | undefined> {
 }
 
 /** Until the source ends, the time is over or a signal comes; the second signal leaves at once. */
-async function run(config: Config, agent: Agent, log: Log): Promise<number> {
+async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknown>): Promise<number> {
   const stop = Promise.withResolvers<void>();
   let signals = 0;
   for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
@@ -104,6 +106,13 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
   });
   await agent.start();
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
+  let isBroken = false;
+  crash.then(() => {
+    isBroken = true;
+    stop.resolve();
+    // Whatever the defect left behind may never end.
+    setTimeout(() => process.exit(EXIT.internal), STOP_DEADLINE_MS + LINGER_MS).unref();
+  });
   try {
     await Promise.race([agent.finished, agent.broken, stop.promise]);
   } finally {
@@ -111,12 +120,36 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
     await agent.stop(STOP_DEADLINE_MS);
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
+  if (isBroken) return EXIT.internal;
   const report = agent.captureReport;
   if (report === undefined) return EXIT.ok;
   for (const line of report.errors) log.error(line);
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);
   return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
+}
+
+/**
+ * Errors that nothing caught. One of a user's detector switches that detector off. One of ours is a defect: it is shown, and the
+ * returned promise ends the run, which flushes what is in flight. More of them on the way out are not shown.
+ */
+function catchStrays(log: Log): Promise<unknown> {
+  const crash = Promise.withResolvers<unknown>();
+  let isCrashing = false;
+  const onStray = (error: unknown) => {
+    if (blameDetector(error) || isCrashing) return;
+    isCrashing = true;
+    log.error(`internal error, the agent stops: ${stackOf(error)}`);
+    crash.resolve(error);
+  };
+  process.on('uncaughtException', onStray);
+  process.on('unhandledRejection', onStray);
+  const exit = process.exit;
+  process.exit = (code) => {
+    if (currentOrigin() !== undefined) throw new Error('process.exit(): a detector does not end the agent');
+    return exit.call(process, code);
+  };
+  return crash.promise;
 }
 
 /** The signal's own end of a process, not process.exit(), which can hang (see below). Process 1 of a container does not die of it. */
@@ -153,12 +186,14 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 function explain(error: unknown): number {
   if (!(error instanceof UserError)) {
-    stderr(
-      `whodns: internal error: ${forTerminal(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`,
-    );
-    return EXIT.unavailable;
+    stderr(`whodns: internal error: ${forTerminal(stackOf(error))}\n`);
+    return EXIT.internal;
   }
   for (const line of error.message.split('\n')) stderr(`whodns: ${forTerminal(line)}\n`);
   for (const line of error.hint?.split('\n') ?? []) stderr(`  ${forTerminal(line)}\n`);

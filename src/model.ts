@@ -208,6 +208,8 @@ export interface ProcessIdentity {
   readonly workload: string;
   /** Its container or pod is not reported yet by a runtime or the Kubernetes API that may do so soon (enrich/workload-hold.ts). */
   readonly incomplete?: true;
+  /** The inspector is being asked about the process (enrich/inspection-hold.ts). */
+  readonly awaited?: true;
   /** OpenTelemetry resource attributes (tables/attributes.ts), hostile strings included: sinks escape for their medium. */
   readonly resource: Attributes;
 }

@@ -1,7 +1,7 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> search folding -> hold -> record -> fan-out -> sinks
- *         \-> connections (joined to process and DNS cache) -> hold -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> inspection hold -> search folding -> hold -> record -> fan-out -> sinks
+ *         \-> connections (joined to process and DNS cache) -> inspection hold -> hold -> record -> fan-out -> sinks
  *   lookups and connections -> detections -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
@@ -13,6 +13,7 @@ import type { Detections } from './detect/detections.ts';
 import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
+import { InspectionHold } from './enrich/inspection-hold.ts';
 import type { ProcessTable } from './enrich/process.ts';
 import { WorkloadHold } from './enrich/workload-hold.ts';
 import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
@@ -39,6 +40,9 @@ const RING_DELAY_NS = 300_000_000n;
 /** Capturing begins when the runtimes have listed their containers, after this time without them. */
 const READY_MS = 1000;
 
+/** Findings wait so long at the end for facts of processes. */
+const MOST_FACTS_MS = 500;
+
 /** A process only counted is named again so many ticks after it was announced, or twice as many. */
 const ANNOUNCED_TICKS = 5;
 const MOST_ANNOUNCED = 4096;
@@ -63,6 +67,8 @@ export interface PipelineParts {
   readonly seesConnections: boolean;
   /** Fan-out of search lists; undefined: not looked for. */
   readonly folding?: SearchFolding | undefined;
+  /** What else is asked about a process before its lookups go on; undefined: nothing. */
+  readonly pending?: ((owner: Owner) => Promise<unknown> | undefined) | undefined;
   /** undefined: none are configured. */
   readonly detections?: Detections | undefined;
   /** Called every 10 s. */
@@ -87,6 +93,7 @@ export class Pipeline {
   readonly #correlator: Correlator;
   readonly #connections: Connections | undefined;
   readonly #dns;
+  readonly #inspection: InspectionHold<Lookup | ConnectionEvent>;
   readonly #hold: WorkloadHold<Lookup | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
@@ -99,6 +106,7 @@ export class Pipeline {
     this.#parts = parts;
     this.#streams = new Streams(ledger.stage('streams'));
     this.#dns = ledger.stage('dns');
+    this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();
     this.#correlator = new Correlator({
       timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
@@ -113,7 +121,7 @@ export class Pipeline {
     this.#connections = new Connections({
       processes,
       dnsCache,
-      onConnection: (event) => this.#connection(event),
+      onConnection: (event) => this.#inspection.accept(event),
       stage: ledger.stage('connections'),
     });
   }
@@ -176,17 +184,30 @@ export class Pipeline {
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
     this.#correlator.flush();
+    await this.#inspection.drained();
     this.#hold?.flush();
+    await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
     await this.#parts.workloads?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
   }
 
   #batch(events: readonly RawEvent[]): void {
-    for (const event of events) {
-      if (event.kind === 'message') this.#streams.accept(event, this.#message);
-      else if (event.kind === 'process') this.#announced(event);
-      else this.#connections?.accept(event);
-    }
+    let next = 0;
+    let failure: unknown;
+    // An error of ours ends the agent (main.ts), but not without the other events of its batch.
+    while (next < events.length)
+      try {
+        while (next < events.length) this.#accept(events[next++] as RawEvent);
+      } catch (error) {
+        failure ??= error;
+      }
+    if (failure !== undefined) throw failure;
+  }
+
+  #accept(event: RawEvent): void {
+    if (event.kind === 'message') this.#streams.accept(event, this.#message);
+    else if (event.kind === 'process') this.#announced(event);
+    else this.#connections?.accept(event);
   }
 
   #announced(event: RawProcess): void {
@@ -220,6 +241,22 @@ export class Pipeline {
     }
   };
 
+  #createInspectionHold(): InspectionHold<Lookup | ConnectionEvent> {
+    const { processes, ledger, pending } = this.#parts;
+    return new InspectionHold({
+      processes,
+      stage: ledger.stage('inspection'),
+      pending: (event) => {
+        const owner = 'kind' in event ? undefined : event.request.raw.owner;
+        return owner === undefined ? undefined : pending?.(owner);
+      },
+      onEvent: (event) => {
+        if ('kind' in event) this.#inspectedConnection(event);
+        else this.#inspected(event);
+      },
+    });
+  }
+
   #createHold(): WorkloadHold<Lookup | ConnectionEvent> | undefined {
     const { workloads, processes, ledger } = this.#parts;
     if (workloads === undefined) return undefined;
@@ -231,10 +268,13 @@ export class Pipeline {
   }
 
   #record(lookup: Lookup): void {
-    const { dnsCache, folding } = this.#parts;
     // First of all: the next event may be the connection to what was answered.
-    dnsCache?.add(lookup);
-    const search = folding?.fold(lookup);
+    this.#parts.dnsCache?.add(lookup);
+    this.#inspection.accept(lookup);
+  }
+
+  #inspected(lookup: Lookup): void {
+    const search = this.#parts.folding?.fold(lookup);
     const whole = search === undefined ? lookup : { ...lookup, search };
     if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(whole);
     else this.#emit(whole);
@@ -248,7 +288,7 @@ export class Pipeline {
     detections?.lookup(lookup, event);
   }
 
-  #connection(event: ConnectionEvent): void {
+  #inspectedConnection(event: ConnectionEvent): void {
     if (event.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(event);
     else this.#emitConnection(event);
   }
@@ -279,7 +319,7 @@ export class Pipeline {
 
   #sweep(now: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
-    processes.sweep(SWEEP_PROCESSES);
+    void processes.sweep(SWEEP_PROCESSES);
     if (this.#ticks % SWEEP_TICKS !== 0) return;
     processes.beginSweep();
     this.#parts.onSweep?.();

@@ -179,7 +179,14 @@ export class KernelSource implements Source {
   #deliver(capture: NativeCapture, batch: Uint8Array, onBatch: OnBatch): void {
     this.#batches++;
     this.#batchBytes += batch.length;
-    onBatch(decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage));
+    try {
+      onBatch(decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage));
+    } finally {
+      this.#giveBack(capture);
+    }
+  }
+
+  #giveBack(capture: NativeCapture): void {
     // Not at once: Node hands over up to 1000 waiting batches in one turn of the event loop (ThreadSafeFunction::Dispatch),
     // and timers and sockets would starve. So the reader gets its room back in the next turn.
     setImmediate(() => capture.release());

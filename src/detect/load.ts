@@ -7,7 +7,8 @@ import { EXIT, UserError } from '../lib/errors.ts';
 import { RULES, type RuleName } from '../tables/detections.ts';
 import type { Detector } from './detector.ts';
 import { FINDING_SEVERITY } from './finding.ts';
-import { textOf } from './guard.ts';
+import { Origin } from './origin.ts';
+import { textOf } from './text-of.ts';
 
 const OTHERS_MAY_WRITE = 0o022;
 const NEEDS = ['connections', 'dns'];
@@ -47,15 +48,32 @@ async function loadFile(file: string): Promise<Detector> {
   }
   // It runs with the agent's privileges.
   if ((mode & OTHERS_MAY_WRITE) !== 0) throw bad(file, 'group or others can write to it: chmod go-w');
-  let found: unknown;
+  const url = pathToFileURL(path).href;
+  const origin = new Origin(url);
+  let detector: Detector | string;
   try {
-    found = ((await import(pathToFileURL(path).href)) as { default?: unknown }).default;
+    const { default: found } = (await origin.run(() => import(url))) as { default?: unknown };
+    detector = problemOf(found) ?? copyOf(found as Detector);
   } catch (error) {
     throw bad(file, textOf(error));
   }
-  const problem = problemOf(found);
-  if (problem !== undefined) throw bad(file, problem);
-  return found as Detector;
+  if (typeof detector === 'string') throw bad(file, detector);
+  origin.owns(detector);
+  return detector;
+}
+
+/** Its parts as they are now: a detector may be an object whose properties change, or throw later. */
+function copyOf(found: Detector): Detector {
+  const { name, severity, describe, settings, needs, init, onEvent } = found;
+  return {
+    name,
+    severity,
+    describe,
+    ...(settings === undefined ? {} : { settings }),
+    ...(needs === undefined ? {} : { needs: [...needs] }),
+    ...(init === undefined ? {} : { init: (context) => init.call(found, context) }),
+    onEvent: (event, context) => onEvent.call(found, event, context),
+  };
 }
 
 function bad(file: string, why: string): UserError {

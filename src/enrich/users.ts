@@ -1,6 +1,6 @@
 /** Names of user ids, from the host's passwd file. */
 import { statSync } from 'node:fs';
-import { readFile } from './proc.ts';
+import { readFile } from '../lib/read-file.ts';
 
 /** A larger file is read up to here: its further users have no name. */
 const MOST_BYTES = 4 * 1024 * 1024;

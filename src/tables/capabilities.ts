@@ -60,5 +60,5 @@ export const TO_START: readonly Capability[] = [
   'CAP_SETPCAP',
 ];
 
-/** What the agent needs while it captures, further to what its kernel asks for to use a map: /proc of other users' processes. */
-export const TO_CAPTURE: readonly Capability[] = ['CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH'];
+/** What the inspector needs: files, memory and /proc of other users' processes (native/inspector/sandbox.cc). */
+export const TO_INSPECT: readonly Capability[] = ['CAP_DAC_READ_SEARCH', 'CAP_SYS_PTRACE'];

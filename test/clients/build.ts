@@ -104,6 +104,11 @@ const TARGETS: readonly Target[] = [
     build: (output) => run('gcc', [...CFLAGS, '-static', '-o', output, source('process_context.c')]),
   },
   {
+    output: 'hanging',
+    sources: ['hanging.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-pthread', '-static', '-o', output, source('hanging.c')]),
+  },
+  {
     output: 'connector',
     sources: ['connector.c'],
     build: (output) => run('gcc', [...CFLAGS, '-o', output, source('connector.c')]),

@@ -66,6 +66,9 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'whodns.finding.domain': 'hash',
   'whodns.finding.configured': 'keep',
   'whodns.finding.executable.path': 'keep',
+  // What a user's detector threw may hold a name.
+  'whodns.finding.reason': 'drop',
+  'whodns.finding.since': 'keep',
   'whodns.visibility.level': 'keep',
   'whodns.visibility.previous': 'keep',
   'whodns.visibility.origin': 'keep',

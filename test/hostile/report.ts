@@ -13,7 +13,7 @@ export const STRANGERS = {
   server: 'a name server',
   collector: 'a collector',
   detector: "an operator's own detector",
-  host: 'no one: the host is short of something',
+  host: 'no one: the host or the agent itself fails',
 } as const;
 
 export interface Attack {

@@ -15,6 +15,7 @@ const ORDER = [
   'dns',
   'streams',
   'capture',
+  'inspector',
   'enrich',
   'visibility',
   'dnscache',
@@ -35,6 +36,7 @@ const ORDER = [
 const NOT: Readonly<Record<string, readonly string[]>> = {
   dns: ['health', 'config', 'wire'],
   streams: ['config', 'wire', 'dns'],
+  inspector: ['health', 'config', 'wire', 'dns', 'streams', 'capture'],
   enrich: ['wire', 'dns', 'streams', 'capture'],
   correlate: ['wire', 'streams', 'capture', 'enrich', 'config'],
   connections: ['config', 'wire', 'dns', 'streams', 'capture', 'visibility', 'correlate'],
@@ -55,7 +57,7 @@ const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly
     files: /^src\/(sinks\/otlp-|config\/file)[\w-]*\.ts$/,
   },
   { what: 'the addon', pattern: /createRequire|process\.dlopen/, files: /^src\/capture\/kernel\.ts$/ },
-  { what: 'node:child_process', pattern: /node:child_process/, files: /^$/ },
+  { what: 'node:child_process', pattern: /node:child_process/, files: /^src\/inspector\/channel\.ts$/ },
 ];
 
 interface Source {

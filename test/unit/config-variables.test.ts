@@ -40,6 +40,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_DETECT$/, ['everything', 'tunnel,all,some']],
   [/^WHODNS_DETECT_SET$/, ['tunnel', 'tunnel.speed=1', 'tunnel.queries_per_second=many']],
   [/^WHODNS_DETECT_COOLDOWN$/, ['5x', '-1s', '25h']],
+  [/^WHODNS_DETECT_PAUSE$/, ['0s', '999ms', '25h']],
   [/^WHODNS_DNSCACHE$/, ['on', 'size=0', 'enable,nodes=x']],
   [/^WHODNS_CONTAINER_RUNTIME$/, ['on', 'run/a.sock', 'tcp://1.2.3.4:2375', '/a,,/b', 'cri:']],
   [/^WHODNS_CONTAINER_LABELS$/, ['a b', 'a,\u001b[2J']],

@@ -5,8 +5,9 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { bootTime, hostAttributes } from '../../src/enrich/host.ts';
-import { parseStat, readFile } from '../../src/enrich/proc.ts';
+import { parseStat } from '../../src/enrich/proc.ts';
 import { parsePasswd, UserNames } from '../../src/enrich/users.ts';
+import { readFile } from '../../src/lib/read-file.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-host-'));
 after(() => rmSync(directory, { recursive: true }));
