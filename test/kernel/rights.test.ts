@@ -1,5 +1,5 @@
 /**
- * What the agent holds while it captures, by kernel: before 6.0 an open map can only be used with CAP_BPF (where unprivileged use of bpf(2)
+ * What the agent holds while it captures, by kernel: before 5.19 an open map can only be used with CAP_BPF (where unprivileged use of bpf(2)
  * is off, as on Debian), later by anyone. With WHODNS_KERNELS=full on all, else on the two sides of the border.
  */
 import assert from 'node:assert/strict';
