@@ -12,12 +12,15 @@ import { NO_CACHE } from './detect/no-cache.ts';
 import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
 import type { DnsCache } from './dnscache/index.ts';
+import { CgroupClaims } from './enrich/cgroup-claims.ts';
+import { findCgroupMounts } from './enrich/cgroup-mounts.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
 import { ProcessMemory } from './enrich/process-memory.ts';
+import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
@@ -25,6 +28,7 @@ import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
 import { Inspector, type InspectorStats } from './inspector/inspector.ts';
+import { Fairness } from './lib/fairness.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
@@ -50,6 +54,7 @@ export interface AgentOptions {
 
 interface AgentParts {
   readonly ledger: Ledger;
+  readonly fairness: Fairness;
   readonly host: Attributes;
   readonly source: Source;
   readonly broken: PromiseWithResolvers<void>;
@@ -95,13 +100,16 @@ export class Agent {
       config.traceContext && source instanceof KernelSource && inspector !== undefined
         ? new TraceContexts(source.tracePlaces, (target) => ProcessMemory.open(inspector, target))
         : undefined;
+    const mounts = findCgroupMounts();
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
-      users: new UserNames(),
+      users: UserNames.ofHost(),
+      claims: new CgroupClaims(mounts),
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      fairness: parts.fairness,
       inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
@@ -112,6 +120,7 @@ export class Agent {
       ledger,
       host,
       levels,
+      mounts,
       workloads,
       kernel: source instanceof KernelSource ? source : undefined,
       emit: (event) => output.sink.accept(event),
@@ -127,6 +136,17 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
+      fairness: parts.fairness,
+      host,
+      rateRules:
+        source instanceof KernelSource && config.cgroupRateFor.length > 0
+          ? new RateRules({
+              rules: config.cgroupRateFor,
+              rate: config.cgroupRate,
+              burst: config.cgroupBurst,
+              setRate: (group, rate, burst) => source.setRate(group, rate, burst),
+            })
+          : undefined,
       ...watching,
     });
   }
@@ -135,6 +155,7 @@ export class Agent {
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
+    const fairness = new Fairness();
     // A capture file has no processes. It is made while this program has its rights.
     const inspector = file === undefined ? Inspector.start({ log: options.log }) : undefined;
     const kubernetes = await createKubernetes(options);
@@ -148,7 +169,7 @@ export class Agent {
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.sources;
-    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
+    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => workloads?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
@@ -157,6 +178,7 @@ export class Agent {
     const detections = await startDetections(detectors, {
       config,
       ledger,
+      fairness,
       log: options.log,
       host,
       resolvers,
@@ -176,6 +198,7 @@ export class Agent {
     };
     return new Agent(options, {
       ledger,
+      fairness,
       host,
       source,
       broken,
@@ -302,8 +325,8 @@ function createSource(
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes, traceContext } = config;
-  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, ...asked };
+  const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
+  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
   return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
 }
 
@@ -338,8 +361,12 @@ async function createWorkloads(
 }
 
 /** It was asked for, or connections and detectors need it. */
-async function createDnsCache({ dnsCache }: Config, isNeeded: boolean): Promise<DnsCache | undefined> {
+async function createDnsCache(
+  { dnsCache }: Config,
+  isNeeded: boolean,
+  fairness: Fairness,
+): Promise<DnsCache | undefined> {
   if (dnsCache === undefined && !isNeeded) return undefined;
   const { DnsCache: Cache } = await import('./dnscache/index.ts');
-  return new Cache(dnsCache ?? {});
+  return new Cache({ ...dnsCache, fairness });
 }

@@ -16,8 +16,8 @@ export interface NativeError {
 export type NativeResult<T> = T | { readonly error: NativeError };
 
 export interface NativeOptions {
-  /** Path of the BPF object. */
-  readonly object: string;
+  /** Content of the BPF object. */
+  readonly object: Uint8Array;
   /** Programs named `<family>_*` are loaded. */
   readonly family: string;
   /** Prefixes of programs that are loaded whatever the family. No others are. */
@@ -40,7 +40,8 @@ export interface NativeCapture {
   close(): void;
   /** Sums over all CPUs of an array map's values. */
   sums(map: string): NativeResult<{ readonly values: readonly number[] }>;
-  processes(): NativeResult<{ readonly bytes: Uint8Array }>;
+  /** Entries of a hash or array map: key and value of each after the other. */
+  entries(map: string): NativeResult<{ readonly bytes: Uint8Array }>;
   /** Sets an entry of a map. */
   update(map: string, key: Uint8Array, value: Uint8Array): NativeResult<object>;
   /** Deletes entries of a map: packed keys. Those that are not there are ignored. */
@@ -50,6 +51,8 @@ export interface NativeCapture {
 }
 
 export interface NativeAddon {
+  /** SHA-256 of the BPF object that it was built with, hexadecimal. */
+  readonly objectDigest: string;
   /** `skipped`: programs of the family that this kernel has nothing to attach to. */
   open(
     options: NativeOptions,

@@ -2,6 +2,7 @@
 import type { Inspector } from '../inspector/inspector.ts';
 import { inodeOf, type Read, type ReadResult } from '../inspector/protocol.ts';
 import type { Owner, RawProcess } from '../model.ts';
+import type { Taken } from './claimed-attributes.ts';
 import { chooseCgroup } from './container.ts';
 import { parseStat } from './proc.ts';
 import { CONTEXT_MAPS, type ContextOutcome, readProcessContext } from './process-context.ts';
@@ -36,6 +37,8 @@ export interface GatheredFacts {
   readonly service: 'read' | 'unreadable' | 'invalid';
   /** `none` too when it was not looked for. */
   readonly context: ContextOutcome;
+  /** Attributes that it gave itself and that were not taken. */
+  readonly refused: number;
 }
 
 /** What can be missing, and where it is read. */
@@ -63,6 +66,7 @@ const UNKNOWN: ProcessFacts = {
   args: undefined,
   workingDirectory: '',
   cgroupPath: '',
+  cgroupVersion: 2,
   cgroup: '',
   interactive: undefined,
   parentName: '',
@@ -100,7 +104,8 @@ export async function gatherFacts(
   const context: ContextOutcome = isWanted
     ? await readProcessContext(inspector, owner, found.maps?.bytes)
     : { kind: 'none' };
-  const facts = { ...gaps, published: publishedIn(context) };
+  const published = publishedIn(context);
+  const facts = { ...gaps, published: published?.attributes };
   const environ = found.environ?.bytes;
   const variables =
     record?.environment !== undefined
@@ -108,16 +113,18 @@ export async function gatherFacts(
       : environ === undefined
         ? undefined
         : serviceVariables(environ);
-  return { ...withService(facts, variables), context };
+  const whole = withService(facts, variables);
+  return { ...whole, context, refused: whole.refused + (published?.refused ?? 0) };
 }
 
 function withService(facts: ProcessFacts, variables: ServiceVariables | undefined): GatheredFacts {
-  if (variables === undefined) return { facts, service: 'unreadable', context: { kind: 'none' } };
-  const { attributes, invalid } = serviceAttributes(variables);
+  if (variables === undefined) return { facts, service: 'unreadable', context: { kind: 'none' }, refused: 0 };
+  const { attributes, invalid, refused } = serviceAttributes(variables);
   return {
     facts: { ...facts, service: attributes },
     service: invalid ? 'invalid' : 'read',
     context: { kind: 'none' },
+    refused,
   };
 }
 
@@ -151,14 +158,14 @@ async function readParts(inspector: Asked, owner: Owner, parts: readonly Part[])
 export async function currentContext(
   inspector: Asked,
   owner: Owner,
-): Promise<{ readonly outcome: ContextOutcome; readonly published: ProcessFacts['published'] } | undefined> {
+): Promise<{ readonly outcome: ContextOutcome; readonly published: Taken | undefined } | undefined> {
   const found = await readParts(inspector, owner, ['maps']);
   if (found === undefined) return undefined;
   const outcome = await readProcessContext(inspector, owner, found.maps?.bytes);
   return { outcome, published: publishedIn(outcome) };
 }
 
-function publishedIn(outcome: ContextOutcome): ProcessFacts['published'] {
+function publishedIn(outcome: ContextOutcome): Taken | undefined {
   return outcome.kind === 'read' ? publishedAttributes(outcome.context.resource) : undefined;
 }
 
@@ -189,6 +196,7 @@ function factsOfRecord(record: RawProcess, options: FactsOptions): ProcessFacts 
     ...argumentFacts(record.args, record.argsCut, options),
     workingDirectory: record.workingDirectory,
     cgroupPath: record.cgroupPath,
+    cgroupVersion: record.cgroupVersion,
     // The record does not say which controller's hierarchy a version 1 path is of.
     cgroup:
       record.cgroupVersion === 2 && record.cgroupPath !== '' ? `0::${record.cgroupPath}` : record.cgroupPath,
@@ -238,9 +246,13 @@ function commandLineFacts(bytes: Buffer | undefined, options: FactsOptions): Par
   return argumentFacts(args, cut, options);
 }
 
-function cgroupOf({ cgroup }: Found): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> {
+function cgroupOf({ cgroup }: Found): Pick<ProcessFacts, 'cgroup' | 'cgroupPath' | 'cgroupVersion'> {
   const chosen = chooseCgroup(cgroup?.bytes?.toString('utf8') ?? '');
-  return { cgroup: chosen?.line ?? '', cgroupPath: chosen?.path ?? '' };
+  return {
+    cgroup: chosen?.line ?? '',
+    cgroupPath: chosen?.path ?? '',
+    cgroupVersion: chosen?.version ?? 2,
+  };
 }
 
 function terminalOf(stat: Buffer | undefined): Partial<ProcessFacts> {

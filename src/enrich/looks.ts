@@ -89,8 +89,10 @@ export class Looks {
       const found = await currentContext(inspector, owner);
       if (found === undefined) return undefined;
       this.#noteContext(owner, found.outcome);
-      const { published } = found;
-      return published === undefined ? undefined : { ...facts, published };
+      if (found.published === undefined) return undefined;
+      const { attributes: published, refused } = found.published;
+      this.#options.counts.attributesRefused += refused;
+      return { ...facts, published };
     };
   }
 
@@ -105,8 +107,9 @@ export class Looks {
     return inspector?.refuses(owner) === false ? inspector : undefined;
   }
 
-  #note(owner: Owner, { service, context }: GatheredFacts): void {
+  #note(owner: Owner, { service, context, refused }: GatheredFacts): void {
     const { counts } = this.#options;
+    counts.attributesRefused += refused;
     this.#noteContext(owner, context);
     if (service === 'unreadable') counts.environmentUnreadable++;
     if (service === 'invalid') counts.resourceAttributesInvalid++;

@@ -3,7 +3,8 @@
  * there at once. What it leaves open, and what the process publishes, the inspector is asked for at first sight; until it has answered
  * the identity is `awaited`, and `current` gives what came of it.
  */
-import { LRUCache } from 'lru-cache';
+import { FairMap } from '../lib/fair-map.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';
 import type { Asked } from './facts.ts';
 import { anonymous, isSame } from './identity.ts';
@@ -28,8 +29,12 @@ const MOST_LOOK_SWEEPS = 360;
 const SHORT_ID = 12;
 
 export interface ProcessTableOptions extends ResourceContext {
-  /** pids known at once. Full: the least recently seen is forgotten, and looked at again should it be seen again. */
+  /**
+   * pids known at once. Full: the least recently seen of the user who has most is forgotten, and looked at again should it be seen
+   * again.
+   */
   readonly maxProcesses?: number;
+  readonly fairness?: Fairness;
   /** undefined: nobody is asked, the kernel's record is all there is. */
   readonly inspector?: Asked | undefined;
   /** Keep arguments, secrets masked. */
@@ -87,7 +92,7 @@ export class ProcessTable {
   readonly #looks: Looks;
   readonly #looksAgain: boolean;
   readonly #contexts: ContextListener | undefined;
-  readonly #slots: LRUCache<number, Slot>;
+  readonly #slots: FairMap<number, Slot>;
   readonly #anonymous: ProcessIdentity;
   /** What identities of containers not reported yet were made from. */
   readonly #incomplete = new WeakMap<ProcessIdentity, Origin>();
@@ -103,10 +108,10 @@ export class ProcessTable {
     this.#looks = new Looks({ commandArgs, processContext, inspector, contexts, counts: this.counts });
     this.#looksAgain = processContext && inspector !== undefined;
     this.#contexts = contexts;
-    this.#slots = new LRUCache({
-      max: options.maxProcesses ?? 16_384,
-      dispose: (slot, _pid, reason) => {
-        if (reason !== 'evict') return;
+    this.#slots = new FairMap(options.maxProcesses ?? 16_384, {
+      fairness: options.fairness,
+      reason: 'processes-full',
+      onEvict: (_pid, slot) => {
         this.counts.evicted++;
         this.#contexts?.forget(slot.entries.map(({ owner }) => owner));
       },
@@ -121,7 +126,7 @@ export class ProcessTable {
 
   /** The kernel's record of a process seen for the first time, or for the first time after an exec. Precedes its messages. */
   announce(event: RawProcess): void {
-    const slot = this.#slot(event.owner.pid);
+    const slot = this.#slot(event.owner);
     const known = find(slot, event.owner);
     // Other users of the same process have the old facts; they are made anew when seen.
     for (let i = slot.entries.length - 1; i >= 0; i--) {
@@ -145,11 +150,10 @@ export class ProcessTable {
       this.counts.anonymous++;
       return this.#anonymous;
     }
-    const slot = this.#slot(owner.pid);
+    const slot = this.#slot(owner);
     const entry = find(slot, owner) ?? this.#learn(slot, owner);
     if (entry.look === undefined) {
-      if (entry.owner.processName !== owner.processName || entry.owner.cgroupId !== owner.cgroupId)
-        this.#reconsider(slot, entry, owner);
+      if (isElsewhere(entry.owner, owner)) this.#reconsider(slot, entry, owner);
       else if (this.#generation >= entry.nextLook) this.#lookAgain(slot, entry);
     }
     if (entry.workload?.stale === true) this.#replace(entry, entry.owner, entry.facts);
@@ -162,17 +166,27 @@ export class ProcessTable {
     return awaited === undefined || awaited.look.isDone ? undefined : awaited.look.finished;
   }
 
+  /** Its identity as far as it is known; nothing is read or remembered for it. */
+  known({ pid, uid }: Pick<Owner, 'pid' | 'uid'>): ProcessIdentity | undefined {
+    const entries = this.#slots.peek(pid)?.entries;
+    return (entries?.find(({ owner }) => owner.uid === uid) ?? entries?.[0])?.identity;
+  }
+
+  /** What is known of a process, as the last of its users; undefined: nothing. Does not count as seeing it. */
+  peek({ pid, startTime }: ProcessKey): ProcessIdentity | undefined {
+    return this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime)?.identity;
+  }
+
   /** Of the executable; undefined: the process is not known, or has none. */
-  nameOf({ pid, startTime }: ProcessKey): string | undefined {
-    const entry = this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime);
-    return entry?.identity.executableName;
+  nameOf(process: ProcessKey): string | undefined {
+    return this.peek(process)?.executableName;
   }
 
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
   beginSweep(): void {
     this.#generation++;
     if (this.#idle.length > 0) return;
-    for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
+    for (const pid of this.#slots.keys()) this.#idle.push(pid);
     this.#idle.reverse();
   }
 
@@ -241,11 +255,12 @@ export class ProcessTable {
     return slot.generation < this.#generation - 1;
   }
 
-  #slot(pid: number): Slot {
+  #slot({ pid, uid, cgroupId }: Owner): Slot {
     let slot = this.#slots.get(pid);
     if (slot === undefined) {
       slot = { entries: [], generation: this.#generation };
-      this.#slots.set(pid, slot);
+      // All processes of a user are one owner: the least recently seen of them goes.
+      this.#slots.set(pid, slot, { pid: 0, uid, cgroupId });
     } else slot.generation = this.#generation;
     return slot;
   }
@@ -294,12 +309,16 @@ export class ProcessTable {
     this.counts.refreshed++;
   }
 
+  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup or root. */
   #reconsider(slot: Slot, entry: Entry, owner: Owner): void {
     if (entry.refreshes >= MOST_REFRESHES) return;
     entry.refreshes++;
     const before = entry.owner;
     entry.owner = owner;
-    this.#look(slot, entry, this.#looks.changed(before, owner, entry.facts));
+    // Whose passwd file its user is named in.
+    if (before.mountNamespace !== owner.mountNamespace) this.#replace(entry, owner, entry.facts);
+    if (before.processName !== owner.processName || before.cgroupId !== owner.cgroupId)
+      this.#look(slot, entry, this.#looks.changed(before, owner, entry.facts));
   }
 
   #lookAgain(slot: Slot, entry: Entry): void {
@@ -332,12 +351,16 @@ export class ProcessTable {
   }
 
   #join(owner: Owner, facts: ProcessFacts): Joined {
-    const { resource, executableName, container, workload } = describe(owner, facts, this.#context);
+    const { resource, executableName, container, unverified, workload } = describe(
+      owner,
+      facts,
+      this.#context,
+    );
     const identity: ProcessIdentity = {
       pid: owner.pid,
       startTime: owner.startTime,
       // Without a record the owner itself still is the kernel's word.
-      attribution: facts.fromProc && !facts.announced ? 'proc' : 'kernel',
+      attribution: unverified ? 'unverified' : facts.fromProc && !facts.announced ? 'proc' : 'kernel',
       executableName,
       containerId: container?.id,
       workload: workload?.name ?? container?.id.slice(0, SHORT_ID) ?? '',
@@ -353,5 +376,13 @@ export class ProcessTable {
 function find(slot: Slot, owner: Owner): Entry | undefined {
   return slot.entries.find(
     (entry) => entry.owner.startTime === owner.startTime && entry.owner.uid === owner.uid,
+  );
+}
+
+function isElsewhere(before: Owner, now: Owner): boolean {
+  return (
+    before.processName !== now.processName ||
+    before.cgroupId !== now.cgroupId ||
+    before.mountNamespace !== now.mountNamespace
   );
 }

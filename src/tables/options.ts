@@ -10,6 +10,7 @@ import { DNS_CACHE_OPTIONS } from './options-dnscache.ts';
 import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
 import { METADATA_OPTIONS } from './options-metadata.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
+import { SHARE_OPTIONS } from './options-shares.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
@@ -122,7 +123,7 @@ export const OPTIONS = {
     flag: '--max-in-flight <count>',
     commands: CAPTURE,
     env: ['WHODNS_MAX_IN_FLIGHT'],
-    brief: 'requests waiting for an answer; when full the oldest is finished as timeout',
+    brief: 'requests waiting for an answer; when full the oldest of who has most is finished as unknown',
     parse: integer(16, 10_000_000),
     fallback: 65536,
   }),
@@ -201,6 +202,7 @@ export const OPTIONS = {
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
   ...VISIBILITY_OPTIONS,
+  ...SHARE_OPTIONS,
   traceContext: option<boolean>({
     flag: '--trace-context',
     commands: ['run'],

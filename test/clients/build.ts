@@ -114,6 +114,16 @@ const TARGETS: readonly Target[] = [
     build: (output) => run('gcc', [...CFLAGS, '-o', output, source('connector.c')]),
   },
   {
+    output: 'burst',
+    sources: ['burst.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-o', output, source('burst.c')]),
+  },
+  {
+    output: 'victim',
+    sources: ['victim.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-o', output, source('victim.c')]),
+  },
+  {
     output: 'resolve-musl',
     sources: ['resolve.c'],
     build: (output) => run('musl-gcc', [...CFLAGS, '-static', '-o', output, source('resolve.c')]),

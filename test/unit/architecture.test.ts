@@ -20,6 +20,8 @@ const ORDER = [
   'visibility',
   'dnscache',
   'exchange',
+  'losses',
+  'finished',
   'correlate',
   'connections',
   'detect',
@@ -58,6 +60,12 @@ const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly
   },
   { what: 'the addon', pattern: /createRequire|process\.dlopen/, files: /^src\/capture\/kernel\.ts$/ },
   { what: 'node:child_process', pattern: /node:child_process/, files: /^src\/inspector\/channel\.ts$/ },
+  {
+    what: 'calls that make or change files',
+    pattern:
+      /\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|mkdir(?:Sync)?|O_CREAT|f?chmod(?:Sync)?|f?chown(?:Sync)?)\(|\bO_CREAT\b/,
+    files: /^src\/(lib\/safe-(file|path)|sinks\/spool-(lock|segment))\.ts$/,
+  },
 ];
 
 interface Source {

@@ -21,6 +21,8 @@ import { identityOf, startInspector } from './process-target.ts';
 
 const HOST = hostAttributes('9.9.9');
 const BOOT = bootTime();
+/** `mountNamespace` of the owners below. */
+const USERS = new UserNames({ mountNamespace: 1 });
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-enrich-'));
 const children = new Set<ChildProcess>();
 const inspector = startInspector();
@@ -32,7 +34,7 @@ after(() => {
 });
 
 function table(options: Partial<ProcessTableOptions> = {}): ProcessTable {
-  return new ProcessTable({ host: HOST, users: new UserNames(), bootTime: BOOT, inspector, ...options });
+  return new ProcessTable({ host: HOST, users: USERS, bootTime: BOOT, inspector, ...options });
 }
 
 /** Resolves once the child has written its first byte: then it is past exec and set-up. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import { UserError } from '../../lib/errors.ts';
+import { trustedFile } from '../../lib/safe-file.ts';
 
 export interface Access {
   readonly base: URL;
@@ -58,9 +59,11 @@ export async function kubeconfigAccess(path: string, startsPrograms = true): Pro
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   try {
-    config.loadFromFile(path);
+    // A credential plugin that it names runs as the agent.
+    config.loadFromFile(trustedFile(path).path);
   } catch (error) {
-    throw new UserError(`kubeconfig ${path}: ${(error as Error).message}`);
+    const hint = error instanceof UserError && error.hint !== undefined ? { hint: error.hint } : {};
+    throw new UserError(`kubeconfig ${path}: ${(error as Error).message}`, hint);
   }
   const server = config.getCurrentCluster()?.server ?? '';
   if (!URL.canParse(server)) throw new UserError(`kubeconfig ${path}: the current context names no cluster`);
