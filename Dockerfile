@@ -14,7 +14,7 @@ COPY tsconfig.json ./
 COPY bpf bpf
 COPY native native
 COPY src src
-RUN native/setup.sh build && strip --strip-debug build/whodns.node && cp node_modules/node/bin/node /usr/local/bin/whodns-node \
+RUN native/setup.sh build && strip --strip-debug build/whodns.node build/whodns-inspector && cp node_modules/node/bin/node /usr/local/bin/whodns-node \
  && npm prune --omit=dev --no-audit --no-fund
 COPY deploy/image.sh deploy/image.sh
 RUN sh deploy/image.sh /image

@@ -8,6 +8,7 @@ import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/m
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
 import { attacksSection } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
@@ -41,7 +42,9 @@ function configuration(): string {
     '`--config-file FILE` or `OTEL_CONFIG_FILE`: the OpenTelemetry declarative configuration, YAML, schema 1.x',
     '(<https://github.com/open-telemetry/opentelemetry-configuration>). With a file, variables count only where the file names them',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: as the file has it
-    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid ends the command with exit code 2; a part of the',
+    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid, that another user could change',
+    '([where files may be](operating.md#where-files-may-be)), that is larger than 1 MB or has a mapping of more than 1000 keys',
+    'ends the command with exit code 2; a part of the',
     'schema that whodns does not have gives one warning. A signal without a provider goes nowhere, as the specification has it.',
     '',
     ...table(['key of the file', 'means'], FILE_KEYS),
@@ -174,6 +177,13 @@ function attributes(): string {
     'Its resource is the workload whose level changed; see [visibility.md](visibility.md).',
     '',
     ...attributeRows(VISIBILITY_ATTRIBUTES),
+    '',
+    '## Record `whodns.suppressed`',
+    '',
+    'Every 10 s at most, severity WARN. Its resource is the workload that is over its share, on the host the executable that sent most;',
+    'see [operating.md](operating.md).',
+    '',
+    ...attributeRows(SUPPRESSED_ATTRIBUTES),
     '',
     '## Resource: the process that asked',
     '',

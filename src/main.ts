@@ -1,18 +1,21 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
+import { confine, limitToStart } from './capture/rights.ts';
 import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
+import { adaptToMemory } from './config/memory.ts';
 import { COMMANDS, show } from './control/commands.ts';
 import { blameDetector, currentOrigin } from './detect/origin.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
+import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -42,23 +45,39 @@ async function main(): Promise<number> {
   }
   const { command, flags } = invocation;
   const file = await configFile(flags);
-  const { config, origins, warnings } = resolveConfig(command, flags, process.env, file?.settings);
+  const resolved = resolveConfig(command, flags, process.env, file?.settings);
+  const { config, origins, note } = adaptToMemory(
+    resolved.config,
+    resolved.origins,
+    process.constrainedMemory(),
+  );
+  const { warnings } = resolved;
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
-  if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
+  if (config.command === 'doctor')
+    return reportHost(config.format, (text) => process.stdout.write(text), log);
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
+  if (config.command === 'run') {
+    requireProc();
+    // First of all: a file that cannot be used without them later is refused now.
+    limitToStart();
+  }
+  if (config.stats !== undefined) checkStats(config.stats);
+  if (note !== undefined) log.info(note);
   const { stdout, env: environment } = process;
+  const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
+  const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
   const crash = catchStrays(log);
-  const agent = await Agent.create({ config, version, log, file: capture, stdout, color, environment });
+  const agent = await Agent.create({ config, version, log, file: capture, ...host });
   return run(config, agent, log, crash);
 }
 
@@ -164,12 +183,28 @@ function hasTerminal(): boolean {
   }
 }
 
+/** What processes are, the agent itself among them, is read there. @throws UserError */
+function requireProc(): void {
+  if (existsSync('/proc/self/ns/pid')) return;
+  throw new UserError('/proc is not mounted', { hint: 'mount -t proc proc /proc, in a chroot too' });
+}
+
+/** Now, not when all is over. @throws UserError: the statistics cannot be written there */
+function checkStats(file: string): void {
+  try {
+    assertWritable(file);
+  } catch (error) {
+    const hint = error instanceof UserError && error.hint !== undefined ? { hint: error.hint } : {};
+    throw new UserError(`cannot write to ${file}: ${(error as Error).message}`, hint);
+  }
+}
+
 function writeStats(file: string, agent: Agent, log: Log): void {
   const text = JSON.stringify(agent.stats(), (_, value) =>
     typeof value === 'bigint' ? String(value) : value,
   );
   try {
-    writeFileSync(file, `${text}\n`);
+    replaceText(file, `${text}\n`);
   } catch (error) {
     log.error(`cannot write the statistics: ${(error as Error).message}`);
   }

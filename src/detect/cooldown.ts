@@ -8,7 +8,7 @@ import { ownerOf } from './owner.ts';
 
 /** (rule, process, subject) remembered at once; the oldest is forgotten, its finding may come again. */
 const MOST_REMEMBERED = 8192;
-/** Control groups and users whose share is remembered; the one that found nothing for longest has a whole one again. */
+/** Users, of each control group and of all, whose share is remembered; the one that found nothing for longest has a whole one again. */
 const MOST_SHARES = 1024;
 
 /** Findings at once, and a second, of all rules together. */
@@ -18,6 +18,7 @@ interface Share {
 }
 
 const ALL: Share = { burst: 1000, perSecond: 25 };
+/** A user within a control group. */
 const CONTROL_GROUP: Share = { burst: 100, perSecond: 2 };
 /** Whoever has a control group of his own can make more of them. Root is many workloads. */
 const USER: Share = { burst: 200, perSecond: 5 };
@@ -30,7 +31,7 @@ interface Bucket {
 export class Cooldown {
   readonly #ms: number;
   readonly #remembered = new BoundedMap<string, { until: number; suppressed: number }>(MOST_REMEMBERED);
-  readonly #groups = new BoundedMap<bigint, Bucket>(MOST_SHARES);
+  readonly #groups = new BoundedMap<string, Bucket>(MOST_SHARES);
   readonly #users = new BoundedMap<number, Bucket>(MOST_SHARES);
   readonly #all = newBucket(ALL);
 
@@ -57,7 +58,7 @@ export class Cooldown {
     const owner = ownerOf(event);
     const shares: [Bucket, Share][] = [[this.#all, ALL]];
     if (owner !== undefined)
-      shares.push([bucketOf(this.#groups, owner.cgroupId, CONTROL_GROUP), CONTROL_GROUP]);
+      shares.push([bucketOf(this.#groups, `${owner.cgroupId} ${owner.uid}`, CONTROL_GROUP), CONTROL_GROUP]);
     if (owner !== undefined && owner.uid !== 0) shares.push([bucketOf(this.#users, owner.uid, USER), USER]);
     for (const [bucket, share] of shares) fill(bucket, share, event.at);
     if (shares.some(([{ tokens }]) => tokens < 1)) return false;

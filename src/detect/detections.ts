@@ -7,6 +7,7 @@ import type { Ledger, Stage } from '../health.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { wallClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
 import type { ConnectionEvent, LogEvent, Lookup, ProcessIdentity, SearchStep } from '../model.ts';
 import type { DetectDrop, DetectFilter } from '../tables/detect-reasons.ts';
@@ -56,6 +57,7 @@ export interface DetectionsOptions {
   readonly ledger: Ledger;
   readonly log: Log;
   readonly emit: (finding: LogEvent) => void;
+  readonly fairness?: Fairness | undefined;
 }
 
 export class Detections {
@@ -77,7 +79,7 @@ export class Detections {
     this.#cooldown = new Cooldown(options.cooldownMs);
     this.#stage = ledger.stage('detect');
     this.#stage.held = () => this.#waiting;
-    const subjects = new Subjects(MOST_PROCESSES);
+    const subjects = new Subjects(MOST_PROCESSES, options.fairness);
     const settings = settingsFor(options.detectors, options.settings);
     this.#detectors = options.detectors.map((detector) => {
       const context = contextOf(detector, settings.get(detector.name) ?? {}, subjects, options);

@@ -1,10 +1,12 @@
 /** Facts of processes for detectors, looked up when a detector asks and remembered for a while. */
-import { executableState } from '../enrich/executable.ts';
-import { NameServing, procReader } from '../enrich/listening.ts';
+import { type ExecutableState, executableState } from '../enrich/executable.ts';
+import { NameServing, socketReader } from '../enrich/listening.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
+import type { Inspector } from '../inspector/inspector.ts';
 import type { Owner } from '../model.ts';
-import type { DetectorEvent, ExecutableFacts, HostFacts } from './detector.ts';
+import type { DetectorEvent, ExecutableFacts, HostFacts, Outcome } from './detector.ts';
 import { FactCache } from './fact-cache.ts';
+import { Later, NO_FACT } from './later.ts';
 import { ownerOf } from './owner.ts';
 
 /** A socket may be bound later: looked at again after this. */
@@ -14,18 +16,19 @@ export const FACT_DEADLINE_MS = 5000;
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
   readonly ports: readonly number[];
-  readonly procRoot?: string;
+  /** undefined: a capture file, which has no processes. */
+  readonly inspector: Inspector | undefined;
 }
 
-export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOptions): HostFacts {
-  const names = new NameServing(procReader(procRoot), ports);
+export function hostFacts({ resolvers, ports, inspector }: HostFactsOptions): HostFacts {
+  const names = inspector && new NameServing(socketReader(inspector), ports);
   const serving = new FactCache<boolean>({
-    read: (owner) => names.of(owner),
+    read: async (owner) => names?.of(owner),
     freshMs: FRESH_MS,
     deadlineMs: FACT_DEADLINE_MS,
   });
   const executables = new FactCache<ExecutableFacts>({
-    read: async (owner, event) => executable(procRoot, owner, event),
+    read: async (owner, event) => executable(inspector, owner, event),
     // A file can be deleted at any time.
     freshMs: 0,
     deadlineMs: FACT_DEADLINE_MS,
@@ -33,7 +36,7 @@ export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOpt
   return {
     nameServers: (event, decide) => {
       const owner = ownerOf(event);
-      return decide(owner === undefined ? undefined : currentServers(resolvers, owner, event));
+      return owner === undefined ? decide(undefined) : currentServers(resolvers, owner, event, decide);
     },
     servesNames: (event, decide) => {
       const owner = ownerOf(event);
@@ -42,7 +45,7 @@ export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOpt
     executable: (event, decide) => {
       const owner = ownerOf(event);
       // A capture file has no process to look at.
-      if (owner === undefined) return decide(executable(procRoot, undefined, event));
+      if (owner === undefined) return decide(toldExecutable(event, undefined));
       return executables.ask(owner, event, decide);
     },
   };
@@ -53,24 +56,33 @@ function currentServers(
   resolvers: ResolverConfigs,
   owner: Owner,
   event: DetectorEvent,
-): readonly string[] | undefined {
+  decide: (servers: readonly string[] | undefined) => Outcome,
+): Outcome {
   const known = resolvers.of(owner)?.servers;
-  if (known === undefined || event.kind !== 'lookup') return known;
+  if (known === undefined || event.kind !== 'lookup') return decide(known);
   const { raw } = event.lookup.request;
-  return known.includes((raw.dialed ?? raw.remote).address) ? known : resolvers.again(owner)?.servers;
+  if (known.includes((raw.dialed ?? raw.remote).address)) return decide(known);
+  return new Later((deliver) => {
+    void resolvers.again(owner).then((config) => deliver(config?.servers ?? NO_FACT));
+  }, decide);
 }
 
-/** What the kernel said of it at first sight, then what /proc says now. */
-function executable(
-  procRoot: string,
-  owner: Owner | undefined,
+/** What the kernel said of it at first sight, then what is seen now. */
+async function executable(
+  inspector: Inspector | undefined,
+  owner: Owner,
   event: DetectorEvent,
-): ExecutableFacts | undefined {
+): Promise<ExecutableFacts | undefined> {
+  const path = event.process.resource['process.executable.path'];
+  if (typeof path !== 'string') return undefined;
+  return toldExecutable(event, inspector && (await executableState(inspector, owner, path)));
+}
+
+function toldExecutable(event: DetectorEvent, now: ExecutableState | undefined): ExecutableFacts | undefined {
   const { resource } = event.process;
   const path = resource['process.executable.path'];
   if (typeof path !== 'string') return undefined;
   const wasDeleted = resource['whodns.process.executable.deleted'] === true;
-  const now = owner === undefined ? undefined : executableState(procRoot, owner, path);
   return {
     path,
     deleted: wasDeleted || now?.deleted === true,

@@ -1,47 +1,30 @@
 /**
  * One small object for each process that events come from: the state that detectors keep of a process hangs on it, so all of
  * it is bounded at one place and goes at once. A process is known by pid and start time; where there is none (a capture
- * file) the client's address takes its place. When there are too many, the control group that has most loses one: a workload of
- * thousands of processes makes the detectors forget nobody else's.
+ * file) the client's address takes its place.
  */
+import { FairMap } from '../lib/fair-map.ts';
+import type { Fairness, HolderId } from '../lib/fairness.ts';
 import type { DetectorEvent, PerProcess } from './detector.ts';
-import { ownerOf } from './owner.ts';
 
 export interface Subject {
   readonly startTime: bigint;
   readonly slots: (object | undefined)[];
 }
 
-type Key = number | string;
-
-interface Group {
-  readonly cgroup: bigint;
-  /** The one not seen for longest first. */
-  readonly keys: Set<Key>;
-}
-
-interface Place {
-  readonly subject: Subject;
-  /** Where it was first seen: a process that moves stays there. */
-  readonly group: Group;
-}
-
 export class Subjects {
-  readonly #most: number;
-  readonly #places = new Map<Key, Place>();
-  /** Without empty ones. */
-  readonly #groups = new Map<bigint, Group>();
+  readonly #subjects: FairMap<number | string, Subject>;
   #slots = 0;
   #event: DetectorEvent | undefined = undefined;
   #subject: Subject | undefined = undefined;
 
-  /** @param most processes at once */
-  constructor(most: number) {
-    this.#most = most;
+  /** @param most processes at once; the one not seen for longest of the user who has most is forgotten */
+  constructor(most: number, fairness?: Fairness) {
+    this.#subjects = new FairMap(most, { fairness, reason: 'subjects-full' });
   }
 
   get size(): number {
-    return this.#places.size;
+    return this.#subjects.size;
   }
 
   /** Several detectors ask for the same event. */
@@ -56,38 +39,11 @@ export class Subjects {
   #find(event: DetectorEvent): Subject {
     const { process } = event;
     const key = process.pid === 0 ? addressOf(event) : process.pid;
-    const known = this.#places.get(key);
-    if (known !== undefined && known.subject.startTime === process.startTime) {
-      known.group.keys.delete(key);
-      known.group.keys.add(key);
-      return known.subject;
-    }
-    if (known !== undefined) this.#forget(key, known.group);
-    const cgroup = ownerOf(event)?.cgroupId ?? 0n;
-    const group = this.#groups.get(cgroup) ?? { cgroup, keys: new Set() };
-    if (this.#places.size >= this.#most) this.#makeRoom(group);
+    const known = this.#subjects.get(key);
+    if (known !== undefined && known.startTime === process.startTime) return known;
     const subject = { startTime: process.startTime, slots: [] };
-    this.#groups.set(cgroup, group);
-    group.keys.add(key);
-    this.#places.set(key, { subject, group });
+    this.#subjects.set(key, subject, holderOf(event));
     return subject;
-  }
-
-  /** The newcomer's own group gives way where it has more than an equal share. */
-  #makeRoom(own: Group): void {
-    let largest = own;
-    if (own.keys.size * this.#groups.size <= this.#most)
-      for (const group of this.#groups.values()) if (group.keys.size > largest.keys.size) largest = group;
-    for (const key of largest.keys) {
-      this.#forget(key, largest);
-      return;
-    }
-  }
-
-  #forget(key: Key, group: Group): void {
-    this.#places.delete(key);
-    group.keys.delete(key);
-    if (group.keys.size === 0) this.#groups.delete(group.cgroup);
   }
 
   perProcess<T extends object>(make: () => T): PerProcess<T> {
@@ -105,6 +61,14 @@ export class Subjects {
     };
   }
 }
+
+/** Whose share of the processes it is; all processes of a user are one owner. */
+export function holderOf(event: DetectorEvent): HolderId {
+  const owner = event.kind === 'lookup' ? event.lookup.request.raw.owner : event.connection.owner;
+  return owner === undefined ? NO_OWNER : { pid: 0, uid: owner.uid, cgroupId: owner.cgroupId };
+}
+
+const NO_OWNER: HolderId = { pid: 0, uid: 0, cgroupId: 0n };
 
 function addressOf(event: DetectorEvent): string {
   return event.kind === 'lookup' ? event.lookup.request.raw.local.address : event.connection.local.address;

@@ -3,18 +3,22 @@
  * long on a busy host: they are read once for all processes of the namespace that are asked about meanwhile.
  */
 
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Inspector } from '../inspector/inspector.ts';
+import { type ReadResult, socketsOf } from '../inspector/protocol.ts';
 import type { Owner } from '../model.ts';
-import { isAlive } from './proc.ts';
 
-/** Of each socket table: some 130 000 sockets. */
-const TABLE_BYTES = 16 * 1024 * 1024;
-const PIECE_BYTES = 64 * 1024;
+/** Of the lines of a socket table that name a wanted port without a peer. */
+const TABLE_BYTES = 256 * 1024;
 const MOST_DESCRIPTORS = 4096;
 const TABLES = ['udp', 'udp6', 'tcp', 'tcp6'];
 const TCP_LISTEN = '0A';
+/** Remote address of a socket without a peer, in the tables of IPv4 and IPv6. */
+const NO_PEER = ['00000000:0000', `${'0'.repeat(32)}:0000`];
+/** Tables of 100 000 sockets take the kernel longer than other files. */
+const TABLES_MS = 5000;
+/** EFBIG: a table was not looked through to its end. */
+const TOO_LONG = 27;
 /** Who asks within this time of the first is answered by one reading. */
 const GATHER_MS = 20;
 
@@ -72,70 +76,40 @@ export class NameServing {
   }
 }
 
-/** By /proc (proc_net(5)), in pieces. */
-export function procReader(procRoot: string): SocketReader {
+/** By the inspector, which looks through the tables and gives the lines that matter (proc_net(5)). */
+export function socketReader(inspector: Pick<Inspector, 'inspect'>): SocketReader {
   return {
-    bound: (owner, ports) => boundSockets(procRoot, owner, ports),
+    bound: (owner, ports) => boundSockets(inspector, owner, ports),
     holds: async (owner, inodes) => {
-      const holds = await holdsOne(`${procRoot}/${owner.pid}`, inodes);
-      return isAlive(procRoot, owner.pid, owner.startTime) ? holds : undefined;
+      const results = await inspector.inspect(owner, [{ kind: 'sockets', limit: MOST_DESCRIPTORS }]);
+      const own = socketsOf(results?.[0]);
+      return own === undefined ? undefined : [...inodes].some((inode) => own.has(BigInt(inode)));
     },
   };
 }
 
-/** Of a process that is there when the tables are opened: they stay readable when it ends. @throws it is gone, a table is too long */
 async function boundSockets(
-  procRoot: string,
-  { pid, startTime }: Owner,
+  inspector: Pick<Inspector, 'inspect'>,
+  owner: Owner,
   ports: readonly number[],
 ): Promise<ReadonlySet<string> | undefined> {
-  const files = await Promise.all(
-    TABLES.map(async (table) => ({
-      isTcp: table.startsWith('tcp'),
-      // A kernel without IPv6 lacks two of them.
-      file: await open(`${procRoot}/${pid}/net/${table}`, constants.O_RDONLY | constants.O_NONBLOCK).catch(
-        () => undefined,
-      ),
-    })),
+  const wanted = ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0'));
+  const needles = wanted.flatMap((port) => NO_PEER.map((peer) => `:${port} ${peer} `));
+  const results = await inspector.inspect(
+    owner,
+    TABLES.map((name) => ({ kind: 'file', name: `net/${name}`, limit: TABLE_BYTES, needles })),
+    { deadlineMs: TABLES_MS },
   );
-  try {
-    if (!isAlive(procRoot, pid, startTime)) return undefined;
-    const wanted = new Set(ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0')));
-    const found = new Set<string>();
-    for (const { file, isTcp } of files) if (file !== undefined) await addBound(file, isTcp, wanted, found);
-    return found;
-  } finally {
-    for (const { file } of files) await file?.close();
-  }
+  if (results === undefined || results.some(({ error }) => error === TOO_LONG)) return undefined;
+  return new Set(results.flatMap((result, index) => inodesOf(result, index >= 2, new Set(wanted))));
 }
 
-async function addBound(
-  file: FileHandle,
-  isTcp: boolean,
-  wanted: ReadonlySet<string>,
-  found: Set<string>,
-): Promise<void> {
-  const piece = Buffer.allocUnsafe(PIECE_BYTES);
-  let rest = '';
-  for (let total = 0; total <= TABLE_BYTES; ) {
-    const { bytesRead } = await file.read(piece, 0, piece.length, null);
-    if (bytesRead === 0) return;
-    total += bytesRead;
-    const lines = (rest + piece.toString('latin1', 0, bytesRead)).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      const [, local = '', remote = '', state, , , , , , inode = ''] = line.trim().split(/\s+/);
-      const isOpen = isTcp ? state === TCP_LISTEN : remote.endsWith(':0000');
-      if (isOpen && wanted.has(local.slice(local.lastIndexOf(':') + 1))) found.add(inode);
-    }
-  }
-  throw new Error('the socket table is too long');
-}
-
-async function holdsOne(directory: string, inodes: ReadonlySet<string>): Promise<boolean> {
-  for (const fd of (await readdir(`${directory}/fd`)).slice(0, MOST_DESCRIPTORS)) {
-    const link = await readlink(`${directory}/fd/${fd}`).catch(() => '');
-    if (inodes.has(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? '')) return true;
-  }
-  return false;
+function inodesOf({ bytes }: ReadResult, isTcp: boolean, wanted: ReadonlySet<string>): string[] {
+  // A kernel without IPv6 lacks two of the tables.
+  return (bytes?.toString('latin1') ?? '').split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+    const isOpen = !isTcp || state === TCP_LISTEN;
+    const isBound = isOpen && wanted.has(local.slice(local.lastIndexOf(':') + 1));
+    return isBound && /^\d+$/.test(inode) ? [inode] : [];
+  });
 }

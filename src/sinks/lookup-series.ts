@@ -1,9 +1,10 @@
 /** Records aggregated for the metrics whodns.queries, dns.lookup.duration and whodns.connections. */
 import { LRUCache } from 'lru-cache';
+import { type HolderId, textHash } from '../lib/fairness.ts';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
 import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
 import { PROCESSES_KEPT } from './limits.ts';
-import { SERIES_LIMITS, type SeriesLimits, SeriesTable } from './series-table.ts';
+import { SERIES_LIMITS, type SeriesLimits, SeriesTable, type Summed } from './series-table.ts';
 
 export interface Counter {
   count: number;
@@ -22,6 +23,8 @@ export interface Distribution {
 interface Part {
   readonly key: string;
   readonly attributes: Attributes;
+  /** Whose share of the series it is. */
+  readonly owner: HolderId;
 }
 
 export class LookupSeries {
@@ -37,12 +40,12 @@ export class LookupSeries {
   /** @param start Unix ns; @param withName dns.question.name on durations: anyone who asks can fill the table */
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
     this.#withName = withName;
-    this.queries = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
-    const counters = () => new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
+    const counters = () => new SeriesTable<Counter>(COUNTERS, start, limits);
+    this.queries = counters();
     this.connections = counters();
     this.findings = counters();
     this.wasted = counters();
-    this.durations = new SeriesTable<Distribution>(emptyDistribution, start, limits);
+    this.durations = new SeriesTable<Distribution>(DISTRIBUTIONS, start, limits);
   }
 
   /** Counts an event that is a lookup, a connection or a finding; others are not counted. */
@@ -57,48 +60,78 @@ export class LookupSeries {
     const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
     const rule = pick(attributes, ['security_rule.name']);
     const key = `${workload.key}\0${rule['security_rule.name']}`;
-    this.findings.series(key, () => ({ ...workload.attributes, ...rule })).value.count++;
+    this.findings.series(key, () => ({ ...workload.attributes, ...rule }), workload.owner).value.count++;
   }
 
   #lookup({ process, attributes }: LogEvent): void {
     const type = listed(attributes['dns.question.type'], UNLISTED_TYPE);
     if (type === undefined && attributes['dns.id'] === undefined) return;
+    // A further answer to a lookup that was counted with its first.
+    if (attributes['whodns.answers.conflicting'] === true) return;
     const code = listed(attributes['dns.response_code'], UNLISTED_CODE);
     const error = attributes['error.type'];
+    const outcome = attributes['whodns.outcome'];
     const transport = attributes['network.transport'];
-    const key = `${type}\0${code}\0${error}\0${transport}`;
+    const key = `${type}\0${code}\0${error}\0${transport}\0${outcome}`;
     const result = (): Attributes =>
       defined({
         'dns.question.type': type,
         'dns.response_code': code,
         'error.type': error,
         'network.transport': transport,
+        'whodns.outcome': outcome,
       });
     const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
-    this.queries.series(`${workload.key}\0${key}`, () => ({ ...workload.attributes, ...result() })).value
-      .count++;
+    const labels = () => ({ ...workload.attributes, ...result() });
+    this.queries.series(`${workload.key}\0${key}`, labels, workload.owner).value.count++;
     const wasted = attributes['whodns.search.wasted'];
     if (typeof wasted === 'number')
-      this.wasted.series(workload.key, () => workload.attributes).value.count += wasted;
+      this.wasted.series(workload.key, () => workload.attributes, workload.owner).value.count += wasted;
     const duration = attributes['dns.lookup.duration'];
     if (typeof duration !== 'number') return;
     const service = part(this.#services, process, SERVICE_ATTRIBUTES);
     const name = this.#withName ? attributes['dns.question.name'] : undefined;
-    const { value } = this.durations.series(`${service.key}\0${key}\0${name}`, () => ({
-      ...service.attributes,
-      ...result(),
-      ...defined({ 'dns.question.name': name }),
-    }));
+    const { value } = this.durations.series(
+      `${service.key}\0${key}\0${name}`,
+      () => ({ ...service.attributes, ...result(), ...defined({ 'dns.question.name': name }) }),
+      service.owner,
+    );
     record(value, duration);
   }
 
   #connection(process: ProcessIdentity, unresolved: boolean): void {
     const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
-    this.connections.series(`${workload.key}\0${unresolved}`, () => ({
-      ...workload.attributes,
-      'whodns.unresolved': unresolved,
-    })).value.count++;
+    const labels = () => ({ ...workload.attributes, 'whodns.unresolved': unresolved });
+    this.connections.series(`${workload.key}\0${unresolved}`, labels, workload.owner).value.count++;
   }
+}
+
+const COUNTERS: Summed<Counter> = {
+  empty: () => ({ count: 0 }),
+  merge: (into, { count }) => {
+    into.count += count;
+  },
+};
+
+const DISTRIBUTIONS: Summed<Distribution> = {
+  empty: emptyDistribution,
+  merge(into, from) {
+    into.count += from.count;
+    into.sum += from.sum;
+    into.min = Math.min(into.min, from.min);
+    into.max = Math.max(into.max, from.max);
+    for (const [i, count] of from.buckets.entries()) into.buckets[i] = (into.buckets[i] ?? 0) + count;
+  },
+};
+
+/** Container or cgroup, user, executable: series are of no single process. */
+export function seriesOwner({ resource, containerId, executableName }: ProcessIdentity): HolderId {
+  const workload = containerId ?? String(resource['process.linux.cgroup'] ?? '');
+  return {
+    cgroupId: BigInt(textHash(workload)),
+    uid: Number(resource['process.user.id'] ?? 0),
+    pid: textHash(executableName),
+  };
 }
 
 function record(into: Distribution, seconds: number): void {
@@ -142,7 +175,7 @@ function part(
   let known = cache.get(process);
   if (known === undefined) {
     const attributes = pick(process.resource, names);
-    known = { attributes, key: JSON.stringify(attributes) };
+    known = { attributes, key: JSON.stringify(attributes), owner: seriesOwner(process) };
     cache.set(process, known);
   }
   return known;

@@ -148,7 +148,8 @@ export class GrpcTransport implements IExporterTransport {
       status[error.code] ?? '_OTHER',
       `${this.#target.shown}: ${statusText(error)}`,
     );
-    if (!RETRYABLE.has(error.code) && !(error.code === status.RESOURCE_EXHAUSTED && delay !== undefined))
+    const isTold = error.code === status.RESOURCE_EXHAUSTED && delay !== undefined;
+    if (!RETRYABLE.has(error.code) && !isTold && !isReset(error))
       return { status: 'failure', error: failure };
     return { status: 'retryable', error: failure, ...(delay === undefined ? {} : { retryInMillis: delay }) };
   }
@@ -164,6 +165,17 @@ function channelCredentials(material: TlsMaterial | undefined): ChannelCredentia
   if (material === undefined) return credentials.createInsecure();
   const { ca, key, cert } = material;
   return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+}
+
+/**
+ * The transport ended the call, no answer of the collector did: RST_STREAM, or GOAWAY with the request under way, as a proxy or a
+ * server under load sends them. grpc-js makes a status of the error code (ENHANCE_YOUR_CALM: RESOURCE_EXHAUSTED, others: INTERNAL), with
+ * these texts and without the metadata of trailers (subchannel-call.js, on 'close').
+ */
+function isReset({ details, metadata }: ServiceError): boolean {
+  const isText =
+    details === 'Bandwidth exhausted or memory limit exceeded' || details.startsWith('Received RST_STREAM');
+  return isText && Object.keys(metadata?.getMap() ?? {}).length === 0;
 }
 
 function retryDelay(error: ServiceError): number | undefined {

@@ -55,6 +55,7 @@ export function toLogEvent(lookup: Lookup, observedTime: bigint, options: Record
     ...question(request.message),
     ...answer(lookup),
     ...(error === undefined ? {} : { 'error.type': error }),
+    ...unusualOutcome(lookup),
     ...network(request),
     ...edns(request.message.edns, response?.message.edns),
     ...oddities(lookup),
@@ -64,7 +65,7 @@ export function toLogEvent(lookup: Lookup, observedTime: bigint, options: Record
     'whodns.attribution': process.attribution,
     // 0 = unknown: a capture file has no namespaces.
     ...(request.raw.networkNamespace === 0 ? {} : { 'whodns.netns': request.raw.networkNamespace }),
-    'log.record.uid': uid(observedTime),
+    'log.record.uid': lookup.uid ?? uid(observedTime),
   };
   return {
     eventName: EVENT_NAME,
@@ -82,15 +83,15 @@ export function toLogEvent(lookup: Lookup, observedTime: bigint, options: Record
 /** flags: sampled (W3C Trace Context level 1). */
 const SAMPLED = 1;
 
-/** A lookup that capturing did not see the end of (`sent`) has no span of its own, nor has one that is not sampled. */
+/** A lookup that capturing did not see the end of has no span of its own, nor has one that is not sampled, nor a further answer. */
 function span(
-  { request, outcome }: Lookup,
+  { request, outcome, conflictsWith }: Lookup,
   options: RecordOptions,
 ): Pick<LogEvent, 'trace' | 'hasSpan' | 'parentSpanId'> {
   const { traces = false, tracesSampler = 'always_on', tracesSamplerRatio = 1 } = options;
   const around = request.raw.trace;
   const none = around === undefined ? {} : { trace: around };
-  if (!traces || outcome === 'sent') return none;
+  if (!traces || outcome === 'sent' || conflictsWith !== undefined) return none;
   const traceId = around?.traceId ?? randomBytes(16);
   if (!isSampled(tracesSampler, tracesSamplerRatio, traceId, around)) return none;
   const trace = { traceId, spanId: randomBytes(8), flags: (around?.flags ?? 0) | SAMPLED };
@@ -115,6 +116,15 @@ function errorType({ outcome, response }: Lookup, nxdomainError: boolean): strin
   if (rcode === RCODES.NXDOMAIN && !nxdomainError) return undefined;
   const name = rcodeName(rcode);
   return name.startsWith('RCODE') ? '_OTHER' : name;
+}
+
+/** What error.type cannot say: nothing is known of an answer, or there were two that differ. */
+function unusualOutcome({ outcome, reason, conflictsWith }: Lookup): RecordAttributes {
+  if (outcome === 'unknown')
+    return { 'whodns.outcome': outcome, 'whodns.outcome.reason': reason ?? 'ring-full' };
+  if (conflictsWith === undefined) return {};
+  const first = conflictsWith === '' ? {} : { 'whodns.answers.conflicts_with': conflictsWith };
+  return { 'whodns.answers.conflicting': true, ...first };
 }
 
 function question(message: DnsMessage): RecordAttributes {
@@ -241,11 +251,12 @@ function commText(latin1: string): string {
 
 /** `A www.example.com: 192.0.2.1 +1 in 12.3ms (curl)`: one line for people, safe for a terminal. */
 function displayLine(lookup: Lookup): string {
+  const conflict = lookup.conflictsWith === undefined ? '' : ', conflicting';
   const first = lookup.request.message.questions[0];
   const asked = first === undefined ? '(no question)' : `${typeName(first.type)} ${first.name}`;
   const took = lookup.duration === undefined ? '' : ` in ${latencyText(lookup.duration)}`;
   const who = lookup.process.executableName === '' ? '' : ` (${lookup.process.executableName})`;
-  return bounded(forTerminal(`${asked}: ${resultText(lookup)}${took}${who}`));
+  return bounded(forTerminal(`${asked}: ${resultText(lookup)}${conflict}${took}${who}`));
 }
 
 function resultText({ outcome, response }: Lookup): string {

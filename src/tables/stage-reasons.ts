@@ -22,7 +22,10 @@ const STAGES: Readonly<Record<string, StageReasons>> = {
   streams: { dropped: Object.keys(STREAM_DROPS), filtered: Object.keys(STREAM_FILTERS) },
   dns: { dropped: [], filtered: ['answer-sent', 'request-received'] },
   correlate: { dropped: [], filtered: ['retry'] },
-  answers: { dropped: ['ambiguous', 'unmatched'], filtered: ['not-awaited', 'other-question'] },
+  answers: {
+    dropped: ['ambiguous', 'answers-full', 'unmatched'],
+    filtered: ['conflicting', 'duplicate', 'late', 'not-awaited', 'other-question'],
+  },
   detect: { dropped: Object.keys(DETECT_DROPS), filtered: Object.keys(DETECT_FILTERS) },
   'sink:otlp-spans': { ...SINK, filtered: ['unfinished', 'unsampled'] },
 };
