@@ -20,6 +20,9 @@ namespace whodns
 namespace
 {
 
+// Memory that others freed is given back to the kernel so often; it takes some hundred microseconds.
+constexpr auto kTrimInterval = std::chrono::seconds(20);
+
 constexpr int kNotSupported = 524; // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
 // Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
@@ -169,6 +172,16 @@ size_t Capture::select_programs(const CaptureOptions &options)
 			programs_.push_back(program);
 	}
 	return of_family;
+}
+
+size_t Capture::drain(std::span<std::byte> to, size_t enough)
+{
+	// glibc gives back by itself what lies at the end of its heaps, not the holes (malloc/malloc.c: mtrim)
+	if (const auto now = std::chrono::steady_clock::now(); now - trimmed_ > kTrimInterval) {
+		malloc_trim(0);
+		trimmed_ = now;
+	}
+	return reading_.drain(to, enough);
 }
 
 void Capture::detach()
