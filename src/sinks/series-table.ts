@@ -36,6 +36,8 @@ export class SeriesTable<Value> {
   readonly #series = new Map<string, Series<Value>>();
   /** Start of the series made until the next collection: their first value came after it. */
   #since: bigint;
+  /** Another number after each collection: a series that was there before may be forgotten. */
+  generation = 0;
 
   /** @param empty a value of nothing; @param start Unix ns */
   constructor(empty: () => Value, start: bigint, limits: SeriesLimits = SERIES_LIMITS) {
@@ -66,6 +68,7 @@ export class SeriesTable<Value> {
   collect(now: bigint, temporality: 'cumulative' | 'delta'): readonly Series<Value>[] {
     const all = [...this.#series.values()];
     this.#since = now;
+    this.generation++;
     if (temporality === 'delta') {
       this.#series.clear();
       return all;
@@ -90,5 +93,35 @@ export class SeriesTable<Value> {
     const series = { attributes, start, value: this.#empty(), touched: true, changed: start };
     this.#series.set(key, series);
     return series;
+  }
+}
+
+/** Results remembered of one process. */
+const MAX_REMEMBERED = 64;
+
+/** The series of one process by a number for the result: no key has to be put together for each event. */
+export class RememberedSeries<Value> {
+  readonly #table: SeriesTable<Value>;
+  readonly #series = new Map<number, Series<Value>>();
+  #generation = 0;
+
+  constructor(table: SeriesTable<Value>) {
+    this.#table = table;
+  }
+
+  /** @param key as SeriesTable.series takes it; called, as is `attributes`, only when the series is not remembered */
+  series(result: number, key: () => string, attributes: () => Attributes): Series<Value> {
+    if (this.#generation !== this.#table.generation || this.#series.size >= MAX_REMEMBERED) {
+      this.#series.clear();
+      this.#generation = this.#table.generation;
+    }
+    const known = this.#series.get(result);
+    if (known !== undefined) {
+      known.touched = true;
+      return known;
+    }
+    const found = this.#table.series(key(), attributes);
+    this.#series.set(result, found);
+    return found;
   }
 }
