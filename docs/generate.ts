@@ -8,6 +8,7 @@ import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/m
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { manual } from './manual.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
 const code = (text: string) => `\`${cell(text)}\``;
@@ -36,7 +37,7 @@ function configuration(): string {
     '',
     '## Configuration file',
     '',
-    '`--config FILE` or `OTEL_CONFIG_FILE`: the OpenTelemetry declarative configuration, YAML, schema 1.x',
+    '`--config-file FILE` or `OTEL_CONFIG_FILE`: the OpenTelemetry declarative configuration, YAML, schema 1.x',
     '(<https://github.com/open-telemetry/opentelemetry-configuration>). With a file, variables count only where the file names them',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: as the file has it
     'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid ends the command with exit code 2; a part of the',
@@ -229,6 +230,8 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/metrics.md': metrics,
   'docs/attributes.md': attributes,
   'docs/detections.md': detections,
+  'docs/whodns.1': () =>
+    manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),
 };
 
 let stale = false;

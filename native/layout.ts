@@ -35,7 +35,9 @@ function readBtf(): readonly BtfType[] {
     const source = join(ROOT, 'native/layout.c');
     // the same include path as bpf/Makefile needs on Debian: <asm/types.h> is in the multiarch directory
     const triplet = execFileSync('gcc', ['-print-multiarch'], { encoding: 'utf8' }).trim();
-    const clang = process.env['CLANG'] ?? 'clang-14';
+    const tool = (name: string) =>
+      execFileSync(join(ROOT, 'native/tool.sh'), [name], { encoding: 'utf8' }).trim();
+    const clang = process.env['CLANG'] ?? tool('clang');
     execFileSync(clang, [
       '-target',
       'bpf',
@@ -47,7 +49,7 @@ function readBtf(): readonly BtfType[] {
       '-o',
       object,
     ]);
-    const dump = execFileSync('bpftool', ['-j', 'btf', 'dump', 'file', object], {
+    const dump = execFileSync(tool('bpftool'), ['-j', 'btf', 'dump', 'file', object], {
       encoding: 'utf8',
       maxBuffer: 1 << 24,
     });

@@ -1,52 +1,95 @@
 #!/bin/sh
 # Makes a checkout ready: Debian packages, npm packages, BPF object, addon, compiled TypeScript.
-# Does only what is missing; says what it does. Usage: native/setup.sh [build|test]
-#   build  what running needs (default)      test  also what the tests need
+# Does only what is missing; says what it does. Debian 12 and 13, Ubuntu 22.04 and 24.04; elsewhere it names what must be there.
+# Usage: native/setup.sh [build|check|bench|test|STAGE]
+#   build  what running needs (default)      check  also what `npm run check` needs
+#   test   what all tests need               STAGE  what that stage of the tests needs (test/run.ts)
 set -eu
 cd "$(dirname "$0")/.."
 
-BUILD_PACKAGES="make g++ clang-14 llvm-14 libbpf-dev libelf-dev zlib1g-dev bpftool"
-TEST_PACKAGES="clang-format-14 iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-host ldnsutils knot-dnsutils
- busybox-static musl-tools tcpdump tshark bpftrace qemu-system-x86 dnsperf liburing-dev cpio strace python3 curl ca-certificates
- openjdk-17-jdk-headless libcap2-bin xz-utils zstd binutils file openssl nftables
- containerd runc docker.io"
+# Packages of each purpose. `a|b`: the first that is installed or that this release has.
+BUILD="make g++ libbpf-dev libelf-dev zlib1g-dev"
+CHECK="clang-format-14|clang-format bpftool|linux-tools-generic"
+NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-host ldnsutils knot-dnsutils busybox-static
+ musl-tools tcpdump tshark dnsperf liburing-dev strace python3 curl ca-certificates openjdk-17-jdk-headless|default-jdk-headless libcap2-bin
+ binutils file openssl nftables"
+OBSERVERS="bpftrace"
+MACHINES="qemu-system-x86 cpio xz-utils zstd"
+CONTAINERS="containerd runc docker.io"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# Debian packages of a list that are not installed.
+is_installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+# Of packages with alternatives: those to install. Nothing for one of which an alternative is there.
 missing_packages() {
-  for package in "$@"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+  for choice in "$@"; do
+    found=
+    alternatives=$(echo "$choice" | tr '|' ' ')
+    for package in $alternatives; do is_installed "$package" && found=1 && break; done
+    [ -n "$found" ] && continue
+    for package in $alternatives; do
+      [ "$package" = "${choice##*|}" ] || [ -n "$(apt-cache policy "$package" 2>/dev/null | grep -v 'Candidate: (none)' | grep Candidate)" ] || continue
+      printf '%s ' "$package"
+      break
+    done
   done
 }
 
+# Whoever runs `npm start` or `npm test` has asked for it; others are asked, if someone is there.
+agreed() {
+  case ${npm_lifecycle_event:-} in start | test) return 0 ;; esac
+  { [ -t 0 ] && [ -t 2 ]; } || return 0
+  printf 'setup: install these Debian packages: %s? [Y/n] ' "$1" >&2
+  read -r answer
+  case $answer in '' | [Yy]*) return 0 ;; *) return 1 ;; esac
+}
+
 install_packages() {
+  # apt-cache knows no package before the first update.
+  [ -n "$(apt-cache policy make 2>/dev/null)" ] || apt-get update -qq >/dev/null 2>&1 || true
   missing=$(missing_packages "$@")
   [ -z "$missing" ] && return 0
   if [ "$(id -u)" != 0 ]; then
-    say "these Debian packages are missing and only root can install them: $missing"
+    say "these packages are missing and only root can install them: $missing"
     say "run: sudo apt-get install --no-install-recommends $missing"
     exit 1
   fi
+  agreed "$missing" || exit 1
   say "installing Debian packages: $missing"
   export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
   # shellcheck disable=SC2086
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/tmp/whodns-apt.$$ 2>&1 || {
-    cat /tmp/whodns-apt.$$ >&2
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1 || {
+    cat "$log" >&2
+    rm -f "$log"
     say "apt-get failed"
     exit 1
   }
-  rm -f /tmp/whodns-apt.$$
+  rm -f "$log"
+}
+
+packages_for() {
+  echo "$BUILD"
+  native/tool.sh clang >/dev/null || echo 'clang-14|clang'
+  native/tool.sh llvm-strip >/dev/null || echo 'llvm-14|llvm'
+  case $1 in
+    build) ;;
+    check) echo "$CHECK" ;;
+    bench) echo "$CHECK $NETWORK $OBSERVERS $MACHINES" ;;
+    test) echo "$CHECK $NETWORK $OBSERVERS $MACHINES $CONTAINERS" ;;
+    kernel) echo "$CHECK $NETWORK $MACHINES" ;;
+    containers | k8s | deploy) echo "$CHECK $NETWORK $CONTAINERS" ;;
+    *) echo "$CHECK $NETWORK" ;;
+  esac
 }
 
 what=${1:-build}
 if command -v dpkg-query >/dev/null 2>&1; then
-  # shellcheck disable=SC2086
-  install_packages $BUILD_PACKAGES
-  # shellcheck disable=SC2086
-  [ "$what" = test ] && install_packages $TEST_PACKAGES
+  # shellcheck disable=SC2046
+  install_packages $(packages_for "$what")
 else
-  say "not a Debian system: make, g++, clang, libbpf, libelf, zlib headers and bpftool are expected to be there"
+  say "not a Debian system: make, g++, clang (14 or later), llvm-strip and the headers of libbpf, libelf and zlib are expected"
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then

@@ -1,6 +1,7 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
+import type { CaptureReport } from './capture/report.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -167,11 +168,9 @@ export class Agent {
     return this.#pipeline.finished;
   }
 
-  /** Why a capture file could not be read to its end. */
-  get damage(): string | undefined {
-    if (!(this.#source instanceof PcapSource) || this.#source.damage === undefined) return undefined;
-    const { reason, offset } = this.#source.damage;
-    return `${this.#options.file}: damaged at byte ${offset} (${reason}); what stands before it was read`;
+  /** What is to be said of a capture file that was read; undefined: none was. */
+  get captureReport(): CaptureReport | undefined {
+    return this.#source instanceof PcapSource ? this.#source.report() : undefined;
   }
 
   /** @throws UserError: nothing is captured, nothing listens then */

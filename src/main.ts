@@ -3,7 +3,7 @@
 import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
-import { parseArguments } from './cli.ts';
+import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
@@ -43,7 +43,7 @@ async function main(): Promise<number> {
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
-    process.stdout.write(describeConfig(config, origins));
+    process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
   if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
@@ -104,9 +104,12 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
     await agent.stop(STOP_DEADLINE_MS);
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
-  if (agent.damage === undefined) return EXIT.ok;
-  log.error(agent.damage);
-  return EXIT.usage;
+  const report = agent.captureReport;
+  if (report === undefined) return EXIT.ok;
+  for (const line of report.errors) log.error(line);
+  for (const line of report.warnings) log.warn(line);
+  log.info(report.summary);
+  return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
 }
 
 /** The signal's own end of a process, not process.exit(), which can hang (see below). Process 1 of a container does not die of it. */

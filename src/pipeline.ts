@@ -18,7 +18,7 @@ import { WorkloadHold } from './enrich/workload-hold.ts';
 import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
-import type { ConnectionEvent, Lookup, Owner, RawEvent, RawProcess } from './model.ts';
+import type { ConnectionEvent, Lookup, Owner, ProcessCount, RawEvent, RawProcess } from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
 import { toLogEvent } from './sinks/record.ts';
 import type { Sink } from './sinks/sink.ts';
@@ -72,7 +72,8 @@ export interface PipelineParts {
 export interface PipelineStats {
   readonly stages: readonly StageSnapshot[];
   readonly source: ReturnType<Source['stats']>;
-  readonly processes: ReturnType<Source['processes']>;
+  /** The kernel's counters; with the name of the executable where the process is known. */
+  readonly processes: readonly (ProcessCount & { readonly name?: string })[];
   /** How the identities of processes came about. */
   readonly identities: ProcessTable['counts'];
   /** Containers and pods, and what their sources did. */
@@ -157,7 +158,10 @@ export class Pipeline {
     return {
       stages: ledger.snapshot(),
       source: source.stats(),
-      processes: source.processes(),
+      processes: source.processes().map((count) => {
+        const name = processes.nameOf(count);
+        return name === undefined ? count : { ...count, name };
+      }),
       identities: processes.counts,
       metadata: workloads?.allCounts(),
       visibility: visibility?.counts,

@@ -10,7 +10,7 @@ step() {
     failed=1
   fi
 }
-c_format() { git ls-files 'bpf/*.[ch]' 'native/*.cc' 'native/*.h' 'test/**/*.[ch]' 'bench/*.c' | xargs -r clang-format-14 --dry-run -Werror; }
+c_format() { git ls-files 'bpf/*.[ch]' 'native/*.cc' 'native/*.h' 'test/**/*.[ch]' 'bench/*.c' | xargs -r "$(native/tool.sh clang-format)" --dry-run -Werror; }
 step 'format and lint (biome; mend: npm run fix)' biome check --error-on-warnings .
 step 'C and C++ format (clang-format; mend: npm run fix)' c_format
 step 'types (tsc)' tsc -p .

@@ -2,7 +2,7 @@
 # npm run fix: what can be mended by a program.
 set -eu
 biome check --write .
-git ls-files 'bpf/*.[ch]' 'native/*.cc' 'native/*.h' 'test/**/*.[ch]' 'bench/*.c' | xargs -r clang-format-14 -i
+git ls-files 'bpf/*.[ch]' 'native/*.cc' 'native/*.h' 'test/**/*.[ch]' 'bench/*.c' | xargs -r "$(native/tool.sh clang-format)" -i
 for generator in native/layout.ts docs/generate.ts otel-config/grafana/dashboards.ts deploy/generate.ts; do
   [ -e "$generator" ] && node "$generator"
 done

@@ -1,7 +1,9 @@
 /** From IP packets of a capture file to the pieces of DNS traffic in them. */
 import type { Direction, Endpoint, RawMessage } from '../model.ts';
 import { FragmentTable } from '../streams/fragments.ts';
-import { type IpPayload, PROTOCOL, passExtensions } from './ip-packet.ts';
+import { type IpPayload, PROTOCOL, passExtensions, readIp } from './ip-packet.ts';
+import { SeenPackets } from './seen-packets.ts';
+import { findInner, isTunnelPort } from './tunnels.ts';
 
 /** What became of the packets: the counters of the source. */
 export interface PacketCounters {
@@ -13,11 +15,17 @@ export interface PacketCounters {
   /** Other traffic. */
   skipped: number;
   fragments: number;
+  /** Packets of tunnels: what is in them is counted too. */
+  tunnels: number;
+  /** The same packet again: taken on several devices, or of a mirrored port. */
+  duplicates: number;
 }
 
 const TCP_FLAGS = { fin: 1, syn: 2, rst: 4, ack: 16 };
 /** Connections between two DNS ports whose client is remembered. */
 const MAX_PEERS = 1024;
+/** Tunnels within tunnels: more are not honest. */
+const MAX_TUNNELS = 4;
 
 /** Where a packet is from and what it is. */
 interface Segment {
@@ -35,18 +43,21 @@ export class DnsPackets {
     unreadable: 0,
     skipped: 0,
     fragments: 0,
+    tunnels: 0,
+    duplicates: 0,
   };
   readonly #ports: ReadonlySet<number>;
   readonly #emit: (message: RawMessage) => void;
-  readonly #fragments: FragmentTable<{ packet: IpPayload; time: bigint }>;
+  readonly #fragments: FragmentTable<{ readonly packet: IpPayload; readonly depth: number }>;
+  readonly #seen = new SeenPackets();
   /** Client of TCP connections between two DNS ports, by both endpoints. The oldest goes first. */
   readonly #clients = new Map<string, string>();
 
   constructor(ports: readonly number[], emit: (message: RawMessage) => void) {
     this.#ports = new Set(ports);
     this.#emit = emit;
-    this.#fragments = new FragmentTable(({ bytes, length }, { packet, time }) =>
-      this.#acceptReassembled({ ...packet, bytes, length: length ?? unknownEnd(bytes) }, time),
+    this.#fragments = new FragmentTable(({ bytes, length, time }, { packet, depth }) =>
+      this.#acceptReassembled({ ...packet, bytes, length: length ?? unknownEnd(bytes) }, time, depth),
     );
   }
 
@@ -55,9 +66,10 @@ export class DnsPackets {
     return this.#fragments.dropped;
   }
 
-  accept(packet: IpPayload, time: bigint): void {
+  /** @param depth tunnels that the packet was found in */
+  accept(packet: IpPayload, time: bigint, depth = 0): void {
     if (packet.fragment === undefined) {
-      this.#acceptWhole(packet, time);
+      this.#acceptWhole(packet, time, depth);
       return;
     }
     this.counters.fragments++;
@@ -67,7 +79,7 @@ export class DnsPackets {
     const key = `${source} ${destination} ${identification} ${family === 4 ? protocol : ''}`;
     this.#fragments.accept(
       { key, offset, length: packet.length, more, bytes: packet.bytes, time },
-      { packet, time },
+      { packet, depth },
     );
   }
 
@@ -76,7 +88,7 @@ export class DnsPackets {
     this.#fragments.close();
   }
 
-  #acceptReassembled(packet: IpPayload, time: bigint): void {
+  #acceptReassembled(packet: IpPayload, time: bigint, depth: number): void {
     const { bytes, length } = packet;
     const headers =
       packet.family === 6
@@ -87,13 +99,17 @@ export class DnsPackets {
       return;
     }
     const { protocol, next } = headers;
-    this.#acceptWhole({ ...packet, protocol, bytes: bytes.subarray(next), length: length - next }, time);
+    this.#acceptWhole(
+      { ...packet, protocol, bytes: bytes.subarray(next), length: length - next },
+      time,
+      depth,
+    );
   }
 
-  #acceptWhole(packet: IpPayload, time: bigint): void {
+  #acceptWhole(packet: IpPayload, time: bigint, depth: number): void {
     const { bytes, protocol } = packet;
     if (protocol !== PROTOCOL.udp && protocol !== PROTOCOL.tcp) {
-      this.counters.skipped++;
+      this.#acceptTunnel(packet, time, depth);
       return;
     }
     const header = protocol === PROTOCOL.udp ? 8 : 20;
@@ -104,7 +120,13 @@ export class DnsPackets {
     const sourcePort = word(bytes, 0);
     const destinationPort = word(bytes, 2);
     if (!this.#ports.has(sourcePort) && !this.#ports.has(destinationPort)) {
-      this.counters.skipped++;
+      if (protocol === PROTOCOL.udp && isTunnelPort(sourcePort, destinationPort))
+        this.#acceptTunnel(packet, time, depth);
+      else this.counters.skipped++;
+      return;
+    }
+    if (protocol === PROTOCOL.udp && this.#seen.isRepeated(packet, time)) {
+      this.counters.duplicates++;
       return;
     }
     const segment: Segment = {
@@ -115,6 +137,17 @@ export class DnsPackets {
     };
     if (protocol === PROTOCOL.udp) this.#acceptUdp(segment, bytes, packet.length);
     else this.#acceptTcp(segment, bytes, packet.length);
+  }
+
+  #acceptTunnel({ protocol, bytes }: IpPayload, time: bigint, depth: number): void {
+    const offset = depth < MAX_TUNNELS ? findInner(protocol, bytes) : -1;
+    const inner = offset < 0 ? undefined : readIp(bytes, offset);
+    if (inner === undefined) {
+      this.counters.skipped++;
+      return;
+    }
+    this.counters.tunnels++;
+    this.accept(inner, time, depth + 1);
   }
 
   #acceptUdp(segment: Segment, bytes: Uint8Array, length: number): void {

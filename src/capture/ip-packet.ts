@@ -9,6 +9,8 @@ export interface IpPayload {
   readonly source: string;
   readonly destination: string;
   readonly protocol: number;
+  /** IPv4's, by which copies of one packet are known; 0: none was set, or IPv6. */
+  readonly identification: number;
   readonly bytes: Uint8Array;
   readonly length: number;
   readonly fragment: FragmentPlace | undefined;
@@ -51,6 +53,7 @@ function readIpv4(packet: Uint8Array): IpPayload | undefined {
     source: formatIPv4(packet, 12),
     destination: formatIPv4(packet, 16),
     protocol: packet[9] as number,
+    identification: word(packet, 4),
     bytes: packet.subarray(header, total),
     length: total - header,
     fragment:
@@ -71,6 +74,7 @@ function readIpv6(packet: Uint8Array): IpPayload | undefined {
     source: formatIPv6(packet, 8),
     destination: formatIPv6(packet, 24),
     protocol: headers.protocol,
+    identification: 0,
     bytes: packet.subarray(headers.next, end),
     length: end - headers.next,
     fragment: headers.fragment,

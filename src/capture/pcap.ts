@@ -4,9 +4,10 @@ import type { ProcessCount, RawMessage, SourceStats } from '../model.ts';
 import { openPackets } from './capture-file.ts';
 import type { CapturedPacket, Damage, Packets } from './captured-packet.ts';
 import { DnsPackets } from './dns-packets.ts';
-import { FileBytes, unreadable } from './file-bytes.ts';
+import { FileBytes, nameOf, STANDARD_INPUT, unreadable } from './file-bytes.ts';
 import { readIp } from './ip-packet.ts';
 import { findIp } from './link-layer.ts';
+import { type CaptureReport, describeCapture } from './report.ts';
 import type { OnBatch, Source } from './source.ts';
 
 /** Messages handed over at once; then the event loop gets its turn, so that sinks can write. */
@@ -24,6 +25,8 @@ export class PcapSource implements Source {
   readonly finished: Promise<void>;
   /** Where the file stopped being readable; undefined if it was whole. Known when `finished` resolves. */
   damage: Damage | undefined;
+  /** Packets of link types that are not read, by link type. */
+  readonly unreadLinkTypes = new Map<number, number>();
   readonly #path: string;
   readonly #packets: DnsPackets;
   #batch: RawMessage[] = [];
@@ -34,6 +37,7 @@ export class PcapSource implements Source {
   #stopping = false;
   #stopped: Promise<void> | undefined;
   #started = false;
+  #file: FileBytes | undefined;
   readonly #settle: PromiseWithResolvers<void>;
 
   constructor(options: PcapOptions) {
@@ -51,11 +55,14 @@ export class PcapSource implements Source {
     this.#onBatch = onBatch;
     try {
       const file = await FileBytes.open(this.#path);
-      const packets = await openPackets(file, this.#path).catch(async (error: unknown) => {
+      this.#file = file;
+      const packets = await openPackets(file, nameOf(this.#path)).catch(async (error: unknown) => {
         await file.close();
         throw error;
       });
-      this.#read(packets)
+      // A pipe can be silent for long: what was read by then is not to wait.
+      file.onRead = () => this.#handOver();
+      this.#read(packets, file)
         .finally(() => file.close())
         .then(this.#settle.resolve, (error: unknown) => this.#settle.reject(this.#failure(error)));
     } catch (error) {
@@ -72,6 +79,8 @@ export class PcapSource implements Source {
 
   stop(): Promise<void> {
     this.#stopping = true;
+    // A read of a pipe would go on until something is written there.
+    if (this.#path === STANDARD_INPUT) this.#file?.close();
     if (!this.#started) this.#settle.resolve();
     this.#stopped ??= this.finished.catch(() => {});
     return this.#stopped;
@@ -89,6 +98,13 @@ export class PcapSource implements Source {
     };
   }
 
+  /** What was read of the file and what was not. */
+  report(): CaptureReport {
+    const { damage, unreadLinkTypes } = this;
+    const { counters } = this.#packets;
+    return describeCapture({ name: nameOf(this.#path), damage, unreadLinkTypes, counters });
+  }
+
   /** A capture file knows no processes. */
   processes(): readonly ProcessCount[] {
     return [];
@@ -96,12 +112,12 @@ export class PcapSource implements Source {
 
   forget(): void {}
 
-  async #read(packets: Packets): Promise<void> {
+  async #read(packets: Packets, file: FileBytes): Promise<void> {
     let count = 0;
     for (;;) {
       const result = await packets.next();
       if (result.done === true) {
-        this.damage = result.value;
+        this.damage = file.broken === undefined ? result.value : { offset: file.offset, reason: file.broken };
         break;
       }
       this.#accept(result.value);
@@ -116,9 +132,13 @@ export class PcapSource implements Source {
     await this.#handOver();
   }
 
+  readonly #onUnread = (linkType: number): void => {
+    this.unreadLinkTypes.set(linkType, (this.unreadLinkTypes.get(linkType) ?? 0) + 1);
+  };
+
   #accept({ time, linkType, bytes }: CapturedPacket): void {
     this.#packets.counters.packets++;
-    const offset = findIp(linkType, bytes);
+    const offset = findIp(linkType, bytes, this.#onUnread);
     const packet = offset < 0 ? undefined : readIp(bytes, offset);
     if (packet === undefined) this.#packets.counters.unreadable++;
     else this.#packets.accept(packet, time);

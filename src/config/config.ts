@@ -5,10 +5,12 @@
  */
 import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
+import { nearest } from '../lib/nearest.ts';
 import type { Parsed } from '../lib/values.ts';
 import {
   type Command,
   type ExporterSpec,
+  flagName,
   OPTIONS,
   type Option,
   type RepeatableOption,
@@ -53,6 +55,14 @@ export interface FileSettings {
 }
 
 const MOST_PORTS = 4;
+const OWN_PREFIX = 'WHODNS_';
+const OWN_VARIABLES = new Set(
+  (Object.values(OPTIONS) as Option[])
+    .flatMap(({ env = [] }) => env)
+    .filter((name) => name.startsWith(OWN_PREFIX)),
+);
+/** Of the program that runs the tests, not of this one. */
+const TEST_VARIABLES = /^WHODNS_(?:TEST_|KERNELS$|FAULTS$)/;
 
 /**
  * With a file no variable of `env` counts (specification, configuration/sdk-environment-variables.md): what the file
@@ -66,6 +76,7 @@ export function resolveConfig(
   file?: FileSettings,
 ): Resolved {
   const reader = new Reader(flags, env, file);
+  if (file === undefined) reader.warnings.push(...unknownVariables(env));
   const settings: Record<string, unknown> = {};
   for (const key of Object.keys(OPTIONS) as Key[]) settings[key] = reader.read(key);
   if (file !== undefined && settings['configFile'] === undefined) {
@@ -110,6 +121,20 @@ export function resolveConfig(
   };
   if (reader.problems.length > 0) throw new UserError(reader.problems.join('\n'), { exitCode: EXIT.usage });
   return { config: Object.freeze(config), origins: reader.origins as Origins, warnings: reader.warnings };
+}
+
+/** Variables of ours that no setting reads: a mistyped one would be silently without effect. */
+function unknownVariables(env: Environment): string[] {
+  return Object.keys(env)
+    .filter((name) => name.startsWith(OWN_PREFIX) && !OWN_VARIABLES.has(name) && !TEST_VARIABLES.test(name))
+    .map((name) => {
+      const meant = nearest(
+        name.slice(OWN_PREFIX.length),
+        [...OWN_VARIABLES].map((each) => each.slice(OWN_PREFIX.length)),
+      );
+      const hint = meant === undefined ? '' : `; did you mean ${OWN_PREFIX}${meant}?`;
+      return `${forTerminal(name)} is no variable of whodns${hint}`;
+    });
 }
 
 /** One setting after the other, each from the first place that has it. */
@@ -164,7 +189,7 @@ class Reader {
   }
 
   #flag(key: Key, option: Option | RepeatableOption, given: string | readonly string[] | boolean): unknown {
-    const name = option.flag?.split(' ')[0] ?? '';
+    const name = flagName(option) ?? '';
     this.origins[key] = name;
     if (typeof given === 'boolean') return given;
     const values: unknown[] = [];

@@ -10,16 +10,25 @@ export interface Setting {
   /** undefined: not set, and there is no default. */
   readonly value: unknown;
   readonly from: string;
+  /** Of a number: how people write it. */
+  readonly unit?: 'ms' | 'bytes';
 }
 
 /** A table is for a terminal. */
 const MOST_CHARACTERS = 100;
 
-/** One JSON object, or a table, as `--format` says; with the line break. */
-export function describeConfig(config: Config, origins: Origins): string {
+/**
+ * One JSON object with every setting, or a table, as `--format` says; with the line break.
+ * @param all the table shows those too that have their default
+ */
+export function describeConfig(config: Config, origins: Origins, all: boolean): string {
   const settings = settingsOf(config, origins);
   if (config.format === 'json') return `${JSON.stringify({ settings }, null, 2)}\n`;
-  const rows = settings.map(({ name, value, from }) => [name, shortened(cell(value)), from].map(forTerminal));
+  const shownOnes = all ? settings : settings.filter(({ from }) => from !== 'default');
+  if (shownOnes.length === 0) return 'every setting has its default; --all shows them\n';
+  const rows = shownOnes.map(({ name, value, from, unit }) =>
+    [name, shortened(cell(value, unit)), from].map(forTerminal),
+  );
   rows.unshift(['SETTING', 'VALUE', 'FROM']);
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
   const [first, second] = [width(0), width(1)];
@@ -40,6 +49,7 @@ export function settingsOf(config: Config, origins: Origins): Setting[] {
     .map(([key, option]) => ({
       name: nameOf(option) ?? key,
       value: shown(values[key], option),
+      ...unitOf(key),
       from:
         (key === 'logsExporters' || key === 'metricsExporters') && origins.exporters !== 'default'
           ? origins.exporters
@@ -78,8 +88,35 @@ function elementName(value: unknown): unknown {
   return path === undefined ? api : `${String(api)}:${String(path)}`;
 }
 
-function cell(value: unknown): string {
+function unitOf(key: Key): Pick<Setting, 'unit'> {
+  if (key.endsWith('Ms')) return { unit: 'ms' };
+  return key.endsWith('Bytes') ? { unit: 'bytes' } : {};
+}
+
+const SCALES = {
+  ms: [
+    [3_600_000, 'h'],
+    [60_000, 'm'],
+    [1000, 's'],
+    [1, 'ms'],
+  ],
+  bytes: [
+    [1024 ** 3, 'G'],
+    [1024 ** 2, 'M'],
+    [1024, 'K'],
+    [1, ''],
+  ],
+} as const;
+
+/** In the largest unit that it is a whole number of. */
+function withUnit(value: number, unit: keyof typeof SCALES): string {
+  const [size, name] = SCALES[unit].find(([each]) => value >= each && value % each === 0) ?? [1, ''];
+  return `${value / size}${name}`;
+}
+
+function cell(value: unknown, unit?: keyof typeof SCALES): string {
   if (value === undefined) return '';
+  if (unit !== undefined && typeof value === 'number') return withUnit(value, unit);
   if (Array.isArray(value)) return value.join(',');
   if (typeof value === 'object' && value !== null)
     return Object.entries(value)

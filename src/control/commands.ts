@@ -1,8 +1,9 @@
 /** Commands that ask a running agent: one entry is a command of the command line. */
 
-import { forTerminal, safeJson } from '../lib/escape.ts';
+import { safeJson } from '../lib/escape.ts';
 import type { ClientCommand } from '../tables/options.ts';
 import { cacheExit, cacheTable } from './dns-cache.ts';
+import { statsTable } from './stats-table.ts';
 import { visibilityTable } from './visibility-table.ts';
 
 export interface ControlCommand {
@@ -32,7 +33,7 @@ export const COMMANDS: Readonly<Record<ClientCommand, ControlCommand>> = {
   stats: {
     brief: 'loss ledger and counters of a running agent (one with --control)',
     route: '/stats',
-    table: (answer) => `${JSON.stringify(answer, null, 2).split('\n').map(forTerminal).join('\n')}\n`,
+    table: statsTable,
   },
 };
 

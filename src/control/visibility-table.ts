@@ -1,7 +1,8 @@
 /** `whodns status` for a terminal: every workload of the node, what holds for it and who said so. */
-import { displayWidth, padEnd, shortenEnd, shortenMiddle } from '../lib/display-width.ts';
+import { shortenEnd, shortenMiddle } from '../lib/display-width.ts';
 import { forTerminal } from '../lib/escape.ts';
 import type { WorkloadStatus } from '../visibility/workload.ts';
+import { textTable } from './text-table.ts';
 
 const SHORT_ID = 12;
 /** Names can be as long as Kubernetes lets them (253 characters): a table is for a terminal, --format json has all of it. */
@@ -21,14 +22,7 @@ const COLUMNS: readonly {
 export function visibilityTable(answer: unknown): string {
   const workloads = workloadsOf(answer);
   const rows = [COLUMNS.map(({ title }) => title), ...workloads.map(cells)];
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => displayWidth(row[column] ?? ''))));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => padEnd(cell, widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${[...lines, '', summary(workloads)].join('\n')}\n`;
+  return `${[...textTable(rows), '', summary(workloads)].join('\n')}\n`;
 }
 
 function workloadsOf(answer: unknown): readonly Partial<WorkloadStatus>[] {

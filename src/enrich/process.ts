@@ -145,6 +145,12 @@ export class ProcessTable {
     return entry.identity;
   }
 
+  /** Of the executable; undefined: the process is not known, or has none. */
+  nameOf({ pid, startTime }: ProcessKey): string | undefined {
+    const entry = this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime);
+    return entry?.identity.executableName;
+  }
+
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
   beginSweep(): void {
     this.#generation++;

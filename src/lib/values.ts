@@ -29,22 +29,26 @@ export function bytes(least: number, most: number): Parser<number> {
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Duration with a unit (`250ms`, `5s`, `10m`, `1h`), as milliseconds. */
+/** Duration with a unit (`250ms`, `5s`, `10m`, `1h`), as milliseconds; without one it is in seconds. */
 export function duration(leastMs: number, mostMs: number): Parser<number> {
   return (text) => {
-    const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text);
-    const value = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? ''] ?? Number.NaN);
+    const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
+    const value = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? 's'] ?? Number.NaN);
     if (Number.isNaN(value)) return { problem: 'is not a duration such as 500ms, 5s, 10m or 1h' };
     if (value < leastMs || value > mostMs) return { problem: `is not between ${leastMs}ms and ${mostMs}ms` };
     return { value };
   };
 }
 
-export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
-  return (text) => {
+/** The result tells its choices: shells complete them. */
+export function oneOf<const T extends string>(
+  ...choices: readonly T[]
+): Parser<T> & { readonly choices: readonly T[] } {
+  const parse: Parser<T> = (text) => {
     const value = choices.find((choice) => choice === text);
     return value === undefined ? { problem: `is not one of ${choices.join(', ')}` } : { value };
   };
+  return Object.assign(parse, { choices });
 }
 
 /** Enumerations of environment variables are read in any case (OpenTelemetry specification, "Enum"). */

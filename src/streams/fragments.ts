@@ -17,6 +17,8 @@ export interface Fragment {
 export interface Reassembled {
   readonly bytes: Uint8Array;
   readonly length: number | undefined;
+  /** Unix ns, of the fragment that came last: only then had the receiver a datagram. */
+  readonly time: bigint;
 }
 
 export type FragmentDrop = 'fragment-overlap' | 'fragment-too-long' | 'fragment-count' | 'fragment-no-first';
@@ -44,6 +46,8 @@ interface Datagram<Context> {
   readonly parts: { readonly offset: number; readonly length: number; readonly bytes: Uint8Array }[];
   received: number;
   total: number | undefined;
+  /** Of the newest fragment. */
+  lastTime: bigint;
 }
 
 /**
@@ -80,6 +84,7 @@ export class FragmentTable<Context> {
       return;
     }
     datagram.received += length;
+    datagram.lastTime = fragment.time;
     if (!fragment.more) datagram.total = offset + length;
     if (datagram.received === datagram.total) {
       this.#datagrams.delete(key);
@@ -99,7 +104,7 @@ export class FragmentTable<Context> {
       this.#datagrams.delete(oldest);
       this.#giveOut(datagram);
     }
-    const datagram = { context, time, parts: [], received: 0, total: undefined };
+    const datagram = { context, time, parts: [], received: 0, total: undefined, lastTime: time };
     this.#datagrams.set(key, datagram);
     return datagram;
   }
@@ -145,7 +150,8 @@ export class FragmentTable<Context> {
       size += bytes.length;
       if (bytes.length < length) break;
     }
-    this.#emit({ bytes: Buffer.concat(pieces, size), length: datagram.total }, datagram.context);
+    const { total, lastTime, context } = datagram;
+    this.#emit({ bytes: Buffer.concat(pieces, size), length: total, time: lastTime }, context);
   }
 
   #drop(reason: FragmentDrop): void {

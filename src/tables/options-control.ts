@@ -1,4 +1,5 @@
 /** What the agent opens to others, all of it off by default: part of OPTIONS. */
+import { resolve } from 'node:path';
 import { parseListenAddress } from '../lib/endpoint.ts';
 import { boolean } from '../lib/values.ts';
 import { type ClientCommand, type Command, option } from './option.ts';
@@ -12,8 +13,7 @@ export const CONTROL_OPTIONS = {
     commands: ['run', ...CLIENT_COMMANDS],
     env: ['WHODNS_CONTROL'],
     brief: 'Unix socket on which the running agent answers questions, for its own user only',
-    parse: (text) =>
-      text.includes('\0') || !text.startsWith('/') ? { problem: 'is not an absolute path' } : { value: text },
+    parse: (text) => (text.includes('\0') ? { problem: 'is not a path' } : { value: resolve(text) }),
     fallback: undefined,
     shownDefault: 'none',
   }),

@@ -9,6 +9,7 @@ const NAMES = Object.keys(RULES) as RuleName[];
 export const DETECT_OPTIONS = {
   detect: option<readonly RuleName[]>({
     flag: '--detect <rules>',
+    joins: ',',
     commands: CAPTURE,
     env: ['WHODNS_DETECT'],
     brief: `detections: all, or a comma list of ${NAMES.join(', ')}`,
@@ -26,7 +27,7 @@ export const DETECT_OPTIONS = {
     repeatable: true,
     commands: CAPTURE,
     env: ['WHODNS_DETECT_SET'],
-    brief: 'a threshold or list of a detection, see docs/detections.md; repeatable, lists grow',
+    brief: 'a threshold or list of a detection, see docs/detections.md; repeat or comma list, lists grow',
     parse: (text) => {
       const given = givenSetting(text);
       return 'problem' in given ? given : { value: text };
@@ -39,7 +40,7 @@ export const DETECT_OPTIONS = {
     repeatable: true,
     commands: CAPTURE,
     env: ['WHODNS_DETECTORS'],
-    brief: 'a detector of your own: an ECMAScript or TypeScript module; repeatable',
+    brief: 'a detector of your own: an ECMAScript or TypeScript module; repeat or comma list',
     parse: (text) =>
       text === '' || text.includes('\0') ? { problem: 'is not a file name' } : { value: text },
     fallback: [],

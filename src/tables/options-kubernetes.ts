@@ -94,7 +94,7 @@ function keys(name: string, what: string, attribute: string): RepeatableOption<s
     repeatable: true,
     commands: RUN,
     env: [`WHODNS_${name.replace('-', '_').toUpperCase()}S`],
-    brief: `${what} told as ${attribute}; prefix* for several; repeatable`,
+    brief: `${what} told as ${attribute}; prefix* for several; repeat or comma list`,
     parse: matching(KEY, 'is not a key, nor a beginning and *'),
     fallback: [],
     shownDefault: 'none',

@@ -15,6 +15,7 @@ const MOST_PATH = 107;
 export const METADATA_OPTIONS = {
   containerRuntime: option<'auto' | 'off' | readonly RuntimeAddress[]>({
     flag: '--container-runtime <where>',
+    joins: ',',
     commands: ['run'],
     env: ['WHODNS_CONTAINER_RUNTIME'],
     brief:
@@ -27,7 +28,7 @@ export const METADATA_OPTIONS = {
     repeatable: true,
     commands: ['run'],
     env: ['WHODNS_CONTAINER_LABELS'],
-    brief: 'container label to add as container.label.KEY; repeatable',
+    brief: 'container label to add as container.label.KEY; repeat or comma list',
     parse: labelKey,
     fallback: [],
     shownDefault: 'none',

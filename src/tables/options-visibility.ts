@@ -32,7 +32,7 @@ export const VISIBILITY_OPTIONS = {
     '--include-namespace <name>',
     'WHODNS_INCLUDE_NAMESPACES',
     RUN,
-    'only pods of this Kubernetes namespace (* and ? match); repeatable',
+    'only pods of this Kubernetes namespace (* and ? match); repeat or comma list',
     pattern,
   ),
   excludeNamespaces: names(
@@ -56,7 +56,7 @@ export const VISIBILITY_OPTIONS = {
     '--include-executable <glob>',
     'WHODNS_INCLUDE_EXECUTABLES',
     RUN,
-    'only processes of this executable: a name, or a path if it has a /; * ** ? match; repeatable',
+    'only processes of this executable: a name, or a path if it has a /; * ** ? match; repeat or comma list',
     pattern,
   ),
   excludeExecutables: names(
@@ -70,7 +70,7 @@ export const VISIBILITY_OPTIONS = {
     '--include-user <user>',
     'WHODNS_INCLUDE_USERS',
     RUN,
-    'only processes of this user (name or number); repeatable',
+    'only processes of this user (name or number); repeat or comma list',
     pattern,
   ),
   excludeUsers: names(
@@ -84,7 +84,7 @@ export const VISIBILITY_OPTIONS = {
     '--include-domain <domain>',
     'WHODNS_INCLUDE_DOMAINS',
     CAPTURE,
-    'only names in this domain; repeatable',
+    'only names in this domain; repeat or comma list',
     domain,
   ),
   excludeDomains: names(
@@ -98,7 +98,7 @@ export const VISIBILITY_OPTIONS = {
     '--include-type <type>',
     'WHODNS_INCLUDE_TYPES',
     CAPTURE,
-    'only questions of this type (A, AAAA, TYPE65 ...); repeatable',
+    'only questions of this type (A, AAAA, TYPE65 ...); repeat or comma list',
     questionType,
   ),
   excludeTypes: names(
@@ -133,6 +133,7 @@ function names(
 function selectors(flag: string, env: string, brief: string) {
   return option<readonly LabelSelector[]>({
     flag,
+    joins: ';',
     commands: RUN,
     env: [env],
     brief,

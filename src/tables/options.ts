@@ -14,6 +14,7 @@ import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-teleme
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
 export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
+export { flagName } from './option.ts';
 export type { ExporterSpec, SamplerName } from './options-telemetry.ts';
 
 const CAPTURE: readonly Command[] = ['run', 'replay'];
@@ -24,13 +25,16 @@ export const OPTIONS = {
     flag: '--exporter <name>',
     repeatable: true,
     commands: CAPTURE,
-    brief: 'where records and metrics go: console, otlp, otlp-file:PATH, none; repeatable',
+    brief: 'where records and metrics go: console, otlp, otlp-file:PATH, none; repeat or comma list',
     parse: exporter,
     fallback: undefined,
     shownDefault: 'otlp if an OTLP endpoint is configured, else console',
+    // A path may hold commas.
+    separator: /,(?=(?:console|otlp|none)(?:,|$)|otlp-file:)/,
   }),
   format: option<'table' | 'json'>({
     flag: '--format <format>',
+    short: '-o',
     commands: ['run', 'replay', 'doctor', ...CLIENT_COMMANDS],
     env: ['WHODNS_FORMAT'],
     brief: 'what the console shows: table, json',
@@ -50,7 +54,7 @@ export const OPTIONS = {
     repeatable: true,
     commands: CAPTURE,
     env: ['WHODNS_PORTS'],
-    brief: 'DNS port; repeatable, at most 4',
+    brief: 'DNS port, at most 4 of them; repeat or comma list',
     parse: integer(1, 65535),
     fallback: [53],
     shownDefault: '53',
@@ -97,9 +101,10 @@ export const OPTIONS = {
     fallback: 4096,
   }),
   ringBytes: option<number>({
-    flag: '--ring <bytes>',
+    flag: '--ring-bytes <bytes>',
+    oldFlags: ['--ring'],
     commands: ['run'],
-    env: ['WHODNS_RING'],
+    env: ['WHODNS_RING_BYTES', 'WHODNS_RING'],
     brief: 'kernel ring buffer, a power of two, 128K to 256M',
     parse: powerOfTwo(128 * 1024, 256 * 1024 * 1024),
     fallback: 8 * 1024 * 1024,
@@ -123,15 +128,17 @@ export const OPTIONS = {
     shownDefault: 'NXDOMAIN is an error',
   }),
   stats: option<string | undefined>({
-    flag: '--stats <file>',
+    flag: '--stats-file <file>',
+    oldFlags: ['--stats'],
     commands: CAPTURE,
-    env: ['WHODNS_STATS'],
+    env: ['WHODNS_STATS_FILE', 'WHODNS_STATS'],
     brief: 'write the loss ledger and the counters as JSON to this file at the end',
     parse: fileName,
     fallback: undefined,
   }),
   configFile: option<string | undefined>({
-    flag: '--config <file>',
+    flag: '--config-file <file>',
+    oldFlags: ['--config'],
     commands: ['run', 'replay', 'doctor', ...CLIENT_COMMANDS],
     env: ['OTEL_CONFIG_FILE'],
     brief: 'OpenTelemetry configuration file (YAML, schema 1.x) in place of all variables',

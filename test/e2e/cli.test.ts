@@ -141,7 +141,7 @@ describe('command line, for real', () => {
       name: 'an unknown flag',
       args: ['--exproter', 'none'],
       code: 2,
-      stderr: /unknown option '--exproter'\n {2}Did you mean --exporter/,
+      stderr: /unknown option '--exproter'\n {2}did you mean --exporter/,
     },
     {
       name: 'a port out of range',

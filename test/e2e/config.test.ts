@@ -71,7 +71,7 @@ describe('whodns config', () => {
     const of = (name: string) => [found.get(name)?.value, found.get(name)?.from];
     assert.deepEqual(of('--port'), [[5353], '--port']);
     assert.deepEqual(of('--emit'), ['request', `${path}: distribution.whodns.emit`]);
-    assert.deepEqual(of('--config'), [path, 'OTEL_CONFIG_FILE']);
+    assert.deepEqual(of('--config-file'), [path, 'OTEL_CONFIG_FILE']);
     assert.deepEqual(of('--max-payload'), [4096, 'default'], 'a variable beside the file does not count');
     const processor = `${path}: logger_provider.processors[0].batch`;
     assert.deepEqual(of('OTEL_BLRP_SCHEDULE_DELAY'), [250, `${processor}.schedule_delay`]);
@@ -97,8 +97,8 @@ describe('whodns config', () => {
     assert.equal(table.status, 0);
     assert.doesNotMatch(table.stdout, new RegExp(SECRET));
     assert.match(table.stdout, /^SETTING +VALUE +FROM$/m);
-    assert.match(table.stdout, /^OTEL_EXPORTER_OTLP_LOGS_TIMEOUT +1234 +OTEL_EXPORTER_OTLP_TIMEOUT$/m);
-    assert.match(table.stdout, /^--ring +8388608 +default$/m);
+    assert.match(table.stdout, /^OTEL_EXPORTER_OTLP_LOGS_TIMEOUT +1234ms +OTEL_EXPORTER_OTLP_TIMEOUT$/m);
+    assert.match(whodns(['config', '--all'], env).stdout, /^--ring-bytes +8M +default$/m);
   });
 
   it('shows nothing of a hostile value raw', () => {

@@ -1,7 +1,7 @@
 /** Every variable with a bad value: one clear warning, the default holds, nothing crashes (specification's rules). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseArguments } from '../../src/cli.ts';
+import { parseArguments } from '../../src/cli/arguments.ts';
 import { type Environment, resolveConfig } from '../../src/config/config.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../../src/tables/options.ts';
 
@@ -18,7 +18,7 @@ const ENDPOINT = ['http://', 'http://host:99999'];
 /** Variable, or its end -> bad values. The first that matches counts. */
 const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_FORMAT$/, ['xml']],
-  [/^WHODNS_CONTROL$/, ['socket', './a/b', '@abstract']],
+  [/^WHODNS_CONTROL$/, ['a\0b']],
   [
     /^WHODNS_HEALTH$/,
     ['9464', 'host.test:1', ':65536', '[::zz]:1', '[127.0.0.1]:1', '1.2.3.4:-1', '256.0.0.1:1'],
@@ -27,18 +27,18 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_HOOK$/, ['uprobe', '\u001b]0;x\u0007']],
   [/^WHODNS_PORTS$/, ['0', '65536', 'dns', '53,99999', '53,']],
   [/^WHODNS_EMIT$/, ['never']],
-  [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5', '-1s', '10 parsecs', '100000h']],
+  [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5x', '-1s', '10 parsecs', '100000h']],
   [
     /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|TRACE_CONTEXT|HEALTH_METRICS|CONNECTIONS|SEARCH_FOLDING)$/,
     BOOLEAN,
   ],
   [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],
-  [/^WHODNS_(RING|QUEUE_BYTES|SPOOL_BYTES)$/, SIZE],
+  [/^WHODNS_(RING(_BYTES)?|QUEUE_BYTES|SPOOL_BYTES)$/, SIZE],
   [/^WHODNS_OTLP_FILE_BYTES$/, ['lots', '1X', '-1', '1023K']],
   [/^WHODNS_OTLP_FILE_BACKUPS$/, [...NUMBER, '0']],
   [/^WHODNS_DETECT$/, ['everything', 'tunnel,all,some']],
   [/^WHODNS_DETECT_SET$/, ['tunnel', 'tunnel.speed=1', 'tunnel.queries_per_second=many']],
-  [/^WHODNS_DETECT_COOLDOWN$/, ['5', '-1s', '25h']],
+  [/^WHODNS_DETECT_COOLDOWN$/, ['5x', '-1s', '25h']],
   [/^WHODNS_DNSCACHE$/, ['on', 'size=0', 'enable,nodes=x']],
   [/^WHODNS_CONTAINER_RUNTIME$/, ['on', 'run/a.sock', 'tcp://1.2.3.4:2375', '/a,,/b', 'cri:']],
   [/^WHODNS_CONTAINER_LABELS$/, ['a b', 'a,\u001b[2J']],
@@ -76,7 +76,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
 
 /** Any text is good: names of files are looked at when they are opened. */
 const ANY =
-  /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS|SPOOL|DETECTORS|KUBECONFIG)$|^KUBECONFIG$|_CERTIFICATE$|_CLIENT_KEY$/;
+  /^OTEL_SERVICE_NAME$|^OTEL_CONFIG_FILE$|^WHODNS_(STATS(_FILE)?|SPOOL|DETECTORS|KUBECONFIG)$|^KUBECONFIG$|_CERTIFICATE$|_CLIENT_KEY$/;
 
 function resolve(env: Environment) {
   const invocation = parseArguments([], '0.0.0');

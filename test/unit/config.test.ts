@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseArguments } from '../../src/cli.ts';
+import { parseArguments } from '../../src/cli/arguments.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 import { UserError } from '../../src/lib/errors.ts';
 import type { ExporterSpec } from '../../src/tables/options.ts';
@@ -66,7 +66,7 @@ describe('command line', () => {
     ['--port dns', /"dns"/],
     ['--port 1 --port 2 --port 3 --port 4 --port 5', /at most 4 ports/],
     ['--hook uprobe', /is not one of auto, fentry, kprobe, tracepoint/],
-    ['--timeout 5', /is not a duration such as/],
+    ['--timeout 5x', /is not a duration such as/],
     ['--timeout 11m', /is not between/],
     ['--max-payload 127', /from 128 to 65535/],
     ['--ring 200000', /power of two/],
@@ -77,7 +77,7 @@ describe('command line', () => {
     ['--prot 53', /unknown option '--prot'/, /--port/],
     ['repaly x.pcap', /unknown command "repaly"/, /replay/],
     ['replay', /missing required argument/],
-    ['replay a b', /too many arguments/],
+    ['replay a b', /unexpected argument "b"/],
     ['doctor --port 53', /unknown option '--port'/],
     ['--timeout', /argument missing/],
     ['--connections --emit request', /--connections: needs the answers, which --emit request/],
@@ -103,7 +103,7 @@ describe('command line', () => {
 
   it('prints help and version', () => {
     const help = parseArguments(['--help'], '1.2.3');
-    assert.ok(help.command === 'print' && /--max-payload/.test(help.text) && /Exit codes/.test(help.text));
+    assert.ok(help.command === 'print' && /--timeout/.test(help.text) && /Exit codes/.test(help.text));
     assert.deepEqual(parseArguments(['--version'], '1.2.3'), { command: 'print', text: '1.2.3\n' });
   });
 });

@@ -165,7 +165,7 @@ describe('settings', () => {
     await rejected(['tunnel.speed=1'], /no setting of tunnel; it has window, rate/);
     await rejected(['mine.rate=1'], /no detector has such a setting/);
     await rejected(['rubbish'], /is not RULE.KEY=VALUE/);
-    await rejected(['tunnel.distinct=2', 'tunnel.window=1'], /distinct=2.*\n.*window=1/s);
+    await rejected(['tunnel.distinct=2', 'tunnel.window=1x'], /distinct=2.*\n.*window=1x/s);
     await rejected(['tunnel.__proto__=1'], /is not RULE.KEY=VALUE/);
     await rejected(['tunnel.constructor=1'], /names no setting/);
   });

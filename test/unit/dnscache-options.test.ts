@@ -1,7 +1,7 @@
 /** `--dnscache`: words, repeated or as a list; off unless asked for. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseArguments } from '../../src/cli.ts';
+import { parseArguments } from '../../src/cli/arguments.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 
 function limits(...argv: readonly string[]) {

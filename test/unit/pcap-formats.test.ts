@@ -27,6 +27,7 @@ const ANSWER = encodeMessage({
 });
 const PACKET = ipv4(udp(40_000, 53, QUERY));
 const PACKET6 = ipv6(udp(40_000, 53, QUERY));
+const BIG_PACKET6 = ipv6(udp(40_001, 53, QUERY));
 const TIME = 1_700_000_000_123_456_000n;
 
 async function read(file: Uint8Array, ports?: readonly number[]) {
@@ -76,6 +77,8 @@ test('pcapng: several interfaces, resolutions, block types, sections in both byt
   const parts: Uint8Array[] = [];
   for (const big of [false, true]) {
     const w = new Pcapng(big);
+    // Equal packets of one time would be one packet, taken several times.
+    const numbered = (n: number) => ipv4(udp(40_000, 53, QUERY), { identification: n + (big ? 2 : 0) });
     const seconds = TIME / 1_000_000_000n;
     parts.push(
       w.section(),
@@ -84,9 +87,9 @@ test('pcapng: several interfaces, resolutions, block types, sections in both byt
       w.interface(228, 0, w.option(9, Buffer.of(0x80))),
       w.block(4, Buffer.from('name resolution, not read')),
       w.block(0x0bad, Buffer.alloc(300_000)),
-      w.enhanced(0, TIME / 1000n, PACKET),
-      w.enhanced(1, TIME, Buffer.concat([Buffer.alloc(12), u16(0x86dd), PACKET6])),
-      w.packet(0, TIME / 1000n, PACKET),
+      w.enhanced(0, TIME / 1000n, numbered(1)),
+      w.enhanced(1, TIME, Buffer.concat([Buffer.alloc(12), u16(0x86dd), big ? BIG_PACKET6 : PACKET6])),
+      w.packet(0, TIME / 1000n, numbered(2)),
     );
     assert.equal(seconds, 1_700_000_000n);
   }
@@ -247,6 +250,8 @@ test('other traffic is counted, not given', async () => {
     unreadable: 2,
     skipped: 2,
     fragments: 0,
+    tunnels: 0,
+    duplicates: 0,
     submitted: 0,
   });
 });

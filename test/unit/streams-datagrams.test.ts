@@ -126,7 +126,7 @@ test('fragments in any order, with duplicates', () => {
   ]) {
     const { out, table, give } = fragmentTable();
     for (const i of order) give(cuts[i]?.[0] ?? 0, cuts[i]?.[1] ?? 0);
-    assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE), length: 90 }], String(order));
+    assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE), length: 90, time: 1n }], String(order));
     assert.equal(table.size, 0);
   }
 });
@@ -145,7 +145,7 @@ test('what is incomplete is given out cut if it has its beginning', () => {
   give(64, 90);
   give(32, 64, { key: 'other' });
   table.close();
-  assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE.subarray(0, 32)), length: 90 }]);
+  assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE.subarray(0, 32)), length: 90, time: 1n }]);
   assert.deepEqual([...table.dropped], [['fragment-no-first', 1]]);
 });
 

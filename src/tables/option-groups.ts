@@ -1,0 +1,67 @@
+/**
+ * How help shows the options of `run`: groups, in each the common ones first; the rest with --help-all. Every setting that
+ * has a flag is in exactly one place (test/unit/cli.test.ts).
+ */
+import type { OPTIONS } from './options.ts';
+
+type Key = keyof typeof OPTIONS;
+
+export interface OptionGroup {
+  readonly title: string;
+  readonly common: readonly Key[];
+  readonly further: readonly Key[];
+}
+
+export const OPTION_GROUPS: readonly OptionGroup[] = [
+  {
+    title: 'Capture:',
+    common: ['hook', 'ports', 'durationMs', 'timeoutMs', 'connections', 'scope'],
+    further: ['emit', 'commandArgs', 'processContext', 'traceContext', 'searchFolding', 'nxdomainError'],
+  },
+  {
+    title: 'Filter:',
+    common: ['includeDomains', 'excludeDomains', 'includeTypes', 'includeExecutables', 'includeUsers'],
+    further: ['excludeTypes', 'excludeExecutables', 'excludeUsers', 'capture', 'captureHost'],
+  },
+  {
+    title: 'Output:',
+    common: ['exporters', 'format', 'health', 'control', 'configFile'],
+    further: ['healthMetrics', 'hostName', 'stats', 'otlpFileBytes', 'otlpFileBackups'],
+  },
+  {
+    title: 'OTLP (and OTEL_EXPORTER_OTLP_*):',
+    common: ['traces', 'spool'],
+    further: ['spoolBytes', 'queueBytes', 'concurrentRequests', 'retryForMs', 'metricQuestionName'],
+  },
+  {
+    title: 'Containers and Kubernetes:',
+    common: ['containerRuntime', 'kubernetes', 'clusterName', 'includeNamespaces', 'includePods'],
+    further: [
+      'excludeNamespaces',
+      'excludePods',
+      'containerLabels',
+      'nodeName',
+      'kubeconfig',
+      'kubeletUrl',
+      'kubeletTlsVerify',
+      'kubernetesOwners',
+      'podLabels',
+      'podAnnotations',
+      'namespaceLabels',
+      'namespaceAnnotations',
+      'wellKnownLabels',
+    ],
+  },
+  {
+    title: 'Detection:',
+    common: ['detect', 'dnsCache'],
+    further: ['detectors', 'detectSet', 'detectCooldownMs'],
+  },
+  { title: 'Limits:', common: ['ringBytes'], further: ['maxPayload', 'maxInFlight'] },
+];
+
+/** Group of a setting and whether it is a common one; undefined: it has no flag. */
+export function placeOf(key: Key): { readonly title: string; readonly isCommon: boolean } | undefined {
+  const group = OPTION_GROUPS.find(({ common, further }) => common.includes(key) || further.includes(key));
+  return group === undefined ? undefined : { title: group.title, isCommon: group.common.includes(key) };
+}
