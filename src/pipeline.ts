@@ -129,7 +129,7 @@ export class Pipeline {
   }
 
   async start(): Promise<void> {
-    const { source, config } = this.#parts;
+    const { source, config, sink } = this.#parts;
     const isReplay = config.command === 'replay';
     const { visibility } = this.#parts;
     this.#parts.workloads?.start(
@@ -140,7 +140,7 @@ export class Pipeline {
     // A file can be read faster than anything can be exported: it waits, a kernel does not.
     await source.start((events) => {
       this.#batch(events);
-      return isReplay ? this.#parts.sink.flush() : undefined;
+      return isReplay ? (sink.room?.() ?? sink.flush()) : undefined;
     });
     visibility?.start();
     // A capture file brings its own time.

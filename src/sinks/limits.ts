@@ -86,6 +86,10 @@ export class LimitedSink implements Sink {
     return this.#inner.flush();
   }
 
+  room(): Promise<void> {
+    return this.#inner.room?.() ?? this.#inner.flush();
+  }
+
   close(deadlineMs: number): Promise<void> {
     return this.#inner.close(deadlineMs);
   }
