@@ -4,8 +4,9 @@
  */
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
+import { gunzip } from 'node:zlib';
 import type { ExportResponse, IExporterTransport } from '@opentelemetry/otlp-exporter-base';
+import { compressed } from './otlp-compression.ts';
 import { GrpcConnection } from './otlp-grpc-connection.ts';
 import {
   type GrpcStatus,
@@ -32,7 +33,6 @@ const UNANSWERED_CALLS = 4;
 /** `grpc-timeout` has at most eight digits. */
 const MAX_TIMEOUT_MS = 99_999_999;
 
-const compress = promisify(gzip);
 const decompress = promisify(gunzip);
 
 /** How a call ended, and the message of the answer. */
@@ -70,13 +70,13 @@ export class GrpcTransport implements IExporterTransport {
       'content-type': 'application/grpc',
       te: 'trailers',
       'grpc-accept-encoding': 'identity,gzip',
-      ...(target.compression === 'gzip' ? { 'grpc-encoding': 'gzip' } : {}),
+      ...(target.compression === 'none' ? {} : { 'grpc-encoding': target.compression }),
     };
   }
 
   async send(data: Uint8Array, timeoutMillis: number): Promise<ExportResponse> {
-    const isCompressed = this.#target.compression === 'gzip';
-    const body = isCompressed ? await compress(data) : data;
+    const body = await compressed(data, this.#target.compression);
+    const isCompressed = this.#target.compression !== 'none';
     let connection: GrpcConnection;
     try {
       connection = this.#connect();

@@ -8,7 +8,7 @@ import {
 } from 'node:http2';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib';
 import type { OtlpTarget } from '../../src/sinks/otlp-target.ts';
 import { createTransport } from '../../src/sinks/otlp-transport.ts';
 
@@ -109,22 +109,26 @@ describe('OTLP/gRPC: a request', () => {
     assert.equal(seen['grpc-encoding'], undefined);
   });
 
-  it('is compressed as asked; a compressed answer is read', async (t) => {
-    let got: Buffer = Buffer.alloc(0);
-    let encoding: unknown;
-    const port = await serve(t, (stream, body, headers) => {
-      got = body;
-      encoding = headers['grpc-encoding'];
-      respond(stream, framed(gzipSync('answer'), 1));
+  for (const [compression, unpack] of [
+    ['gzip', gunzipSync],
+    ['zstd', zstdDecompressSync],
+  ] as const)
+    it(`is compressed with ${compression} as asked; a compressed answer is read`, async (t) => {
+      let got: Buffer = Buffer.alloc(0);
+      let encoding: unknown;
+      const port = await serve(t, (stream, body, headers) => {
+        got = body;
+        encoding = headers['grpc-encoding'];
+        respond(stream, framed(gzipSync('answer'), 1));
+      });
+      const sender = await transport(t, port, { compression });
+      const result = await sender.send(REQUEST, 2000);
+      assert.deepEqual(result.status === 'success' && Buffer.from(result.data ?? []), Buffer.from('answer'));
+      assert.equal(encoding, compression);
+      assert.equal(got[0], 1);
+      assert.equal(got.readUInt32BE(1), got.length - 5);
+      assert.deepEqual(unpack(got.subarray(5)), REQUEST);
     });
-    const sender = await transport(t, port, { compression: 'gzip' });
-    const result = await sender.send(REQUEST, 2000);
-    assert.deepEqual(result.status === 'success' && Buffer.from(result.data ?? []), Buffer.from('answer'));
-    assert.equal(encoding, 'gzip');
-    assert.equal(got[0], 1);
-    assert.equal(got.readUInt32BE(1), got.length - 5);
-    assert.deepEqual(gunzipSync(got.subarray(5)), REQUEST);
-  });
 
   it('shares its connection with those under way at the same time', async (t) => {
     const sessions = new Set<unknown>();
