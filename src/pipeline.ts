@@ -94,9 +94,14 @@ export class Pipeline {
   #announcedLately: Owner[] = [];
   #announcedBefore: Owner[] = [];
 
+  /** Resolves when the source has nothing more to give; of a file, when its records are delivered too, however long that takes. */
+  readonly finished: Promise<void>;
+
   constructor(parts: PipelineParts) {
     const { config, ledger } = parts;
     this.#parts = parts;
+    this.finished = parts.config.command === 'replay' ? this.#delivered() : parts.source.finished;
+    this.finished.catch(() => {}); // whoever waits for it has the error
     this.#streams = new Streams(ledger.stage('streams'));
     this.#dns = ledger.stage('dns');
     this.#hold = this.#createHold();
@@ -116,11 +121,6 @@ export class Pipeline {
       onConnection: (event) => this.#connection(event),
       stage: ledger.stage('connections'),
     });
-  }
-
-  /** Resolves when the source has nothing more to give. */
-  get finished(): Promise<void> {
-    return this.#parts.source.finished;
   }
 
   /** Requests waiting for their answer. */
@@ -179,6 +179,14 @@ export class Pipeline {
     this.#hold?.flush();
     await this.#parts.workloads?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
+  }
+
+  async #delivered(): Promise<void> {
+    try {
+      await this.#parts.source.finished;
+    } finally {
+      await this.#parts.sink.flush();
+    }
   }
 
   #batch(events: readonly RawEvent[]): void {
