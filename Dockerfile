@@ -14,7 +14,7 @@ COPY tsconfig.json ./
 COPY bpf bpf
 COPY native native
 COPY src src
-RUN native/setup.sh build && strip --strip-debug build/whodns.node && cp node_modules/node/bin/node /usr/local/bin/whodns-node \
+RUN native/setup.sh build && strip --strip-debug build/whodns.node build/whodns-inspector && cp node_modules/node/bin/node /usr/local/bin/whodns-node \
  && npm prune --omit=dev --no-audit --no-fund
 COPY deploy/image.sh deploy/image.sh
 RUN sh deploy/image.sh /image
@@ -26,5 +26,7 @@ COPY --from=build /image/ /
 # replay, config and help need no right. To capture: uid 0 with four capabilities, or any uid with them as ambient ones.
 USER 65532:65532
 WORKDIR /
+# No ring of libuv's, whose operations a filter of system calls does not see.
+ENV UV_USE_IO_URING=0
 # Nothing is written but the spool and the control socket, if configured: mount volumes for them.
 ENTRYPOINT ["/usr/local/bin/node", "/opt/whodns/dist/main.js"]

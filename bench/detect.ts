@@ -1,4 +1,5 @@
 /** What do the detections cost a lookup? In this process, on lookups made before, by the processor time of the thread. */
+import { agentIdentity } from '../src/detect/blind.ts';
 import { Detections } from '../src/detect/detections.ts';
 import type { HostFacts } from '../src/detect/detector.ts';
 import { loadDetectors } from '../src/detect/load.ts';
@@ -27,9 +28,9 @@ const POD = parseResolvConf(
   'search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 192.0.2.53\noptions ndots:5\n',
 );
 const HIDDEN: HostFacts = {
-  nameServers: () => HOST.servers,
-  servesNames: () => false,
-  executable: () => undefined,
+  nameServers: (_event, decide) => decide(HOST.servers),
+  servesNames: (_event, decide) => decide(false),
+  executable: (_event, decide) => decide(undefined),
 };
 
 interface Traffic {
@@ -91,6 +92,8 @@ async function detections(rules: readonly RuleName[]): Promise<Detections> {
     cooldownMs: 600_000,
     dns: NO_CACHE,
     host: HIDDEN,
+    agent: agentIdentity({}, {}),
+    pauseMs: 60_000,
     ledger: new Ledger(),
     log: createLog('error', () => {}),
     emit: () => {},

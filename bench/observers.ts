@@ -218,6 +218,9 @@ async function startAgent(options: ObserverOptions): Promise<Observer> {
     'otlp',
     '--stats',
     statsFile,
+    // What the agent can do, not what one workload may.
+    '--cgroup-rate',
+    '0',
     ...(options.flags ?? []),
   ];
   const program = await start(process.execPath, words, {

@@ -89,9 +89,45 @@ static __always_inline bool account(struct message_event *message, __u32 level, 
 		count(COUNTER_SELF);
 		return false;
 	}
-	count(level == VISIBILITY_ON ? COUNTER_REQUESTS : COUNTER_METRICS_ONLY);
-	process_request(message, true, hook);
-	return level == VISIBILITY_ON;
+	if (level != VISIBILITY_ON) {
+		count(COUNTER_METRICS_ONLY);
+		process_request(message, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY, hook);
+		return false;
+	}
+	count(COUNTER_REQUESTS);
+	return process_request(
+	    message, SHARE_REQUEST | SHARE_HERE | SHARE_OWED * (message->protocol == PROTOCOL_TCP ? STREAM_ANSWERS : 1),
+	    hook);
+}
+
+/* Counts a response of `length` payload bytes, and asks the share of the current process for it. Returns enum admission. */
+static __noinline int account_response(__u32 length)
+{
+	struct process_key key = {.tgid = bpf_get_current_pid_tgid() >> 32};
+	__u32 bytes = message_bytes(length, false), kind = SHARE_RESPONSE;
+	struct process_value *value;
+	int result;
+
+	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
+	} else {
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+		task = PROBE(task, group_leader);
+		key.start_time = PROBE(task, start_boottime);
+	}
+	count(COUNTER_RESPONSES);
+	value = bpf_map_lookup_elem(&processes, &key);
+	if (value && value->owed) {
+		__sync_fetch_and_add(&value->owed, -1);
+		kind |= SHARE_PAID;
+		result = admitted_calm();
+	} else {
+		result = admitted_credit(value, bytes);
+	}
+	if (result)
+		return result;
+	return share_ask(key.start_time, value ? key.tgid : 0, COMMON_UNKNOWN, bytes, kind);
 }
 
 /* Is the socket corked (UDP_CORK), so that the datagram continues with the next send? */
@@ -322,6 +358,7 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	__u64 data = (__u64)PROBE(skb, data), network = head + LOAD(direct, skb, network_header);
 	struct message_event message = {};
 	struct packet packet;
+	int result;
 
 	if (current_is_self()) {
 		count(COUNTER_SELF);
@@ -337,8 +374,10 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	message.length = LOAD(direct, skb, len);
 	message.protocol = PROTOCOL_UDP;
 	message.family = packet.family;
-	count(COUNTER_RESPONSES);
-	emit_packet(&message, skb, data, 0, direct, false);
+	result = account_response(message.length);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_packet(&message, skb, data, 0, direct, false);
 }
 
 static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *skb, int length, const __u32 hook,
@@ -410,6 +449,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	struct msghdr *msg = (struct msghdr *)state->message;
 	struct buffer buffer = {};
 	__u32 received;
+	int result;
 
 	message.length = LOAD(false, tcp, copied_seq) - state->sequence;
 	if (!message.length || message.length > 1u << 30)
@@ -421,7 +461,10 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	received = LOAD(false, tcp, bytes_received);
 	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
 		message.flags |= MESSAGE_STREAM_START;
-	count(COUNTER_RESPONSES);
+	result = account_response(message.length);
+	if (!result)
+		return;
+	message.header.reserved = result & ADMITTED_WAKE;
 	if (state->room - LOAD(false, msg, msg_iter.count) >= message.length) {
 		buffer.segment = state->segment;
 		buffer.offset = state->offset;

@@ -33,6 +33,14 @@ const volatile __u32 visibility_enforced = 0;
  */
 const volatile __u64 trace_bytes = 0;
 
+/* Half of the ring: below it no one has to give way. */
+const volatile __u64 calm_bytes = 8 << 20;
+/* Seven eighths of it: beyond them no exit is told. */
+const volatile __u64 exit_bytes = 14 << 20;
+/* Records a second of one share, and how many at once (share.h). 0: no bound. */
+const volatile __u32 share_rate = 5000;
+const volatile __u32 share_burst = 50000;
+
 /* Set by libbpf from the running kernel, also a constant for the verifier. */
 extern int LINUX_KERNEL_VERSION __kconfig;
 #define KERNEL(a, b, c) (((a) << 16) + ((b) << 8) + (c))

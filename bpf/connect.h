@@ -62,7 +62,6 @@ static __always_inline void emit_connection(const struct connection_event *event
 {
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	count(COUNTER_CONNECTIONS);
 	if (wakeup_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&events, (void *)event, sizeof(*event), flags))
@@ -93,10 +92,15 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 			count(COUNTER_SELF);
 			return;
 		}
-		if (process_seen(&event.owner, event.header.time, 0, 0, true))
-			process_announce(&event.owner, hook);
+		count(COUNTER_CONNECTIONS);
+		if (!process_admits(&event.owner, event.header.time, 0, 0, SHARE_CONNECTION | SHARE_HERE, hook))
+			return;
 	} else if (is_added_subflow(sk)) {
 		return;
+	} else {
+		count(COUNTER_CONNECTIONS);
+		if (!share_ask(0, 0, COMMON_UNKNOWN, sizeof(event), SHARE_CONNECTION))
+			return;
 	}
 	emit_connection(&event);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
 /*
  * The hooks. A program's name starts with its family (fentry_, kprobe_, tracepoint_), by which the loader chooses; all
- * families make the same events (event.h). connect_ is loaded besides any family, when connections are asked for.
+ * families make the same events (event.h). exit_ is loaded with any family, connect_ when connections are asked for.
  */
 #include "calls.h"
 #include "connect.h"
+#include "exit.h"
 #include "tracepoint.h"
 
 #include <asm/ptrace.h>
@@ -178,6 +179,13 @@ int BPF_KRETPROBE(kprobe_tcp_recvmsg_return)
 		return 0;
 	receive_stream_return((struct sock *)state->socket, state, HOOK_KPROBE, false);
 	bpf_map_delete_elem(&receives, &task);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(exit_tracepoint_sched_process_free, struct task_struct *task)
+{
+	trace_exit(task);
 	return 0;
 }
 

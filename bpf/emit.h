@@ -57,6 +57,20 @@ static __always_inline __u32 wanted_bytes(struct message_event *message)
 	return length < payload_limit ? length : payload_limit;
 }
 
+static __always_inline __u8 direction_of(__u64 message)
+{
+	__u8 direction = 0;
+
+	bpf_probe_read_kernel(&direction, sizeof(direction), &((struct message_event *)message)->direction);
+	return direction;
+}
+
+/* A message found no room. */
+static __always_inline void drop_message(__u8 direction)
+{
+	drop(direction == DIRECTION_RESPONSE ? DROP_RESPONSE_RING_FULL : DROP_RING_FULL);
+}
+
 static __always_inline void *payload_of(struct message_event *record)
 {
 	return (void *)(record + 1) + trace_bytes;
@@ -64,8 +78,9 @@ static __always_inline void *payload_of(struct message_event *record)
 
 static __always_inline void submit(struct message_event *record, __u32 captured, __u32 wanted)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP;
+	__u64 flags = record->header.reserved ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
+	record->header.reserved = 0;
 	record->captured = captured;
 	record->header.size = sizeof(*record) + trace_bytes + captured;
 	if (trace_bytes) {
@@ -76,8 +91,6 @@ static __always_inline void submit(struct message_event *record, __u32 captured,
 		record->flags |= MESSAGE_UNREADABLE;
 		drop(DROP_PAYLOAD_UNREADABLE);
 	}
-	if (wakeup_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
 	bpf_ringbuf_submit(record, flags);
 	count(COUNTER_SUBMITTED);
 }
@@ -92,7 +105,7 @@ static __always_inline void emit_run(const struct message_event *message, __u64 
 
 	record = reserve_class(wanted, &room);
 	if (!record) {
-		drop(DROP_RING_FULL);
+		drop_message(message->direction);
 		return;
 	}
 	*record = *message;
@@ -165,7 +178,7 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 	walk.wanted = wanted_bytes((struct message_event *)message);
 	record = reserve_gather(walk.wanted, &room);
 	if (!record) {
-		drop(DROP_RING_FULL);
+		drop_message(direction_of(message));
 		return 0;
 	}
 	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
@@ -223,7 +236,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 	walk.wanted = wanted_bytes((struct message_event *)message);
 	record = reserve_gather(walk.wanted, &room);
 	if (!record) {
-		drop(DROP_RING_FULL);
+		drop_message(direction_of(message));
 		return 0;
 	}
 	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
@@ -266,7 +279,7 @@ static __always_inline void emit_dynptr(struct message_event *message, struct sk
 
 	record = reserve_class(wanted, &room);
 	if (!record) {
-		drop(DROP_RING_FULL);
+		drop_message(message->direction);
 		return;
 	}
 	*record = *message;

@@ -19,6 +19,7 @@ enum event_kind {
 	EVENT_MESSAGE = 1,    /* struct message_event, [struct trace_context,] then `captured` payload bytes */
 	EVENT_PROCESS = 2,    /* struct process_event, then its strings */
 	EVENT_CONNECTION = 3, /* struct connection_event; only when connections are asked for */
+	EVENT_EXIT = 4,       /* struct exit_event */
 };
 
 /* Seen from the process that asks: event of a request goes out, of a response comes in. */
@@ -172,14 +173,19 @@ _Static_assert(sizeof(struct process_event) == 16 + 88 + 8 + 8 + 8 + 8 + 16, "pr
 
 /* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. Mirrored in src/tables/drops.ts by the generator. */
 enum drop_reason {
-	DROP_RING_FULL = 0,          /* a message event found no room */
-	DROP_PROCESS_RING_FULL = 1,  /* a process record found no room: /proc fills the gap */
-	DROP_PROCESS_TABLE_FULL = 2, /* the per-process map is full: the message is captured, its process not counted */
-	DROP_PAYLOAD_UNREADABLE = 3, /* captured with MESSAGE_UNREADABLE */
-	DROP_NO_OWNER = 4,           /* a request left without a known owner: captured without MESSAGE_OWNER */
-	DROP_RECEIVE_STATE = 5,      /* receive: entry state missing at the function's return, bytes not seen */
+	DROP_RING_FULL = 0,         /* a request found no room */
+	DROP_PROCESS_RING_FULL = 1, /* a process record found no room: /proc fills the gap */
+	DROP_PROCESS_TABLE_FULL =
+	    2, /* the per-process map is full: the message is captured, its process announced but not counted */
+	DROP_PAYLOAD_UNREADABLE = 3,   /* captured with MESSAGE_UNREADABLE */
+	DROP_NO_OWNER = 4,             /* a request left without a known owner: captured without MESSAGE_OWNER */
+	DROP_RECEIVE_STATE = 5,        /* receive: entry state missing at the function's return, bytes not seen */
 	DROP_CONNECTION_RING_FULL = 6, /* a connection event found no room */
-	DROP_REASON_MAX = 7,
+	DROP_RESPONSE_RING_FULL = 7,   /* a response found no room */
+	DROP_REQUEST_SUPPRESSED = 8,   /* a request of a workload that is over its share (share.h) */
+	DROP_RESPONSE_SUPPRESSED = 9,  /* a response for such a workload, or to a request that was left out */
+	DROP_CONNECTION_SUPPRESSED = 10,
+	DROP_REASON_MAX = 11,
 };
 
 /* What was seen. Index of the per-CPU `counters` map. */
@@ -196,7 +202,10 @@ enum counter {
 	COUNTER_LOOPBACK = 9,         /* connections to 127.0.0.0/8 and ::1, left out */
 	COUNTER_OFF = 10,             /* requests of workloads that are off, left out */
 	COUNTER_METRICS_ONLY = 11,    /* requests of workloads that are only counted */
-	COUNTER_MAX = 12,
+	COUNTER_EXITS = 12,           /* exit events put into the ring */
+	COUNTER_EXITS_UNTOLD = 13,    /* exits that the ring had no room for: counted in the map `gone` all the same */
+	COUNTER_REFUSED = 14, /* received packets that the kernel drops as damaged or forged (accept.h), left out */
+	COUNTER_MAX = 15,
 };
 
 /* What user space says of a control group: value of the map `visibility`. */
@@ -204,6 +213,62 @@ enum visibility_level {
 	VISIBILITY_OFF = 1,     /* no event, no process record, no count by process */
 	VISIBILITY_METRICS = 2, /* counted by process; a process record, no message events */
 	VISIBILITY_ON = 3,
+};
+
+/*
+ * How much of something that fills and drains (the ring's bytes, a share's budget) somebody has in it, at most: what he put
+ * there since `mark`, and in the time before it (share.h, still_there).
+ */
+struct use {
+	__u64 mark;   /* how much all had put there when `now` began */
+	__u32 before; /* until then */
+	__u32 now;
+};
+
+struct uses {
+	struct use ring;   /* bytes */
+	struct use budget; /* records */
+};
+
+/* Who shares the ring with others: a control group and a user in it. Key of the map `shares`. */
+struct share_key {
+	__u64 cgroup_id; /* the group that is charged, not always the task's own */
+	__u32 user;      /* SHARE_CONTAINER, or a user id of the initial user namespace */
+	__u32 reserved;
+};
+
+#define SHARE_CONTAINER 0xffffffffu /* whoever it is in there: root in a container can be any user */
+
+/* Shares of those who have none of their own. Index of the array `common_shares`. */
+enum common_share {
+	COMMON_UNKNOWN = 0,    /* whose message it is is not known */
+	COMMON_UNASKED = 1,    /* more answers than were asked for */
+	COMMON_TABLE_FULL = 2, /* no room for another share */
+	COMMON_TOO_DEEP = 3,   /* control groups nested deeper than SHARE_DEPTH_MAX */
+	COMMON_SHARE_MAX = 4,
+};
+
+/* Value of `shares` and `common_shares`. */
+struct share_value {
+	__u64 time;                /* CLOCK_MONOTONIC ns up to which `drained` was computed */
+	__u64 drained;             /* of `taken`, what the rate has given back since */
+	__u64 taken;               /* records admitted, ever */
+	__u64 since;               /* CLOCK_MONOTONIC ns of the first message left out; user space sets it to 0 */
+	__u64 suppressed_requests; /* left out, ever */
+	__u64 suppressed_responses;
+	__u64 suppressed_connections;
+	struct use ring;       /* bytes */
+	struct uses newcomers; /* of processes not known for long, together */
+	__u32 rate;            /* records a second; 0: no bound */
+	__u32 burst;
+	__u32 generation; /* of the rates, when these were found */
+	__u32 reserved;
+};
+
+/* Another rate than the general one. Value of the map `rates`, by control group; it holds for all below it together. */
+struct share_rate {
+	__u32 rate;
+	__u32 burst;
 };
 
 /* Per-process counters, exact and independent of the ring. Key and value of the `processes` hash map. */
@@ -219,8 +284,35 @@ struct process_value {
 	__u64 request_bytes; /* payload */
 	__u64 last_seen;     /* CLOCK_MONOTONIC ns */
 	__u64 cgroup_id;
-	__u32 announced; /* 1 = its process record is in the ring */
-	__u32 exec_id;   /* which exec of the process the record is of: another one is announced anew */
+	__u32 announced;        /* 1 = its process record is in the ring */
+	__u32 exec_id;          /* which exec of the process the record is of: another one is announced again */
+	struct share_key share; /* with `ppid` the key of the map `parents` */
+	__u64 ppid;             /* at first sight */
+	__u64 created;          /* CLOCK_MONOTONIC ns */
+	struct uses uses;
+	__s32 credit;     /* records it may send without asking its share */
+	__u32 batch;      /* how many it asks for at once */
+	__u32 owed;       /* socket hooks: answers that its requests have paid for */
+	__u32 generation; /* of the rates, when `share` was found */
+	__u16 found;      /* 1 = `share` was found, in the process's own context */
+	__u16 exited;     /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
+	__u32 settled;    /* 1 = no newcomer any more (share.h) */
+};
+
+/* What processes that are gone had counted, all together. Index of the per-CPU map `gone`. */
+enum gone {
+	GONE_UDP_REQUESTS = 0,
+	GONE_TCP_REQUESTS = 1,
+	GONE_REQUEST_BYTES = 2,
+	GONE_PROCESSES = 3,
+	GONE_MAX = 4,
+};
+
+/* A process that has sent DNS messages is gone. */
+struct exit_event {
+	struct event_header header;
+	struct process_key process;
+	struct process_value counted;
 };
 
 /*
@@ -236,5 +328,7 @@ struct trace_place {
 };
 
 _Static_assert(sizeof(struct trace_place) == 24, "trace_place");
+_Static_assert(sizeof(struct share_value) == 56 + 16 + 32 + 16, "share_value");
+_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24, "process_value");
 
 #endif

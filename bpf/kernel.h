@@ -19,8 +19,19 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct ipv4_devconf {
+	int data[32]; /* by enum of linux/ip.h, from 1 on */
+};
+
+struct in_device {
+	struct ipv4_devconf cnf;
+};
+
 struct net {
 	struct ns_common ns;
+	struct {
+		struct ipv4_devconf *devconf_all;
+	} ipv4;
 };
 
 typedef struct {
@@ -38,6 +49,7 @@ struct mnt_namespace {
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 	struct net *net_ns;
+	struct cgroup_namespace *cgroup_ns;
 };
 
 struct upid {
@@ -58,9 +70,17 @@ typedef struct {
 	__u32 val;
 } kgid_t;
 
+struct user_namespace {
+	struct user_namespace *parent;
+	int level;
+	kuid_t owner; /* who made it */
+};
+
 struct cred {
+	kuid_t uid;
 	kuid_t euid;
 	kgid_t egid;
+	struct user_namespace *user_ns;
 };
 
 struct tty_driver {
@@ -77,9 +97,15 @@ struct signal_struct {
 	struct tty_struct *tty;
 };
 
+struct kernfs_iattrs {
+	kuid_t ia_uid;
+};
+
 struct kernfs_node {
 	struct kernfs_node *__parent; /* since 6.15 */
 	const char *name;
+	__u64 id;
+	struct kernfs_iattrs *iattr; /* NULL: as it was made, root's */
 };
 
 struct kernfs_node___old {
@@ -110,6 +136,10 @@ enum cgroup_subsys_id {
 struct css_set {
 	struct cgroup_subsys_state *subsys[16];
 	struct cgroup *dfl_cgrp;
+};
+
+struct cgroup_namespace {
+	struct css_set *root_cset;
 };
 
 struct hlist_bl_node {
@@ -265,6 +295,10 @@ struct sock {
 struct tcp_sock {
 	__u32 copied_seq;
 	__u32 rcv_nxt;
+	__u32 rcv_wup;
+	__u32 rcv_wnd;
+	__u32 snd_nxt;
+	__u32 max_window;
 	__u32 write_seq;
 	__u32 snd_una;
 	__u64 bytes_acked;
@@ -343,8 +377,11 @@ struct list_head {
 
 struct net_device {
 	int ifindex;
+	unsigned int flags;
+	struct in_device *ip_ptr;
 	possible_net_t nd_net;
 	struct {
+		struct list_head upper;
 		struct list_head lower;
 	} adj_list;
 };
@@ -378,11 +415,14 @@ struct nf_conn {
 };
 
 struct sk_buff {
+	unsigned long _skb_refdst;
 	unsigned long _nfct; /* struct nf_conn *, and in the lowest three bits enum ip_conntrack_info */
 	struct net_device *dev;
 	struct sock *sk;
 	unsigned int len;
 	unsigned int data_len;
+	__u8 pkt_type : 3;
+	__u8 ip_summed : 2;
 	__be16 protocol;
 	__u16 transport_header;
 	__u16 network_header;

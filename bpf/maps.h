@@ -29,16 +29,76 @@ struct {
 } drops SEC(".maps");
 
 /*
- * Counters per process. User space removes a process some time after it has gone. Full: DROP_PROCESS_TABLE_FULL, the
- * message is captured, the process neither counted nor announced.
+ * Counters and budget per process, removed when it is gone (exit.h). Full of living processes: DROP_PROCESS_TABLE_FULL, the message is captured and
+ * its process announced with each, but not counted.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct process_key);
 	__type(value, struct process_value);
 } processes SEC(".maps");
+
+/* enum gone: what processes that are gone had counted, all together. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GONE_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} gone SEC(".maps");
+
+/*
+ * Shares of the ring and budgets (share.h). User space removes those that are idle: a full budget is the same as a new one.
+ * Full: COMMON_TABLE_FULL, newcomers have one share together, those in the table keep theirs.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct share_key);
+	__type(value, struct share_value);
+} shares SEC(".maps");
+
+/* enum common_share. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, COMMON_SHARE_MAX);
+	__type(key, __u32);
+	__type(value, struct share_value);
+} common_shares SEC(".maps");
+
+/*
+ * What new processes of one parent use of their share. Oldest evicted: it counts from zero again, within what its share has
+ * for newcomers.
+ */
+struct parent_key { /* as in struct process_value */
+	struct share_key share;
+	__u64 ppid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct parent_key);
+	__type(value, struct uses);
+} parents SEC(".maps");
+
+/* Other rates, by control group (cgroup v2 id), written by user space. Oldest evicted: it has the general rate again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct share_rate);
+} rates SEC(".maps");
+
+/* Counts the changes of `rates`: user space writes there first, then here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} rates_generation SEC(".maps");
 
 #define STRINGS_BYTES 4096 /* all strings of a process record: one offset, masked, walks through them */
 
@@ -127,8 +187,9 @@ struct {
 } streams SEC(".maps");
 
 /*
- * Tracepoint family. What was asked for here, so that a received packet that nobody here asked for costs one look-up.
- * Oldest evicted: its answer is then COUNTER_UNMATCHED.
+ * Tracepoint family. What was asked for here, so that a received packet that no one here asked for costs one look-up.
+ * Only requests within their share are remembered, and there is room for more than one share's burst: a single workload
+ * cannot evict what others wait for within a time-out. Oldest evicted: its answer is then COUNTER_UNMATCHED.
  */
 struct asked_key {
 	__u8 remote_address[16];
@@ -139,13 +200,17 @@ struct asked_key {
 };
 
 struct asked_value {
+	__u64 socket;         /* struct sock * that asked last from there; it may be gone */
 	__u32 first_sequence; /* of the TCP stream that comes back; valid when `handshake` */
 	__u32 handshake;
+	__u32 owed;                 /* answers that admitted requests have paid for */
+	__u32 skipped;              /* requests that were left out: so are their answers */
+	struct process_key process; /* who asked last */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 100000);
 	__type(key, struct asked_key);
 	__type(value, struct asked_value);
 } asked SEC(".maps");

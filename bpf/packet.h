@@ -25,7 +25,7 @@ struct packet {
 	__u32 payload;  /* offset of the transport's payload from the IP header */
 	__u32 length;   /* payload bytes by the headers */
 	__u32 sequence; /* TCP */
-	__u32 id;       /* UDP: the first four payload bytes */
+	__u32 id;       /* UDP: the first four payload bytes; TCP: bytes of its header */
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
@@ -65,6 +65,7 @@ static __always_inline bool parse_transport(const __u8 *transport, __u32 offset,
 		header = (transport[12] >> 4) * 4;
 		packet->sequence = bpf_ntohl(word_at(transport + 4));
 		packet->tcp_flags = transport[13];
+		packet->id = header;
 		if (header < 20)
 			return false;
 	} else if (packet->protocol == PROTOCOL_UDP) {

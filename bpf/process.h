@@ -10,6 +10,7 @@
 #include "owner.h"
 #include "packet.h"
 #include "payload.h"
+#include "share.h"
 
 #define NAME_BYTES          256 /* NAME_MAX + NUL: one path component at most */
 #define PATH_COMPONENTS     40  /* bound of a walk: components and mount crossings */
@@ -77,13 +78,6 @@ complete:
 	if (cursor(record) == start)
 		append_name(record, "");
 	return 0;
-}
-
-static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
-{
-	if (bpf_core_field_exists(struct kernfs_node, __parent))
-		return PROBE(node, __parent);
-	return PROBE((struct kernfs_node___old *)node, parent);
 }
 
 /* Appends the components of a control group's path, leaf first; the root is one empty component. */
@@ -385,31 +379,70 @@ static __always_inline void process_count(struct process_value *value, __u64 tim
 	value->last_seen = time;
 }
 
+#define STREAM_ANSWERS 4    /* pieces of an answer over TCP that its request pays for */
+#define MESSAGE_BYTES  512u /* what a message and its answer take in the ring, but for the payload */
+
+static const struct process_value no_process = {};
+
+/* The entry of a process, made at first sight; NULL: no room. */
+static __always_inline struct process_value *process_entry(const struct owner *owner, __u64 time)
+{
+	struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
+	struct process_value *value = bpf_map_lookup_elem(&processes, &key);
+
+	if (value)
+		return value;
+	bpf_map_update_elem(&processes, &key, &no_process, BPF_NOEXIST);
+	value = bpf_map_lookup_elem(&processes, &key);
+	if (!value) {
+		drop(DROP_PROCESS_TABLE_FULL);
+		return NULL;
+	}
+	value->created = time;
+	value->cgroup_id = owner->cgroup_id;
+	value->ppid = owner->ppid;
+	return value;
+}
+
+/* What is known of a message's process, and what it may do: process_seen. */
+enum seen {                    /* beside enum admission */
+	    SEEN_ASK = 4,      /* its share has to be asked */
+	    SEEN_ANNOUNCE = 8, /* its process's record has to go into the ring before it */
+};
+
+#define SEEN_COUNTED_ONLY 32 /* beside enum share_kind: no event, at most a process record */
+#define SEEN_OWED         64 /* the answer is counted as paid for in the process's entry */
+
+static __always_inline __u32 message_bytes(__u32 length, bool announces)
+{
+	return MESSAGE_BYTES + (length < payload_limit ? length : payload_limit) + (announces ? RECORD_BYTES : 0);
+}
+
 /*
- * Counts a request of `length` payload bytes in the process's entry, which is made at first sight; `protocol` 0 counts
- * nothing. Not inlined, like the next, for the sake of the stack: 512 bytes, those of all functions on the way together.
- * `here`: the owner is the current task. True: its record has still to go into the ring.
+ * Counts a request of `length` payload bytes in the process's entry; `protocol` 0 counts nothing. Then says what it may do (`kind`:
+ * enum share_kind). Not inlined, like the next, for the sake of the stack. Returns enum seen.
  */
-static __noinline bool process_seen(const struct owner *owner, __u64 time, __u32 length, __u32 protocol, bool here)
+static __noinline int process_seen(const struct owner *owner, __u64 time, __u32 length, __u32 protocol, __u32 kind)
 {
 	struct process_value *value;
+	int result = 0;
 
 	if (!owner)
-		return false;
-	value = process_find(owner);
-	if (!value) {
-		struct process_key key = {.start_time = owner->start_time, .tgid = owner->tgid};
-		struct process_value fresh = {.cgroup_id = owner->cgroup_id};
-
-		bpf_map_update_elem(&processes, &key, &fresh, BPF_NOEXIST);
-		value = process_find(owner);
-		if (!value) {
-			drop(DROP_PROCESS_TABLE_FULL);
-			return false;
-		}
-	}
-	process_count(value, time, length, protocol);
-	return here && (!value->announced || value->exec_id != current_exec());
+		return 0;
+	value = process_entry(owner, time);
+	if (value)
+		process_count(value, time, length, protocol);
+	if (kind & SHARE_HERE && (!value || !value->announced || value->exec_id != current_exec()))
+		return SEEN_ASK | SEEN_ANNOUNCE;
+	if (kind & SEEN_COUNTED_ONLY)
+		return 0;
+	if (!(kind & SHARE_HANDSHAKE))
+		result = admitted_credit(value, message_bytes(length, false));
+	if (!result)
+		return SEEN_ASK;
+	if (value && kind >= SHARE_OWED)
+		__sync_fetch_and_add(&value->owed, kind / SHARE_OWED);
+	return result;
 }
 
 static __noinline int process_announced(const struct owner *owner)
@@ -433,11 +466,34 @@ static __always_inline void process_announce(const struct owner *owner, const __
 		process_announced(owner);
 }
 
-/* Counts a request in its process's entry; announces the process before its first. */
-static __always_inline void process_request(const struct message_event *message, bool here, const __u32 hook)
+/*
+ * Counts a request in its process's entry, asks its share, announces the process before its first. Returns enum admission; 0: it is
+ * left out.
+ */
+static __always_inline int process_admits(const struct owner *owner, __u64 time, __u32 length, __u32 protocol,
+					  __u32 kind, const __u32 hook)
 {
-	if (process_seen(&message->owner, message->header.time, message->length, message->protocol, here))
-		process_announce(&message->owner, hook);
+	int seen = process_seen(owner, time, length, protocol, kind), result = seen;
+
+	if (seen & SEEN_ASK) {
+		result = share_ask(owner->start_time, owner->tgid, COMMON_TABLE_FULL,
+				   message_bytes(length, seen & SEEN_ANNOUNCE), kind);
+		if (!result)
+			return 0;
+	}
+	if (seen & SEEN_ANNOUNCE)
+		process_announce(owner, hook);
+	return result;
+}
+
+/* The same of a message, which is marked where the reader is to be woken with it. */
+static __always_inline bool process_request(struct message_event *message, __u32 kind, const __u32 hook)
+{
+	int result =
+	    process_admits(&message->owner, message->header.time, message->length, message->protocol, kind, hook);
+
+	message->header.reserved = result & ADMITTED_WAKE;
+	return result;
 }
 
 #endif

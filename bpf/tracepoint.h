@@ -6,6 +6,7 @@
 #ifndef WHODNS_TRACEPOINT_H
 #define WHODNS_TRACEPOINT_H
 
+#include "accept.h"
 #include "emit.h"
 #include "packet.h"
 #include "process.h"
@@ -110,9 +111,11 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 					      const struct packet *packet)
 {
 	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
-	bool here = in_task_context(context), wanted = is_message(packet);
+	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
 	struct message_event message = {};
 	__u32 level = VISIBILITY_ON;
+	__u32 kind;
+	int result;
 
 	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
@@ -121,7 +124,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (here)
 		level = current_level();
 	/* Whose a stream is must be known later too, when its packets leave in softirq context. */
-	if (level == VISIBILITY_OFF && !(packet->tcp_flags & TCP_SYN)) {
+	if (level == VISIBILITY_OFF && !handshake) {
 		if (wanted)
 			count(COUNTER_OFF);
 		return;
@@ -141,10 +144,12 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER | MESSAGE_OWNER_CACHED;
 	}
-	if (packet->protocol == PROTOCOL_TCP)
+	if (packet->protocol == PROTOCOL_TCP && !(handshake && level == VISIBILITY_ON))
 		track_stream(&message, packet, socket);
 	if (message.flags & MESSAGE_OWNER) {
 		if (owner_is_self(&message.owner)) {
+			if (handshake)
+				track_stream(&message, packet, socket);
 			if (wanted)
 				count(COUNTER_SELF);
 			return;
@@ -154,24 +159,39 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 				count(COUNTER_OFF);
 			return;
 		}
-		process_request(&message, here, HOOK_TRACEPOINT);
 		if (level == VISIBILITY_METRICS) {
 			if (wanted)
 				count(COUNTER_METRICS_ONLY);
+			process_request(&message, SHARE_RECORD | SEEN_COUNTED_ONLY | (here ? SHARE_HERE : 0),
+					HOOK_TRACEPOINT);
 			return;
 		}
-	} else if (wanted) {
-		drop(DROP_NO_OWNER);
+		if (wanted)
+			count(COUNTER_REQUESTS);
+		kind = wanted ? SHARE_REQUEST : SHARE_RECORD | SHARE_HANDSHAKE;
+		result = process_request(&message, kind | (here ? SHARE_HERE : 0), HOOK_TRACEPOINT);
+	} else {
+		if (wanted) {
+			drop(DROP_NO_OWNER);
+			count(COUNTER_REQUESTS);
+		}
+		result = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, false),
+				   wanted ? SHARE_REQUEST : SHARE_RECORD);
 	}
-	remember_asked(&message);
+	if (!result) {
+		remember_skipped(&message);
+		return;
+	}
+	/* After the share was asked: what is remembered evicts what was before. */
+	if (handshake)
+		track_stream(&message, packet, socket);
+	remember_asked(&message, socket);
 	remember_lower(packet, skb->dev, message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
-	if (!wanted)
-		return;
-	count(COUNTER_REQUESTS);
-	emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
+	if (wanted)
+		emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
 }
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
@@ -208,9 +228,9 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 		return;
 	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
 	owner_read(&owner);
-	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF &&
-	    process_seen(&owner, bpf_ktime_get_ns(), 0, 0, true))
-		process_announce(&owner, HOOK_TRACEPOINT);
+	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF)
+		process_admits(&owner, bpf_ktime_get_ns(), 0, 0, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY,
+			       HOOK_TRACEPOINT);
 	bpf_map_update_elem(&owners, &key, &owner, BPF_ANY);
 }
 
@@ -227,12 +247,37 @@ static __always_inline bool track_answer(struct message_event *message, const st
 	return is_message(packet);
 }
 
+/*
+ * Asks for an answer. An admitted request has paid for its answer. One more datagram is of no one's (whoever can forge answers would
+ * use up the share of who asked), one more piece of a stream is of who asked.
+ */
+static __always_inline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
+{
+	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, false);
+
+	if (question->owed) {
+		int result = admitted_calm();
+
+		__sync_fetch_and_add(&question->owed, -1);
+		if (result)
+			return result;
+		kind |= SHARE_PAID;
+	} else if (question->skipped) {
+		__sync_fetch_and_add(&question->skipped, -1);
+		kind |= SHARE_SKIPPED;
+	} else if (protocol == PROTOCOL_UDP) {
+		return share_ask(0, 0, COMMON_UNASKED, bytes, kind);
+	}
+	return share_ask(question->process.start_time, question->process.tgid, COMMON_UNKNOWN, bytes, kind);
+}
+
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
 	__u64 data = (__u64)PROBE(skb, data);
 	struct message_event message = {};
 	struct asked_value *question;
 	struct asked_key key = {};
+	int result;
 
 	message_from_packet(&message, packet, DIRECTION_RESPONSE);
 	message.net_ns = skb->dev->nd_net.net->ns.inum;
@@ -248,6 +293,10 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 			count(COUNTER_UNMATCHED);
 		return;
 	}
+	if (is_refused(skb, packet, tags, question->socket)) {
+		count(COUNTER_REFUSED);
+		return;
+	}
 	if (packet->protocol == PROTOCOL_TCP && !track_answer(&message, packet, question))
 		return;
 	if (seen_on_other_device(data - headroom(skb), packet, message.interface)) {
@@ -255,7 +304,10 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 		return;
 	}
 	count(COUNTER_RESPONSES);
-	emit_packet(&message, skb, data, tags + packet->payload, true, true);
+	result = answer_admitted(question, packet->length, packet->protocol);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_packet(&message, skb, data, tags + packet->payload, true, true);
 }
 
 /* Bytes of VLAN tags that the device did not take off; they lie before the IP header. */

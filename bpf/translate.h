@@ -8,6 +8,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "process.h"
 #include "socket.h"
 
 #define IPS_DST_NAT    (1 << 5) /* include/uapi/linux/netfilter/nf_conntrack_common.h */
@@ -30,16 +31,45 @@ static __always_inline void asked_from_message(struct asked_key *key, const stru
 }
 
 /* The functions here are not inlined for the sake of the stack. */
-static __noinline int remember_asked(const struct message_event *message)
+static __noinline int remember_asked(const struct message_event *message, __u64 socket)
 {
+	const __u32 answers = message && message->protocol == PROTOCOL_TCP ? STREAM_ANSWERS : 1;
 	struct asked_key key = {};
-	struct asked_value fresh = {};
+	struct asked_value fresh = {.socket = socket}, *known;
 
 	if (!message)
 		return 0;
 	asked_from_message(&key, message);
-	if (!bpf_map_lookup_elem(&asked, &key))
-		bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
+	known = bpf_map_lookup_elem(&asked, &key);
+	if (known) {
+		known->socket = socket;
+		known->process.start_time = message->owner.start_time;
+		known->process.tgid = message->owner.tgid;
+		__sync_fetch_and_add(&known->owed, answers);
+		return 0;
+	}
+	fresh.process.start_time = message->owner.start_time;
+	fresh.process.tgid = message->owner.tgid;
+	fresh.owed = answers;
+	bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
+	return 0;
+}
+
+/*
+ * The request was left out: so is its answer. No entry is made, for no one could be kept from making as many as he likes: an
+ * answer to where nothing else was asked from is then COUNTER_UNMATCHED.
+ */
+static __noinline int remember_skipped(const struct message_event *message)
+{
+	struct asked_key key = {};
+	struct asked_value *known;
+
+	if (!message)
+		return 0;
+	asked_from_message(&key, message);
+	known = bpf_map_lookup_elem(&asked, &key);
+	if (known)
+		__sync_fetch_and_add(&known->skipped, 1);
 	return 0;
 }
 
@@ -159,11 +189,14 @@ static __noinline int remember_below(const struct packet *packet, __u32 device_n
 	if (!packet)
 		return 0;
 	__builtin_memcpy(key.asked.remote_address, packet->destination, 16);
-	__builtin_memcpy(key.local_address, packet->source, 16);
-	key.asked.net_ns = device_ns;
+	key.asked.net_ns = asking_ns;
 	key.asked.local_port = packet->source_port;
 	key.asked.remote_port = packet->destination_port;
 	key.asked.protocol = packet->protocol;
+	if (!bpf_map_lookup_elem(&asked, &key.asked)) /* left out on its own device */
+		return 0;
+	key.asked.net_ns = device_ns;
+	__builtin_memcpy(key.local_address, packet->source, 16);
 	bpf_map_update_elem(&below, &key, &asking_ns, BPF_ANY);
 	any_below = 1;
 	return 0;

@@ -13,7 +13,7 @@ chmod 1777 "$root/tmp"
 cp /usr/local/bin/whodns-node "$root/usr/local/bin/node"
 cp package.json "$app/"
 cp -R dist "$app/"
-cp build/dns.bpf.o build/whodns.node "$app/build/"
+cp build/dns.bpf.o build/whodns.node build/whodns-inspector "$app/build/"
 cp -R node_modules "$app/"
 # Never loaded: source maps, types, documentation. Licences stay.
 find "$app/node_modules" "$app/dist" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \

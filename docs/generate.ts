@@ -8,6 +8,8 @@ import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/m
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
+import { attacksSection } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -40,7 +42,9 @@ function configuration(): string {
     '`--config-file FILE` or `OTEL_CONFIG_FILE`: the OpenTelemetry declarative configuration, YAML, schema 1.x',
     '(<https://github.com/open-telemetry/opentelemetry-configuration>). With a file, variables count only where the file names them',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: as the file has it
-    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid ends the command with exit code 2; a part of the',
+    'as `${NAME}` or `${NAME:-default}`; flags still win. A file that is not valid, that another user could change',
+    '([where files may be](operating.md#where-files-may-be)), that is larger than 1 MB or has a mapping of more than 1000 keys',
+    'ends the command with exit code 2; a part of the',
     'schema that whodns does not have gives one warning. A signal without a provider goes nowhere, as the specification has it.',
     '',
     ...table(['key of the file', 'means'], FILE_KEYS),
@@ -174,6 +178,13 @@ function attributes(): string {
     '',
     ...attributeRows(VISIBILITY_ATTRIBUTES),
     '',
+    '## Record `whodns.suppressed`',
+    '',
+    'Every 10 s at most, severity WARN. Its resource is the workload that is over its share, on the host the executable that sent most;',
+    'see [operating.md](operating.md).',
+    '',
+    ...attributeRows(SUPPRESSED_ATTRIBUTES),
+    '',
     '## Resource: the process that asked',
     '',
     'Besides these, everything that the application says of itself: what it publishes (OTEP 4719), then `OTEL_RESOURCE_ATTRIBUTES` and',
@@ -202,7 +213,16 @@ function detections(): string {
     example: source(`${EXAMPLE_FILE}.ts`),
     'example test': source(`${EXAMPLE_FILE}.test.ts`),
   };
-  return Object.entries(parts).reduce((text, [name, lines]) => between(text, name, lines), page);
+  return Object.entries(parts).reduce(
+    (text, [name, lines]) => between('docs/detections.md', text, name, lines),
+    page,
+  );
+}
+
+/** What the stages `collector` and `hostile` measured: the latter is kept in test/hostile/results.jsonl. */
+function faults(): string {
+  const file = 'docs/faults.md';
+  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksSection());
 }
 
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
@@ -217,11 +237,11 @@ function durationText(ms: number): string {
   return `${ms / Number(size)}${unit}`;
 }
 
-function between(text: string, name: string, lines: readonly string[]): string {
+function between(file: string, text: string, name: string, lines: readonly string[]): string {
   const begin = text.indexOf(`<!-- ${name}: begin`);
   const from = text.indexOf('\n', begin) + 1;
   const to = text.indexOf(`<!-- ${name}: end -->`);
-  if (begin < 0 || to < from) throw new Error(`docs/detections.md: no place for ${name}`);
+  if (begin < 0 || to < from) throw new Error(`${file}: no place for ${name}`);
   return `${text.slice(0, from)}\n${lines.join('\n').trimEnd()}\n\n${text.slice(to)}`;
 }
 
@@ -230,6 +250,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/metrics.md': metrics,
   'docs/attributes.md': attributes,
   'docs/detections.md': detections,
+  'docs/faults.md': faults,
   'docs/whodns.1': () =>
     manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),
 };

@@ -2,6 +2,9 @@
 // The seam to JavaScript: converts and registers, nothing else. The only file that knows Node-API. Expected failures
 // are returned as {error: {op, subject, errno, code, hint, detail}}; src/capture/kernel.ts makes typed errors of them.
 #include "capture.h"
+#include "object_digest.h" // made by the Makefile
+#include "privileges.h"
+#include "seccomp.h"
 #include "trial.h"
 #include "wakeup.h"
 
@@ -55,11 +58,12 @@ std::vector<uint64_t> integers(const Napi::Array &numbers)
 	return values;
 }
 
-// {object, family, besides: string[], ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
+// {object: Uint8Array, family, besides: string[], ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
 CaptureOptions capture_options(const Napi::Object &given)
 {
 	CaptureOptions options;
-	options.object = given.Get("object").ToString().Utf8Value();
+	const auto object = bytes(given.Get("object"));
+	options.object.assign(object.begin(), object.end());
 	options.family = given.Get("family").ToString().Utf8Value();
 	auto besides = given.Get("besides").As<Napi::Array>();
 	for (uint32_t i = 0; i < besides.Length(); i++)
@@ -86,7 +90,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 				       InstanceMethod("detach", &CaptureObject::detach),
 				       InstanceMethod("close", &CaptureObject::close),
 				       InstanceMethod("sums", &CaptureObject::sums),
-				       InstanceMethod("processes", &CaptureObject::processes),
+				       InstanceMethod("entries", &CaptureObject::entries),
 				       InstanceMethod("update", &CaptureObject::update),
 				       InstanceMethod("remove", &CaptureObject::remove),
 				       InstanceMethod("ring", &CaptureObject::ring),
@@ -158,12 +162,13 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		return with(env, "values", values);
 	}
 
-	Napi::Value processes(const Napi::CallbackInfo &info)
+	// entries(map)
+	Napi::Value entries(const Napi::CallbackInfo &info)
 	{
 		Napi::Env env = info.Env();
 		if (!capture_)
 			return closed(env);
-		auto entries = capture_->processes();
+		auto entries = capture_->entries(info[0].ToString().Utf8Value().c_str());
 		return entries ? with(env, "bytes", copy_to_js(env, entries.value())) : to_js(env, entries.error());
 	}
 
@@ -246,11 +251,40 @@ Napi::Value try_family_js(const Napi::CallbackInfo &info)
 	return result;
 }
 
+// mapCapability() -> {capability?: number}
+Napi::Value map_capability_js(const Napi::CallbackInfo &info)
+{
+	Napi::Object result = Napi::Object::New(info.Env());
+	if (const auto capability = map_capability())
+		result["capability"] = *capability;
+	return result;
+}
+
+// limitCapabilities(keep: number[], forever: boolean) -> {} | {error}
+Napi::Value limit_capabilities_js(const Napi::CallbackInfo &info)
+{
+	uint64_t keep = 0;
+	for (const uint64_t capability : integers(info[0].As<Napi::Array>()))
+		keep |= uint64_t{1} << capability;
+	return to_js(info.Env(), limit_capabilities(keep, info[1].ToBoolean()));
+}
+
+// filterSystemCalls(mode: 'enforce' | 'log') -> {} | {error}
+Napi::Value filter_system_calls_js(const Napi::CallbackInfo &info)
+{
+	const bool is_log = info[0].ToString().Utf8Value() == "log";
+	return to_js(info.Env(), filter_system_calls(is_log ? FilterMode::log : FilterMode::enforce));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
 	exports["open"] = Napi::Function::New(env, open, "open");
+	exports["objectDigest"] = OBJECT_DIGEST;
 	exports["tryFamily"] = Napi::Function::New(env, try_family_js, "tryFamily");
+	exports["mapCapability"] = Napi::Function::New(env, map_capability_js, "mapCapability");
+	exports["limitCapabilities"] = Napi::Function::New(env, limit_capabilities_js, "limitCapabilities");
+	exports["filterSystemCalls"] = Napi::Function::New(env, filter_system_calls_js, "filterSystemCalls");
 	return exports;
 }
 

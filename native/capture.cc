@@ -23,7 +23,8 @@ namespace
 // Memory that others freed is given back to the kernel so often; it takes some hundred microseconds.
 constexpr auto kTrimInterval = std::chrono::seconds(20);
 
-constexpr int kNotSupported = 524; // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
+constexpr const char *kObjectName = "dns"; // libbpf begins the names of data maps with it
+constexpr int kNotSupported = 524;         // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
 // Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
 // at once (malloc/malloc.c, dynamic mmap threshold) and keep it in pieces. What libbpf read of the kernel's BTF, some 10 MB,
@@ -46,8 +47,6 @@ std::string privilege_hint(const std::string &family)
 
 std::string hint_for(const std::string &op, int code, const std::string &family)
 {
-	if (op == "open" && code == ENOENT)
-		return "build it with npm run build";
 	if (op == "open")
 		return "the file is not a BPF object of this version: build it again with npm run build";
 	// a refusal for want of privileges is EPERM from bpf(2), EACCES from perf_event_open(2); EACCES and EINVAL from
@@ -116,9 +115,10 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 			     "the size must be a power of two and at least one page", ""};
 
 	std::unique_ptr<Capture> capture(new Capture());
-	capture->object_.reset(bpf_object__open_file(options.object.c_str(), nullptr));
+	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = kObjectName);
+	capture->object_.reset(bpf_object__open_mem(options.object.data(), options.object.size(), &open));
 	if (!capture->object_)
-		return failure("open", options.object, errno, options, log);
+		return failure("open", kObjectName, errno, options, log);
 	bpf_object *object = capture->object_.get();
 
 	if (capture->select_programs(options) == 0)
@@ -149,7 +149,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	return capture;
 }
 
-// Switches everything off but what is asked for, and of the family what this kernel has no target for (a tracepoint or
+// Switches everything off but what is asked for, and of that what this kernel has no target for (a tracepoint or
 // function that other kernel versions have). Returns how many programs of the family are left.
 size_t Capture::select_programs(const CaptureOptions &options)
 {
@@ -159,14 +159,15 @@ size_t Capture::select_programs(const CaptureOptions &options)
 	bpf_object__for_each_program(program, object_.get())
 	{
 		const std::string_view name(bpf_program__name(program));
-		bool wanted = name.starts_with(options.family + "_");
+		const bool in_family = name.starts_with(options.family + "_");
+		bool wanted = in_family;
+		for (const std::string &prefix : options.besides)
+			wanted = wanted || name.starts_with(prefix + "_");
 		if (wanted && kernel && !target_exists(kernel.get(), bpf_program__section_name(program))) {
 			skipped_.emplace_back(name);
 			wanted = false;
 		}
-		of_family += wanted;
-		for (const std::string &prefix : options.besides)
-			wanted = wanted || name.starts_with(prefix + "_");
+		of_family += in_family && wanted;
 		bpf_program__set_autoload(program, wanted);
 		if (wanted)
 			programs_.push_back(program);

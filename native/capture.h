@@ -24,7 +24,7 @@ struct Knob {
 };
 
 struct CaptureOptions {
-	std::string object;               // path of the BPF object file
+	std::vector<std::byte> object;    // content of the BPF object file
 	std::string family;               // fentry, kprobe or tracepoint: programs named <family>_* are loaded
 	std::vector<std::string> besides; // prefixes of further programs to load, e.g. connect_tracepoint
 	uint32_t ring_bytes = 0;          // a power of two and a multiple of the page size
@@ -51,8 +51,8 @@ class Capture
 
 	// Values of the array map `name` by index, summed over the CPUs.
 	Result<std::vector<uint64_t>> sums(const char *name) const;
-	// Entries of the map `processes`, key and value of each after the other (struct process_key, process_value).
-	Result<std::vector<std::byte>> processes() const;
+	// Entries of the hash or array map `name`, key and value of each after the other.
+	Result<std::vector<std::byte>> entries(const char *name) const;
 	// Sets an entry of a map; E2BIG: it is full.
 	Status update(const char *map, std::span<const std::byte> key, std::span<const std::byte> value);
 	// Deletes entries of a map: packed keys. Keys that are not there are ignored.

@@ -14,7 +14,6 @@ namespace
 
 // Most entries one call of bpf_map_lookup_batch returns; the loop goes on until the map is through.
 constexpr uint32_t kBatch = 4096;
-constexpr const char *kProcesses = "processes";
 
 Error map_error(const char *name, int code)
 {
@@ -45,11 +44,11 @@ Result<std::vector<uint64_t>> Capture::sums(const char *name) const
 	return sums;
 }
 
-Result<std::vector<std::byte>> Capture::processes() const
+Result<std::vector<std::byte>> Capture::entries(const char *name) const
 {
-	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), kProcesses);
+	const bpf_map *map = bpf_object__find_map_by_name(object_.get(), name);
 	if (map == nullptr)
-		return map_error(kProcesses, ENOENT);
+		return map_error(name, ENOENT);
 	const size_t key_bytes = bpf_map__key_size(map);
 	const size_t value_bytes = bpf_map__value_size(map);
 	// The kernel returns whole hash buckets and says ENOSPC when one does not fit, so no batch may be smaller than
@@ -58,14 +57,14 @@ Result<std::vector<std::byte>> Capture::processes() const
 	std::vector<std::byte> keys(batch * key_bytes);
 	std::vector<std::byte> values(batch * value_bytes);
 	std::vector<std::byte> packed;
-	uint32_t position = 0; // hash maps: the bucket to go on with (kernel/bpf/hashtab.c)
+	uint32_t position = 0; // hash maps: the bucket to go on with (kernel/bpf/hashtab.c), arrays: the index
 	bool first = true;
 	for (;;) {
 		uint32_t count = batch;
 		int error = bpf_map_lookup_batch(bpf_map__fd(map), first ? nullptr : &position, &position, keys.data(),
 						 values.data(), &count, nullptr);
 		if (error != 0 && error != -ENOENT)
-			return map_error(kProcesses, -error);
+			return map_error(name, -error);
 		first = false;
 		for (uint32_t i = 0; i < count; i++) {
 			packed.insert(packed.end(), &keys[i * key_bytes], &keys[i * key_bytes] + key_bytes);

@@ -11,6 +11,10 @@ struct layout_roots {
 	struct connection_event connection_event;
 	struct process_key process_key;
 	struct process_value process_value;
+	struct exit_event exit_event;
+	struct share_key share_key;
+	struct share_value share_value;
+	struct share_rate share_rate;
 	struct trace_place trace_place;
 	enum event_kind event_kind;
 	enum message_direction message_direction;
@@ -21,4 +25,6 @@ struct layout_roots {
 	enum drop_reason drop_reason;
 	enum counter counter;
 	enum visibility_level visibility_level;
+	enum common_share common_share;
+	enum gone gone;
 } layout_roots;

@@ -2,6 +2,7 @@
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
+import { type Rights, readRights } from './capture/rights.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -11,17 +12,23 @@ import { NO_CACHE } from './detect/no-cache.ts';
 import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
 import type { DnsCache } from './dnscache/index.ts';
+import { CgroupClaims } from './enrich/cgroup-claims.ts';
+import { findCgroupMounts } from './enrich/cgroup-mounts.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
 import type { MetadataSource } from './enrich/metadata-source.ts';
 import { ProcessTable } from './enrich/process.ts';
+import { ProcessMemory } from './enrich/process-memory.ts';
+import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
+import { Inspector, type InspectorStats } from './inspector/inspector.ts';
+import { Fairness } from './lib/fairness.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
@@ -41,25 +48,33 @@ export interface AgentOptions {
   readonly environment: Environment;
   /** Further sources of metadata. */
   readonly sources?: readonly MetadataSource[];
+  /** Nothing will need the rights that it took to start. What it throws ends the start. */
+  readonly onAttached?: () => void;
 }
 
 interface AgentParts {
   readonly ledger: Ledger;
+  readonly fairness: Fairness;
   readonly host: Attributes;
   readonly source: Source;
   readonly broken: PromiseWithResolvers<void>;
   readonly output: Output;
   readonly watching: Watching;
+  readonly inspector: Inspector | undefined;
   readonly workloads: Workloads | undefined;
   readonly levels: boolean;
 }
 
 /** What looks at the lookups besides the sinks. */
-type Watching = Pick<PipelineParts, 'dnsCache' | 'seesConnections' | 'folding' | 'detections' | 'onSweep'>;
+type Watching = Pick<
+  PipelineParts,
+  'dnsCache' | 'seesConnections' | 'folding' | 'pending' | 'detections' | 'onSweep'
+>;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #source: Source;
+  readonly #inspector: Inspector | undefined;
   readonly #pipeline: Pipeline;
   readonly #traceContexts: TraceContexts | undefined;
   readonly #broken: PromiseWithResolvers<void>;
@@ -73,24 +88,29 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching, workloads, levels } = parts;
+    const { ledger, host, source, output, watching, workloads, levels, inspector } = parts;
     this.#options = options;
+    this.#inspector = inspector;
     this.#source = source;
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
     this.#scrape = output.scrape;
     this.reopenFiles = output.reopen;
     this.#traceContexts =
-      config.traceContext && source instanceof KernelSource
-        ? new TraceContexts(source.tracePlaces)
+      config.traceContext && source instanceof KernelSource && inspector !== undefined
+        ? new TraceContexts(source.tracePlaces, (target) => ProcessMemory.open(inspector, target))
         : undefined;
+    const mounts = findCgroupMounts();
     const processes = new ProcessTable({
       host,
       bootTime: bootTime(),
-      users: new UserNames(),
+      users: UserNames.ofHost(),
+      claims: new CgroupClaims(mounts),
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      fairness: parts.fairness,
+      inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
     });
     for (const message of output.notes) log.info(message);
@@ -100,6 +120,7 @@ export class Agent {
       ledger,
       host,
       levels,
+      mounts,
       workloads,
       kernel: source instanceof KernelSource ? source : undefined,
       emit: (event) => output.sink.accept(event),
@@ -115,6 +136,17 @@ export class Agent {
       sink: output.sink,
       ledger,
       metersProcesses: output.metersProcesses,
+      fairness: parts.fairness,
+      host,
+      rateRules:
+        source instanceof KernelSource && config.cgroupRateFor.length > 0
+          ? new RateRules({
+              rules: config.cgroupRateFor,
+              rate: config.cgroupRate,
+              burst: config.cgroupBurst,
+              setRate: (group, rate, burst) => source.setRate(group, rate, burst),
+            })
+          : undefined,
       ...watching,
     });
   }
@@ -123,6 +155,9 @@ export class Agent {
   static async create(options: AgentOptions): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
+    const fairness = new Fairness();
+    // A capture file has no processes. It is made while this program has its rights.
+    const inspector = file === undefined ? Inspector.start({ log: options.log }) : undefined;
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
@@ -134,29 +169,45 @@ export class Agent {
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.sources;
-    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'));
+    const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => workloads?.allCounts();
-    const known = { pods, dnsCache, metadata };
+    const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
-    const resolvers = new ResolverConfigs();
+    const resolvers = new ResolverConfigs(inspector);
+    await resolvers.start();
     const detections = await startDetections(detectors, {
       config,
       ledger,
+      fairness,
       log: options.log,
+      host,
       resolvers,
+      inspector,
       dns: dnsCache ?? NO_CACHE,
       emit: (finding) => output.sink.accept(finding),
     });
-    // A capture file has no processes, so no search lists.
+    // Nor search lists.
     const isFolding = config.searchFolding && file === undefined;
     const watching: Watching = {
       dnsCache,
       seesConnections,
       folding: isFolding ? new SearchFolding((owner) => resolvers.of(owner)) : undefined,
+      pending: isFolding || detections !== undefined ? (owner) => resolvers.pending(owner) : undefined,
       detections,
       onSweep: () => resolvers.sweep(),
     };
-    return new Agent(options, { ledger, host, source, broken, output, watching, workloads, levels });
+    return new Agent(options, {
+      ledger,
+      fairness,
+      host,
+      source,
+      broken,
+      output,
+      watching,
+      workloads,
+      levels,
+      inspector,
+    });
   }
 
   /** Nobody reads the console any more, and there is no other sink. */
@@ -178,6 +229,7 @@ export class Agent {
     try {
       await this.#open();
       await this.#pipeline.start();
+      await this.#attached();
     } catch (error) {
       this.#close();
       throw error;
@@ -194,6 +246,15 @@ export class Agent {
     for (const failure of fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
     if (warning !== undefined) log.warn(warning);
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
+  }
+
+  async #attached(): Promise<void> {
+    try {
+      this.#options.onAttached?.();
+    } catch (error) {
+      await this.#pipeline.stop(0);
+      throw error;
+    }
   }
 
   async stop(deadlineMs: number): Promise<void> {
@@ -237,14 +298,21 @@ export class Agent {
   }
 
   #close(): void {
+    this.#inspector?.close();
     for (const server of this.#servers) server.close();
     this.#servers = [];
   }
 
-  stats(): PipelineStats & { readonly traceContexts?: TraceContextCounts } {
+  stats(): PipelineStats & {
+    readonly inspector: InspectorStats | undefined;
+    readonly rights?: Rights;
+    readonly traceContexts?: TraceContextCounts;
+  } {
     const contexts = this.#traceContexts;
     return {
       ...this.#pipeline.stats(),
+      inspector: this.#inspector?.stats(),
+      ...(this.#source instanceof KernelSource ? { rights: readRights() } : {}),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }
@@ -257,8 +325,8 @@ function createSource(
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes, traceContext } = config;
-  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, ...asked };
+  const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
+  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
   return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
 }
 
@@ -293,8 +361,12 @@ async function createWorkloads(
 }
 
 /** It was asked for, or connections and detectors need it. */
-async function createDnsCache({ dnsCache }: Config, isNeeded: boolean): Promise<DnsCache | undefined> {
+async function createDnsCache(
+  { dnsCache }: Config,
+  isNeeded: boolean,
+  fairness: Fairness,
+): Promise<DnsCache | undefined> {
   if (dnsCache === undefined && !isNeeded) return undefined;
   const { DnsCache: Cache } = await import('./dnscache/index.ts');
-  return new Cache(dnsCache ?? {});
+  return new Cache({ ...dnsCache, fairness });
 }

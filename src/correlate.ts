@@ -14,11 +14,16 @@
  * with a new id makes a new request; so does a retry over TCP after a truncated answer: the first was answered.
  *
  * The time-out runs from the first request. An answer after it is counted ('late') and changes nothing; a retry after it
- * is a new lookup. Nothing is ever invented: a lookup whose time had not passed when the run ended is 'sent'.
+ * is a new lookup. Nothing is ever invented: a lookup whose time had not passed when the run ended is 'sent', one whose answer
+ * may have been lost by the agent itself (losses.ts, or given up here) is 'unknown'.
  *
- * All state is bounded; see the constants.
+ * A further answer that says something else than the first (exchange.ts, answerDigest) is given out as the same lookup once
+ * more, with what it conflicts with: the record of the first is out already.
+ *
+ * All state is bounded, by workload and process first (lib/fair-bound.ts); see the constants.
  */
 import {
+  answerDigest,
   answerKey,
   answersQuestion,
   anyServerKey,
@@ -32,24 +37,21 @@ import {
   retryKey,
   serverKey,
 } from './exchange.ts';
+import { Finished } from './finished.ts';
 import type { Stage } from './health.ts';
+import { FairBound, Holding } from './lib/fair-bound.ts';
+import { Fairness, type HolderId } from './lib/fairness.ts';
 import { type Linked, LinkedQueue } from './lib/linked-queue.ts';
 import { MultiMap } from './lib/multi-map.ts';
-import { RecentKeys } from './lib/recent-keys.ts';
-import type { DnsEvent, Lookup, Outcome, ProcessIdentity } from './model.ts';
+import type { Losses } from './losses.ts';
+import type { DnsEvent, Lookup, Outcome, ProcessIdentity, UnknownReason } from './model.ts';
 
 /** Answers that came before their request: rings of several CPUs are read in turn. Longer waits are no race. */
 const HOLD_NS = 50_000_000;
-/** Most answers held so; the oldest is given up when full. */
+/** Most answers held so; when full one of the server that has most is given up. */
 const MOST_HELD = 4096;
-/**
- * Finished lookups remembered, to tell duplicate and late answers from unasked ones: by hashes, not by the events. Kept as
- * objects they outlive the young generation of the collector, which cost 10 % of the agent's time and 30 MB. A newer one
- * takes the slot of an older one.
- */
-const REMEMBERED_SLOTS = 16_384;
-const REMEMBERED_ANSWERED = 1;
-const REMEMBERED_UNANSWERED = 2;
+/** mDNS (RFC 6762 section 6): whoever knows something answers, so that answers differ. */
+const MDNS_PORT = 5353;
 /** Ways (socket, server) one lookup is expected to be answered on; an answer to a further one is 'unmatched'. */
 const MOST_ATTEMPTS = 8;
 /** Candidates looked at under one key. Keys are seeded hashes, so only identical exchanges share one in number. */
@@ -64,16 +66,24 @@ const STEP_BACK_NS = 60_000_000_000;
 
 export interface CorrelatorOptions {
   readonly timeoutNs: bigint;
-  /** Requests waiting for their answer; when full the oldest is finished as 'timeout' and counted in `evicted`. */
+  /** Requests waiting for their answer; when full the oldest of who has most is finished as 'unknown' and counted in `evicted`. */
   readonly maxInFlight?: number;
   /** 'request': every request is a lookup of its own at once ('sent'), answers are left out. */
   readonly emit: 'lookup' | 'request';
-  /** Called synchronously, once for each lookup. */
+  /** Called synchronously, once for each lookup, and once for each answer that conflicts with the one it had. */
   readonly onLookup: (lookup: Lookup) => void;
   /** Requests: in = out + filtered 'retry' + held. */
   readonly stage: Stage;
-  /** Answers: in = out (paired) + filtered 'duplicate', 'late', 'other-question', 'not-awaited' + dropped 'unmatched', 'ambiguous' + held. */
+  /**
+   * Answers: in = out (paired, or conflicting with the one that was) + filtered 'duplicate', 'late', 'other-question',
+   * 'not-awaited', 'conflicting' (beyond those with a record) + dropped 'unmatched', 'ambiguous', 'answers-full' + held.
+   */
   readonly answers: Stage;
+  readonly fairness?: Fairness;
+  /** What may have been lost of answers; undefined: nothing is. */
+  readonly losses?: Losses | undefined;
+  /** Makes the uid of a record beforehand, so that a conflicting answer can name it. */
+  readonly newUid?: () => string;
 }
 
 /** One way on which a lookup was sent. */
@@ -86,7 +96,7 @@ interface Attempt {
 
 const NO_ATTEMPTS: readonly Attempt[] = Object.freeze([]);
 
-class Pending implements Linked<Pending> {
+class Pending extends Holding implements Linked<Pending> {
   newer: Pending | undefined = undefined;
   older: Pending | undefined = undefined;
   retries = 0;
@@ -98,6 +108,7 @@ class Pending implements Linked<Pending> {
   readonly retryKey: number;
 
   constructor(request: DnsEvent, process: ProcessIdentity, deadline: number, retryKey: number) {
+    super();
     this.request = request;
     this.process = process;
     this.deadline = deadline;
@@ -105,7 +116,7 @@ class Pending implements Linked<Pending> {
   }
 }
 
-class Held implements Linked<Held> {
+class Held extends Holding implements Linked<Held> {
   newer: Held | undefined = undefined;
   older: Held | undefined = undefined;
   readonly response: DnsEvent;
@@ -113,6 +124,7 @@ class Held implements Linked<Held> {
   readonly deadline: number;
 
   constructor(response: DnsEvent, exchangeKey: number, deadline: number) {
+    super();
     this.response = response;
     this.exchangeKey = exchangeKey;
     this.deadline = deadline;
@@ -120,15 +132,17 @@ class Held implements Linked<Held> {
 }
 
 export class Correlator {
-  /** Lookups finished as 'timeout' before their time because the table was full. */
+  /** Lookups finished as 'unknown' before their time because the table was full. */
   evicted = 0;
 
   readonly #options: CorrelatorOptions;
-  readonly #maxInFlight: number;
+  readonly #fairness: Fairness;
+  readonly #openShares: FairBound<Pending>;
+  readonly #heldShares: FairBound<Held>;
   readonly #timeout: number;
   /** Open lookups; the time-out is the same for all, so the oldest is always the next to expire. */
   readonly #open = new LinkedQueue<Pending>();
-  readonly #finished = new RecentKeys(REMEMBERED_SLOTS);
+  readonly #finished = new Finished();
   readonly #held = new LinkedQueue<Held>();
   /** Open lookups by what a retransmission has in common with them. */
   readonly #byRetry = new MultiMap<Pending>();
@@ -143,7 +157,9 @@ export class Correlator {
 
   constructor(options: CorrelatorOptions) {
     this.#options = options;
-    this.#maxInFlight = options.maxInFlight ?? 65_536;
+    this.#fairness = options.fairness ?? new Fairness();
+    this.#openShares = new FairBound(options.maxInFlight ?? 65_536, this.#fairness);
+    this.#heldShares = new FairBound(MOST_HELD, this.#fairness);
     this.#timeout = Number(options.timeoutNs);
     options.stage.held = () => this.#open.size;
     options.answers.held = () => this.#held.size;
@@ -169,9 +185,10 @@ export class Correlator {
     const retry = retryKey(event, question);
     let lookup = this.#repeated(event, retry);
     if (lookup === undefined) {
-      if (this.#open.size >= this.#maxInFlight) this.#evict();
+      while (this.#openShares.isFull) this.#evict();
       lookup = new Pending(event, process, this.#clock + this.#timeout, retry);
       this.#open.push(lookup);
+      this.#openShares.add(lookup, this.#openShares.holderOf(this.#ownerOf(event)));
       this.#byRetry.add(retry, lookup);
     } else {
       lookup.retries++;
@@ -191,9 +208,12 @@ export class Correlator {
     this.expire(event.raw.time);
     const exchange = exchangeKey(event);
     if (this.#settle(event, exchange)) return;
-    if (this.#held.size >= MOST_HELD && this.#held.oldest !== undefined) this.#giveUp(this.#held.oldest);
+    while (this.#heldShares.isFull) this.#giveWay();
     const held = new Held(event, exchange, this.#clock + HOLD_NS);
     this.#held.push(held);
+    const { networkNamespace, remote, local } = event.raw;
+    const sender = this.#fairness.unknown(networkNamespace, remote.address, local.port);
+    this.#heldShares.add(held, this.#heldShares.holderOf(sender));
     this.#heldByExchange.add(exchange, held);
   }
 
@@ -212,7 +232,7 @@ export class Correlator {
       due !== undefined && due.deadline <= this.#clock;
       due = this.#open.oldest
     )
-      this.#finish(due, 'timeout', undefined, undefined);
+      this.#timeOut(due);
     for (
       let due = this.#held.oldest;
       due !== undefined && due.deadline <= this.#clock;
@@ -276,12 +296,20 @@ export class Correlator {
       this.#answer(best, response);
       return true;
     }
-    const { remote } = response.raw;
-    const remembered =
-      this.#finished.get(key, serverKey(remote)) || this.#finished.get(key, anyServerKey(remote));
-    if (remembered === 0) return this.#settleByExchange(response, exchange);
-    this.#options.answers.filter(remembered === REMEMBERED_ANSWERED ? 'duplicate' : 'late');
+    const slot = this.#finished.find(key, response.raw.remote);
+    if (slot < 0) return this.#settleByExchange(response, exchange);
+    this.#further(slot, response);
     return true;
+  }
+
+  /** An answer to a lookup that is finished. */
+  #further(slot: number, response: DnsEvent): void {
+    const { answers, onLookup } = this.#options;
+    const verdict = this.#finished.judge(slot, () => answerDigest(response.message));
+    if (verdict === 'conflicting') {
+      answers.out++;
+      onLookup(this.#finished.again(slot, response));
+    } else answers.filter(verdict === 'conflicting-again' ? 'conflicting' : verdict);
   }
 
   /** Answers without a question (a server that could not read the request leaves it out), or to a request without one. */
@@ -333,8 +361,20 @@ export class Correlator {
     else this.#options.answers.drop('unmatched');
   }
 
+  /** When full: an answer of the server that has most of them. */
+  #giveWay(): void {
+    const held = this.#heldShares.largest();
+    if (held === undefined) return;
+    const reason = 'answers-full' satisfies UnknownReason;
+    if (held.holder !== undefined) this.#fairness.gaveWay(held.holder.owner, reason);
+    this.#options.losses?.noteConnection(held.response.raw, reason);
+    this.#release(held);
+    this.#options.answers.drop(reason);
+  }
+
   #release(held: Held): void {
     this.#held.remove(held);
+    this.#heldShares.remove(held);
     this.#heldByExchange.delete(held.exchangeKey, held);
   }
 
@@ -348,10 +388,23 @@ export class Correlator {
     this.#finish(lookup, 'answered', response, elapsed > 0n ? elapsed : 0n);
   }
 
+  #ownerOf({ raw }: DnsEvent): HolderId {
+    return raw.owner ?? this.#fairness.unknown(raw.networkNamespace, raw.local.address);
+  }
+
   #evict(): void {
-    if (this.#open.oldest === undefined) return;
+    const lookup = this.#openShares.largest();
+    if (lookup === undefined) return;
+    const reason = 'requests-full' satisfies UnknownReason;
+    if (lookup.holder !== undefined) this.#fairness.gaveWay(lookup.holder.owner, reason);
     this.evicted++;
-    this.#finish(this.#open.oldest, 'timeout', undefined, undefined);
+    this.#finish(lookup, 'unknown', undefined, undefined, reason);
+  }
+
+  #timeOut(lookup: Pending): void {
+    const sent = Number(lookup.request.raw.time);
+    const reason = this.#options.losses?.of(lookup.attempts, sent, sent + this.#timeout);
+    this.#finish(lookup, reason === undefined ? 'timeout' : 'unknown', undefined, undefined, reason);
   }
 
   #finish(
@@ -359,23 +412,31 @@ export class Correlator {
     outcome: Outcome,
     response: DnsEvent | undefined,
     duration: bigint | undefined,
+    reason?: UnknownReason,
   ): void {
     this.#open.remove(lookup);
+    this.#openShares.remove(lookup);
     this.#byRetry.delete(lookup.retryKey, lookup);
+    const { request, retries, process } = lookup;
+    const uid = this.#options.newUid?.();
+    const finished = { request, response, outcome, retries, duration, process, uid, reason };
+    const digest = response === undefined ? undefined : answerDigest(response.message);
     for (const attempt of lookup.attempts) {
       this.#byExchange.delete(attempt.exchangeKey, attempt);
       this.#byAnswer.delete(attempt.answerKey, attempt);
-      this.#remember(attempt, outcome === 'answered' ? REMEMBERED_ANSWERED : REMEMBERED_UNANSWERED);
+      this.#remember(attempt, finished, digest);
     }
     this.#options.stage.out++;
-    const { request, retries, process } = lookup;
-    this.#options.onLookup({ request, response, outcome, retries, duration, process });
+    this.#options.onLookup(finished);
   }
 
-  #remember({ event, answerKey }: Attempt, value: number): void {
+  #remember({ event, answerKey }: Attempt, finished: Lookup, digest: number | undefined): void {
     const { raw, message } = event;
     if (message.questions.length === 0) return; // an answer cannot be told to be to this one
-    this.#finished.set(answerKey, isMulticast(raw) ? anyServerKey(raw.remote) : serverKey(raw.remote), value);
-    if (raw.dialed !== undefined) this.#finished.set(answerKey, serverKey(raw.dialed), value);
+    const server = isMulticast(raw) ? anyServerKey(raw.remote) : serverKey(raw.remote);
+    const byMany = raw.remote.port === MDNS_PORT;
+    this.#finished.remember(answerKey, server, finished, digest, byMany);
+    if (raw.dialed !== undefined)
+      this.#finished.remember(answerKey, serverKey(raw.dialed), finished, digest, byMany);
   }
 }

@@ -2,21 +2,30 @@
 
 import { isPreempted } from './capture/preemption.ts';
 import { type FamilyReport, type HostReport, probe } from './capture/probe.ts';
+import { type MeasuredRights, measureRights, type Rights } from './capture/rights.ts';
 import { EXIT } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
+import { CAPABILITIES, TO_CAPTURE } from './tables/capabilities.ts';
 import { HOOK_FAMILIES } from './tables/hook-families.ts';
 
 /** Columns of the names on the left. */
 const WIDTH = 25;
+/** More capabilities than this are counted, not named. */
+const MAX_NAMES = 8;
 
 /** Exit code 0: capturing would work; 1: it would not. */
 export function reportHost(format: 'table' | 'json', write: (text: string) => void): number {
-  const report = probe();
+  const report = { ...probe(), rights: measureRights(TO_CAPTURE, 'enforce') };
   write(format === 'json' ? `${JSON.stringify(report)}\n` : describe(report));
-  return report.chosen === undefined ? EXIT.unavailable : EXIT.ok;
+  const works = report.chosen !== undefined && report.rights.problem === undefined;
+  return works ? EXIT.ok : EXIT.unavailable;
 }
 
-function describe(report: HostReport): string {
+interface Report extends HostReport {
+  readonly rights: MeasuredRights;
+}
+
+function describe(report: Report): string {
   const chosen = report.families.find(({ family }) => family === report.chosen);
   const yes = (has: boolean) => (has ? 'yes' : 'no');
   const lines = [
@@ -28,6 +37,7 @@ function describe(report: HostReport): string {
       .map(([name, value]) => `${name.padEnd(WIDTH)} ${value}`),
     `${'memlock'.padEnd(WIDTH)} ${report.memlock ?? 'unknown'}`,
     `${'preemption'.padEnd(WIDTH)} ${report.preemption ?? 'unknown'}${isPreempted(report.preemption) ? '  (fentry misses messages: kprobe and tracepoint are taken first)' : ''}`,
+    ...rights(report.rights),
     '',
     ...report.families.flatMap(family),
     '',
@@ -46,6 +56,27 @@ function capabilities(report: HostReport): string {
   return [held.join(' '), lacking.length === 0 ? '' : `(not held: ${lacking.join(' ')})`]
     .filter((part) => part !== '')
     .join('  ');
+}
+
+/** Who takes the process over has what stands there. */
+function rights({ started, capturing, problem }: MeasuredRights): string[] {
+  const after = capturing === undefined ? `the agent would not start: ${problem}` : describeRights(capturing);
+  return [
+    `${'agent, started'.padEnd(WIDTH)} ${describeRights(started)}`,
+    `${'agent, capturing'.padEnd(WIDTH)} ${after}`,
+  ];
+}
+
+function describeRights({ effective, permitted, bounding, noNewPrivs, seccomp }: Rights): string {
+  const all = [...new Set([...effective, ...permitted])];
+  const held = (names: readonly string[]) =>
+    names.length > MAX_NAMES ? `${names.length} of ${CAPABILITIES.length}` : names.join(' ') || 'none';
+  return [
+    `capabilities: ${held(all)}`,
+    `bounding set: ${held(bounding)}`,
+    `no_new_privs: ${noNewPrivs ? 'yes' : 'no'}`,
+    `system calls: ${seccomp ? 'filtered' : 'all'}`,
+  ].join('; ');
 }
 
 function family({ family: name, available, fires, reason, hint }: FamilyReport): string[] {

@@ -36,6 +36,26 @@ export function exchangeKey(event: DnsEvent): number {
   return mix(place, (event.message.id << 16) | raw.local.port);
 }
 
+/** Of the client's end of an exchange, in either direction: network namespace, transport, local port. */
+export function wayKey(raw: Raw): number {
+  const place = mix(SEED ^ raw.networkNamespace, raw.transport === 'udp' ? 17 : 6);
+  return mix(place, raw.local.port);
+}
+
+/**
+ * Of what an answer says: response code and answer records, in any order and without their TTLs, which differ between answers
+ * of one server that mean the same.
+ */
+export function answerDigest({ rcode, answers }: DnsMessage): number {
+  let sum = mix(SEED, rcode + 1);
+  for (const { type, data } of answers) {
+    let hash = mix(SEED, type);
+    for (let i = 0; i < data.length; i++) hash = Math.imul(hash ^ data.charCodeAt(i), 0x01000193);
+    sum = (sum + mix(hash, data.length)) | 0;
+  }
+  return sum;
+}
+
 export function answerKey(exchange: number, question: number): number {
   return mix(exchange, question);
 }

@@ -1,17 +1,22 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
+import { confine, limitToStart } from './capture/rights.ts';
 import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
+import { adaptToMemory } from './config/memory.ts';
 import { COMMANDS, show } from './control/commands.ts';
+import { blameDetector, currentOrigin } from './detect/origin.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
+import { assertWritable, replaceText } from './lib/safe-file.ts';
+import { TO_CAPTURE } from './tables/capabilities.ts';
 import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -39,7 +44,13 @@ async function main(): Promise<number> {
   }
   const { command, flags } = invocation;
   const file = await configFile(flags);
-  const { config, origins, warnings } = resolveConfig(command, flags, process.env, file?.settings);
+  const resolved = resolveConfig(command, flags, process.env, file?.settings);
+  const { config, origins, note } = adaptToMemory(
+    resolved.config,
+    resolved.origins,
+    process.constrainedMemory(),
+  );
+  const { warnings } = resolved;
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
@@ -53,9 +64,16 @@ async function main(): Promise<number> {
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
+  if (config.command === 'run') requireProc();
+  if (config.stats !== undefined) checkStats(config.stats);
+  if (note !== undefined) log.info(note);
   const { stdout, env: environment } = process;
-  const agent = await Agent.create({ config, version, log, file: capture, stdout, color, environment });
-  return run(config, agent, log);
+  const crash = catchStrays(log);
+  if (config.command === 'run') limitToStart();
+  const onAttached = config.command === 'run' ? () => confine(TO_CAPTURE, config.seccomp) : undefined;
+  const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
+  const agent = await Agent.create({ config, version, log, file: capture, ...host });
+  return run(config, agent, log, crash);
 }
 
 async function askAgent(
@@ -80,7 +98,7 @@ async function configFile(flags: Flags): Promise<LoadedFile | undefined> {
 }
 
 /** Until the source ends, the time is over or a signal comes; the second signal leaves at once. */
-async function run(config: Config, agent: Agent, log: Log): Promise<number> {
+async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknown>): Promise<number> {
   const stop = Promise.withResolvers<void>();
   let signals = 0;
   for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
@@ -97,6 +115,13 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
   });
   await agent.start();
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
+  let isBroken = false;
+  crash.then(() => {
+    isBroken = true;
+    stop.resolve();
+    // Whatever the defect left behind may never end.
+    setTimeout(() => process.exit(EXIT.internal), STOP_DEADLINE_MS + LINGER_MS).unref();
+  });
   try {
     await Promise.race([agent.finished, agent.broken, stop.promise]);
   } finally {
@@ -104,12 +129,36 @@ async function run(config: Config, agent: Agent, log: Log): Promise<number> {
     await agent.stop(STOP_DEADLINE_MS);
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
+  if (isBroken) return EXIT.internal;
   const report = agent.captureReport;
   if (report === undefined) return EXIT.ok;
   for (const line of report.errors) log.error(line);
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);
   return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
+}
+
+/**
+ * Errors that nothing caught. One of a user's detector switches that detector off. One of ours is a defect: it is shown, and the
+ * returned promise ends the run, which flushes what is in flight. More of them on the way out are not shown.
+ */
+function catchStrays(log: Log): Promise<unknown> {
+  const crash = Promise.withResolvers<unknown>();
+  let isCrashing = false;
+  const onStray = (error: unknown) => {
+    if (blameDetector(error) || isCrashing) return;
+    isCrashing = true;
+    log.error(`internal error, the agent stops: ${stackOf(error)}`);
+    crash.resolve(error);
+  };
+  process.on('uncaughtException', onStray);
+  process.on('unhandledRejection', onStray);
+  const exit = process.exit;
+  process.exit = (code) => {
+    if (currentOrigin() !== undefined) throw new Error('process.exit(): a detector does not end the agent');
+    return exit.call(process, code);
+  };
+  return crash.promise;
 }
 
 /** The signal's own end of a process, not process.exit(), which can hang (see below). Process 1 of a container does not die of it. */
@@ -129,12 +178,28 @@ function hasTerminal(): boolean {
   }
 }
 
+/** What processes are, the agent itself among them, is read there. @throws UserError */
+function requireProc(): void {
+  if (existsSync('/proc/self/ns/pid')) return;
+  throw new UserError('/proc is not mounted', { hint: 'mount -t proc proc /proc, in a chroot too' });
+}
+
+/** Now, not when all is over. @throws UserError: the statistics cannot be written there */
+function checkStats(file: string): void {
+  try {
+    assertWritable(file);
+  } catch (error) {
+    const hint = error instanceof UserError && error.hint !== undefined ? { hint: error.hint } : {};
+    throw new UserError(`cannot write to ${file}: ${(error as Error).message}`, hint);
+  }
+}
+
 function writeStats(file: string, agent: Agent, log: Log): void {
   const text = JSON.stringify(agent.stats(), (_, value) =>
     typeof value === 'bigint' ? String(value) : value,
   );
   try {
-    writeFileSync(file, `${text}\n`);
+    replaceText(file, `${text}\n`);
   } catch (error) {
     log.error(`cannot write the statistics: ${(error as Error).message}`);
   }
@@ -146,12 +211,14 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 function explain(error: unknown): number {
   if (!(error instanceof UserError)) {
-    stderr(
-      `whodns: internal error: ${forTerminal(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`,
-    );
-    return EXIT.unavailable;
+    stderr(`whodns: internal error: ${forTerminal(stackOf(error))}\n`);
+    return EXIT.internal;
   }
   for (const line of error.message.split('\n')) stderr(`whodns: ${forTerminal(line)}\n`);
   for (const line of error.hint?.split('\n') ?? []) stderr(`  ${forTerminal(line)}\n`);

@@ -117,6 +117,13 @@ export interface RawProcess {
 
 export type RawEvent = RawMessage | RawProcess | RawConnection;
 
+/** A process that has sent DNS messages is gone: for the source itself. */
+export interface RawExit {
+  readonly kind: 'exit';
+  /** What it had counted. */
+  readonly count: ProcessCount;
+}
+
 /** dns/: one question (RFC 1035 section 4.1.2). */
 export interface Question {
   /** Presentation form, no trailing dot except the root "."; bytes outside printable ASCII, dots and backslashes in labels escaped \DDD or \X (RFC 4343). Case as on the wire. */
@@ -202,7 +209,7 @@ export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: bigint;
   /** How the identity came to be known. */
-  readonly attribution: 'kernel' | 'proc' | 'none';
+  readonly attribution: 'kernel' | 'proc' | 'unverified' | 'none';
   /** Base name of the executable, '' if unknown. */
   readonly executableName: string;
   readonly containerId: string | undefined;
@@ -210,11 +217,26 @@ export interface ProcessIdentity {
   readonly workload: string;
   /** Its container or pod is not reported yet by a runtime or the Kubernetes API that may do so soon (enrich/workload-hold.ts). */
   readonly incomplete?: true;
+  /** The inspector is being asked about the process (enrich/inspection-hold.ts). */
+  readonly awaited?: true;
   /** OpenTelemetry resource attributes (tables/attributes.ts), hostile strings included: sinks escape for their medium. */
   readonly resource: Attributes;
 }
 
-export type Outcome = 'answered' | 'timeout' | 'sent';
+/** 'timeout': no answer came; 'unknown': none was seen, but one may have been lost by the agent; 'sent': --emit request. */
+export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
+
+/** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
+export type UnknownReason =
+  | 'ring-full'
+  | 'kernel-budget'
+  | 'receive-state'
+  | 'missed-run'
+  | 'unreadable'
+  | 'stream-gap'
+  | 'streams-full'
+  | 'requests-full'
+  | 'answers-full';
 
 /** One logical DNS request with its answer. */
 export interface Lookup {
@@ -222,8 +244,16 @@ export interface Lookup {
   readonly request: DnsEvent;
   /** undefined when outcome is not 'answered'. */
   readonly response: DnsEvent | undefined;
-  /** 'timeout': no answer in time, or evicted from the full table; 'sent': --emit request. */
   readonly outcome: Outcome;
+  /** Why it is 'unknown'. */
+  readonly reason?: UnknownReason | undefined;
+  /** `log.record.uid` of its record, where it was chosen before; else the record gets a new one. */
+  readonly uid?: string | undefined;
+  /**
+   * `response` is a further answer to a lookup that was given out with another answer before, whose `uid` this is ('' unknown).
+   * Nothing but a record is made of it. Of the request only what the answer repeats is known.
+   */
+  readonly conflictsWith?: string;
   readonly retries: number;
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;
@@ -301,6 +331,38 @@ export interface ProcessCount extends ProcessKey {
   /** Unix ns. */
   readonly lastSeen: bigint;
   readonly cgroupId: bigint;
+  /** Whose budget it shares. */
+  readonly share: ShareKey;
+  /** It has exited: these are its last counts, which `ExitedCounts` holds too. */
+  readonly exited?: true;
+}
+
+/** Sums over all processes that have exited. */
+export interface ExitedCounts {
+  readonly udpRequests: number;
+  readonly tcpRequests: number;
+  readonly requestBytes: number;
+  readonly processes: number;
+}
+
+/** Who shares the kernel's ring and the budget of records with others (bpf/share.h). */
+export interface ShareKey {
+  /** cgroup v2 id of the group that is charged; 0n: a share of those who have none of their own. */
+  readonly cgroupId: bigint;
+  /** User id of the host; undefined: a container as a whole. */
+  readonly user: number | undefined;
+}
+
+/** What was left out of one share because it was over its budget or, with the ring more than half full, over its part of it. */
+export interface Suppression {
+  readonly share: ShareKey;
+  /** Of a share of those who have none of their own: which (bpf/event.h, enum common_share, in lower case). */
+  readonly common: string | undefined;
+  readonly requests: number;
+  readonly responses: number;
+  readonly connections: number;
+  /** Unix ns of the first message left out. */
+  readonly since: bigint;
 }
 
 /** What a container runtime (CRI, Docker Engine) says of one container. All strings are hostile. */

@@ -1,7 +1,7 @@
 /**
  * The whole graph on one screen:
- *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> search folding -> hold -> record -> fan-out -> sinks
- *         \-> connections (joined to process and DNS cache) -> hold -> record -> fan-out -> sinks
+ *   source -> streams -> dns -> enrich -> correlate -> DNS cache -> inspection hold -> search folding -> hold -> record -> fan-out -> sinks
+ *         \-> connections (joined to process and DNS cache) -> inspection hold -> hold -> record -> fan-out -> sinks
  *   lookups and connections -> detections -> fan-out -> sinks
  * One synchronous loop per batch; only flushing is asynchronous.
  */
@@ -13,15 +13,31 @@ import type { Detections } from './detect/detections.ts';
 import type { SearchFolding } from './detect/search.ts';
 import { decodeMessage } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
+import { DelegatedCgroups } from './enrich/delegated-cgroups.ts';
+import { InspectionHold } from './enrich/inspection-hold.ts';
 import type { ProcessTable } from './enrich/process.ts';
+import type { RateRules } from './enrich/rate-rules.ts';
 import { WorkloadHold } from './enrich/workload-hold.ts';
 import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
-import type { ConnectionEvent, Lookup, Owner, ProcessCount, RawEvent, RawProcess } from './model.ts';
+import { Fairness } from './lib/fairness.ts';
+import { Losses, lossCounts } from './losses.ts';
+import type {
+  Attributes,
+  ConnectionEvent,
+  Lookup,
+  Owner,
+  ProcessCount,
+  ProcessIdentity,
+  RawEvent,
+  RawProcess,
+  ShareKey,
+} from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
-import { toLogEvent } from './sinks/record.ts';
+import { newUid, toLogEvent } from './sinks/record.ts';
 import type { Sink } from './sinks/sink.ts';
+import { toSuppressedLog } from './sinks/suppressed-record.ts';
 import type { StreamMessage } from './streams/message.ts';
 import { Streams } from './streams/streams.ts';
 import type { VisibilityGate } from './visibility/gate.ts';
@@ -36,8 +52,17 @@ const SWEEP_PROCESSES = 100;
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
 const RING_DELAY_NS = 300_000_000n;
+/** A tick that comes later than this found the loop busy or the agent stopped: what waits in the ring comes first, ms. */
+const LATE_MS = 150;
+/** Events of several CPUs are read in turn. */
+const DISORDER_NS = 50_000_000n;
+/** Losses are remembered longer than any lookup is open. */
+const LOSSES_KEPT_NS = 10_000_000_000;
 /** Capturing begins when the runtimes have listed their containers, after this time without them. */
 const READY_MS = 1000;
+
+/** Findings wait so long at the end for facts of processes. */
+const MOST_FACTS_MS = 500;
 
 /** A process only counted is named again so many ticks after it was announced, or twice as many. */
 const ANNOUNCED_TICKS = 5;
@@ -63,10 +88,18 @@ export interface PipelineParts {
   readonly seesConnections: boolean;
   /** Fan-out of search lists; undefined: not looked for. */
   readonly folding?: SearchFolding | undefined;
+  /** What else is asked about a process before its lookups go on; undefined: nothing. */
+  readonly pending?: ((owner: Owner) => Promise<unknown> | undefined) | undefined;
   /** undefined: none are configured. */
   readonly detections?: Detections | undefined;
   /** Called every 10 s. */
   readonly onSweep?: () => void;
+  /** Whose share of the bounds is whose. */
+  readonly fairness?: Fairness;
+  /** Resource attributes of the host. */
+  readonly host?: Attributes;
+  /** undefined: every control group has the same budget. */
+  readonly rateRules?: RateRules | undefined;
 }
 
 export interface PipelineStats {
@@ -79,6 +112,19 @@ export interface PipelineStats {
   /** Containers and pods, and what their sources did. */
   readonly metadata: MetadataCounts | undefined;
   readonly visibility: VisibilityCounts | undefined;
+  /** Workloads that had to give way where something was full, and by what. */
+  readonly gaveWay: readonly GaveWayStats[];
+}
+
+export interface GaveWayStats {
+  readonly cgroupId: bigint;
+  /** The process that had to last. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly executable: string;
+  /** Container or pod, '' of a process of the host. */
+  readonly workload: string;
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 export class Pipeline {
@@ -87,9 +133,16 @@ export class Pipeline {
   readonly #correlator: Correlator;
   readonly #connections: Connections | undefined;
   readonly #dns;
+  readonly #fairness: Fairness;
+  readonly #losses: Losses;
+  readonly #delegated = new DelegatedCgroups();
+  readonly #inspection: InspectionHold<Lookup | ConnectionEvent>;
   readonly #hold: WorkloadHold<Lookup | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
+  #lastTick = performance.now();
+  /** Of the events handed over, Unix ns. */
+  #lastEvent = 0n;
   #stopped: Promise<void> | undefined;
   #announcedLately: Owner[] = [];
   #announcedBefore: Owner[] = [];
@@ -102,8 +155,17 @@ export class Pipeline {
     this.#parts = parts;
     this.finished = parts.config.command === 'replay' ? this.#delivered() : parts.source.finished;
     this.finished.catch(() => {}); // whoever waits for it has the error
-    this.#streams = new Streams(ledger.stage('streams'));
+    const { source } = parts;
+    this.#fairness = parts.fairness ?? new Fairness();
+    this.#losses = new Losses({
+      keepNs: config.timeoutMs * 1e6 + LOSSES_KEPT_NS,
+      // A capture file has its own time, and counts nothing by it.
+      ...(config.command === 'run' ? { read: () => lossCounts(source), now: wallClock } : {}),
+    });
+    const onLoss = this.#losses.noteConnection.bind(this.#losses);
+    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
     this.#dns = ledger.stage('dns');
+    this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();
     this.#correlator = new Correlator({
       timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
@@ -112,13 +174,16 @@ export class Pipeline {
       onLookup: (lookup) => this.#record(lookup),
       stage: ledger.stage('correlate'),
       answers: ledger.stage('answers'),
+      fairness: this.#fairness,
+      losses: this.#losses,
+      newUid: () => newUid(wallClock()),
     });
     const { dnsCache, processes, seesConnections } = parts;
     if (!seesConnections || dnsCache === undefined) return;
     this.#connections = new Connections({
       processes,
       dnsCache,
-      onConnection: (event) => this.#connection(event),
+      onConnection: (event) => this.#inspection.accept(event),
       stage: ledger.stage('connections'),
     });
   }
@@ -165,7 +230,17 @@ export class Pipeline {
       identities: processes.counts,
       metadata: workloads?.allCounts(),
       visibility: visibility?.counts,
+      gaveWay: this.#gaveWay(),
     };
+  }
+
+  #gaveWay(): GaveWayStats[] {
+    const { processes } = this.#parts;
+    return this.#fairness.workloads().map(({ cgroupId, owner, counts }) => {
+      const known = processes.known(owner);
+      const { executableName = '', workload = '' } = known ?? {};
+      return { cgroupId, pid: owner.pid, uid: owner.uid, executable: executableName, workload, counts };
+    });
   }
 
   async #stop(deadlineMs: number): Promise<void> {
@@ -173,10 +248,13 @@ export class Pipeline {
     clearInterval(this.#ticker);
     this.#parts.visibility?.stop();
     await this.#parts.source.stop();
+    this.#reportSuppressed();
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
     this.#correlator.flush();
+    await this.#inspection.drained();
     this.#hold?.flush();
+    await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
     await this.#parts.workloads?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
   }
@@ -190,20 +268,42 @@ export class Pipeline {
   }
 
   #batch(events: readonly RawEvent[]): void {
-    for (const event of events) {
-      if (event.kind === 'message') this.#streams.accept(event, this.#message);
-      else if (event.kind === 'process') this.#announced(event);
-      else this.#connections?.accept(event);
-    }
+    const last = events.at(-1);
+    if (last !== undefined) this.#lastEvent = last.time;
+    let next = 0;
+    let failure: unknown;
+    // An error of ours ends the agent (main.ts), but not without the other events of its batch.
+    while (next < events.length)
+      try {
+        while (next < events.length) this.#accept(events[next++] as RawEvent);
+      } catch (error) {
+        failure ??= error;
+      }
+    if (failure !== undefined) throw failure;
+  }
+
+  #accept(event: RawEvent): void {
+    if (event.kind === 'message') this.#streams.accept(event, this.#message);
+    else if (event.kind === 'process') this.#announced(event);
+    else this.#connections?.accept(event);
   }
 
   #announced(event: RawProcess): void {
-    const { processes, gate } = this.#parts;
+    const { processes, gate, rateRules } = this.#parts;
     processes.announce(event);
-    if (gate === undefined) return;
-    gate.announced(processes.identify(event.owner));
+    const root = this.#delegated.rootOf(event);
+    if (root !== undefined) this.#fairness.delegate(event.owner.cgroupId, root);
+    if (gate === undefined && rateRules === undefined) return;
+    this.#tell(event.owner);
     // Container and pod may be known a little later.
     if (this.#announcedLately.length < MOST_ANNOUNCED) this.#announcedLately.push(event.owner);
+  }
+
+  #tell(owner: Owner): void {
+    const { processes, gate, rateRules } = this.#parts;
+    const process = processes.identify(owner);
+    gate?.announced(process);
+    rateRules?.seen(owner, process);
   }
 
   readonly #message = (whole: StreamMessage): void => {
@@ -224,9 +324,26 @@ export class Pipeline {
       this.#dns.filter('request-received');
     } else {
       this.#dns.out++;
+      if (raw.unreadable && !isReadable) this.#losses.noteConnection(raw, 'unreadable');
       this.#correlator.response(event);
     }
   };
+
+  #createInspectionHold(): InspectionHold<Lookup | ConnectionEvent> {
+    const { processes, ledger, pending } = this.#parts;
+    return new InspectionHold({
+      processes,
+      stage: ledger.stage('inspection'),
+      pending: (event) => {
+        const owner = 'kind' in event ? undefined : event.request.raw.owner;
+        return owner === undefined ? undefined : pending?.(owner);
+      },
+      onEvent: (event) => {
+        if ('kind' in event) this.#inspectedConnection(event);
+        else this.#inspected(event);
+      },
+    });
+  }
 
   #createHold(): WorkloadHold<Lookup | ConnectionEvent> | undefined {
     const { workloads, processes, ledger } = this.#parts;
@@ -239,10 +356,17 @@ export class Pipeline {
   }
 
   #record(lookup: Lookup): void {
-    const { dnsCache, folding } = this.#parts;
     // First of all: the next event may be the connection to what was answered.
-    dnsCache?.add(lookup);
-    const search = folding?.fold(lookup);
+    this.#parts.dnsCache?.add(lookup);
+    this.#inspection.accept(lookup);
+  }
+
+  #inspected(lookup: Lookup): void {
+    if (lookup.conflictsWith !== undefined) {
+      this.#emit(lookup);
+      return;
+    }
+    const search = this.#parts.folding?.fold(lookup);
     const whole = search === undefined ? lookup : { ...lookup, search };
     if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(whole);
     else this.#emit(whole);
@@ -253,10 +377,11 @@ export class Pipeline {
     if (gate?.admits(lookup) === false) return;
     const event = toLogEvent(lookup, wallClock(), config);
     sink.accept(event);
-    detections?.lookup(lookup, event);
+    // Told already of the lookup, with its first answer.
+    if (lookup.conflictsWith === undefined) detections?.lookup(lookup, event);
   }
 
-  #connection(event: ConnectionEvent): void {
+  #inspectedConnection(event: ConnectionEvent): void {
     if (event.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(event);
     else this.#emitConnection(event);
   }
@@ -270,7 +395,8 @@ export class Pipeline {
   }
 
   #tick(): void {
-    const handedOver = wallClock() - RING_DELAY_NS;
+    this.#losses.refresh();
+    const handedOver = this.#handedOver();
     this.#streams.expire(handedOver, this.#message);
     this.#correlator.expire(handedOver);
     this.#ticks++;
@@ -278,19 +404,59 @@ export class Pipeline {
     this.#sweep(handedOver);
   }
 
+  /**
+   * Unix ns up to which all events were handed over. Not the clock alone: while events wait in the ring, and after the loop or
+   * the whole agent stood still, a time-out would overtake the answer.
+   */
+  #handedOver(): bigint {
+    const now = performance.now();
+    const isLate = now - this.#lastTick > TICK_MS + LATE_MS;
+    this.#lastTick = now;
+    const { ring } = this.#parts.source.stats();
+    if (!isLate && (ring === undefined || ring.used === 0)) return wallClock() - RING_DELAY_NS;
+    return this.#lastEvent - DISORDER_NS;
+  }
+
   #nameAgain(): void {
-    const { processes, gate } = this.#parts;
-    for (const owner of this.#announcedBefore) gate?.announced(processes.identify(owner));
+    for (const owner of this.#announcedBefore) this.#tell(owner);
     this.#announcedBefore = this.#announcedLately;
     this.#announcedLately = [];
   }
 
+  /** One record each for those who were left out since the last time. */
+  #reportSuppressed(): void {
+    const { source, sink, ledger, host = {} } = this.#parts;
+    const stage = ledger.stage('suppressed');
+    for (const suppression of source.suppressed?.() ?? []) {
+      stage.in++;
+      sink.accept(toSuppressedLog(suppression, this.#busiest(suppression.share), host, wallClock()));
+      stage.out++;
+    }
+  }
+
+  /** Of the processes of a share that which sent most, among those that are known. */
+  #busiest(share: ShareKey): ProcessIdentity | undefined {
+    const { source, processes } = this.#parts;
+    let most = -1;
+    let found: ProcessIdentity | undefined;
+    for (const count of source.processes()) {
+      if (count.share.cgroupId !== share.cgroupId || count.share.user !== share.user) continue;
+      const requests = count.udpRequests + count.tcpRequests;
+      const identity = requests > most ? processes.peek(count) : undefined;
+      if (identity === undefined) continue;
+      most = requests;
+      found = identity;
+    }
+    return found;
+  }
+
   #sweep(now: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
-    processes.sweep(SWEEP_PROCESSES);
+    void processes.sweep(SWEEP_PROCESSES);
     if (this.#ticks % SWEEP_TICKS !== 0) return;
     processes.beginSweep();
     this.#parts.onSweep?.();
+    this.#reportSuppressed();
     if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
     source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }

@@ -1,10 +1,12 @@
 /**
- * `npm test`: every test that this machine can run, stage by stage, with the counts at the end.
- * A failed stage does not stop the others. A skip without a reason is a failure.
- * Usage: node test/run.ts [STAGE ...]
+ * Tests stage by stage, with the counts at the end. A failed stage does not stop the others. A skip without a reason is a failure.
+ *   node test/run.ts              what proves a change: under 45 minutes on two cores (`npm test`)
+ *   node test/run.ts --all        every stage, every kernel with every family, every fault: hours (`npm run test:all`)
+ *   node test/run.ts STAGE ...    these, as in `npm test`; with --all as there
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
+import { beginReport } from './hostile/report.ts';
 
 interface Stage {
   readonly name: string;
@@ -14,11 +16,14 @@ interface Stage {
   readonly concurrency: number;
   /** It waits more than it computes: it runs beside that stage, if both run, and its output comes behind. */
   readonly beside?: string;
-  /** Not part of `npm test`: it has a script of its own. */
-  readonly onlyWhenNamed?: true;
+  /** Not part of `npm test`: in `npm run test:all`, and it has a script of its own. */
+  readonly onlyInAll?: true;
 }
 
 const MINUTE = 60_000;
+/** What makes test files do all they can, and how much longer a stage may take then. */
+const ALL_VARIABLES = { WHODNS_KERNELS: 'full', WHODNS_FAULTS: 'full' };
+const ALL_FACTOR = 6;
 const STAGES: readonly Stage[] = [
   { name: 'unit', files: 'test/unit/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 2 },
   { name: 'golden', files: 'test/golden/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
@@ -43,21 +48,21 @@ const STAGES: readonly Stage[] = [
     files: 'test/k8s/**/*.test.ts',
     timeoutMs: 60 * MINUTE,
     concurrency: 1,
-    onlyWhenNamed: true,
+    onlyInAll: true,
   },
   {
     name: 'backends',
     files: 'test/backends/**/*.test.ts',
     timeoutMs: 60 * MINUTE,
     concurrency: 1,
-    onlyWhenNamed: true,
+    onlyInAll: true,
   },
   {
     name: 'deploy',
     files: 'test/deploy/**/*.test.ts',
     timeoutMs: 60 * MINUTE,
     concurrency: 1,
-    onlyWhenNamed: true,
+    onlyInAll: true,
   },
 ];
 
@@ -67,6 +72,8 @@ interface Counts {
   skipped: number;
   /** What is to be read of the failures once more at the end; '' if nothing failed. */
   faults: string;
+  /** A line for each skip, with its reason. */
+  skips: string;
 }
 
 const ansi = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
@@ -76,16 +83,18 @@ async function runStage(stage: Stage, write: (text: string) => void): Promise<Co
   const files = globSync(stage.files).sort();
   if (files.length === 0) {
     write(`${stage.name}: no test files\n`);
-    return { passed: 0, failed: 1, skipped: 0, faults: '' };
+    return { passed: 0, failed: 1, skipped: 0, faults: '', skips: '' };
   }
   const args = ['--test', `--test-concurrency=${stage.concurrency}`, '--test-reporter=spec', ...files];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const timeoutMs = isAll ? stage.timeoutMs * ALL_FACTOR : stage.timeoutMs;
   let faults = '';
+  let skips = '';
   const timer = setTimeout(() => {
     const tree = descendants(child.pid ?? 0);
-    faults += `${stage.name}: not done after ${stage.timeoutMs / MINUTE} min, ended; what ran:\n${tree.map(({ line }) => line).join('\n')}\n`;
+    faults += `${stage.name}: not done after ${timeoutMs / MINUTE} min, ended; what ran:\n${tree.map(({ line }) => line).join('\n')}\n`;
     for (const { pid } of tree) endProcess(pid);
-  }, stage.timeoutMs);
+  }, timeoutMs);
   const counted = new Map<string, number>();
   let rest = '';
   let unreasoned = 0;
@@ -96,6 +105,7 @@ async function runStage(stage: Stage, write: (text: string) => void): Promise<Co
     for (const line of lines) {
       // node's reporter marks a skip `# SKIP` and puts the reason behind it
       if (/# (SKIP|TODO)\s*$/.test(line)) unreasoned++;
+      if (/^ *﹣ /.test(line)) skips += `${stage.name}: ${line.trim().slice(2)}\n`;
       if (line === '✖ failing tests:') faults += `${stage.name}\n`;
       if (faults !== '') faults += `${line}\n`;
       const [, word, number] = /^. (pass|fail|cancelled|skipped|todo) (\d+)$/.exec(line) ?? [];
@@ -114,6 +124,7 @@ async function runStage(stage: Stage, write: (text: string) => void): Promise<Co
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: count('skipped') + count('todo'),
     faults,
+    skips,
   };
 }
 
@@ -150,18 +161,20 @@ function endProcess(pid: number): void {
 function runCommand(command: string, args: readonly string[]): Promise<Counts> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('error', () => resolve({ passed: 0, failed: 1, skipped: 0, faults: '' }));
+    child.on('error', () => resolve({ passed: 0, failed: 1, skipped: 0, faults: '', skips: '' }));
     child.on('close', (code) =>
-      resolve({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, faults: '' }),
+      resolve({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, faults: '', skips: '' }),
     );
   });
 }
 
-const wanted = process.argv.slice(2);
-const total: Counts = { passed: 0, failed: 0, skipped: 0, faults: '' };
+const isAll = process.argv.includes('--all');
+const wanted = process.argv.slice(2).filter((word) => word !== '--all');
+if (isAll) Object.assign(process.env, ALL_VARIABLES);
+const total: Counts = { passed: 0, failed: 0, skipped: 0, faults: '', skips: '' };
 const rows: string[] = [];
-const isWanted = ({ name, onlyWhenNamed }: Pick<Stage, 'name' | 'onlyWhenNamed'>): boolean =>
-  wanted.length > 0 ? wanted.includes(name) : onlyWhenNamed !== true;
+const isWanted = ({ name, onlyInAll }: Pick<Stage, 'name' | 'onlyInAll'>): boolean =>
+  wanted.length > 0 ? wanted.includes(name) : isAll || onlyInAll !== true;
 
 async function record(name: string, run: () => Promise<Counts>): Promise<void> {
   const started = process.hrtime.bigint();
@@ -171,6 +184,7 @@ async function record(name: string, run: () => Promise<Counts>): Promise<void> {
   total.failed += counts.failed;
   total.skipped += counts.skipped;
   total.faults += counts.faults;
+  total.skips += counts.skips;
   rows.push(
     `${name.padEnd(10)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped  (${seconds} s)`,
   );
@@ -182,6 +196,8 @@ if (isWanted({ name: 'check' })) {
   await record('check', () => runCommand('sh', ['test/check.sh']));
 }
 const stages = STAGES.filter(isWanted);
+const attacks = process.env['WHODNS_ATTACKS'] ?? '';
+if (attacks !== '' && stages.some(({ name }) => name === 'hostile')) beginReport(attacks);
 for (const stage of stages) {
   if (stages.some(({ name }) => name === stage.beside)) continue;
   const output: string[] = [];
@@ -198,6 +214,7 @@ for (const stage of stages) {
   for (const text of output) process.stdout.write(text);
 }
 if (total.faults !== '') console.log(`\n== failures once more\n${total.faults}`);
+if (total.skips !== '') console.log(`\n== skipped\n${total.skips}`);
 console.log(`\n${rows.join('\n')}\n`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,7 +1,7 @@
 /** What native/addon.cc exports. Expected failures are values; kernel.ts makes typed errors of them. */
 
 export interface NativeError {
-  /** open, family, rodata, ring, load, attach, map, wakeup, start, closed */
+  /** open, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp */
   readonly op: string;
   /** File, program, map or setting that it is about. */
   readonly subject: string;
@@ -16,8 +16,8 @@ export interface NativeError {
 export type NativeResult<T> = T | { readonly error: NativeError };
 
 export interface NativeOptions {
-  /** Path of the BPF object. */
-  readonly object: string;
+  /** Content of the BPF object. */
+  readonly object: Uint8Array;
   /** Programs named `<family>_*` are loaded. */
   readonly family: string;
   /** Prefixes of programs that are loaded whatever the family. No others are. */
@@ -42,7 +42,8 @@ export interface NativeCapture {
   close(): void;
   /** Sums over all CPUs of an array map's values. */
   sums(map: string): NativeResult<{ readonly values: readonly number[] }>;
-  processes(): NativeResult<{ readonly bytes: Uint8Array }>;
+  /** Entries of a hash or array map: key and value of each after the other. */
+  entries(map: string): NativeResult<{ readonly bytes: Uint8Array }>;
   /** Sets an entry of a map. */
   update(map: string, key: Uint8Array, value: Uint8Array): NativeResult<object>;
   /** Deletes entries of a map: packed keys. Those that are not there are ignored. */
@@ -52,10 +53,18 @@ export interface NativeCapture {
 }
 
 export interface NativeAddon {
+  /** SHA-256 of the BPF object that it was built with, hexadecimal. */
+  readonly objectDigest: string;
   /** `skipped`: programs of the family that this kernel has nothing to attach to. */
   open(
     options: NativeOptions,
   ): NativeResult<{ readonly capture: NativeCapture; readonly skipped: readonly string[] }>;
   /** `fires`: whether the programs saw a test datagram; absent = none could be sent. `portsKnob` names the ports setting. */
   tryFamily(options: NativeOptions, portsKnob: string): NativeResult<{ readonly fires?: boolean }>;
+  /** The capability (its number) that this kernel asks for to use a map that is open; absent = none. */
+  mapCapability(): { readonly capability?: number };
+  /** In every thread: no capability is left but these; `forever` sets no_new_privs. */
+  limitCapabilities(keep: readonly number[], forever: boolean): NativeResult<object>;
+  /** In every thread, for good: native/seccomp.h. */
+  filterSystemCalls(mode: 'enforce' | 'log'): NativeResult<object>;
 }

@@ -27,6 +27,8 @@ const WHAT: Readonly<Record<string, (subject: string) => string>> = {
   attach: (subject) => `the kernel does not attach ${subject}`,
   map: (subject) => `cannot read the map ${subject}`,
   wakeup: (subject) => `cannot watch the ring buffer (${subject})`,
+  threads: (subject) => `cannot give up capabilities in every thread (${subject})`,
+  seccomp: (subject) => `cannot filter system calls${subject === '' ? '' : ` (${subject})`}`,
 };
 
 /** One line: what failed, and the system's word for it. */

@@ -2,23 +2,34 @@
  * The running kernel as a source of events. The only file that loads the native addon.
  * One BPF object for all kernels; the hook family is chosen when it is opened.
  */
-import { randomInt } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { createHash, randomInt } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Stage } from '../health.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
-import type { ProcessCount, ProcessKey, SourceStats, TracePlace } from '../model.ts';
+import type {
+  ExitedCounts,
+  ProcessCount,
+  ProcessKey,
+  RawEvent,
+  RawExit,
+  SourceStats,
+  Suppression,
+  TracePlace,
+} from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
-import { COUNTERS, DROP_REASONS, TRACE_CONTEXT, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
+import { COUNTERS, DROP_REASONS, GONE, TRACE_CONTEXT, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
+import { decodeCommonShares, decodeShares, encodeRate } from '../wire/shares.ts';
 import { encodeTracePlace } from '../wire/trace-places.ts';
-import type { NativeAddon, NativeCapture, NativeResult } from './addon.ts';
+import type { NativeAddon, NativeCapture, NativeError, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
 import { RingReader } from './ring-reader.ts';
 import type { OnBatch, Source } from './source.ts';
+import { Suppressions } from './suppressions.ts';
 
 export type KernelFamily = 'fentry' | 'kprobe' | 'tracepoint';
 
@@ -45,6 +56,9 @@ export interface KernelOptions {
   readonly levels?: boolean;
   /** Read the context of the thread that sends (`tracePlaces`); default false. */
   readonly traceContext?: boolean;
+  /** Records a second of one control group, and how many at once; rate 0 (default): no bound (bpf/share.h). */
+  readonly cgroupRate?: number;
+  readonly cgroupBurst?: number;
   /** The stage `wire`. */
   readonly stage: Stage;
   readonly clock?: Clock;
@@ -61,6 +75,10 @@ const KERNEL_LEVEL: Readonly<Record<CaptureLevel, number>> = {
 };
 const LEVELS_MAP = 'visibility';
 const GENERATION_MAP = 'visibility_generation';
+const RATES_MAP = 'rates';
+const RATES_GENERATION_MAP = 'rates_generation';
+/** Processes that have exited are remembered until they are forgotten; of more than these only the sums. */
+const MAX_EXITED = 16_384;
 
 export class KernelSource implements Source {
   readonly #options: KernelOptions;
@@ -76,6 +94,15 @@ export class KernelSource implements Source {
   #generation = 0;
   #lastStats: SourceStats | undefined;
   #lastProcesses: readonly ProcessCount[] = [];
+  #lastExited: ExitedCounts = { udpRequests: 0, tcpRequests: 0, requestBytes: 0, processes: 0 };
+  #suppressedAnswers: {
+    readonly total: number;
+    readonly groups: readonly { readonly cgroupId: bigint; readonly count: number }[];
+  } = { total: 0, groups: [] };
+  #lastSuppressed: readonly Suppression[] = [];
+  readonly #exited = new Map<string, ProcessCount>();
+  readonly #suppressions = new Suppressions();
+  #ratesGeneration = 0;
 
   constructor(options: KernelOptions) {
     this.#options = options;
@@ -125,11 +152,66 @@ export class KernelSource implements Source {
 
   processes(): readonly ProcessCount[] {
     if (this.#capture === undefined) return this.#lastProcesses;
-    const { bytes } = unwrap(this.#capture.processes());
-    return decodeProcessCounts(bytes, this.#clock.monotonicToUnix());
+    const { bytes } = unwrap(this.#capture.entries('processes'));
+    const living = decodeProcessCounts(bytes, this.#clock.monotonicToUnix());
+    // An entry of an exited one is there until its exit is read.
+    return [...living, ...this.#exited.values()];
+  }
+
+  exited(): ExitedCounts {
+    const capture = this.#capture;
+    if (capture === undefined) return this.#lastExited;
+    const { values } = unwrap(capture.sums('gone'));
+    return {
+      udpRequests: values[GONE.UDP_REQUESTS] ?? 0,
+      tcpRequests: values[GONE.TCP_REQUESTS] ?? 0,
+      requestBytes: values[GONE.REQUEST_BYTES] ?? 0,
+      processes: values[GONE.PROCESSES] ?? 0,
+    };
+  }
+
+  suppressed(): readonly Suppression[] {
+    const capture = this.#capture;
+    if (capture === undefined) {
+      const last = this.#lastSuppressed;
+      this.#lastSuppressed = [];
+      return last;
+    }
+    const shares = [
+      ...decodeShares(unwrap(capture.entries('shares')).bytes),
+      ...decodeCommonShares(unwrap(capture.entries('common_shares')).bytes),
+    ];
+    const now = process.hrtime.bigint();
+    const { found, idle } = this.#suppressions.look(shares, now, this.#clock.monotonicToUnix());
+    for (const key of idle) unwrap(capture.remove('shares', key));
+    return found;
+  }
+
+  suppressedAnswers(total: number): readonly { readonly cgroupId: bigint; readonly count: number }[] {
+    const capture = this.#capture;
+    if (capture === undefined || total === this.#suppressedAnswers.total)
+      return this.#suppressedAnswers.groups;
+    const counts = new Map<bigint, number>();
+    for (const { share, responses } of decodeShares(unwrap(capture.entries('shares')).bytes))
+      if (responses > 0) counts.set(share.cgroupId, (counts.get(share.cgroupId) ?? 0) + responses);
+    const groups = Array.from(counts, ([cgroupId, count]) => ({ cgroupId, count }));
+    this.#suppressedAnswers = { total, groups };
+    return groups;
+  }
+
+  /** Another budget of a control group (cgroup v2 id) and those below it. The least recently used is forgotten when there are too many. */
+  setRate(group: bigint, rate: number, burst: number): void {
+    const capture = this.#capture;
+    if (capture === undefined) return;
+    unwrap(
+      capture.update(RATES_MAP, new Uint8Array(BigUint64Array.of(group).buffer), encodeRate(rate, burst)),
+    );
+    this.#ratesGeneration = (this.#ratesGeneration + 1) >>> 0;
+    unwrap(capture.update(RATES_GENERATION_MAP, word(0), word(this.#ratesGeneration)));
   }
 
   forget(keys: readonly ProcessKey[]): void {
+    for (const key of keys) this.#exited.delete(keyOf(key));
     this.#remove('processes', keys);
   }
 
@@ -177,7 +259,28 @@ export class KernelSource implements Source {
   #deliver(batch: Uint8Array, onBatch: OnBatch): void {
     this.#batches++;
     this.#batchBytes += batch.length;
-    onBatch(decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage));
+    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage);
+    onBatch(this.#withoutExits(events));
+  }
+
+  #withoutExits(events: readonly (RawEvent | RawExit)[]): readonly RawEvent[] {
+    const exited: ProcessKey[] = [];
+    const others = events.filter((event): event is RawEvent => {
+      if (event.kind === 'exit') {
+        this.#noteExit(event.count);
+        exited.push(event.count);
+      }
+      return event.kind !== 'exit';
+    });
+    this.#remove('processes', exited);
+    return others;
+  }
+
+  #noteExit(count: ProcessCount): void {
+    this.#exited.set(keyOf(count), count);
+    if (this.#exited.size <= MAX_EXITED) return;
+    const [oldest] = this.#exited.keys();
+    if (oldest !== undefined) this.#exited.delete(oldest);
   }
 
   async #stop(): Promise<void> {
@@ -185,6 +288,8 @@ export class KernelSource implements Source {
     if (capture !== undefined) {
       await this.#reader?.finish();
       this.#lastProcesses = this.processes();
+      this.#lastExited = this.exited();
+      this.#lastSuppressed = this.suppressed();
       this.#lastStats = this.#readStats();
       this.#capture = undefined;
       capture.close();
@@ -212,8 +317,11 @@ export function tryFamily(
   family: KernelFamily,
   object: string = OBJECT,
 ): { readonly fires: boolean | undefined } | { readonly error: CaptureError } {
-  const tried = loadAddon().tryFamily(
-    { object, family, besides: [], ringBytes: 65536, knobs: selfKnobs() },
+  const addon = loadAddon();
+  const read = readObject(addon, object);
+  if ('error' in read) return read;
+  const tried = addon.tryFamily(
+    { object: read.bytes, family, besides: [], ringBytes: 65536, knobs: selfKnobs() },
     'dns_ports',
   );
   return 'error' in tried ? { error: new CaptureError(tried.error) } : { fires: tried.fires };
@@ -225,13 +333,17 @@ function openFirst(options: KernelOptions): {
   readonly failures: readonly CaptureError[];
 } {
   const addon = loadAddon();
+  const read = readObject(addon, options.object ?? OBJECT);
+  if ('error' in read) throw read.error;
   const failures: CaptureError[] = [];
   for (const family of options.hook === 'auto' ? familiesInOrder(currentPreemption()) : [options.hook]) {
     const opened = addon.open({
-      object: options.object ?? OBJECT,
+      object: read.bytes,
       family,
-      besides:
-        options.connections === true ? [`connect_${family === 'kprobe' ? 'kprobe' : 'tracepoint'}`] : [],
+      besides: [
+        'exit',
+        ...(options.connections === true ? [`connect_${family === 'kprobe' ? 'kprobe' : 'tracepoint'}`] : []),
+      ],
       ringBytes: options.ringBytes,
       knobs: {
         ...selfKnobs(),
@@ -239,6 +351,10 @@ function openFirst(options: KernelOptions): {
         dns_port_count: [options.ports.length],
         payload_limit: [options.maxPayload],
         wakeup_bytes: [options.ringBytes / 4],
+        calm_bytes: [options.ringBytes / 2],
+        exit_bytes: [(options.ringBytes / 8) * 7],
+        share_rate: [options.cgroupRate ?? 0],
+        share_burst: [options.cgroupBurst ?? 0],
         identity_seed: [randomInt(2 ** 48 - 1)],
         visibility_enforced: [options.levels === true ? 1 : 0],
         trace_bytes: [options.traceContext === true ? TRACE_CONTEXT.SIZEOF : 0],
@@ -248,6 +364,27 @@ function openFirst(options: KernelOptions): {
     failures.push(new CaptureError(opened.error));
   }
   throw noFamily(failures);
+}
+
+/** The BPF object, if it is the one that the addon was built with: libbpf does not survive every damage. */
+function readObject(
+  addon: NativeAddon,
+  path: string,
+): { readonly bytes: Uint8Array } | { readonly error: CaptureError } {
+  const refusal = (fault: Partial<NativeError>) => {
+    const blank = { op: 'open', subject: path, errno: 0, code: '', hint: '', detail: '' };
+    return { error: new CaptureError({ ...blank, ...fault }) };
+  };
+  try {
+    const bytes = readFileSync(path);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    if (digest === addon.objectDigest) return { bytes };
+    const hint = 'it is damaged, or of another build than the addon: build it again with npm run build';
+    return refusal({ hint, detail: `SHA-256 ${digest}, expected ${addon.objectDigest}` });
+  } catch (cause) {
+    const { errno = 0, code = '' } = cause as NodeJS.ErrnoException;
+    return refusal({ errno: -errno, code, hint: 'build it with npm run build' });
+  }
 }
 
 /** One cause for all families: that one. Else each family's. */
@@ -282,7 +419,8 @@ function selfKnobs(): Readonly<Record<string, readonly number[]>> {
   return { self_pid_ns: [statSync('/proc/self/ns/pid').ino], self_vpid: [process.pid] };
 }
 
-function loadAddon(): NativeAddon {
+/** @throws UserError: it is not built, or a library is missing. */
+export function loadAddon(): NativeAddon {
   try {
     return createRequire(import.meta.url)(fileURLToPath(ADDON)) as NativeAddon;
   } catch (cause) {
@@ -291,6 +429,10 @@ function loadAddon(): NativeAddon {
       cause,
     });
   }
+}
+
+function keyOf({ pid, startTime }: ProcessKey): string {
+  return `${pid}:${startTime}`;
 }
 
 function word(value: number): Uint8Array {

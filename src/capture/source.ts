@@ -1,7 +1,7 @@
 /**
  * Where events come from: the running kernel (kernel.ts) or a capture file (pcap.ts). The pipeline knows only this.
  */
-import type { ProcessCount, ProcessKey, RawEvent, SourceStats } from '../model.ts';
+import type { ExitedCounts, ProcessCount, ProcessKey, RawEvent, SourceStats, Suppression } from '../model.ts';
 
 /**
  * Called with each batch, in the order of capture. The array must not be kept by the source. A source that can wait
@@ -22,10 +22,22 @@ export interface Source {
   stop(): Promise<void>;
   /** Counters since start; still answers after `stop` (with the last values). */
   stats(): SourceStats;
-  /** Messages per process, exact whatever was lost on the way. Empty where the source has no such counters. */
+  /**
+   * Messages per process, exact whatever was lost on the way, of those that live and those that have exited not long ago. Empty where
+   * the source has no such counters.
+   */
   processes(): readonly ProcessCount[];
+  /** Sums over all processes that have exited; undefined where the source has no such counters. */
+  exited?(): ExitedCounts;
+  /** What was left out since the last call, by share. */
+  suppressed?(): readonly Suppression[];
   /** Forgets the counters of these processes (they have exited and were reported). Unknown keys are ignored. */
   forget(keys: readonly ProcessKey[]): void;
+  /**
+   * Answers left out since the start, by the control group that asked; where the source has budgets.
+   * @param total the counter of all of them: the groups are read again only when it has changed
+   */
+  suppressedAnswers?(total: number): readonly { readonly cgroupId: bigint; readonly count: number }[];
   /** Resolves when nothing more will come: end of file, or `stop` is done. Rejects when the capture broke off by itself. */
   readonly finished: Promise<void>;
 }

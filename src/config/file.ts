@@ -3,16 +3,18 @@
  * The OpenTelemetry package validates it against the schema and puts in the values of ${VARIABLES}; it reads over broken
  * YAML, though, so the syntax is checked first.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { type ConfigurationModel, parseConfigFile } from '@opentelemetry/configuration';
-import { parseDocument } from 'yaml';
+import { parseDocument, visit } from 'yaml';
 import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
+import { readTrusted } from '../lib/safe-file.ts';
 import type { FileSettings } from './config.ts';
 import { translate } from './file-settings.ts';
 
 const MOST_BYTES = 1_000_000;
+/** Of one mapping. Each new key is compared with all before: 40 000 would take a minute. */
+const MAX_KEYS = 1000;
 const HINT =
   'schema: https://github.com/open-telemetry/opentelemetry-configuration; own keys: docs/configuration.md';
 
@@ -25,8 +27,8 @@ export interface LoadedFile {
 /** @throws UserError (exit code 2): the file cannot be read or is not valid. */
 export function loadConfigFile(path: string): LoadedFile {
   const shown = forTerminal(path);
-  const refuse = (reason: string, cause?: unknown): UserError =>
-    new UserError(`${shown}: ${forTerminal(reason)}`, { exitCode: EXIT.usage, hint: HINT, cause });
+  const refuse: Refuse = (reason, cause, hint = HINT) =>
+    new UserError(`${shown}: ${forTerminal(reason)}`, { exitCode: EXIT.usage, hint, cause });
   checkSyntax(path, refuse);
   const { model, notes } = parseModel(path, refuse);
   const { variables, warnings, problems } = translate(model);
@@ -37,21 +39,31 @@ export function loadConfigFile(path: string): LoadedFile {
   };
 }
 
-type Refuse = (reason: string, cause?: unknown) => UserError;
+type Refuse = (reason: string, cause?: unknown, hint?: string) => UserError;
 
 function checkSyntax(path: string, refuse: Refuse): void {
   let text: string;
   try {
-    const stat = statSync(path);
-    if (!stat.isFile()) throw new Error('is not a file');
-    if (stat.size > MOST_BYTES) throw new Error(`is larger than ${MOST_BYTES} bytes`);
-    text = readFileSync(path, 'utf8');
+    text = readTrusted(path, MOST_BYTES).toString('utf8');
   } catch (error) {
-    throw refuse(`the configuration file cannot be read: ${(error as Error).message}`, error);
+    const hint = error instanceof UserError ? error.hint : undefined;
+    throw refuse(`the configuration file cannot be read: ${(error as Error).message}`, error, hint);
   }
+  if (hasLargeMapping(text)) throw refuse(`has a mapping of more than ${MAX_KEYS} keys`);
   const broken = parseDocument(text, { version: '1.2', logLevel: 'silent' }).errors[0];
   // The rest of the message draws the line with the mistake, which may hold a secret.
   if (broken !== undefined) throw refuse(`is not valid YAML: ${broken.message.split('\n')[0]}`, broken);
+}
+
+function hasLargeMapping(text: string): boolean {
+  let found = false;
+  visit(parseDocument(text, { version: '1.2', logLevel: 'silent', uniqueKeys: false }), {
+    Map(_, { items }) {
+      found ||= items.length > MAX_KEYS;
+      return found ? visit.BREAK : undefined;
+    },
+  });
+  return found;
 }
 
 function parseModel(path: string, refuse: Refuse): { model: ConfigurationModel; notes: string[] } {

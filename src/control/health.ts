@@ -8,6 +8,7 @@ import { parseListenAddress } from '../lib/endpoint.ts';
 import { UserError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SourceStats } from '../model.ts';
+import type { ConnectionBounds } from './connections.ts';
 import { boundedServer, refusal, target } from './server.ts';
 
 export type AgentState = 'starting' | 'capturing' | 'stopping' | 'broken';
@@ -21,6 +22,16 @@ export interface HealthParts {
   readonly metrics: (() => Promise<string>) | undefined;
   readonly log: Log;
 }
+
+/**
+ * Probes come from a few addresses, attackers from as many as they like: of the address with most the oldest gives way. A probe
+ * is one packet each way; who needs longer than a second for it is not one.
+ */
+const BOUNDS: ConnectionBounds = { total: 768, perPeer: 640, headerMs: 1000, idleMs: 5000 };
+/** Connections that wait to be accepted: fewer than one peer may have. */
+const BACKLOG = 511;
+/** Metrics asked for so soon after each other are the same text, which is in memory once however many do not read it. */
+const SCRAPE_MS = 500;
 
 const SAMPLE_MS = 1000;
 /** So many samples in a row may find events in the ring and no batch taken. The reader needs milliseconds, or as long as one batch is worked on. */
@@ -44,7 +55,7 @@ export class RingWatch {
 
 interface Reply {
   readonly status: number;
-  readonly text: string;
+  readonly text: string | Buffer;
 }
 
 const PLAIN = 'text/plain; charset=utf-8';
@@ -56,10 +67,11 @@ export class HealthServer {
   readonly #server: Server;
   readonly #watch = new RingWatch();
   #timer: NodeJS.Timeout | undefined;
+  #scrape: { readonly at: number; readonly reply: Promise<Reply> } | undefined;
 
   private constructor(parts: HealthParts) {
     this.#parts = parts;
-    this.#server = boundedServer((request, response) => this.#serve(request, response));
+    this.#server = boundedServer(BOUNDS, (request, response) => this.#serve(request, response));
   }
 
   /** @throws UserError: the address is taken or not of this host */
@@ -87,7 +99,8 @@ export class HealthServer {
     if (at === undefined) throw new Error(`not checked: ${address}`);
     const listening = Promise.withResolvers<void>();
     this.#server.once('error', listening.reject);
-    this.#server.listen(at.host === undefined ? { port: at.port } : at, listening.resolve);
+    const where = at.host === undefined ? { port: at.port } : at;
+    this.#server.listen({ ...where, backlog: BACKLOG }, listening.resolve);
     try {
       await listening.promise;
     } catch (error) {
@@ -104,7 +117,7 @@ export class HealthServer {
     if (refused !== undefined) return send(response, refused, 'application/json');
     const { pathname } = target(request);
     if (pathname === '/metrics' && this.#parts.metrics !== undefined)
-      return send(response, await this.#metrics(this.#parts.metrics), EXPOSITION);
+      return send(response, await this.#scraped(this.#parts.metrics), EXPOSITION);
     send(response, this.#probe(pathname), PLAIN);
   }
 
@@ -116,9 +129,16 @@ export class HealthServer {
     return state === 'capturing' ? { status: 200, text: 'ok\n' } : unwell(state);
   }
 
+  #scraped(scrape: () => Promise<string>): Promise<Reply> {
+    const now = performance.now();
+    if (this.#scrape === undefined || now - this.#scrape.at > SCRAPE_MS)
+      this.#scrape = { at: now, reply: this.#metrics(scrape) };
+    return this.#scrape.reply;
+  }
+
   async #metrics(scrape: () => Promise<string>): Promise<Reply> {
     try {
-      return { status: 200, text: await scrape() };
+      return { status: 200, text: Buffer.from(await scrape()) };
     } catch (error) {
       this.#parts.log.error(`metrics: ${(error as Error).message}`);
       return { status: 500, text: 'internal error\n' };

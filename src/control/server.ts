@@ -5,15 +5,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Log } from '../lib/log.ts';
 import { type Answer, answer, failure, type Routes } from './answers.ts';
+import { type ConnectionBounds, Connections } from './connections.ts';
 import { listenAt } from './socket-file.ts';
 
-const MOST_CONNECTIONS = 16;
 /** Request line and headers. */
 const MOST_REQUEST_BYTES = 8192;
-/** To send a request, and for a route to answer. */
+/** For a route to answer. */
 const PATIENCE_MS = 5000;
-/** A client that does not read its answer is cut off after this. */
-const IDLE_MS = 30_000;
+
+/** Whoever may open the socket is root or the agent's own user: the kernel does not say more of a peer to Node. */
+const BOUNDS: ConnectionBounds = { total: 32, perPeer: 32, headerMs: 1000, idleMs: 30_000 };
 
 export class ControlServer {
   readonly #server: Server;
@@ -26,7 +27,7 @@ export class ControlServer {
 
   /** @throws UserError: the socket cannot be made */
   static async listen(path: string, routes: Routes, log: Log): Promise<ControlServer> {
-    const server = boundedServer((request, response) => serve(routes, request, response, log));
+    const server = boundedServer(BOUNDS, (request, response) => serve(routes, request, response, log));
     return new ControlServer(server, await listenAt(server, path));
   }
 
@@ -37,25 +38,32 @@ export class ControlServer {
   }
 }
 
-/** One request a connection, without a body; few connections, short requests, no endless waits. */
+/**
+ * One request a connection, without a body; few connections, short requests, no endless waits. When there are too many, those
+ * go first that have not sent their request yet, of the peer that has most, the oldest: so no number of slow ones keeps out one
+ * that asks at once.
+ */
 export function boundedServer(
+  bounds: ConnectionBounds,
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
 ): Server {
   const server = createServer(
     {
       maxHeaderSize: MOST_REQUEST_BYTES,
-      headersTimeout: PATIENCE_MS,
-      requestTimeout: PATIENCE_MS,
-      connectionsCheckingInterval: 1000,
+      headersTimeout: bounds.headerMs,
+      requestTimeout: bounds.headerMs,
+      connectionsCheckingInterval: 500,
       keepAlive: false,
     },
     (request, response) => {
       response.shouldKeepAlive = false;
-      void handle(request, response);
+      // Pipelined requests (RFC 9112 section 9.3.2) are not answered: the connection ends with the first answer.
+      if (connections.asked(request.socket)) void handle(request, response);
     },
   );
-  server.maxConnections = MOST_CONNECTIONS;
-  server.setTimeout(IDLE_MS, (socket) => socket.destroy());
+  const connections = new Connections(bounds);
+  server.setTimeout(bounds.idleMs, (socket) => socket.destroy());
+  server.on('connection', (socket) => connections.add(socket));
   return server;
 }
 

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { linkSync, lstatSync, rmSync, type Stats, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { UserError } from '../lib/errors.ts';
+import { placeOf } from '../lib/safe-path.ts';
 
 /** sun_path of sockaddr_un holds 108 bytes with the closing zero (unix(7)). */
 const MOST_PATH_BYTES = 107;
@@ -13,6 +14,7 @@ const CONNECT_MS = 1000;
 
 /** @throws UserError. @returns removes the file, if it is still the one that was made */
 export async function listenAt(server: Server, path: string): Promise<() => void> {
+  judge(path);
   const own = `${path}.${randomUUID().slice(0, 8)}`;
   if (Buffer.byteLength(own) > MOST_PATH_BYTES)
     throw unusable(path, 'the path is too long for a Unix socket', 'use a shorter one, below /run say');
@@ -30,6 +32,20 @@ export async function listenAt(server: Server, path: string): Promise<() => void
   } finally {
     // libuv removes the name it was bound to when it closes (uv__pipe_close): that is this one, never the path.
     rmSync(own, { force: true });
+  }
+}
+
+/** @throws UserError: another user could put a socket of his own there */
+function judge(path: string): void {
+  try {
+    placeOf(path);
+  } catch (error) {
+    const hint = error instanceof UserError ? error.hint : undefined;
+    throw unusable(
+      path,
+      (error as Error).message,
+      hint ?? 'the directory has to be there and to be writable',
+    );
   }
 }
 

@@ -34,12 +34,14 @@ interface Stats {
     readonly missedRuns?: number;
     readonly ring?: { readonly used: number; readonly size: number };
   };
+  /** Counts by result; `requests`, `waiting` and `hanging` are none. */
+  readonly inspector?: Readonly<Record<string, number>>;
   readonly processes?: readonly Process[];
 }
 
 export function statsTable(answer: unknown): string {
-  const { stages = [], source = {}, processes = [] } = (answer ?? {}) as Stats;
-  const parts = [stagesPart(stages), sourcePart(source), processesPart(processes)];
+  const { stages = [], source = {}, inspector, processes = [] } = (answer ?? {}) as Stats;
+  const parts = [stagesPart(stages), sourcePart(source), inspectorPart(inspector), processesPart(processes)];
   return `${parts
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join('\n'))
@@ -82,6 +84,17 @@ function sourcePart({ hook, counters, drops, missedRuns = 0, ring }: NonNullable
     ...(ring === undefined ? [] : [['ring', `${ring.used} of ${ring.size} bytes used`]]),
   ];
   return ['KERNEL', ...textTable(rows)];
+}
+
+function inspectorPart(stats: Stats['inspector']): string[] {
+  if (stats === undefined) return [];
+  const { requests = 0, waiting = 0, hanging = 0, ...results } = stats;
+  const rows = [
+    ['requests', `${requests}, ${waiting} waiting`],
+    ['results', reasons(results) || 'nothing'],
+    ['hanging', `${hanging} of 8`],
+  ];
+  return ['INSPECTOR', ...textTable(rows)];
 }
 
 function processesPart(processes: readonly Process[]): string[] {

@@ -2,12 +2,16 @@
  * All detectors of a run: each event is offered to each of them, and their findings go out as records, at most once for the
  * same process and subject in a while. Synchronous. Nothing here is loaded when no detection is configured.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger, Stage } from '../health.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { wallClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
-import type { ConnectionEvent, LogEvent, Lookup, SearchStep } from '../model.ts';
+import type { ConnectionEvent, LogEvent, Lookup, ProcessIdentity, SearchStep } from '../model.ts';
+import type { DetectDrop, DetectFilter } from '../tables/detect-reasons.ts';
+import { blindRecord } from './blind.ts';
 import { Cooldown } from './cooldown.ts';
 import type {
   Detector,
@@ -21,11 +25,14 @@ import type {
   SeenConnection,
 } from './detector.ts';
 import { registeredDomain } from './domain.ts';
-import { findingRecord, MOST_SUBJECT_CHARACTERS } from './finding.ts';
-import { Guarded, textOf } from './guard.ts';
+import { findingRecord } from './finding.ts';
+import { Guarded } from './guard.ts';
+import { Later, NO_FACT } from './later.ts';
+import { originOf } from './origin.ts';
 import { readText } from './read-text.ts';
 import { settingsFor } from './settings.ts';
 import { Subjects } from './subjects.ts';
+import { textOf } from './text-of.ts';
 
 /** Processes whose state is kept at once. */
 const MOST_PROCESSES = 4096;
@@ -34,6 +41,7 @@ const SLOW_EVENT_MS = 2;
 const WATCHED_EVENTS = 256;
 /** Besides, one event of so many (a power of two). */
 const SAMPLE = 64;
+const CLOSE_POLL_MS = 10;
 
 export interface DetectionsOptions {
   readonly detectors: readonly Detector[];
@@ -42,9 +50,14 @@ export interface DetectionsOptions {
   readonly cooldownMs: number;
   readonly dns: NameCache;
   readonly host: HostFacts;
+  /** The agent itself: whom records about detectors are of. */
+  readonly agent: ProcessIdentity;
+  /** First pause of a detector that is switched off. */
+  readonly pauseMs: number;
   readonly ledger: Ledger;
   readonly log: Log;
   readonly emit: (finding: LogEvent) => void;
+  readonly fairness?: Fairness | undefined;
 }
 
 export class Detections {
@@ -54,6 +67,10 @@ export class Detections {
   readonly #emit: (finding: LogEvent) => void;
   #events = 0;
   #watch = 0;
+  /** Judgements that wait for a fact. */
+  #waiting = 0;
+  /** No fact is waited for any more. */
+  #isClosed = false;
 
   /** @throws UserError: a setting is wrong, a detector cannot be initialised. */
   constructor(options: DetectionsOptions) {
@@ -61,11 +78,19 @@ export class Detections {
     this.#emit = options.emit;
     this.#cooldown = new Cooldown(options.cooldownMs);
     this.#stage = ledger.stage('detect');
-    const subjects = new Subjects(MOST_PROCESSES);
+    this.#stage.held = () => this.#waiting;
+    const subjects = new Subjects(MOST_PROCESSES, options.fairness);
     const settings = settingsFor(options.detectors, options.settings);
     this.#detectors = options.detectors.map((detector) => {
       const context = contextOf(detector, settings.get(detector.name) ?? {}, subjects, options);
-      return new Guarded(detector, context, ledger.stage(`detector:${detector.name}`), log);
+      return new Guarded(detector, {
+        context,
+        stage: ledger.stage(`detector:${detector.name}`),
+        log,
+        pauseMs: options.pauseMs,
+        onChange: (change) => options.emit(blindRecord(change, wallClock(), options.agent)),
+        origin: originOf(detector),
+      });
     });
   }
 
@@ -99,25 +124,49 @@ export class Detections {
     if (performance.now() - start > SLOW_EVENT_MS) this.#watch = WATCHED_EVENTS;
   }
 
-  #report(guarded: Guarded, found: Finding | undefined, event: DetectorEvent): void {
+  /** Waits so long at most for what is still to be judged, then counts it as lost. */
+  async close(deadlineMs: number): Promise<void> {
+    const deadline = performance.now() + deadlineMs;
+    while (this.#waiting > 0 && performance.now() < deadline) await sleep(CLOSE_POLL_MS);
+    this.#isClosed = true;
+    this.#stage.drop('no_fact' satisfies DetectDrop, this.#waiting);
+    this.#waiting = 0;
+  }
+
+  #report(guarded: Guarded, found: Finding | Later | undefined, event: DetectorEvent): void {
     if (found === undefined) return;
-    const { detector } = guarded;
-    const stage = this.#stage;
-    stage.in++;
-    const subject = found.subject.slice(0, MOST_SUBJECT_CHARACTERS);
-    const admitted = this.#cooldown.admit(detector.name, event, subject);
-    if (admitted === 'cooldown') stage.filter('cooldown');
-    else if (admitted === 'limit') stage.drop('limit');
-    else {
-      try {
-        const record = findingRecord(found, detector, event, wallClock(), admitted);
-        stage.out++;
-        this.#emit(record);
-      } catch (error) {
-        // A user's evidence may be an object whose parts throw when read.
-        stage.drop('invalid');
-        guarded.refuse(`its finding cannot be read: ${textOf(error)}`);
+    this.#stage.in++;
+    if (found instanceof Later) this.#wait(guarded, found, event);
+    else this.#admit(guarded, found, event);
+  }
+
+  #wait(guarded: Guarded, later: Later, event: DetectorEvent): void {
+    this.#waiting++;
+    later.whenKnown((fact) => {
+      if (this.#isClosed) return;
+      this.#waiting--;
+      if (fact === NO_FACT) {
+        this.#stage.drop('no_fact' satisfies DetectDrop);
+        return;
       }
+      const wasOff = guarded.isOff;
+      const outcome = guarded.decide(later, fact);
+      if (outcome instanceof Later) this.#wait(guarded, outcome, event);
+      else if (outcome !== undefined) this.#admit(guarded, outcome, event);
+      else if (wasOff) this.#stage.filter('off' satisfies DetectFilter);
+      else if (guarded.isOff) this.#stage.drop('invalid' satisfies DetectDrop);
+      else this.#stage.filter('cleared' satisfies DetectFilter);
+    });
+  }
+
+  #admit(guarded: Guarded, found: Finding, event: DetectorEvent): void {
+    const { detector } = guarded;
+    const admitted = this.#cooldown.admit(detector.name, event, found.subject);
+    if (admitted === 'cooldown') this.#stage.filter('cooldown' satisfies DetectFilter);
+    else if (admitted === 'limit') this.#stage.drop('limit' satisfies DetectDrop);
+    else {
+      this.#stage.out++;
+      this.#emit(findingRecord(found, detector, event, wallClock(), admitted));
     }
   }
 }

@@ -3,8 +3,8 @@
  * rules/. These types are published as `whodns/detect`.
  *
  * `onEvent` is called for every lookup and connection, synchronously, in the agent's one thread: it must be quick, keep
- * bounded state only, and take the time from the event. One that throws or is slow is switched off (guard.ts); one that never
- * returns stops the agent.
+ * bounded state only, and take the time from the event. One that throws or is slow is switched off for a while (guard.ts); one
+ * that never returns stops the agent.
  */
 import type { Attributes, ConnectionEvent, Lookup, ProcessIdentity, SearchStep } from '../model.ts';
 import type { FindingSeverity, SettingDefinition } from '../tables/detections.ts';
@@ -32,7 +32,17 @@ export interface Detector<State = unknown> {
   readonly needs?: readonly ('connections' | 'dns')[];
   /** Called once before the first event; what it returns is `context.state` from then on. */
   init?(context: InitContext): State;
-  onEvent(event: DetectorEvent, context: DetectorContext<State>): Finding | undefined;
+  onEvent(event: DetectorEvent, context: DetectorContext<State>): Outcome;
+}
+
+/** `PendingFinding` is made by the methods of `HostFacts` alone. */
+export type Outcome = Finding | PendingFinding | undefined;
+
+/** A judgement that waits for a fact: made when the fact comes, dropped and counted (`no_fact`) when it does not in 5 s. */
+export interface PendingFinding {
+  /** Tells it from a finding. */
+  readonly subject?: undefined;
+  decide(fact: unknown): Outcome;
 }
 
 export type DetectorEvent = LookupEvent | SeenConnection;
@@ -73,7 +83,7 @@ export interface InitContext {
   boundedMap<K, V>(most: number): BoundedMap<K, V>;
   /** A text file of at most 1 MiB, read now. */
   readText(file: string): string;
-  /** Facts of a process that are looked up at first use: see the methods. */
+  /** Facts of a process that are looked up at first use. */
   readonly host: HostFacts;
 }
 
@@ -106,14 +116,18 @@ export interface NameCacheEntry {
   readonly dns_root: string;
 }
 
-/** What the host knows of the process behind an event. Costs file reads at first use: ask when there is a suspicion. */
+/**
+ * What the host knows of the process behind an event. A fact is looked up at first use, which takes a while: `decide` is called
+ * with it when it is known, at once or later, and what it returns is the outcome. Ask when there is a suspicion, and return
+ * what these return.
+ */
 export interface HostFacts {
   /** Addresses of the name servers in its resolv.conf, old ones included for a while; undefined: could not be read. */
-  nameServers(event: DetectorEvent): readonly string[] | undefined;
+  nameServers(event: DetectorEvent, decide: (servers: readonly string[] | undefined) => Outcome): Outcome;
   /** It has a socket bound to a DNS port: it serves names itself. undefined: it is gone. */
-  servesNames(event: DetectorEvent): boolean | undefined;
+  servesNames(event: DetectorEvent, decide: (serves: boolean | undefined) => Outcome): Outcome;
   /** What became of its executable; undefined: not known. */
-  executable(event: DetectorEvent): ExecutableFacts | undefined;
+  executable(event: DetectorEvent, decide: (facts: ExecutableFacts | undefined) => Outcome): Outcome;
 }
 
 export interface ExecutableFacts {

@@ -1,4 +1,4 @@
-/** A finding as a log record. What a detector gives is checked here: a user's may give anything. */
+/** A finding as a log record. What a detector gives is checked and copied here: a user's may give anything. */
 import { uuidV7 } from '../lib/uuid.ts';
 import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
 import type { FindingSeverity } from '../tables/detections.ts';
@@ -9,8 +9,9 @@ export const FINDING_EVENT_NAME = 'whodns.finding';
 export const FINDING_SEVERITY: Readonly<Record<FindingSeverity, number>> = { info: 9, warn: 13, error: 17 };
 
 const MOST_CHARACTERS = 1024;
-export const MOST_SUBJECT_CHARACTERS = 255;
+const MOST_SUBJECT_CHARACTERS = 255;
 const MOST_EVIDENCE = 32;
+const LONGEST_TEXT = 4 * 1024 * 1024;
 
 /** @param suppressed findings of the same process and subject that were not reported since the last one */
 export function findingRecord(
@@ -23,16 +24,13 @@ export function findingRecord(
   const attributes: Record<string, AttributeValue> = {};
   const uid = found.record ?? event.uid;
   const { networkNamespace } = event.kind === 'lookup' ? event.lookup.request.raw : event.connection;
-  addEvidence(attributes, found.evidence);
-  Object.assign(attributes, {
+  Object.assign(attributes, found.evidence, {
     'security_rule.name': detector.name,
     'security_rule.description': bounded(detector.describe),
-    'whodns.finding.subject': bounded(found.subject, MOST_SUBJECT_CHARACTERS),
-    ...(found.kind === undefined
-      ? {}
-      : { 'whodns.finding.kind': bounded(found.kind, MOST_SUBJECT_CHARACTERS) }),
+    'whodns.finding.subject': found.subject,
+    ...(found.kind === undefined ? {} : { 'whodns.finding.kind': found.kind }),
     ...(suppressed === 0 ? {} : { 'whodns.finding.suppressed': suppressed }),
-    ...(uid === undefined ? {} : { 'whodns.finding.record.uid': bounded(uid, MOST_SUBJECT_CHARACTERS) }),
+    ...(uid === undefined ? {} : { 'whodns.finding.record.uid': uid }),
     ...(networkNamespace === 0 ? {} : { 'whodns.netns': networkNamespace }),
     'whodns.attribution': event.process.attribution,
     'log.record.uid': uuidV7(Number(observedTime / 1_000_000n)),
@@ -49,35 +47,53 @@ export function findingRecord(
   };
 }
 
-/** A well-formed finding of any detector. */
-export function isFinding(value: unknown): value is Finding {
-  if (typeof value !== 'object' || value === null) return false;
+/**
+ * A copy of what a detector returned, every part read once and cut to its bound; undefined: it is no finding. What is returned may
+ * be anything: a Proxy, getters that throw or say something else the second time, texts of a gigabyte.
+ * @throws what its parts throw
+ */
+export function copyOfFinding(value: unknown): Finding | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
   const { subject, message, kind, record, evidence } = value as Record<string, unknown>;
-  return (
-    typeof subject === 'string' &&
-    typeof message === 'string' &&
-    (kind === undefined || typeof kind === 'string') &&
-    (record === undefined || typeof record === 'string') &&
-    (evidence === undefined || (typeof evidence === 'object' && evidence !== null))
-  );
+  if (!isText(subject) || !isText(message)) return undefined;
+  if (kind !== undefined && !isText(kind)) return undefined;
+  if (record !== undefined && !isText(record)) return undefined;
+  if (evidence !== undefined && (typeof evidence !== 'object' || evidence === null)) return undefined;
+  return {
+    subject: subject.slice(0, MOST_SUBJECT_CHARACTERS),
+    message: bounded(message),
+    ...(kind === undefined ? {} : { kind: bounded(kind, MOST_SUBJECT_CHARACTERS) }),
+    ...(record === undefined ? {} : { record: bounded(record, MOST_SUBJECT_CHARACTERS) }),
+    ...(evidence === undefined ? {} : { evidence: evidenceOf(evidence as Record<string, unknown>) }),
+  };
 }
 
-function addEvidence(into: Record<string, AttributeValue>, evidence: Attributes | undefined): void {
-  let count = 0;
-  for (const [name, value] of Object.entries(evidence ?? {})) {
-    if (++count > MOST_EVIDENCE) return;
-    const kept = attributeValue(value);
-    if (kept !== undefined && name !== '' && name.length <= MOST_SUBJECT_CHARACTERS) into[name] = kept;
+/** To cut a text that V8 holds in pieces it is first put together: one of a gigabyte would take that much memory. */
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= LONGEST_TEXT;
+}
+
+function evidenceOf(given: Readonly<Record<string, unknown>>): Attributes {
+  const evidence: Record<string, AttributeValue> = {};
+  for (const name of Object.keys(given).slice(0, MOST_EVIDENCE)) {
+    const kept = attributeValue(given[name]);
+    if (kept !== undefined && name !== '' && name.length <= MOST_SUBJECT_CHARACTERS) evidence[name] = kept;
   }
+  return evidence;
 }
 
 function attributeValue(value: unknown): AttributeValue | undefined {
-  if (typeof value === 'string') return bounded(value);
+  if (isText(value)) return bounded(value);
   if (typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
-  if (!Array.isArray(value) || value.length === 0) return undefined;
-  const texts = value.slice(0, MOST_EVIDENCE).filter((each) => typeof each === 'string');
-  return texts.length === 0 ? undefined : texts.map((text) => bounded(text));
+  if (!Array.isArray(value)) return undefined;
+  const texts: string[] = [];
+  // No method of it: it may be of a class of its own.
+  for (let index = 0; index < MOST_EVIDENCE && index < value.length; index++) {
+    const each: unknown = value[index];
+    if (isText(each)) texts.push(bounded(each));
+  }
+  return texts.length === 0 ? undefined : texts;
 }
 
 function bounded(text: string, most = MOST_CHARACTERS): string {

@@ -1,63 +1,53 @@
 /** Facts of processes for detectors, looked up when a detector asks and remembered for a while. */
-import { executableState } from '../enrich/executable.ts';
-import { servesNames } from '../enrich/listening.ts';
+import { type ExecutableState, executableState } from '../enrich/executable.ts';
+import { NameServing, socketReader } from '../enrich/listening.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
-import { BoundedMap } from '../lib/bounded-map.ts';
+import type { Inspector } from '../inspector/inspector.ts';
 import type { Owner } from '../model.ts';
-import type { DetectorEvent, ExecutableFacts, HostFacts } from './detector.ts';
+import type { DetectorEvent, ExecutableFacts, HostFacts, Outcome } from './detector.ts';
+import { FactCache } from './fact-cache.ts';
+import { Later, NO_FACT } from './later.ts';
+import { ownerOf } from './owner.ts';
 
-const MOST_REMEMBERED = 4096;
 /** A socket may be bound later: looked at again after this. */
 const FRESH_MS = 60_000;
-/** Processes whose sockets are looked at a second: socket tables of busy hosts are long. */
-const MOST_LOOKS = 20;
+export const FACT_DEADLINE_MS = 5000;
 
 export interface HostFactsOptions {
   readonly resolvers: ResolverConfigs;
   readonly ports: readonly number[];
-  readonly procRoot?: string;
+  /** undefined: a capture file, which has no processes. */
+  readonly inspector: Inspector | undefined;
 }
 
-interface Answer {
-  readonly startTime: bigint;
-  readonly at: number;
-  readonly serves: boolean | undefined;
-}
-
-export function hostFacts({ resolvers, ports, procRoot = '/proc' }: HostFactsOptions): HostFacts {
-  const budget = perSecond(MOST_LOOKS);
-  const answers = new BoundedMap<number, Answer>(MOST_REMEMBERED);
+export function hostFacts({ resolvers, ports, inspector }: HostFactsOptions): HostFacts {
+  const names = inspector && new NameServing(socketReader(inspector), ports);
+  const serving = new FactCache<boolean>({
+    read: async (owner) => names?.of(owner),
+    freshMs: FRESH_MS,
+    deadlineMs: FACT_DEADLINE_MS,
+  });
+  const executables = new FactCache<ExecutableFacts>({
+    read: async (owner, event) => executable(inspector, owner, event),
+    // A file can be deleted at any time.
+    freshMs: 0,
+    deadlineMs: FACT_DEADLINE_MS,
+  });
   return {
-    nameServers: (event) => {
+    nameServers: (event, decide) => {
       const owner = ownerOf(event);
-      return owner === undefined ? undefined : currentServers(resolvers, owner, event);
+      return owner === undefined ? decide(undefined) : currentServers(resolvers, owner, event, decide);
     },
-    servesNames: (event) => {
+    servesNames: (event, decide) => {
       const owner = ownerOf(event);
-      if (owner === undefined) return undefined;
-      const known = answers.get(owner.pid);
-      if (known !== undefined && known.startTime === owner.startTime && event.at - known.at < FRESH_MS)
-        return known.serves;
-      if (!budget(event.at)) return undefined;
-      const serves = servesNames(procRoot, owner, ports);
-      answers.set(owner.pid, { startTime: owner.startTime, at: event.at, serves });
-      return serves;
+      return owner === undefined ? decide(undefined) : serving.ask(owner, event, decide);
     },
-    executable: (event) => executable(procRoot, event),
-  };
-}
-
-/** Whether one more is within so many a second of event time. */
-function perSecond(most: number): (at: number) => boolean {
-  let second = 0;
-  let used = 0;
-  return (at) => {
-    const now = Math.floor(at / 1000);
-    if (now !== second) {
-      second = now;
-      used = 0;
-    }
-    return ++used <= most;
+    executable: (event, decide) => {
+      const owner = ownerOf(event);
+      // A capture file has no process to look at.
+      if (owner === undefined) return decide(toldExecutable(event, undefined));
+      return executables.ask(owner, event, decide);
+    },
   };
 }
 
@@ -66,29 +56,37 @@ function currentServers(
   resolvers: ResolverConfigs,
   owner: Owner,
   event: DetectorEvent,
-): readonly string[] | undefined {
+  decide: (servers: readonly string[] | undefined) => Outcome,
+): Outcome {
   const known = resolvers.of(owner)?.servers;
-  if (known === undefined || event.kind !== 'lookup') return known;
+  if (known === undefined || event.kind !== 'lookup') return decide(known);
   const { raw } = event.lookup.request;
-  return known.includes((raw.dialed ?? raw.remote).address) ? known : resolvers.again(owner)?.servers;
+  if (known.includes((raw.dialed ?? raw.remote).address)) return decide(known);
+  return new Later((deliver) => {
+    void resolvers.again(owner).then((config) => deliver(config?.servers ?? NO_FACT));
+  }, decide);
 }
 
-/** What the kernel said of it at first sight, then what /proc says now. */
-function executable(procRoot: string, event: DetectorEvent): ExecutableFacts | undefined {
+/** What the kernel said of it at first sight, then what is seen now. */
+async function executable(
+  inspector: Inspector | undefined,
+  owner: Owner,
+  event: DetectorEvent,
+): Promise<ExecutableFacts | undefined> {
+  const path = event.process.resource['process.executable.path'];
+  if (typeof path !== 'string') return undefined;
+  return toldExecutable(event, inspector && (await executableState(inspector, owner, path)));
+}
+
+function toldExecutable(event: DetectorEvent, now: ExecutableState | undefined): ExecutableFacts | undefined {
   const { resource } = event.process;
   const path = resource['process.executable.path'];
   if (typeof path !== 'string') return undefined;
   const wasDeleted = resource['whodns.process.executable.deleted'] === true;
-  const owner = ownerOf(event);
-  const now = owner === undefined ? undefined : executableState(procRoot, owner, path);
   return {
     path,
     deleted: wasDeleted || now?.deleted === true,
     replaced: now?.replaced === true,
     added: now?.added,
   };
-}
-
-function ownerOf(event: DetectorEvent): Owner | undefined {
-  return event.kind === 'lookup' ? event.lookup.request.raw.owner : event.connection.owner;
 }

@@ -1,15 +1,17 @@
 /** Config -> the detectors of a run: built-in rules by name, detectors of files by their path. */
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { registerHooks } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { EXIT, UserError } from '../lib/errors.ts';
+import { trustedFile } from '../lib/safe-file.ts';
 import { RULES, type RuleName } from '../tables/detections.ts';
 import type { Detector } from './detector.ts';
 import { FINDING_SEVERITY } from './finding.ts';
-import { textOf } from './guard.ts';
+import { Origin } from './origin.ts';
+import { textOf } from './text-of.ts';
 
-const OTHERS_MAY_WRITE = 0o022;
+/** The agent's own modules, loaded already as whoever started it chose. */
+const OWN = new URL('../', import.meta.url).href;
 const NEEDS = ['connections', 'dns'];
 
 const BUILT_IN: Readonly<Record<RuleName, () => Promise<{ readonly default: unknown }>>> = {
@@ -28,6 +30,7 @@ export async function loadDetectors(
 ): Promise<readonly Detector[]> {
   const detectors: Detector[] = [];
   for (const name of config.detect) detectors.push((await BUILT_IN[name]()).default as Detector);
+  if (config.detectors.length > 0) judgeModules();
   for (const file of config.detectors) {
     const detector = await loadFile(file);
     if (Object.hasOwn(RULES, detector.name) || detectors.some(({ name }) => name === detector.name))
@@ -37,25 +40,57 @@ export async function loadDetectors(
   return detectors;
 }
 
-async function loadFile(file: string): Promise<Detector> {
-  const path = resolve(file);
-  let mode: number;
+/**
+ * What is loaded from now on runs with the agent's privileges: a detector, and what it imports, today or in an hour. Each file is judged
+ * as a detector is.
+ */
+function judgeModules(): void {
+  registerHooks({
+    load(url, context, next) {
+      if (url.startsWith('file:') && !url.startsWith(OWN)) judge(fileURLToPath(url));
+      return next(url, context);
+    },
+  });
+}
+
+/** @returns its path without symbolic links @throws Error, with what to do */
+function judge(file: string): string {
   try {
-    mode = statSync(path).mode;
+    return trustedFile(file).path;
   } catch (error) {
-    throw bad(file, (error as Error).message);
+    const hint = error instanceof UserError && error.hint !== undefined ? `; ${error.hint}` : '';
+    throw new Error(`${file}: ${(error as Error).message}${hint}`);
   }
-  // It runs with the agent's privileges.
-  if ((mode & OTHERS_MAY_WRITE) !== 0) throw bad(file, 'group or others can write to it: chmod go-w');
-  let found: unknown;
+}
+
+async function loadFile(file: string): Promise<Detector> {
+  let origin: Origin;
+  let detector: Detector | string;
   try {
-    found = ((await import(pathToFileURL(path).href)) as { default?: unknown }).default;
+    const url = pathToFileURL(judge(file)).href;
+    origin = new Origin(url);
+    const { default: found } = (await origin.run(() => import(url))) as { default?: unknown };
+    detector = problemOf(found) ?? copyOf(found as Detector);
   } catch (error) {
     throw bad(file, textOf(error));
   }
-  const problem = problemOf(found);
-  if (problem !== undefined) throw bad(file, problem);
-  return found as Detector;
+  if (typeof detector === 'string') throw bad(file, detector);
+  origin.owns(detector);
+  return detector;
+}
+
+/** Its parts as they are now: a detector may be an object whose properties change, or throw later. */
+function copyOf(found: Detector): Detector {
+  const { name, severity, describe, settings, needs, init, onEvent } = found;
+  return {
+    name,
+    severity,
+    describe,
+    ...(settings === undefined ? {} : { settings }),
+    ...(needs === undefined ? {} : { needs: [...needs] }),
+    ...(init === undefined ? {} : { init: (context) => init.call(found, context) }),
+    onEvent: (event, context) => onEvent.call(found, event, context),
+  };
 }
 
 function bad(file: string, why: string): UserError {

@@ -1,11 +1,11 @@
 /** A built-in rule: a detector whose name, severity, text and settings stand in tables/detections.ts. */
 import { RULES, type RuleName, type SettingsOf } from '../tables/detections.ts';
-import type { Detector, DetectorContext, DetectorEvent, Finding, InitContext } from './detector.ts';
+import type { Detector, DetectorContext, DetectorEvent, InitContext, Outcome } from './detector.ts';
 
 interface RuleCode<Name extends RuleName, State> {
   readonly needs?: Detector['needs'];
   init(context: InitContext, settings: SettingsOf<Name>): State;
-  onEvent(event: DetectorEvent, context: DetectorContext<State>): Finding | undefined;
+  onEvent(event: DetectorEvent, context: DetectorContext<State>): Outcome;
 }
 
 export function rule<Name extends RuleName, State>(name: Name, code: RuleCode<Name, State>): Detector<State> {

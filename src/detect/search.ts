@@ -13,7 +13,8 @@
  * Later steps are recognised by the earlier ones: a domain further down the list counts only after the one before.
  */
 import type { ResolverConfig } from '../enrich/resolver-config.ts';
-import { BoundedMap } from '../lib/bounded-map.ts';
+import { FairMap } from '../lib/fair-map.ts';
+import type { HolderId } from '../lib/fairness.ts';
 import type { Lookup, Owner, SearchStep } from '../model.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { hashOf } from './statistics.ts';
@@ -34,7 +35,9 @@ interface Fan {
 
 export class SearchFolding {
   readonly #configOf: (owner: Owner) => ResolverConfig | undefined;
-  readonly #fans = new BoundedMap<number, Fan>(MOST_BASES);
+  readonly #fans = new FairMap<number, Fan>(MOST_BASES, { reason: 'searches-full' });
+  /** Of the lookup at hand. */
+  #owner: HolderId = { pid: 0, uid: 0, cgroupId: 0n };
 
   constructor(configOf: (owner: Owner) => ResolverConfig | undefined) {
     this.#configOf = configOf;
@@ -51,6 +54,7 @@ export class SearchFolding {
     const name = asked.toLowerCase();
     const failed = hasFailed(lookup);
     const { pid } = owner;
+    this.#owner = owner;
     const at = Number(time) / 1e6;
     return this.#asItIs(pid, name, config, failed, at) ?? this.#expanded(pid, name, config, failed, at);
   }
@@ -114,7 +118,7 @@ export class SearchFolding {
 
   #begin(pid: number, base: string, failed: boolean, at: number): void {
     const fan = { pid, base, step: 0, failed: failed ? 1 : 0, last: at };
-    this.#fans.set(keyOf(pid, base, base.length), fan);
+    this.#fans.set(keyOf(pid, base, base.length), fan, this.#owner);
   }
 }
 
@@ -143,7 +147,7 @@ function note(fan: Fan, failed: boolean, at: number): void {
 
 /** The resolver goes on after it: no such name, no such record, or no good answer at all. */
 function hasFailed({ response, outcome }: Lookup): boolean {
-  if (outcome === 'sent') return false;
+  if (outcome === 'sent' || outcome === 'unknown') return false;
   return (
     response === undefined ||
     response.message.rcode !== RCODES.NOERROR ||

@@ -2,16 +2,23 @@
 import type { Config } from '../config/config.ts';
 import type { ResolverConfigs } from '../enrich/resolver-config.ts';
 import type { Ledger } from '../health.ts';
+import type { Inspector } from '../inspector/inspector.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
-import type { LogEvent } from '../model.ts';
+import type { Attributes, LogEvent } from '../model.ts';
 import type { Detections } from './detections.ts';
 import type { Detector, NameCache } from './detector.ts';
 
 export interface DetectionParts {
   readonly config: Config;
   readonly ledger: Ledger;
+  readonly fairness?: Fairness;
   readonly log: Log;
+  /** Resource attributes of the host. */
+  readonly host: Attributes;
   readonly resolvers: ResolverConfigs;
+  /** undefined: a capture file, which has no processes. */
+  readonly inspector: Inspector | undefined;
   /** The cache, when a detector needs it. */
   readonly dns: NameCache;
   readonly emit: (finding: LogEvent) => void;
@@ -31,18 +38,23 @@ export function needs(detectors: readonly Detector[], what: 'connections' | 'dns
 /** undefined without detectors. @throws UserError: a setting is wrong. */
 export async function startDetections(
   detectors: readonly Detector[],
-  { config, ledger, log, resolvers, dns, emit }: DetectionParts,
+  { config, ledger, fairness, log, host, resolvers, inspector, dns, emit }: DetectionParts,
 ): Promise<Detections | undefined> {
   if (detectors.length === 0) return undefined;
   const { Detections: All } = await import('./detections.ts');
   const { hostFacts } = await import('./host-facts.ts');
+  const { agentIdentity } = await import('./blind.ts');
+  const service = config.serviceName === undefined ? {} : { 'service.name': config.serviceName };
   const detections = new All({
     detectors,
     settings: config.detectSet,
     cooldownMs: config.detectCooldownMs,
     dns,
-    host: hostFacts({ resolvers, ports: config.ports }),
+    host: hostFacts({ resolvers, inspector, ports: config.ports }),
+    agent: agentIdentity(host, { ...Object.fromEntries(config.resourceAttributes), ...service }),
+    pauseMs: config.detectPauseMs,
     ledger,
+    fairness,
     log,
     emit,
   });

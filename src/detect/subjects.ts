@@ -3,7 +3,8 @@
  * it is bounded at one place and goes at once. A process is known by pid and start time; where there is none (a capture
  * file) the client's address takes its place.
  */
-import { LRUCache } from 'lru-cache';
+import { FairMap } from '../lib/fair-map.ts';
+import type { Fairness, HolderId } from '../lib/fairness.ts';
 import type { DetectorEvent, PerProcess } from './detector.ts';
 
 export interface Subject {
@@ -12,14 +13,14 @@ export interface Subject {
 }
 
 export class Subjects {
-  readonly #subjects: LRUCache<number | string, Subject>;
+  readonly #subjects: FairMap<number | string, Subject>;
   #slots = 0;
   #event: DetectorEvent | undefined = undefined;
   #subject: Subject | undefined = undefined;
 
-  /** @param most processes at once; the one not seen for longest is forgotten */
-  constructor(most: number) {
-    this.#subjects = new LRUCache({ max: most });
+  /** @param most processes at once; the one not seen for longest of the user who has most is forgotten */
+  constructor(most: number, fairness?: Fairness) {
+    this.#subjects = new FairMap(most, { fairness, reason: 'subjects-full' });
   }
 
   get size(): number {
@@ -41,7 +42,7 @@ export class Subjects {
     const known = this.#subjects.get(key);
     if (known !== undefined && known.startTime === process.startTime) return known;
     const subject = { startTime: process.startTime, slots: [] };
-    this.#subjects.set(key, subject);
+    this.#subjects.set(key, subject, holderOf(event));
     return subject;
   }
 
@@ -60,6 +61,14 @@ export class Subjects {
     };
   }
 }
+
+/** Whose share of the processes it is; all processes of a user are one owner. */
+export function holderOf(event: DetectorEvent): HolderId {
+  const owner = event.kind === 'lookup' ? event.lookup.request.raw.owner : event.connection.owner;
+  return owner === undefined ? NO_OWNER : { pid: 0, uid: owner.uid, cgroupId: owner.cgroupId };
+}
+
+const NO_OWNER: HolderId = { pid: 0, uid: 0, cgroupId: 0n };
 
 function addressOf(event: DetectorEvent): string {
   return event.kind === 'lookup' ? event.lookup.request.raw.local.address : event.connection.local.address;

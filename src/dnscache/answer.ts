@@ -8,6 +8,8 @@ export interface DnsCacheAnswer {
   readonly dns_queries: readonly string[];
   /** The question that it came from: the one answered last where there are several. */
   readonly dns_root: string;
+  /** The last lookup of `dns_root` got two answers that differ; this is the first. */
+  readonly conflicting?: true;
   /** The key leads to no address, and this is why. */
   readonly negative?: NegativeAnswer;
 }

@@ -1,5 +1,6 @@
 /** The DNS cache: names and addresses learnt from the answers that were seen, asked by name or address. */
 import { wallClock } from '../lib/clock.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Lookup } from '../model.ts';
 import { DEFAULT_TREES, NODES_PER_TREE } from '../tables/options-dnscache.ts';
 import { DataNotFound, type DnsCacheAnswer, type NegativeAnswer, type NotFound } from './answer.ts';
@@ -22,6 +23,7 @@ export interface DnsCacheOptions {
   readonly nodes?: number;
   /** Unix ns; default the host's clock. */
   readonly now?: () => bigint;
+  readonly fairness?: Fairness | undefined;
 }
 
 /** What an address was resolved from. */
@@ -63,6 +65,8 @@ export interface DnsCacheTree {
   readonly answeredAt: bigint;
   /** Of the last answer. */
   readonly expiresAt: bigint;
+  /** Its last lookup got two answers that differ; what is here is of the first. */
+  readonly conflicting?: true;
 }
 
 export class DnsCache {
@@ -80,17 +84,22 @@ export class DnsCache {
     trees = DEFAULT_TREES,
     nodes = trees * NODES_PER_TREE,
     now = wallClock,
+    fairness,
   }: DnsCacheOptions = {}) {
     if (!(trees >= 1 && nodes >= 2))
       throw new RangeError('a cache has room for at least one tree and two nodes');
-    this.#store = new Store({ trees, nodes });
+    this.#store = new Store({ trees, nodes }, fairness);
     this.#learner = new Learner(this.#store);
     this.#now = now;
   }
 
-  /** Learns from the answer, if the lookup has one. */
+  /**
+   * Learns from the answer, if the lookup has one. A further answer that says something else teaches nothing: what the first one
+   * taught is marked, until the question is answered again.
+   */
   add(lookup: Lookup): void {
-    const reason = this.#learner.learn(lookup);
+    const isConflict = lookup.conflictsWith !== undefined;
+    const reason = isConflict ? this.#learner.doubt(lookup) : this.#learner.learn(lookup);
     if (reason === undefined) this.#learnt++;
     else this.#left.set(reason, (this.#left.get(reason) ?? 0) + 1);
   }
@@ -119,10 +128,12 @@ export class DnsCache {
     this.#hits++;
     this.#store.touchAll(walk.roots);
     const { addresses, names } = walk;
+    const root = walk.root();
     const answer = {
       ip_addresses: addresses,
       dns_queries: names,
-      dns_root: walk.root()?.question ?? names[0] ?? '',
+      dns_root: root?.question ?? names[0] ?? '',
+      ...(root?.isDoubted === true ? { conflicting: true as const } : {}),
     };
     return negative !== undefined && addresses.length === 0 ? { ...answer, negative } : answer;
   }
@@ -235,7 +246,7 @@ export class DnsCache {
       .filter(({ question }) => domain === '' || question === domain || question.endsWith(`.${domain}`))
       .reverse()
       .slice(0, limit);
-    return trees.map(({ question, root, links, at, expires }) => ({
+    return trees.map(({ question, root, links, at, expires, isDoubted }) => ({
       question,
       networkNamespace: root.realm.networkNamespace,
       containerId: root.realm.containerId,
@@ -243,6 +254,7 @@ export class DnsCache {
       addresses: [...new Set(links.filter(({ to }) => to.isAddress).map(({ to }) => to.value))],
       answeredAt: BigInt(at),
       expiresAt: BigInt(expires),
+      ...(isDoubted ? { conflicting: true as const } : {}),
     }));
   }
 

@@ -4,6 +4,7 @@
  * A tree is what the answers to one question led to: its root node and the links of those answers. A link that several trees
  * have in common is one object and stays as long as one of them does. A node exists as long as it has a link or is a root.
  */
+import { Holding } from '../lib/fair-bound.ts';
 import type { Linked } from '../lib/linked-queue.ts';
 import type { LinkKind } from './records.ts';
 import type { Scope } from './scope.ts';
@@ -165,15 +166,28 @@ export interface Denial extends Telling {
   readonly question: string;
 }
 
+/** What a tree is of somebody's share of the cache. */
+export class TreeShare extends Holding {
+  readonly tree: Tree;
+
+  constructor(tree: Tree) {
+    super();
+    this.tree = tree;
+  }
+}
+
 export class Tree extends Told implements Linked<Tree> {
   newer: Tree | undefined = undefined;
   older: Tree | undefined = undefined;
+  readonly share = new TreeShare(this);
   readonly root: Node;
   /** As text: of a node that is an address the reverse name. */
   readonly question: string;
   links: Link[] = NONE;
   /** When the last of all that it ever held expires. */
   lastExpiry = 0;
+  /** Its last lookup got a further answer that says something else. */
+  isDoubted = false;
   /** Order of use. */
   stamp = 0;
   /** The next link to give way to a new one. */

@@ -1,5 +1,5 @@
 /** One answer into the graph: only what follows from its question, whatever else the message holds. */
-import type { DnsMessage, Lookup, ProcessIdentity, Question, ResourceRecord } from '../model.ts';
+import type { DnsEvent, DnsMessage, Lookup, ProcessIdentity, Question, ResourceRecord } from '../model.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { isAddressType, RR_TYPES } from '../tables/rrtypes.ts';
 import type { Denial, Node, Tree } from './graph.ts';
@@ -43,19 +43,34 @@ export class Learner {
     const text = canonicalName(question.name);
     if (text === '') return 'not-kept';
     this.#now = Number(response.raw.time);
-    this.#plant(text, process, request.raw.networkNamespace);
+    this.#plant(text, process, request.raw);
     this.#learnRecords(message.answers);
     for (const record of message.additionals) if (isAddressType(record.type)) this.#learnRecord(record);
     this.#learnDenial(message, question);
     return this.#finish();
   }
 
-  #plant(text: string, process: ProcessIdentity, networkNamespace: number): void {
+  /** A further answer to a question that was answered: not believed, and what the first one taught is marked. */
+  doubt({ request, process }: Lookup): string {
+    const question = request.message.questions[0];
+    const text = question === undefined ? '' : canonicalName(question.name);
+    const reversed = addressOfReverseName(text);
+    const { networkNamespace } = request.raw;
+    let node = this.#store.first(reversed ?? text, reversed !== undefined);
+    for (; node !== undefined; node = node.next) {
+      const { realm, tree } = node;
+      if (tree === undefined || realm.networkNamespace !== networkNamespace) continue;
+      if (realm.containerId === process.containerId) tree.isDoubted = true;
+    }
+    return 'conflicting';
+  }
+
+  #plant(text: string, process: ProcessIdentity, { networkNamespace, local, owner }: DnsEvent['raw']): void {
     const store = this.#store;
     const realm = store.realm(networkNamespace, process.containerId);
     const reversed = addressOfReverseName(text);
     const root = store.node(reversed ?? text, reversed !== undefined, realm);
-    this.#tree = store.tree(root, text);
+    this.#tree = store.tree(root, text, owner ?? store.unknownOwner(networkNamespace, local.address));
     this.#pid = process.pid;
     this.#startTime = process.startTime;
     this.#mark = store.nextMark();
@@ -73,6 +88,7 @@ export class Learner {
       if (tree.lastExpiry === 0) this.#store.uproot(tree);
       return 'nothing-kept';
     }
+    tree.isDoubted = false;
     tree.tell(this.#pid, this.#startTime, this.#now, this.#lastExpiry);
     if (this.#lastExpiry > tree.lastExpiry) tree.lastExpiry = this.#lastExpiry;
     this.#store.tidy(tree, this.#now);

@@ -1,6 +1,8 @@
 /** Keeps the graph in bounds: nodes by value, trees in order of use. What is full, expired or unused goes here. */
+import { FairBound, type Holder } from '../lib/fair-bound.ts';
+import { Fairness, type HolderId } from '../lib/fairness.ts';
 import { LinkedQueue } from '../lib/linked-queue.ts';
-import { append, findLink, Link, Node, type Realm, Tree } from './graph.ts';
+import { append, findLink, Link, Node, type Realm, Tree, type TreeShare } from './graph.ts';
 import { LINK, type LinkKind } from './records.ts';
 
 /** Links of one tree, and out of one node: a headless service of a thousand pods fits, a flood does not. */
@@ -38,14 +40,23 @@ export class Store {
   readonly #names = new Map<string, Node>();
   readonly #addresses = new Map<string, Node>();
   readonly #trees = new LinkedQueue<Tree>();
+  /** Trees by whom they were learnt for, with their nodes. */
+  readonly #shares: FairBound<TreeShare>;
+  readonly #fairness: Fairness;
   readonly #realms = new Map<string, Map<number, CountedRealm>>();
   #lastRealm: CountedRealm | undefined;
   #stamp = 0;
   #mark = 0;
 
-  constructor(limits: StoreLimits) {
+  constructor(limits: StoreLimits, fairness = new Fairness()) {
     this.#limits = limits;
+    this.#fairness = fairness;
+    this.#shares = new FairBound(limits.nodes, fairness);
     this.#mostLinks = Math.min(MOST_LINKS, limits.nodes - 1);
+  }
+
+  unknownOwner(networkNamespace: number, address: string): HolderId {
+    return this.#fairness.unknown(networkNamespace, address);
   }
 
   get trees(): number {
@@ -137,18 +148,31 @@ export class Store {
     return this.#mark;
   }
 
-  /** The tree of a question, now the most recently used. */
-  tree(root: Node, question: string): Tree {
+  /** The tree of a question, now the most recently used. @param owner who asked */
+  tree(root: Node, question: string, owner: HolderId): Tree {
     if (root.tree !== undefined) {
       this.touch(root.tree);
+      this.#pass(root.tree, owner);
       return root.tree;
     }
     const tree = new Tree(root, question);
     root.tree = tree;
     tree.stamp = ++this.#stamp;
     this.#trees.push(tree);
+    this.#shares.add(tree.share, this.#shares.holderOf(owner));
     this.nodes++;
     return tree;
+  }
+
+  /** Who has more gains nothing by having asked first: the tree goes on to the one who has less. */
+  #pass({ share }: Tree, owner: HolderId): void {
+    const before = share.holder;
+    if (before === undefined || before.owner === owner) return;
+    const holder = this.#shares.holderOf(owner);
+    const weight = share.heldWeight;
+    if (!hasMore(before, holder, weight)) return;
+    this.#shares.remove(share);
+    this.#shares.add(share, holder, weight);
   }
 
   touch(tree: Tree): void {
@@ -156,6 +180,7 @@ export class Store {
     tree.stamp = ++this.#stamp;
     this.#trees.remove(tree);
     this.#trees.push(tree);
+    this.#shares.touch(tree.share);
   }
 
   /** Trees used together keep their order. */
@@ -182,8 +207,11 @@ export class Store {
     if (before === undefined) tree.links = append(tree.links, link);
     else tree.links[place] = link;
     tree.hand = tree.hand + 1 >= tree.links.length ? 0 : tree.hand + 1;
-    if (before === undefined) this.nodes++;
-    else this.#release(before, tree);
+    if (before === undefined) {
+      this.nodes++;
+      this.#shares.resize(tree.share, tree.share.heldWeight + 1);
+    }
+    if (before !== undefined) this.#release(before, tree);
     return link;
   }
 
@@ -227,6 +255,7 @@ export class Store {
     const { root } = tree;
     root.tree = undefined;
     this.#trees.remove(tree);
+    this.#shares.remove(tree.share);
     this.nodes -= 1 + tree.links.length;
     for (const link of tree.links) this.#release(link, tree);
     this.dropIfLoose(root);
@@ -241,11 +270,30 @@ export class Store {
       this.remove(oldest);
     }
     while (this.trees > this.#limits.trees || this.nodes > this.#limits.nodes) {
-      const oldest = this.#trees.oldest;
-      if (oldest === undefined || oldest === current) break;
-      if (oldest.lastExpiry <= now) this.expirations++;
-      else this.evictions++;
-      this.remove(oldest);
+      const tree = this.#next(current);
+      if (tree === undefined) break;
+      if (tree.lastExpiry <= now) this.expirations++;
+      else {
+        this.evictions++;
+        if (tree.share.holder !== undefined) this.#fairness.gaveWay(tree.share.holder.owner, 'dnscache-full');
+      }
+      this.remove(tree);
     }
   }
+
+  /** Who gives way: the least recently used of who has most. */
+  #next(current: Tree): Tree | undefined {
+    const tree = this.#shares.largest()?.tree;
+    if (tree !== undefined && tree !== current) return tree;
+    const { oldest } = this.#trees;
+    return oldest === current ? undefined : oldest;
+  }
+}
+
+/** Whether the first one's share is the bigger by more than `weight`, at the level at which they differ: workload, user or process. */
+function hasMore(first: Holder, second: Holder, weight: number): boolean {
+  let [a, b] = [first, second];
+  while (a.parent !== undefined && b.parent !== undefined && a.parent !== b.parent)
+    [a, b] = [a.parent, b.parent];
+  return a !== b && a.weight > b.weight + weight;
 }

@@ -11,7 +11,7 @@ export interface Container {
   readonly qos: 'guaranteed' | 'burstable' | 'besteffort' | undefined;
 }
 
-/** Longest path looked at (PATH_MAX), and deepest nesting from the leaf up. */
+/** Longest path looked at (PATH_MAX), and deepest nesting from the root down. */
 const MOST_CHARACTERS = 4096;
 const MOST_SEGMENTS = 64;
 
@@ -32,6 +32,8 @@ const FORMS: readonly Form[] = [
   { segment: new RegExp(`^nerdctl-${ID}\\.scope$`), runtime: 'containerd' },
   { segment: new RegExp(`^crio-${ID}(?:\\.scope)?$`), runtime: 'cri-o' },
   { segment: new RegExp(`^libpod-${ID}(?:\\.scope)?$`), runtime: 'podman' },
+  // --cgroups=split, as quadlets have it: below the unit's own group
+  { segment: new RegExp(`^libpod-payload-${ID}$`), runtime: 'podman' },
   // containerd told to use systemd names without systemd: `kubepods-besteffort-pod<uid>.slice:cri-containerd:<id>`
   { segment: new RegExp(`^[^:]*:cri-containerd:${ID}$`), runtime: 'containerd' },
   { segment: new RegExp(`^[^:]*:docker:${ID}$`), runtime: 'docker' },
@@ -62,24 +64,32 @@ const POD_SLICE = new RegExp(
 );
 
 /**
- * The innermost container that the path names: the leaf may lie deeper (systemd inside a container), and containers may
- * be nested (kind, docker in docker). `..` of a path seen from inside a cgroup namespace is passed over.
+ * The outermost container that the path names. What lies inside it (its own systemd, docker in docker, kind) is named by
+ * who is in there. `..` of a path seen from inside a cgroup namespace is passed over.
  */
 export function containerOf(cgroupPath: string): Container | undefined {
-  const segments = segmentsOf(cgroupPath);
-  for (let i = segments.length - 1; i >= 0; i--) {
+  return containerIn(segmentsOf(cgroupPath))?.container;
+}
+
+/** The same of a path's components, and how many of them lead to it. */
+export function containerIn(
+  segments: readonly string[],
+): { readonly container: Container; readonly depth: number } | undefined {
+  for (let i = 0; i < segments.length; i++) {
     const form = matchForm(segments[i] ?? '', segments[i - 1] ?? '');
-    if (form !== undefined) return { ...form, ...podOf(segments.slice(0, i + 1)) };
+    if (form !== undefined)
+      return { container: { ...form, ...podOf(segments.slice(0, i + 1)) }, depth: i + 1 };
   }
   return undefined;
 }
 
-function segmentsOf(path: string): string[] {
+/** Components from the root down. */
+export function segmentsOf(path: string): string[] {
   if (path.length > MOST_CHARACTERS) return [];
   return path
     .split('/')
     .filter((segment) => segment !== '' && segment !== '..')
-    .slice(-MOST_SEGMENTS);
+    .slice(0, MOST_SEGMENTS);
 }
 
 function matchForm(segment: string, parent: string): Pick<Container, 'id' | 'runtime'> | undefined {

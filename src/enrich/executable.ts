@@ -1,7 +1,6 @@
 /** What became of an executable file since its process started, and how it came into its container. */
-import { lstatSync } from 'node:fs';
-import type { Owner } from '../model.ts';
-import { readFile, readProcess } from './proc.ts';
+import type { Inspector, Target } from '../inspector/inspector.ts';
+import { inodeOf } from '../inspector/protocol.ts';
 
 const MOUNTINFO_BYTES = 512 * 1024;
 
@@ -15,31 +14,46 @@ export interface ExecutableState {
 }
 
 /** undefined: the process is gone. */
-export function executableState(procRoot: string, owner: Owner, path: string): ExecutableState | undefined {
-  return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
-    const file = directory.inode('exe');
-    if (file === undefined) return { deleted: false, replaced: false, added: undefined };
-    const deleted = file.links === 0n;
-    const root = `${procRoot}/${owner.pid}/root`;
-    return {
-      deleted,
-      replaced: deleted && inodeOf(`${root}${path}`) !== undefined,
-      added: deleted ? undefined : isInUpperLayer(procRoot, owner.pid, path),
-    };
-  });
+export async function executableState(
+  inspector: Pick<Inspector, 'inspect'>,
+  target: Target,
+  path: string,
+): Promise<ExecutableState | undefined> {
+  const results = await inspector.inspect(target, [
+    { kind: 'inode', name: 'exe' },
+    { kind: 'rootInode', path },
+    { kind: 'file', name: 'mountinfo', limit: MOUNTINFO_BYTES },
+  ]);
+  if (results === undefined) return undefined;
+  const [exe, now, mountinfo] = results;
+  const file = inodeOf(exe);
+  if (file === undefined) return { deleted: false, replaced: false, added: undefined };
+  const deleted = file.links === 0n;
+  const upper = deleted ? undefined : upperLayer(mountinfo?.bytes?.toString('latin1') ?? '');
+  return {
+    deleted,
+    replaced: deleted && inodeOf(now) !== undefined,
+    added: upper === undefined ? undefined : await isInLayer(inspector, target, upper, path),
+  };
 }
 
-/** Anything but a path from the root, which mount points and layers are joined with, is refused. */
-function isInUpperLayer(procRoot: string, pid: number, path: string): boolean | undefined {
+/** Anything but a path from the root, which layers are joined with, is refused. */
+async function isInLayer(
+  inspector: Pick<Inspector, 'inspect'>,
+  { cgroupId, uid }: Target,
+  layer: string,
+  path: string,
+): Promise<boolean | undefined> {
   if (!path.startsWith('/') || path.split('/').includes('..')) return undefined;
-  const upper = upperLayer(
-    readFile(`${procRoot}/${pid}/mountinfo`, MOUNTINFO_BYTES)?.toString('latin1') ?? '',
-  );
   // The layer's path is one of the host.
-  const init = `${procRoot}/1/root`;
-  const host = inodeOf(`${init}/`) === undefined ? `${procRoot}/self/root` : init;
-  if (upper === undefined || inodeOf(`${host}${upper}`) === undefined) return undefined;
-  return inodeOf(`${host}${upper}${path}`) !== undefined;
+  for (const pid of [1, process.pid]) {
+    const results = await inspector.inspect({ pid, startTime: 0n, cgroupId, uid }, [
+      { kind: 'rootInode', path: layer },
+      { kind: 'rootInode', path: `${layer}${path}` },
+    ]);
+    if (results !== undefined && inodeOf(results[0]) !== undefined) return inodeOf(results[1]) !== undefined;
+  }
+  return undefined;
 }
 
 /** `upperdir` of an overlay on `/` (proc(5); escapes as in /proc/mounts). */
@@ -53,12 +67,4 @@ function upperLayer(mountinfo: string): string | undefined {
     );
   }
   return undefined;
-}
-
-function inodeOf(path: string): bigint | undefined {
-  try {
-    return lstatSync(path, { bigint: true }).ino;
-  } catch {
-    return undefined;
-  }
 }

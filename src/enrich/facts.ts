@@ -1,8 +1,11 @@
-/** Where the facts of a process come from: the kernel's process record first, /proc for what it leaves open. */
+/** Where the facts of a process come from: the kernel's process record first, the inspector for what it leaves open. */
+import type { Inspector } from '../inspector/inspector.ts';
+import { inodeOf, type Read, type ReadResult } from '../inspector/protocol.ts';
 import type { Owner, RawProcess } from '../model.ts';
+import type { Taken } from './claimed-attributes.ts';
 import { chooseCgroup } from './container.ts';
-import { type ProcDirectory, readFile, readProcess } from './proc.ts';
-import { type ContextOutcome, readProcessContext } from './process-context.ts';
+import { parseStat } from './proc.ts';
+import { CONTEXT_MAPS, type ContextOutcome, readProcessContext } from './process-context.ts';
 import { masked } from './redact.ts';
 import type { ProcessFacts } from './resource.ts';
 import {
@@ -14,13 +17,16 @@ import {
   toldVariables,
 } from './service.ts';
 
+/** Asked for what belongs to processes. */
+export type Asked = Pick<Inspector, 'inspect' | 'alive' | 'refuses'>;
+
 const CGROUP_BYTES = 16 * 1024;
 /** As much as the kernel's record carries (ARGS_BYTES of bpf/event.h): both ways show the same. */
 const ARGS_BYTES = 1024;
 const COMM_BYTES = 64;
+const STAT_BYTES = 4096;
 
 export interface FactsOptions {
-  readonly procRoot: string;
   readonly commandArgs: boolean;
   /** Look for the identity the application publishes in its memory. */
   readonly processContext: boolean;
@@ -31,7 +37,23 @@ export interface GatheredFacts {
   readonly service: 'read' | 'unreadable' | 'invalid';
   /** `none` too when it was not looked for. */
   readonly context: ContextOutcome;
+  /** Attributes that it gave itself and that were not taken. */
+  readonly refused: number;
 }
+
+/** What can be missing, and where it is read. */
+const READS = {
+  environ: { kind: 'file', name: 'environ', limit: ENVIRON_BYTES },
+  maps: CONTEXT_MAPS,
+  exe: { kind: 'link', name: 'exe' },
+  exeFile: { kind: 'inode', name: 'exe' },
+  cmdline: { kind: 'file', name: 'cmdline', limit: ARGS_BYTES + 1 },
+  cwd: { kind: 'link', name: 'cwd' },
+  cgroup: { kind: 'file', name: 'cgroup', limit: CGROUP_BYTES },
+  stat: { kind: 'file', name: 'stat', limit: STAT_BYTES },
+} as const satisfies Readonly<Record<string, Read>>;
+type Part = keyof typeof READS;
+type Found = Readonly<Partial<Record<Part, ReadResult>>>;
 
 const UNKNOWN: ProcessFacts = {
   announced: false,
@@ -44,6 +66,7 @@ const UNKNOWN: ProcessFacts = {
   args: undefined,
   workingDirectory: '',
   cgroupPath: '',
+  cgroupVersion: 2,
   cgroup: '',
   interactive: undefined,
   parentName: '',
@@ -51,69 +74,116 @@ const UNKNOWN: ProcessFacts = {
   published: undefined,
 };
 
-/**
- * Everything that can be known now: /proc is read where the kernel's record has gaps, and for what the process publishes.
- */
-export function gatherFacts(
+/** What the record tells by itself. */
+export function toldFacts(record: RawProcess | undefined, options: FactsOptions): GatheredFacts {
+  const facts = record === undefined ? UNKNOWN : factsOfRecord(record, options);
+  return withService(
+    facts,
+    record?.environment === undefined ? undefined : toldVariables(record.environment),
+  );
+}
+
+/** Whether the record leaves anything open. For most processes that is only what they may publish. */
+export function isMissingAny(record: RawProcess | undefined, options: FactsOptions): boolean {
+  return missing(toldFacts(record, options).facts, record, options).length > 0;
+}
+
+/** Everything that can be known now. */
+export async function gatherFacts(
+  inspector: Asked,
   owner: Owner,
   record: RawProcess | undefined,
   options: FactsOptions,
-): GatheredFacts {
-  const told = record === undefined ? UNKNOWN : factsOfRecord(record, options);
-  const read = readProcess(options.procRoot, owner.pid, owner.startTime, (directory) => {
-    const environ = record?.environment === undefined ? directory.read('environ', ENVIRON_BYTES) : undefined;
-    const context = options.processContext && record?.kernelThread !== true;
-    const outcome: ContextOutcome = context ? readProcessContext(directory) : { kind: 'none' };
-    return { facts: fillGaps(told, record, directory, options), environ, outcome };
-  });
-  const context = read?.outcome ?? { kind: options.processContext ? 'unreadable' : 'none' };
-  const facts = { ...(read?.facts ?? told), published: publishedIn(read?.outcome) };
-  const variables = variablesOf(record?.environment, read?.environ);
-  if (variables === undefined) return { facts, service: 'unreadable', context };
-  const { attributes, invalid } = serviceAttributes(variables);
-  return { facts: { ...facts, service: attributes }, service: invalid ? 'invalid' : 'read', context };
+): Promise<GatheredFacts> {
+  const told = toldFacts(record, options);
+  const found = await readParts(inspector, owner, missing(told.facts, record, options));
+  const isWanted = options.processContext && record?.kernelThread !== true;
+  if (found === undefined) return { ...told, context: { kind: isWanted ? 'unreadable' : 'none' } };
+  const parentName = told.facts.parentName === '' ? await nameOf(inspector, owner) : told.facts.parentName;
+  const gaps = fillGaps(told.facts, found, options, parentName);
+  const context: ContextOutcome = isWanted
+    ? await readProcessContext(inspector, owner, found.maps?.bytes)
+    : { kind: 'none' };
+  const published = publishedIn(context);
+  const facts = { ...gaps, published: published?.attributes };
+  const environ = found.environ?.bytes;
+  const variables =
+    record?.environment !== undefined
+      ? toldVariables(record.environment)
+      : environ === undefined
+        ? undefined
+        : serviceVariables(environ);
+  const whole = withService(facts, variables);
+  return { ...whole, context, refused: whole.refused + (published?.refused ?? 0) };
 }
 
-function variablesOf(
-  told: RawProcess['environment'],
-  read: Buffer | undefined,
-): ServiceVariables | undefined {
-  if (told !== undefined) return toldVariables(told);
-  return read === undefined ? undefined : serviceVariables(read);
+function withService(facts: ProcessFacts, variables: ServiceVariables | undefined): GatheredFacts {
+  if (variables === undefined) return { facts, service: 'unreadable', context: { kind: 'none' }, refused: 0 };
+  const { attributes, invalid, refused } = serviceAttributes(variables);
+  return {
+    facts: { ...facts, service: attributes },
+    service: invalid ? 'invalid' : 'read',
+    context: { kind: 'none' },
+    refused,
+  };
+}
+
+function missing(told: ProcessFacts, record: RawProcess | undefined, options: FactsOptions): Part[] {
+  // A kernel thread has no executable, no arguments and no memory: nothing to look for.
+  const isProgram = record?.kernelThread !== true;
+  const wanted: Readonly<Record<Part, boolean>> = {
+    environ: record?.environment === undefined,
+    maps: options.processContext && isProgram,
+    exe: told.executablePath === '' && isProgram,
+    exeFile: told.executablePath === '' && isProgram,
+    cmdline: told.command === undefined && isProgram,
+    cwd: told.workingDirectory === '',
+    cgroup: told.cgroupPath === '',
+    stat: told.interactive === undefined,
+  };
+  return (Object.keys(wanted) as Part[]).filter((part) => wanted[part]);
+}
+
+/** undefined: the process is gone, or cannot be looked into. */
+async function readParts(inspector: Asked, owner: Owner, parts: readonly Part[]): Promise<Found | undefined> {
+  const results = await inspector.inspect(
+    owner,
+    parts.map((part) => READS[part]),
+  );
+  if (results === undefined) return undefined;
+  return Object.fromEntries(parts.map((part, index) => [part, results[index]]));
 }
 
 /** The published identity as it is now; undefined: the process is gone. */
-export function currentContext(
+export async function currentContext(
+  inspector: Asked,
   owner: Owner,
-  procRoot: string,
-): { readonly outcome: ContextOutcome; readonly published: ProcessFacts['published'] } | undefined {
-  return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
-    const outcome = readProcessContext(directory);
-    return { outcome, published: publishedIn(outcome) };
-  });
+): Promise<{ readonly outcome: ContextOutcome; readonly published: Taken | undefined } | undefined> {
+  const found = await readParts(inspector, owner, ['maps']);
+  if (found === undefined) return undefined;
+  const outcome = await readProcessContext(inspector, owner, found.maps?.bytes);
+  return { outcome, published: publishedIn(outcome) };
 }
 
-function publishedIn(outcome: ContextOutcome | undefined): ProcessFacts['published'] {
-  return outcome?.kind === 'read' ? publishedAttributes(outcome.context.resource) : undefined;
+function publishedIn(outcome: ContextOutcome): Taken | undefined {
+  return outcome.kind === 'read' ? publishedAttributes(outcome.context.resource) : undefined;
 }
 
-/** Cgroup of the process as it is now; undefined: it is gone. */
-export function currentCgroup(
+/** Cgroup and executable of the process as they are now; undefined: it is gone. */
+export async function currentPlace(
+  inspector: Asked,
   owner: Owner,
-  procRoot: string,
-): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> | undefined {
-  return readProcess(procRoot, owner.pid, owner.startTime, cgroupOf);
-}
-
-/** The executable as it is now; undefined: the process is gone, or has none. */
-export function currentExecutable(
-  owner: Owner,
-  procRoot: string,
-): { readonly path: string; readonly inode: bigint | undefined } | undefined {
-  return readProcess(procRoot, owner.pid, owner.startTime, (directory) => {
-    const { executablePath, executableInode } = executableFacts(directory);
-    return executablePath === undefined ? undefined : { path: executablePath, inode: executableInode };
-  });
+): Promise<
+  | { readonly cgroup: Partial<ProcessFacts>; readonly executable: Partial<ProcessFacts> | undefined }
+  | undefined
+> {
+  const found = await readParts(inspector, owner, ['exe', 'exeFile', 'cgroup']);
+  if (found === undefined) return undefined;
+  const executable = executableFacts(found);
+  return {
+    cgroup: cgroupOf(found),
+    executable: executable.executablePath === undefined ? undefined : executable,
+  };
 }
 
 function factsOfRecord(record: RawProcess, options: FactsOptions): ProcessFacts {
@@ -126,6 +196,7 @@ function factsOfRecord(record: RawProcess, options: FactsOptions): ProcessFacts 
     ...argumentFacts(record.args, record.argsCut, options),
     workingDirectory: record.workingDirectory,
     cgroupPath: record.cgroupPath,
+    cgroupVersion: record.cgroupVersion,
     // The record does not say which controller's hierarchy a version 1 path is of.
     cgroup:
       record.cgroupVersion === 2 && record.cgroupPath !== '' ? `0::${record.cgroupPath}` : record.cgroupPath,
@@ -146,37 +217,28 @@ function argumentFacts(
   };
 }
 
-function fillGaps(
-  told: ProcessFacts,
-  record: RawProcess | undefined,
-  directory: ProcDirectory,
-  options: FactsOptions,
-): ProcessFacts {
+function fillGaps(told: ProcessFacts, found: Found, options: FactsOptions, parentName: string): ProcessFacts {
   const gaps: Partial<Omit<ProcessFacts, 'announced' | 'fromProc'>> = {
-    // A kernel thread has no executable and no arguments: nothing to look for.
-    ...(told.executablePath === '' && record?.kernelThread !== true ? executableFacts(directory) : {}),
-    ...(told.command === undefined && record?.kernelThread !== true
-      ? commandLineFacts(directory, options)
-      : {}),
-    ...(told.workingDirectory === '' ? { workingDirectory: directory.link('cwd') ?? '' } : {}),
-    ...(told.cgroupPath === '' ? cgroupOf(directory) : {}),
-    ...(told.interactive === undefined ? { interactive: directory.stat.tty !== 0 } : {}),
-    ...(told.parentName === '' ? { parentName: nameOf(directory.stat.parentPid, options.procRoot) } : {}),
+    ...(found.exe === undefined ? {} : executableFacts(found)),
+    ...(found.cmdline === undefined ? {} : commandLineFacts(found.cmdline.bytes, options)),
+    ...(found.cwd === undefined ? {} : { workingDirectory: found.cwd.bytes?.toString('utf8') ?? '' }),
+    ...(found.cgroup === undefined ? {} : cgroupOf(found)),
+    ...(found.stat === undefined ? {} : terminalOf(found.stat.bytes)),
+    ...(told.parentName === '' ? { parentName } : {}),
   };
   return { ...told, ...gaps, fromProc: Object.keys(gaps).length > 0 };
 }
 
-function executableFacts(directory: ProcDirectory): Partial<ProcessFacts> {
-  const target = directory.link('exe');
+function executableFacts({ exe, exeFile }: Found): Partial<ProcessFacts> {
+  const target = exe?.bytes?.toString('utf8');
   if (target === undefined) return {};
-  const file = directory.inode('exe');
+  const file = inodeOf(exeFile);
   // proc(5): the kernel appends this to the path of an unlinked file. A file may also be called so.
   const path = file?.links === 0n ? target.replace(/ \(deleted\)$/, '') : target;
   return { executablePath: path, executableInode: file?.inode, executableDeleted: file?.links === 0n };
 }
 
-function commandLineFacts(directory: ProcDirectory, options: FactsOptions): Partial<ProcessFacts> {
-  const bytes = directory.read('cmdline', ARGS_BYTES + 1);
+function commandLineFacts(bytes: Buffer | undefined, options: FactsOptions): Partial<ProcessFacts> {
   if (bytes === undefined || bytes.length === 0) return {};
   const cut = bytes.length > ARGS_BYTES;
   const text = bytes.toString('utf8', 0, Math.min(bytes.length, ARGS_BYTES));
@@ -184,14 +246,25 @@ function commandLineFacts(directory: ProcDirectory, options: FactsOptions): Part
   return argumentFacts(args, cut, options);
 }
 
-function cgroupOf(directory: ProcDirectory): Pick<ProcessFacts, 'cgroup' | 'cgroupPath'> {
-  const chosen = chooseCgroup(directory.read('cgroup', CGROUP_BYTES)?.toString('utf8') ?? '');
-  return { cgroup: chosen?.line ?? '', cgroupPath: chosen?.path ?? '' };
+function cgroupOf({ cgroup }: Found): Pick<ProcessFacts, 'cgroup' | 'cgroupPath' | 'cgroupVersion'> {
+  const chosen = chooseCgroup(cgroup?.bytes?.toString('utf8') ?? '');
+  return {
+    cgroup: chosen?.line ?? '',
+    cgroupPath: chosen?.path ?? '',
+    cgroupVersion: chosen?.version ?? 2,
+  };
 }
 
-/** comm of a process: as the kernel's record has it of the parent. */
-function nameOf(pid: number, procRoot: string): string {
-  if (pid === 0) return '';
-  const name = readFile(`${procRoot}/${pid}/comm`, COMM_BYTES)?.toString('utf8') ?? '';
+function terminalOf(stat: Buffer | undefined): Partial<ProcessFacts> {
+  const parsed = parseStat(stat);
+  return parsed === undefined ? {} : { interactive: parsed.tty !== 0 };
+}
+
+/** comm of the parent, as the kernel's record has it. */
+async function nameOf(inspector: Asked, { parentPid, cgroupId, uid }: Owner): Promise<string> {
+  if (parentPid === 0) return '';
+  const parent = { pid: parentPid, startTime: 0n, cgroupId, uid };
+  const results = await inspector.inspect(parent, [{ kind: 'file', name: 'comm', limit: COMM_BYTES }]);
+  const name = results?.[0]?.bytes?.toString('utf8') ?? '';
   return name.endsWith('\n') ? name.slice(0, -1) : name;
 }

@@ -1,8 +1,8 @@
 /** The host and this program: resource attributes that every process shares; and when the host booted. */
 import { hostname } from 'node:os';
 import { hostClock } from '../lib/clock.ts';
+import { readFile } from '../lib/read-file.ts';
 import type { Attributes } from '../model.ts';
-import { readFile } from './proc.ts';
 
 const MACHINE_ID_FILES = ['/etc/machine-id', '/var/lib/dbus/machine-id'];
 

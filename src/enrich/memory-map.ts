@@ -35,12 +35,3 @@ export function parseMaps(text: string): Mapping[] {
   }
   return mappings;
 }
-
-/**
- * Memory that no file system stands behind. A page of a file on a FUSE mount of the process's own would make a read wait for
- * as long as its owner likes.
- */
-export function isPlainMemory({ name, permissions }: Mapping): boolean {
-  const named = name !== '' && !name.startsWith('[') && !name.startsWith('/memfd:');
-  return permissions.startsWith('r') && !named;
-}

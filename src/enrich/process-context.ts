@@ -7,8 +7,9 @@
  * All of it is hostile: a process can publish what it likes, change it meanwhile, and point anywhere in itself.
  */
 import { endianness } from 'node:os';
-import { isPlainMemory, MAPS_BYTES, type Mapping, parseMaps } from './memory-map.ts';
-import type { ProcDirectory } from './proc.ts';
+import type { Inspector, Target } from '../inspector/inspector.ts';
+import type { Read, ReadResult } from '../inspector/protocol.ts';
+import { type Mapping, parseMaps } from './memory-map.ts';
 import { decodeProcessContext, type PublishedContext } from './process-context-payload.ts';
 
 /** As the OpenTelemetry profiler has it (processcontext.go); the OTEP sets no bound. */
@@ -31,24 +32,37 @@ export type ContextOutcome =
   /** The process is gone, or reading its memory is not permitted. */
   | { readonly kind: 'unreadable' };
 
-/** Synchronous: two reads of /proc for a process without a context, some more for one with it. */
-export function readProcessContext(directory: ProcDirectory): ContextOutcome {
-  const maps = directory.read('maps', MAPS_BYTES);
-  // An exited process has no mappings, nor has a kernel thread.
+/** The lines of mappings that may be one. Most processes have none: this alone is read of them. */
+export const CONTEXT_MAPS = {
+  kind: 'file',
+  name: 'maps',
+  limit: 64 * 1024,
+  needles: ['OTEL_CTX'],
+} as const satisfies Read;
+
+/** EACCES of the inspector: not mapped, or memory that a file stands behind. */
+const REFUSED = 13;
+
+/** @param maps what CONTEXT_MAPS gave; undefined: it could not be read */
+export async function readProcessContext(
+  inspector: Pick<Inspector, 'inspect'>,
+  target: Target,
+  maps: Buffer | undefined,
+): Promise<ContextOutcome> {
   if (maps === undefined) return { kind: 'unreadable' };
-  // Most processes publish nothing: this alone is done for them.
-  if (!maps.includes('OTEL_CTX')) return { kind: 'none' };
-  const mappings = parseMaps(maps.toString('latin1'));
-  const candidates = mappings.filter(isContext).slice(0, MOST_CANDIDATES);
+  const candidates = parseMaps(maps.toString('latin1')).filter(isContext).slice(0, MOST_CANDIDATES);
   let outcome: ContextOutcome = { kind: 'none' };
   for (const { start } of candidates) {
-    outcome = readAt(directory, start, mappings);
+    outcome = await readAt(inspector, target, start);
     if (outcome.kind === 'read') break;
   }
   return outcome;
 }
 
-/** Readable data under one of the three names that the OTEP gives: memfd and prctl, prctl alone, memfd alone. */
+/**
+ * Readable data under one of the three names that the OTEP gives: memfd and prctl, prctl alone, memfd alone. A name is a claim: the
+ * inspector reads only what really is memory.
+ */
 function isContext({ name, permissions }: Mapping): boolean {
   if (!permissions.startsWith('r') || permissions[2] === 'x') return false;
   return (
@@ -58,25 +72,41 @@ function isContext({ name, permissions }: Mapping): boolean {
   );
 }
 
-/** The order of the OTEP: time, payload, time again; equal and not 0 = nothing changed in between. */
-function readAt(directory: ProcDirectory, address: bigint, mappings: readonly Mapping[]): ContextOutcome {
+/**
+ * The order of the OTEP: time, payload, time again; equal and not 0 = nothing changed in between. All three are read in one go; where the
+ * payload lies is known from a first look at the header, and must still be what the header says.
+ */
+async function readAt(
+  inspector: Pick<Inspector, 'inspect'>,
+  target: Target,
+  address: bigint,
+): Promise<ContextOutcome> {
+  const head = { kind: 'memory', address, length: HEADER_BYTES } as const;
+  const [first] = (await inspector.inspect(target, [head])) ?? [];
+  const found = parseHeader(first?.bytes);
+  if (found === undefined) return unreadable(first);
+  let header: Header = found;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const header = parseHeader(directory.readAt('mem', address, HEADER_BYTES));
-    if (header === undefined) return { kind: 'unreadable' };
     if (header.signature !== 'OTEL_CTX' || header.version !== VERSION) return { kind: 'invalid' };
-    if (header.time === 0n) continue;
     const { size, payload } = header;
-    const end = payload + BigInt(size);
-    const within = mappings.some((each) => each.start <= payload && end <= each.end && isPlainMemory(each));
-    if (size === 0 || size > MOST_PAYLOAD_BYTES || !within) return { kind: 'invalid' };
-    const bytes = directory.readAt('mem', payload, size);
-    const after = parseHeader(directory.readAt('mem', address, HEADER_BYTES));
-    if (bytes === undefined || after === undefined) return { kind: 'unreadable' };
-    if (after.time !== header.time) continue;
-    const context = decodeProcessContext(bytes);
-    return context === undefined ? { kind: 'invalid' } : { kind: 'read', context };
+    if (header.time !== 0n && (size === 0 || size > MOST_PAYLOAD_BYTES)) return { kind: 'invalid' };
+    const data = { kind: 'memory', address: payload, length: Math.min(size, MOST_PAYLOAD_BYTES) } as const;
+    const [before, bytes, after] = (await inspector.inspect(target, [head, data, head])) ?? [];
+    const [now, then] = [parseHeader(before?.bytes), parseHeader(after?.bytes)];
+    if (now === undefined || then === undefined) return unreadable(before);
+    const isSteady = now.time === then.time && now.time !== 0n;
+    if (isSteady && now.payload === payload && now.size === size) {
+      if (bytes?.bytes === undefined) return unreadable(bytes);
+      const context = decodeProcessContext(bytes.bytes);
+      return context === undefined ? { kind: 'invalid' } : { kind: 'read', context };
+    }
+    header = then;
   }
   return { kind: 'busy' };
+}
+
+function unreadable(result: ReadResult | undefined): ContextOutcome {
+  return { kind: result?.error === REFUSED ? 'invalid' : 'unreadable' };
 }
 
 interface Header {

@@ -10,6 +10,8 @@ export interface ProcessTableCounts {
   environmentUnreadable: number;
   /** OTEL_RESOURCE_ATTRIBUTES not well-formed, discarded. */
   resourceAttributesInvalid: number;
+  /** Attributes that processes gave themselves and that are not theirs to give (claimed-attributes.ts). */
+  attributesRefused: number;
   /** Looks at a process that found a published identity; one being changed; one that is not valid. */
   contextRead: number;
   contextBusy: number;
@@ -30,6 +32,7 @@ export function noCounts(): ProcessTableCounts {
     anonymous: 0,
     environmentUnreadable: 0,
     resourceAttributesInvalid: 0,
+    attributesRefused: 0,
     contextRead: 0,
     contextBusy: 0,
     contextInvalid: 0,

@@ -1,14 +1,16 @@
 /**
- * Another process's memory, read as hostile: only ranges that are mapped, and of files only those on file systems that answer
- * by themselves. Asynchronous, so that a page that does not come holds up one thread of the pool and not the agent.
+ * Another process's memory, read as hostile by the inspector: only ranges that are mapped, and of files only those on file systems that
+ * answer by themselves.
  */
-import { type FileHandle, open } from 'node:fs/promises';
-import { isPlainMemory, MAPS_BYTES, type Mapping, parseMaps } from './memory-map.ts';
-import { isAlive } from './proc.ts';
+import type { Inspector, Target } from '../inspector/inspector.ts';
+import type { Device, Read } from '../inspector/protocol.ts';
+import { MAPS_BYTES, type Mapping, parseMaps } from './memory-map.ts';
 
-const MOUNTS_BYTES = 1024 * 1024;
+const MOUNTINFO: Read = { kind: 'file', name: 'mountinfo', limit: 512 * 1024 };
 const AUXILIARY_BYTES = 4096;
 const MOST_READ = 64 * 1024;
+/** The inspector takes no more. */
+const MOST_DEVICES = 64;
 /** File systems of the kernel's own whose pages come from memory or a local disk. */
 const LOCAL = new Set(
   'bcachefs btrfs erofs ext2 ext3 ext4 f2fs overlay ramfs rootfs squashfs tmpfs xfs zfs'.split(' '),
@@ -19,76 +21,54 @@ export interface Memory {
   read(address: bigint, length: number): Promise<Buffer | undefined>;
 }
 
+type Asked = Pick<Inspector, 'inspect'>;
+
 export class ProcessMemory implements Memory {
   readonly mappings: readonly Mapping[];
   /** As the kernel handed it to the program (getauxval(3)): pairs of words. */
   readonly auxiliary: Buffer;
-  readonly #file: FileHandle;
-  readonly #readable: readonly Mapping[];
+  readonly #inspector: Asked;
+  readonly #target: Target;
+  readonly #devices: readonly Device[];
 
   private constructor(
-    file: FileHandle,
+    inspector: Asked,
+    target: Target,
     mappings: readonly Mapping[],
     auxiliary: Buffer,
-    local: ReadonlySet<string>,
+    devices: readonly Device[],
   ) {
-    this.#file = file;
+    this.#inspector = inspector;
+    this.#target = target;
     this.mappings = mappings;
     this.auxiliary = auxiliary;
-    this.#readable = mappings.filter(
-      (each) => isPlainMemory(each) || (each.permissions.startsWith('r') && local.has(each.device)),
-    );
+    this.#devices = devices;
   }
 
   /** undefined: the process is gone, or reading it is not permitted. */
-  static async open(root: string, pid: number, startTime: bigint): Promise<ProcessMemory | undefined> {
-    const directory = `${root}/${pid}`;
-    let file: FileHandle;
-    try {
-      file = await open(`${directory}/mem`);
-    } catch {
-      return undefined;
-    }
-    const [maps, auxiliary, mounts, hostMounts] = await Promise.all([
-      readAtMost(`${directory}/maps`, MAPS_BYTES),
-      readAtMost(`${directory}/auxv`, AUXILIARY_BYTES),
-      readAtMost(`${directory}/mountinfo`, MOUNTS_BYTES),
-      // Files of containers: their overlay shows the device of the host's file system, which they have not mounted.
-      readAtMost(`${root}/1/mountinfo`, MOUNTS_BYTES),
+  static async open(inspector: Asked, target: Target): Promise<ProcessMemory | undefined> {
+    const own = await inspector.inspect(target, [
+      { kind: 'file', name: 'maps', limit: MAPS_BYTES },
+      { kind: 'file', name: 'auxv', limit: AUXILIARY_BYTES },
+      MOUNTINFO,
     ]);
-    // What was opened stays of this process; the other files were too if it still lives.
-    if (maps === undefined || auxiliary === undefined || !isAlive(root, pid, startTime)) {
-      await file.close();
-      return undefined;
-    }
-    const local = localDevices(`${mounts ?? ''}\n${hostMounts ?? ''}`);
-    return new ProcessMemory(file, parseMaps(maps.toString('latin1')), auxiliary, local);
+    const [maps, auxiliary, mounts] = (own ?? []).map(({ bytes }) => bytes);
+    if (maps === undefined || auxiliary === undefined) return undefined;
+    // Files of containers: their overlay shows the device of the host's file system, which they have not mounted.
+    const host = await inspector.inspect({ ...target, pid: 1, startTime: 0n }, [MOUNTINFO]);
+    const text = [mounts, host?.[0]?.bytes].map((bytes) => bytes?.toString('latin1') ?? '').join('\n');
+    const mappings = parseMaps(maps.toString('latin1'));
+    const devices = mappedDevices(mappings, localDevices(text));
+    return new ProcessMemory(inspector, target, mappings, auxiliary, devices);
   }
 
   async read(address: bigint, length: number): Promise<Buffer | undefined> {
-    if (length <= 0 || length > MOST_READ || !this.#covers(address, length)) return undefined;
-    try {
-      const bytes = Buffer.alloc(length);
-      const { bytesRead } = await this.#file.read(bytes, 0, length, address);
-      return bytesRead === length ? bytes : undefined;
-    } catch {
-      return undefined;
-    }
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
-
-  #covers(address: bigint, length: number): boolean {
-    const end = address + BigInt(length);
-    // Segments of one file often meet without a gap: a range may span two mappings.
-    let at = address;
-    for (const { start, end: until } of this.#readable) {
-      if (start <= at && at < until) at = until;
-      if (at >= end) return true;
-    }
-    return false;
+    if (length <= 0 || length > MOST_READ || address < 0n || address >> 64n !== 0n) return undefined;
+    const devices = this.#devices;
+    const results = await this.#inspector.inspect(this.#target, [{ kind: 'memory', address, length }], {
+      devices,
+    });
+    return results?.[0]?.bytes;
   }
 }
 
@@ -107,17 +87,10 @@ export function localDevices(mountinfo: string): ReadonlySet<string> {
   return local;
 }
 
-async function readAtMost(path: string, limit: number): Promise<Buffer | undefined> {
-  try {
-    await using file = await open(path);
-    const bytes = Buffer.allocUnsafe(limit);
-    let length = 0;
-    for (;;) {
-      const { bytesRead } = await file.read(bytes, length, limit - length);
-      length += bytesRead;
-      if (bytesRead === 0 || length === limit) return Buffer.from(bytes.subarray(0, length));
-    }
-  } catch {
-    return undefined;
-  }
+function mappedDevices(mappings: readonly Mapping[], local: ReadonlySet<string>): readonly Device[] {
+  const mapped = new Set(mappings.map(({ device }) => device).filter((device) => local.has(device)));
+  return [...mapped].slice(0, MOST_DEVICES).map((device) => {
+    const [major = 0, minor = 0] = device.split(':').map((part) => Number.parseInt(part, 16));
+    return { major, minor };
+  });
 }

@@ -1,14 +1,15 @@
 /**
- * Which process: one interned identity per process (pid, start time) and effective user. Synchronous; the only input
- * and output is one look into /proc at first sight, for what the kernel's record left open and what the process publishes.
+ * Which process: one interned identity per process (pid, start time) and effective user. Synchronous: what the kernel's record says is
+ * there at once. What it leaves open, and what the process publishes, the inspector is asked for at first sight; until it has answered
+ * the identity is `awaited`, and `current` gives what came of it.
  */
-import { LRUCache } from 'lru-cache';
+import { FairMap } from '../lib/fair-map.ts';
+import type { Fairness } from '../lib/fairness.ts';
 import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';
-import { currentCgroup, currentContext, currentExecutable, gatherFacts } from './facts.ts';
+import type { Asked } from './facts.ts';
 import { anonymous, isSame } from './identity.ts';
-import { isAlive } from './proc.ts';
-import type { ContextOutcome } from './process-context.ts';
-import type { PublishedContext } from './process-context-payload.ts';
+import { Look } from './look.ts';
+import { type ContextListener, Looks, type Take } from './looks.ts';
 import { noCounts, type ProcessTableCounts } from './process-counts.ts';
 import { describe, type ProcessFacts, type ResourceContext } from './resource.ts';
 import type { WorkloadFacts } from './workload-facts.ts';
@@ -28,10 +29,14 @@ const MOST_LOOK_SWEEPS = 360;
 const SHORT_ID = 12;
 
 export interface ProcessTableOptions extends ResourceContext {
-  /** pids known at once. Full: the least recently seen is forgotten, and read from /proc should it be seen again. */
+  /**
+   * pids known at once. Full: the least recently seen of the user who has most is forgotten, and looked at again should it be seen
+   * again.
+   */
   readonly maxProcesses?: number;
-  /** The host's procfs: pids in it are those of the initial pid namespace. */
-  readonly procRoot?: string;
+  readonly fairness?: Fairness;
+  /** undefined: nobody is asked, the kernel's record is all there is. */
+  readonly inspector?: Asked | undefined;
   /** Keep arguments, secrets masked. */
   readonly commandArgs?: boolean;
   /** Read the identity that applications publish in their memory (process-context.ts); default true. */
@@ -40,16 +45,13 @@ export interface ProcessTableOptions extends ResourceContext {
   readonly contexts?: ContextListener;
 }
 
-/** Who wants more of a process context than the identity in it (trace-context.ts). */
-export interface ContextListener {
-  published(process: ProcessKey, context: PublishedContext): void;
-  forget(processes: readonly ProcessKey[]): void;
-}
-
 interface Entry {
   owner: Owner;
   facts: ProcessFacts;
   identity: ProcessIdentity;
+  /** What is under way, and the identity that lookups have meanwhile. */
+  look: Look | undefined;
+  awaited: ProcessIdentity | undefined;
   /** What its container's part of the identity was made from. */
   workload: WorkloadFacts | undefined;
   refreshes: number;
@@ -71,6 +73,12 @@ interface Origin {
   renewed: ProcessIdentity | undefined;
 }
 
+interface Awaited {
+  readonly owner: Owner;
+  readonly look: Look;
+  settled: ProcessIdentity | undefined;
+}
+
 interface Slot {
   /** Newest first. */
   readonly entries: Entry[];
@@ -81,28 +89,29 @@ interface Slot {
 export class ProcessTable {
   readonly counts: ProcessTableCounts = noCounts();
   readonly #context: ResourceContext;
-  readonly #procRoot: string;
-  readonly #commandArgs: boolean;
-  readonly #processContext: boolean;
+  readonly #looks: Looks;
+  readonly #looksAgain: boolean;
   readonly #contexts: ContextListener | undefined;
-  readonly #slots: LRUCache<number, Slot>;
+  readonly #slots: FairMap<number, Slot>;
   readonly #anonymous: ProcessIdentity;
   /** What identities of containers not reported yet were made from. */
   readonly #incomplete = new WeakMap<ProcessIdentity, Origin>();
+  /** What awaited identities wait for. */
+  readonly #awaited = new WeakMap<ProcessIdentity, Awaited>();
   #generation = 0;
   /** pids still to be looked at in this round of sweeps. */
   #idle: number[] = [];
 
   constructor(options: ProcessTableOptions) {
     this.#context = options;
-    this.#procRoot = options.procRoot ?? '/proc';
-    this.#commandArgs = options.commandArgs ?? false;
-    this.#processContext = options.processContext ?? true;
-    this.#contexts = options.contexts;
-    this.#slots = new LRUCache({
-      max: options.maxProcesses ?? 16_384,
-      dispose: (slot, _pid, reason) => {
-        if (reason !== 'evict') return;
+    const { commandArgs = false, processContext = true, inspector, contexts } = options;
+    this.#looks = new Looks({ commandArgs, processContext, inspector, contexts, counts: this.counts });
+    this.#looksAgain = processContext && inspector !== undefined;
+    this.#contexts = contexts;
+    this.#slots = new FairMap(options.maxProcesses ?? 16_384, {
+      fairness: options.fairness,
+      reason: 'processes-full',
+      onEvict: (_pid, slot) => {
         this.counts.evicted++;
         this.#contexts?.forget(slot.entries.map(({ owner }) => owner));
       },
@@ -117,17 +126,22 @@ export class ProcessTable {
 
   /** The kernel's record of a process seen for the first time, or for the first time after an exec. Precedes its messages. */
   announce(event: RawProcess): void {
-    const slot = this.#slot(event.owner.pid);
+    const slot = this.#slot(event.owner);
     const known = find(slot, event.owner);
     // Other users of the same process have the old facts; they are made anew when seen.
     for (let i = slot.entries.length - 1; i >= 0; i--) {
       const entry = slot.entries[i] as Entry;
-      if (entry !== known && entry.owner.startTime === event.owner.startTime) slot.entries.splice(i, 1);
+      if (entry.owner.startTime !== event.owner.startTime) continue;
+      // It runs another program now: what was asked about the one before would be told of this one.
+      this.#finish(slot, entry.look, undefined);
+      if (entry !== known) slot.entries.splice(i, 1);
     }
     this.#contexts?.forget([event.owner]);
-    const facts = this.#gather(event.owner, event);
-    if (known === undefined) this.#add(slot, event.owner, facts);
-    else this.#replace(known, event.owner, facts);
+    const { facts } = this.#looks.told(event);
+    if (known !== undefined) this.#replace(known, event.owner, facts);
+    const entry = known ?? this.#add(slot, event.owner, facts);
+    if (known === undefined) this.counts.kernel++;
+    this.#look(slot, entry, this.#looks.first(event.owner, event));
   }
 
   /** The same object for the same process as long as nothing is learnt of it that changes its metadata. */
@@ -136,42 +150,77 @@ export class ProcessTable {
       this.counts.anonymous++;
       return this.#anonymous;
     }
-    const slot = this.#slot(owner.pid);
+    const slot = this.#slot(owner);
     const entry = find(slot, owner) ?? this.#learn(slot, owner);
-    if (entry.owner.processName !== owner.processName || entry.owner.cgroupId !== owner.cgroupId)
-      this.#reconsider(entry, owner);
-    if (this.#generation >= entry.nextLook) this.#lookAgain(entry);
+    if (entry.look === undefined) {
+      if (isElsewhere(entry.owner, owner)) this.#reconsider(slot, entry, owner);
+      else if (this.#generation >= entry.nextLook) this.#lookAgain(slot, entry);
+    }
     if (entry.workload?.stale === true) this.#replace(entry, entry.owner, entry.facts);
-    return entry.identity;
+    return entry.awaited ?? entry.identity;
+  }
+
+  /** Resolves when the look that an awaited identity waits for has been taken; undefined: it waits for none. */
+  pending(identity: ProcessIdentity): Promise<void> | undefined {
+    const awaited = identity.awaited === true ? this.#awaited.get(identity) : undefined;
+    return awaited === undefined || awaited.look.isDone ? undefined : awaited.look.finished;
+  }
+
+  /** Its identity as far as it is known; nothing is read or remembered for it. */
+  known({ pid, uid }: Pick<Owner, 'pid' | 'uid'>): ProcessIdentity | undefined {
+    const entries = this.#slots.peek(pid)?.entries;
+    return (entries?.find(({ owner }) => owner.uid === uid) ?? entries?.[0])?.identity;
+  }
+
+  /** What is known of a process, as the last of its users; undefined: nothing. Does not count as seeing it. */
+  peek({ pid, startTime }: ProcessKey): ProcessIdentity | undefined {
+    return this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime)?.identity;
   }
 
   /** Of the executable; undefined: the process is not known, or has none. */
-  nameOf({ pid, startTime }: ProcessKey): string | undefined {
-    const entry = this.#slots.peek(pid)?.entries.find(({ owner }) => owner.startTime === startTime);
-    return entry?.identity.executableName;
+  nameOf(process: ProcessKey): string | undefined {
+    return this.peek(process)?.executableName;
   }
 
   /** A new round of looking for processes that have exited, every ten seconds or so (see FIRST_LOOK). */
   beginSweep(): void {
     this.#generation++;
     if (this.#idle.length > 0) return;
-    for (const pid of this.#slots.rkeys()) this.#idle.push(pid);
+    for (const pid of this.#slots.keys()) this.#idle.push(pid);
     this.#idle.reverse();
   }
 
-  /** An incomplete identity with what was learnt of its container since; of the same program, should the process run another now. */
+  /**
+   * An awaited or incomplete identity with what was learnt of its process or container since; of the same program, should the process
+   * run another now.
+   */
   current(identity: ProcessIdentity): ProcessIdentity {
+    const awaited = identity.awaited === true ? this.#awaited.get(identity) : undefined;
+    if (awaited === undefined) return this.#completed(identity);
+    if (!awaited.look.isDone) return identity;
+    awaited.settled ??= this.#settled(awaited);
+    return this.#completed(awaited.settled);
+  }
+
+  #settled({ owner, look }: Awaited): ProcessIdentity {
+    const entry = this.#entryOf(owner, look.facts);
+    return entry?.identity ?? this.#join(owner, look.facts).identity;
+  }
+
+  #entryOf({ pid, uid }: Owner, facts: ProcessFacts): Entry | undefined {
+    return this.#slots.peek(pid)?.entries.find((entry) => entry.facts === facts && entry.owner.uid === uid);
+  }
+
+  #completed(identity: ProcessIdentity): ProcessIdentity {
     const origin = this.#incomplete.get(identity);
     if (origin === undefined || !origin.workload.stale) return identity;
     const { owner, facts } = origin;
-    const entry = this.#slots
-      .peek(owner.pid)
-      ?.entries.find((other) => other.facts === facts && other.owner.uid === owner.uid);
+    const entry = this.#entryOf(owner, facts);
     if (entry !== undefined) {
       if (entry.workload?.stale === true) this.#replace(entry, entry.owner, facts);
       return entry.identity;
     }
-    origin.renewed = this.current(origin.renewed ?? this.#join(owner, facts).identity);
+    origin.renewed = this.#completed(origin.renewed ?? this.#join(owner, facts).identity);
     return origin.renewed;
   }
 
@@ -180,32 +229,38 @@ export class ProcessTable {
    * before is not looked at. Records in flight keep their identity.
    * @returns the processes forgotten
    */
-  sweep(limit: number): { readonly pid: number; readonly startTime: bigint }[] {
-    const gone: { pid: number; startTime: bigint }[] = [];
+  async sweep(limit: number): Promise<readonly ProcessKey[]> {
+    const asked: Owner[] = [];
     for (let i = 0; i < limit; i++) {
       const pid = this.#idle.pop();
       if (pid === undefined) break;
       const slot = this.#slots.peek(pid);
-      if (slot === undefined || !this.#isIdle(slot)) continue;
-      const exited = slot.entries.filter(({ owner }) => !isAlive(this.#procRoot, pid, owner.startTime));
-      for (const { owner } of exited) gone.push({ pid, startTime: owner.startTime });
-      if (exited.length === slot.entries.length) this.#slots.delete(pid);
-      else for (const entry of exited) slot.entries.splice(slot.entries.indexOf(entry), 1);
+      if (slot !== undefined && this.#isIdle(slot)) asked.push(...slot.entries.map(({ owner }) => owner));
     }
+    const gone = await this.#looks.exited(asked);
+    for (const owner of gone) this.#forget(owner);
     this.counts.exited += gone.length;
-    this.#contexts?.forget(gone);
+    if (gone.length > 0) this.#contexts?.forget(gone);
     return gone;
+  }
+
+  #forget({ pid, startTime, uid }: Owner): void {
+    const entries = this.#slots.peek(pid)?.entries ?? [];
+    const index = entries.findIndex(({ owner }) => owner.startTime === startTime && owner.uid === uid);
+    if (index >= 0) entries.splice(index, 1);
+    if (entries.length === 0) this.#slots.delete(pid);
   }
 
   #isIdle(slot: Slot): boolean {
     return slot.generation < this.#generation - 1;
   }
 
-  #slot(pid: number): Slot {
+  #slot({ pid, uid, cgroupId }: Owner): Slot {
     let slot = this.#slots.get(pid);
     if (slot === undefined) {
       slot = { entries: [], generation: this.#generation };
-      this.#slots.set(pid, slot);
+      // All processes of a user are one owner: the least recently seen of them goes.
+      this.#slots.set(pid, slot, { pid: 0, uid, cgroupId });
     } else slot.generation = this.#generation;
     return slot;
   }
@@ -213,21 +268,34 @@ export class ProcessTable {
   /** A process, or a user of a process, not seen before: its announcement was lost, or it changed its user. */
   #learn(slot: Slot, owner: Owner): Entry {
     const sibling = slot.entries.find((entry) => entry.owner.startTime === owner.startTime);
-    if (sibling === undefined) return this.#add(slot, owner, this.#gather(owner, undefined));
-    this.counts.refreshed++;
-    return this.#add(slot, owner, sibling.facts, false);
+    if (sibling !== undefined) {
+      this.counts.refreshed++;
+      const entry = this.#add(slot, owner, sibling.facts);
+      if (sibling.look !== undefined) this.#await(entry, sibling.look);
+      return entry;
+    }
+    const entry = this.#add(slot, owner, this.#looks.told(undefined).facts);
+    this.#look(slot, entry, this.#looks.first(owner, undefined));
+    return entry;
   }
 
-  #add(slot: Slot, owner: Owner, facts: ProcessFacts, isNew = true): Entry {
-    const joined = this.#join(owner, facts);
-    const nextLook = this.#processContext ? this.#generation + FIRST_LOOK : Number.POSITIVE_INFINITY;
-    const entry = { owner, facts, ...joined, refreshes: 0, nextLook, lookStep: FIRST_LOOK };
+  #add(slot: Slot, owner: Owner, facts: ProcessFacts): Entry {
+    const nextLook = this.#looksAgain ? this.#generation + FIRST_LOOK : Number.POSITIVE_INFINITY;
+    const entry: Entry = {
+      owner,
+      facts,
+      ...this.#join(owner, facts),
+      look: undefined,
+      awaited: undefined,
+      refreshes: 0,
+      nextLook,
+      lookStep: FIRST_LOOK,
+    };
     slot.entries.unshift(entry);
     if (slot.entries.length > MOST_VARIANTS) {
       slot.entries.pop();
       this.counts.evicted++;
     }
-    if (isNew) this.counts[facts.announced ? 'kernel' : facts.fromProc ? 'proc' : 'bare']++;
     return entry;
   }
 
@@ -241,65 +309,58 @@ export class ProcessTable {
     this.counts.refreshed++;
   }
 
-  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup. */
-  #reconsider(entry: Entry, owner: Owner): void {
+  /** The leader has another name (exec whose announcement was lost, or prctl), or the process another cgroup or root. */
+  #reconsider(slot: Slot, entry: Entry, owner: Owner): void {
     if (entry.refreshes >= MOST_REFRESHES) return;
     entry.refreshes++;
     const before = entry.owner;
     entry.owner = owner;
-    if (before.processName !== owner.processName) {
-      const now = currentExecutable(owner, this.#procRoot);
-      // Both: paths of the kernel's walk and of /proc may differ under chroot, inodes under overlayfs.
-      const { executablePath, executableInode } = entry.facts;
-      if (now !== undefined && now.inode !== executableInode && now.path !== executablePath) {
-        this.#replace(entry, owner, this.#gather(owner, undefined));
-        return;
-      }
-    }
-    if (before.cgroupId !== owner.cgroupId) {
-      const cgroup = currentCgroup(owner, this.#procRoot);
-      if (cgroup !== undefined) this.#replace(entry, owner, { ...entry.facts, ...cgroup });
-    }
+    // Whose passwd file its user is named in.
+    if (before.mountNamespace !== owner.mountNamespace) this.#replace(entry, owner, entry.facts);
+    if (before.processName !== owner.processName || before.cgroupId !== owner.cgroupId)
+      this.#look(slot, entry, this.#looks.changed(before, owner, entry.facts));
   }
 
-  /** A process keeps what it published until it publishes something else: it may be busy, or read too late. */
-  #lookAgain(entry: Entry): void {
+  #lookAgain(slot: Slot, entry: Entry): void {
     entry.lookStep = Math.min(entry.lookStep * LOOK_GROWTH, MOST_LOOK_SWEEPS);
     entry.nextLook = this.#generation + entry.lookStep;
-    const found = currentContext(entry.owner, this.#procRoot);
-    if (found === undefined) return;
-    this.#noteContext(entry.owner, found.outcome);
-    const { published } = found;
-    if (published !== undefined) this.#replace(entry, entry.owner, { ...entry.facts, published });
+    this.#look(slot, entry, this.#looks.again(entry.owner, entry.facts));
   }
 
-  #noteContext(owner: Owner, outcome: ContextOutcome): void {
-    if (outcome.kind === 'busy') this.counts.contextBusy++;
-    else if (outcome.kind === 'invalid') this.counts.contextInvalid++;
-    if (outcome.kind !== 'read') return;
-    this.counts.contextRead++;
-    this.#contexts?.published(owner, outcome.context);
+  #look(slot: Slot, entry: Entry, take: Take | undefined): void {
+    if (take === undefined) return;
+    const look = new Look(entry.facts);
+    this.#await(entry, look);
+    void take().then((facts) => this.#finish(slot, look, facts));
   }
 
-  #gather(owner: Owner, record: RawProcess | undefined): ProcessFacts {
-    const { facts, service, context } = gatherFacts(owner, record, {
-      procRoot: this.#procRoot,
-      commandArgs: this.#commandArgs,
-      processContext: this.#processContext,
-    });
-    this.#noteContext(owner, context);
-    if (service === 'unreadable') this.counts.environmentUnreadable++;
-    if (service === 'invalid') this.counts.resourceAttributesInvalid++;
-    return facts;
+  #await(entry: Entry, look: Look): void {
+    entry.look = look;
+    entry.awaited = { ...entry.identity, awaited: true };
+    this.#awaited.set(entry.awaited, { owner: entry.owner, look, settled: undefined });
+  }
+
+  #finish(slot: Slot, look: Look | undefined, facts: ProcessFacts | undefined): void {
+    if (look === undefined || look.isDone) return;
+    for (const entry of slot.entries.filter((each) => each.look === look)) {
+      entry.look = undefined;
+      entry.awaited = undefined;
+      if (facts !== undefined) this.#replace(entry, entry.owner, facts);
+    }
+    look.finish(facts ?? look.facts);
   }
 
   #join(owner: Owner, facts: ProcessFacts): Joined {
-    const { resource, executableName, container, workload } = describe(owner, facts, this.#context);
+    const { resource, executableName, container, unverified, workload } = describe(
+      owner,
+      facts,
+      this.#context,
+    );
     const identity: ProcessIdentity = {
       pid: owner.pid,
       startTime: owner.startTime,
       // Without a record the owner itself still is the kernel's word.
-      attribution: facts.fromProc && !facts.announced ? 'proc' : 'kernel',
+      attribution: unverified ? 'unverified' : facts.fromProc && !facts.announced ? 'proc' : 'kernel',
       executableName,
       containerId: container?.id,
       workload: workload?.name ?? container?.id.slice(0, SHORT_ID) ?? '',
@@ -315,5 +376,13 @@ export class ProcessTable {
 function find(slot: Slot, owner: Owner): Entry | undefined {
   return slot.entries.find(
     (entry) => entry.owner.startTime === owner.startTime && entry.owner.uid === owner.uid,
+  );
+}
+
+function isElsewhere(before: Owner, now: Owner): boolean {
+  return (
+    before.processName !== now.processName ||
+    before.cgroupId !== now.cgroupId ||
+    before.mountNamespace !== now.mountNamespace
   );
 }

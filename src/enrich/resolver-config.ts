@@ -2,20 +2,11 @@
  * resolv.conf as the processes of a mount namespace see it: name servers, search list, ndots. Read when a namespace is
  * first seen, and again after a while; what is read is someone else's file.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readlinkSync,
-  readSync,
-  statSync,
-} from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
+import type { Inspector, Target } from '../inspector/inspector.ts';
+import { inodeOf, type Read } from '../inspector/protocol.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Owner } from '../model.ts';
-import { readFile } from './proc.ts';
 
 export interface ResolverConfig {
   /** Addresses of `nameserver` lines as presented by the file, zone index removed; old ones stay for one more reading. */
@@ -37,10 +28,8 @@ const MOST_SERVERS = 16;
 const MOST_SEARCH = 32;
 /** RES_MAXNDOTS of glibc (resolv/resolv-internal.h). */
 const MOST_NDOTS = 15;
-const MOST_LINKS = 16;
-/** A read here could wait for a program of the container's choice, or for a server. */
-const FOREIGN_FILE_SYSTEM = /^(?:fuse|nfs|9p|cifs|smb|ceph|virtiofs|autofs)/;
-const MOUNTINFO_BYTES = 512 * 1024;
+const NAMESPACE: Read = { kind: 'inode', name: 'ns/mnt' };
+const FILE: Read = { kind: 'rootFile', path: '/etc/resolv.conf', limit: FILE_BYTES };
 
 /** A prime below 2^16: with the 32 bits of a namespace's number it stays exact. */
 const PLACES = 65_521;
@@ -51,43 +40,56 @@ interface Entry {
   failures: number;
   /** Sweep in which it was read again on request. */
   again?: number;
+  /** Under way. */
+  reading?: Promise<ResolverConfig | undefined> | undefined;
 }
 
 export class ResolverConfigs {
-  readonly #procRoot: string;
+  readonly #inspector: Pick<Inspector, 'inspect' | 'refuses'> | undefined;
   readonly #entries = new BoundedMap<number, Entry>(MOST_NAMESPACES);
   /** Of init and of this program, whose namespaces outlive the agent: other processes there are often gone before they can be looked at. */
   readonly #lasting = new Map<number, ResolverConfig>();
   #sweeps = 0;
 
-  constructor(procRoot = '/proc') {
-    this.#procRoot = procRoot;
-    for (const pid of ['self', '1']) {
-      const namespace = mountNamespaceOf(`${procRoot}/${pid}`);
-      const config = namespace === undefined ? undefined : readConfig(`${procRoot}/${pid}`);
-      if (namespace !== undefined && config !== undefined) this.#lasting.set(namespace, config);
+  /** @param inspector undefined: nothing is known of any namespace */
+  constructor(inspector?: Pick<Inspector, 'inspect' | 'refuses'>) {
+    this.#inspector = inspector;
+  }
+
+  /** Reads those that last. */
+  async start(): Promise<void> {
+    for (const pid of [process.pid, 1]) {
+      const target = { pid, startTime: 0n, cgroupId: 0n, uid: 0 };
+      const [namespace, file] = (await this.#inspector?.inspect(target, [NAMESPACE, FILE])) ?? [];
+      const number = inodeOf(namespace)?.inode;
+      if (number === undefined || file?.bytes === undefined) continue;
+      this.#lasting.set(Number(number), parseResolvConf(file.bytes.toString('latin1')));
     }
   }
 
-  /** undefined: not known (no namespace, the process is gone, no such file). */
+  /** What is known now; it is read, or read again, when it is time. undefined: not known (no namespace, the process is gone, no such file). */
   of(owner: Owner): ResolverConfig | undefined {
     const key = keyOf(owner);
     const entry = this.#entries.get(key);
-    if (entry !== undefined && this.#sweeps - entry.read < FRESH_SWEEPS) {
-      if (entry.config !== undefined || entry.failures >= MOST_FAILURES) return entry.config;
-    }
-    return owner.mountNamespace === 0 ? undefined : this.#read(key, owner, entry);
+    if (!this.#isFresh(entry)) void this.#read(key, owner);
+    return entry?.config ?? this.#lasting.get(owner.mountNamespace);
+  }
+
+  /** Resolves when the file has been read for the first time; undefined: it has, or cannot be. */
+  pending(owner: Owner): Promise<unknown> | undefined {
+    const key = keyOf(owner);
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return this.#read(key, owner);
+    return entry.config === undefined ? entry.reading : undefined;
   }
 
   /** Reads again, once between sweeps at most: for when what is known does not fit what is seen. */
-  again(owner: Owner): ResolverConfig | undefined {
+  async again(owner: Owner): Promise<ResolverConfig | undefined> {
     const key = keyOf(owner);
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.again === this.#sweeps) return entry?.config;
-    const config = this.#read(key, owner, entry);
-    const now = this.#entries.get(key);
-    if (now !== undefined) now.again = this.#sweeps;
-    return config;
+    if (entry === undefined || entry.again === this.#sweeps) return (await entry?.reading) ?? entry?.config;
+    entry.again = this.#sweeps;
+    return this.#read(key, owner);
   }
 
   /** Call it every 10 s. */
@@ -95,22 +97,38 @@ export class ResolverConfigs {
     this.#sweeps++;
   }
 
-  #read(key: number, owner: Owner, before: Entry | undefined): ResolverConfig | undefined {
-    const found = this.#readAny([owner.pid, owner.parentPid], owner.mountNamespace);
-    const failures = found === undefined ? (before?.failures ?? 0) + 1 : 0;
-    const known = before?.config ?? this.#lasting.get(owner.mountNamespace);
-    const config = found === undefined ? known : merged(found, before?.config);
-    this.#entries.set(key, { config, read: this.#sweeps, failures });
-    return config;
+  #isFresh(entry: Entry | undefined): boolean {
+    if (entry === undefined || this.#sweeps - entry.read >= FRESH_SWEEPS) return false;
+    return entry.config !== undefined || entry.failures >= MOST_FAILURES;
+  }
+
+  /** undefined: it cannot be asked for. */
+  #read(key: number, owner: Owner): Promise<ResolverConfig | undefined> | undefined {
+    const before = this.#entries.get(key);
+    if (before?.reading !== undefined) return before.reading;
+    if (owner.mountNamespace === 0 || this.#inspector?.refuses(owner) !== false) return undefined;
+    const entry: Entry = before ?? { config: undefined, read: this.#sweeps, failures: 0 };
+    entry.reading = this.#readAny(owner).then((found) => {
+      const known = entry.config ?? this.#lasting.get(owner.mountNamespace);
+      entry.failures = found === undefined ? entry.failures + 1 : 0;
+      entry.config = found === undefined ? known : merged(found, entry.config);
+      entry.read = this.#sweeps;
+      entry.reading = undefined;
+      return entry.config;
+    });
+    this.#entries.set(key, entry);
+    return entry.reading;
   }
 
   /** Any process of the namespace will do, be it one that took over the pid: the parent of one that is gone already is often there. */
-  #readAny(pids: readonly number[], mountNamespace: number): ResolverConfig | undefined {
-    for (const pid of pids) {
-      const directory = `${this.#procRoot}/${pid}`;
-      if (pid === 0 || mountNamespaceOf(directory) !== mountNamespace) continue;
-      const config = readConfig(directory);
-      if (config !== undefined) return config;
+  async #readAny(owner: Owner): Promise<ResolverConfig | undefined> {
+    const { cgroupId, uid, mountNamespace } = owner;
+    for (const pid of [owner.pid, owner.parentPid]) {
+      if (pid === 0) continue;
+      const target: Target = { pid, startTime: 0n, cgroupId, uid };
+      const results = await this.#inspector?.inspect(target, [FILE], { mountNamespace });
+      const bytes = results?.[0]?.bytes;
+      if (bytes !== undefined) return parseResolvConf(bytes.toString('latin1'));
     }
     return undefined;
   }
@@ -128,83 +146,6 @@ function keyOf({ mountNamespace, cgroupId, networkNamespace }: Owner): number {
 function merged(now: ResolverConfig, before: ResolverConfig | undefined): ResolverConfig {
   if (before === undefined || before.servers.every((server) => now.servers.includes(server))) return now;
   return { ...now, servers: [...new Set([...now.servers, ...before.servers])].slice(0, 2 * MOST_SERVERS) };
-}
-
-function mountNamespaceOf(directory: string): number | undefined {
-  try {
-    return Number(statSync(`${directory}/ns/mnt`, { bigint: true }).ino);
-  } catch {
-    return undefined;
-  }
-}
-
-function readConfig(directory: string): ResolverConfig | undefined {
-  const path = pathWithin(`${directory}/root`, '/etc/resolv.conf', directory);
-  const text = path === undefined ? undefined : regularFile(path);
-  return text === undefined ? undefined : parseResolvConf(text);
-}
-
-/**
- * The file behind `path` under another root. The kernel would follow an absolute link from *our* root
- * (path_resolution(7)), so links are followed here. undefined: there is none, or it lies on a file system that may hang.
- */
-function pathWithin(root: string, path: string, directory: string): string | undefined {
-  const foreign = foreignMounts(directory);
-  const rest = path.split('/').reverse();
-  const walked: string[] = [];
-  for (let links = 0; rest.length > 0; ) {
-    const part = rest.pop() ?? '';
-    if (part === '' || part === '.') continue;
-    if (part === '..') {
-      walked.pop();
-      continue;
-    }
-    const inside = `/${[...walked, part].join('/')}`;
-    if (foreign.has('/') || foreign.has(inside)) return undefined;
-    const link = linkTarget(`${root}${inside}`);
-    if (link === undefined) {
-      walked.push(part);
-      continue;
-    }
-    if (++links > MOST_LINKS || link === '') return undefined;
-    if (link.startsWith('/')) walked.length = 0;
-    rest.push(...link.split('/').reverse());
-  }
-  return `${root}/${walked.join('/')}`;
-}
-
-/** undefined: not a link. */
-function linkTarget(path: string): string | undefined {
-  try {
-    return lstatSync(path).isSymbolicLink() ? readlinkSync(path, 'utf8') : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Mount points of a process whose file system may answer late or never (proc(5), /proc/PID/mountinfo). */
-function foreignMounts(directory: string): ReadonlySet<string> {
-  const found = new Set<string>();
-  const text = readFile(`${directory}/mountinfo`, MOUNTINFO_BYTES)?.toString('latin1') ?? '';
-  for (const line of text.split('\n')) {
-    const at = line.indexOf(' - ');
-    if (at >= 0 && FOREIGN_FILE_SYSTEM.test(line.slice(at + 3))) found.add(line.split(' ')[4] ?? '');
-  }
-  return found;
-}
-
-function regularFile(path: string): string | undefined {
-  let fd: number | undefined;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    if (!fstatSync(fd).isFile()) return undefined;
-    const bytes = Buffer.alloc(FILE_BYTES);
-    return bytes.toString('latin1', 0, readSync(fd, bytes, 0, FILE_BYTES, 0));
-  } catch {
-    return undefined;
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
 }
 
 /** resolv.conf(5): the last of `search` and `domain` holds; a line that begins otherwise is none of ours. */

@@ -1,6 +1,7 @@
 /** Facts of a process as OpenTelemetry resource attributes (tables/resource-attributes.ts). */
 import type { Attributes, AttributeValue, Owner } from '../model.ts';
 import type { ResourceAttributeName } from '../tables/resource-attributes.ts';
+import type { Claim } from './cgroup-claims.ts';
 import { type Container, containerOf } from './container.ts';
 import { unknownService } from './service.ts';
 import type { UserNames } from './users.ts';
@@ -22,6 +23,7 @@ export interface ProcessFacts {
   readonly args: readonly string[] | undefined;
   readonly workingDirectory: string;
   readonly cgroupPath: string;
+  readonly cgroupVersion: 1 | 2;
   /** As process.linux.cgroup shows it. */
   readonly cgroup: string;
   readonly interactive: boolean | undefined;
@@ -37,6 +39,8 @@ export interface ResourceContext {
   readonly users: UserNames;
   /** Unix ns at which CLOCK_BOOTTIME was 0. */
   readonly bootTime: bigint;
+  /** Which container ids count; undefined: all. */
+  readonly claims?: { of(id: bigint, path: string, version: 1 | 2): Claim | undefined } | undefined;
   /** What runtimes and the Kubernetes API say; undefined: nobody is asked. */
   readonly workloads?: { find(containerId: string, podUid: string | undefined): WorkloadFacts } | undefined;
 }
@@ -45,12 +49,15 @@ export interface Described {
   readonly resource: Attributes;
   readonly executableName: string;
   readonly container: Container | undefined;
+  /** It is in a control group that calls itself a container's, and anyone may have called it so. */
+  readonly unverified: boolean;
   readonly workload: WorkloadFacts | undefined;
 }
 
 export function describe(owner: Owner, facts: ProcessFacts, context: ResourceContext): Described {
   const executableName = baseName(facts.executablePath);
-  const container = containerOf(facts.cgroupPath);
+  const claim = claimOf(owner, facts, context);
+  const container = claim?.verified === true ? claim.container : undefined;
   const workload =
     container === undefined ? undefined : context.workloads?.find(container.id, container.podUid);
   const known: Partial<Record<ResourceAttributeName, AttributeValue | undefined>> = {
@@ -65,8 +72,7 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
     'process.parent_pid': owner.parentPid,
     'process.vpid': owner.vpid,
     'process.user.id': owner.uid,
-    // A container has a user list of its own: the host's name of its uid would be another's.
-    'process.user.name': container === undefined ? context.users.name(owner.uid) : undefined,
+    'process.user.name': claim === undefined ? context.users.name(owner, facts.cgroupPath) : undefined,
     'process.working_directory': text(facts.workingDirectory),
     'process.interactive': facts.interactive,
     'process.linux.cgroup': text(facts.cgroup),
@@ -85,7 +91,13 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
   };
   for (const [name, value] of Object.entries(known)) if (value !== undefined) resource[name] = value;
   Object.assign(resource, workload?.measured);
-  return { resource, executableName, container, workload };
+  return { resource, executableName, container, unverified: claim?.verified === false, workload };
+}
+
+function claimOf(owner: Owner, facts: ProcessFacts, { claims }: ResourceContext): Claim | undefined {
+  if (claims !== undefined) return claims.of(owner.cgroupId, facts.cgroupPath, facts.cgroupVersion);
+  const container = containerOf(facts.cgroupPath);
+  return container && { container, verified: true };
 }
 
 /** Start time in ns of CLOCK_BOOTTIME as ISO 8601 with milliseconds, UTC. */

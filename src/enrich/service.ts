@@ -4,15 +4,14 @@
  * (specification: resource/sdk.md, "Specifying resource information via an environment variable").
  */
 import { keyValues, MOST_CHARACTERS } from '../lib/key-values.ts';
-import type { Attributes } from '../model.ts';
+import type { Attributes, AttributeValue } from '../model.ts';
+import { type Taken, takeClaims } from './claimed-attributes.ts';
 
 /** Most of /proc/PID/environ that is read; a variable behind it is not seen. */
 export const ENVIRON_BYTES = 128 * 1024;
 /** bpf/process.h looks for the same two. */
 const SERVICE_NAME = 'OTEL_SERVICE_NAME';
 const RESOURCE_ATTRIBUTES = 'OTEL_RESOURCE_ATTRIBUTES';
-/** What this program measures itself: an application's word on it is not taken. */
-const MEASURED = /^(?:process|host|os|container|telemetry|whodns)\./;
 
 export interface ServiceVariables {
   readonly serviceName: string | undefined;
@@ -50,17 +49,12 @@ function variable(environ: Buffer, name: string): string | undefined {
  * The attributes of a published resource (process-context.ts) that are taken, under the same rules. It is what the
  * application's SDK settled on, so it comes before the variables.
  */
-export function publishedAttributes(resource: Attributes): Attributes {
-  const taken = Object.entries(resource).filter(
-    ([key, value]) => !MEASURED.test(key) && (typeof value !== 'string' || isSet(value)),
-  );
-  return Object.fromEntries(
-    taken.filter(([key, value]) => key !== 'service.name' || typeof value === 'string'),
-  );
+export function publishedAttributes(resource: Attributes): Taken {
+  const told = Object.entries(resource).filter(([, value]) => typeof value !== 'string' || isSet(value));
+  return takeClaims(told.filter(([key, value]) => key !== 'service.name' || typeof value === 'string'));
 }
 
-export interface ServiceAttributes {
-  readonly attributes: Attributes;
+export interface ServiceAttributes extends Taken {
   /** OTEL_RESOURCE_ATTRIBUTES was there but not well-formed: the whole value is discarded, as the specification says. */
   readonly invalid: boolean;
 }
@@ -71,12 +65,11 @@ export interface ServiceAttributes {
  */
 export function serviceAttributes(variables: ServiceVariables): ServiceAttributes {
   const parsed = keyValues(variables.resourceAttributes ?? '');
-  const attributes = new Map<string, string>();
-  for (const [key, value] of parsed ?? [])
-    if (!MEASURED.test(key) && isSet(value)) attributes.set(key, value);
+  const told = new Map<string, AttributeValue>();
+  for (const [key, value] of parsed ?? []) if (isSet(value)) told.set(key, value);
   const name = variables.serviceName ?? '';
-  if (isSet(name)) attributes.set('service.name', name.slice(0, MOST_CHARACTERS).toWellFormed());
-  return { attributes: Object.fromEntries(attributes), invalid: parsed === undefined };
+  if (isSet(name)) told.set('service.name', name.slice(0, MOST_CHARACTERS).toWellFormed());
+  return { ...takeClaims(told), invalid: parsed === undefined };
 }
 
 function isSet(value: string): boolean {

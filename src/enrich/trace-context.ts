@@ -3,9 +3,9 @@
  * the trace id of the span it was made in. Only processes are looked into that say by their process context that they publish
  * thread contexts. One after the other and never in anybody's way: a process that cannot be read keeps only others' turns.
  */
+import type { Target } from '../inspector/inspector.ts';
 import type { ProcessKey, TracePlace } from '../model.ts';
 import type { PublishedContext } from './process-context-payload.ts';
-import { ProcessMemory } from './process-memory.ts';
 import { findTracePlace, type ProcessView } from './trace-context-place.ts';
 
 /** Of `threadlocal.schema_version`: the OTEP's own, and its name while it was a draft. Others are read otherwise (Go, Node.js). */
@@ -29,22 +29,20 @@ export interface TraceContextCounts {
   skipped: number;
 }
 
-type OpenView = (key: ProcessKey) => Promise<(ProcessView & { close(): Promise<void> }) | undefined>;
+type OpenView = (target: Target) => Promise<ProcessView | undefined>;
 
 export class TraceContexts {
   readonly counts: TraceContextCounts = { found: 0, missing: 0, unreadable: 0, skipped: 0 };
   readonly #places: TracePlaces;
   readonly #open: OpenView;
   readonly #found = new Set<string>();
-  readonly #waiting = new Map<string, ProcessKey>();
+  readonly #waiting = new Map<string, Target>();
   #working: Promise<void> | undefined;
   /** What is being looked at; forgotten meanwhile = undefined. */
   #current: string | undefined;
 
-  constructor(
-    places: TracePlaces,
-    open: OpenView = ({ pid, startTime }) => ProcessMemory.open('/proc', pid, startTime),
-  ) {
+  /** @param open ProcessMemory.open */
+  constructor(places: TracePlaces, open: OpenView) {
     this.#places = places;
     this.#open = open;
   }
@@ -55,7 +53,7 @@ export class TraceContexts {
   }
 
   /** What a process publishes was read, for the first time or again. */
-  published({ pid, startTime }: ProcessKey, context: PublishedContext): void {
+  published({ pid, startTime, cgroupId, uid }: Target, context: PublishedContext): void {
     if (!SCHEMAS.includes(context.attributes['threadlocal.schema_version'])) return;
     const id = idOf({ pid, startTime });
     if (this.#found.has(id) || this.#current === id || this.#waiting.has(id)) return;
@@ -63,7 +61,7 @@ export class TraceContexts {
       this.counts.skipped++;
       return;
     }
-    this.#waiting.set(id, { pid, startTime });
+    this.#waiting.set(id, { pid, startTime, cgroupId, uid });
     this.#working ??= this.#work();
   }
 
@@ -82,33 +80,29 @@ export class TraceContexts {
     for (;;) {
       const [next] = this.#waiting;
       if (next === undefined) break;
-      const [id, key] = next;
+      const [id, target] = next;
       this.#waiting.delete(id);
       this.#current = id;
-      const place = await this.#look(key);
-      if (this.#current === id && place !== undefined) this.#add(id, key, place);
+      const place = await this.#look(target);
+      if (this.#current === id && place !== undefined) this.#add(id, target, place);
     }
     this.#current = undefined;
     this.#working = undefined;
   }
 
-  async #look(key: ProcessKey): Promise<TracePlace | undefined> {
-    const view = await this.#open(key);
+  async #look(target: Target): Promise<TracePlace | undefined> {
+    const view = await this.#open(target);
     if (view === undefined) {
       this.counts.unreadable++;
       return undefined;
     }
-    try {
-      const place = await findTracePlace(view);
-      if (place === undefined) this.counts.missing++;
-      return place;
-    } finally {
-      await view.close();
-    }
+    const place = await findTracePlace(view);
+    if (place === undefined) this.counts.missing++;
+    return place;
   }
 
-  #add(id: string, key: ProcessKey, place: TracePlace): void {
-    if (!this.#places.add(key, place)) {
+  #add(id: string, { pid, startTime }: ProcessKey, place: TracePlace): void {
+    if (!this.#places.add({ pid, startTime }, place)) {
       this.counts.skipped++;
       return;
     }

@@ -1,6 +1,11 @@
-/** Names of user ids, from the host's passwd file. */
+/**
+ * Names of user ids, from the passwd file of the host: that of its first process. A uid has a name only where that file
+ * is: a container, a sandbox or a chroot in a mount namespace of its own has its own.
+ */
 import { statSync } from 'node:fs';
-import { readFile } from './proc.ts';
+import { readFile } from '../lib/read-file.ts';
+import type { Owner } from '../model.ts';
+import { inodeOf } from './cgroup-mounts.ts';
 
 /** A larger file is read up to here: its further users have no name. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -8,8 +13,16 @@ const MOST_USERS = 65_536;
 /** How often the file is looked at for a change, ms. */
 const CHECK_MS = 5_000;
 
+/**
+ * A unit of the host's service manager, the unit's own group: PrivateTmp= and its kin give it a mount namespace of its own in
+ * which /etc is the host's. Not so with RootDirectory= or RootImage=, which are rare.
+ */
+const SERVICE = /^\/system\.slice\/(?:[^/]+\.slice\/)*[^/]+\.service$/;
+
 export interface UserNamesOptions {
   readonly path?: string;
+  /** Inode of the mount namespace in which `path` is that file; undefined: not known, so nobody has a name. */
+  readonly mountNamespace?: number | undefined;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
 }
@@ -17,6 +30,7 @@ export interface UserNamesOptions {
 /** Users of other sources (LDAP, systemd-homed) have no name here: asking NSS could block, and would itself ask DNS. */
 export class UserNames {
   readonly #path: string;
+  readonly #mountNamespace: number | undefined;
   readonly #now: () => number;
   #names = new Map<number, string>();
   #version = '';
@@ -24,11 +38,29 @@ export class UserNames {
 
   constructor(options: UserNamesOptions = {}) {
     this.#path = options.path ?? '/etc/passwd';
+    this.#mountNamespace = options.mountNamespace;
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** undefined: not listed. */
-  name(uid: number): string | undefined {
+  /** The names of the host that the agent runs on, as its first process sees them. */
+  static ofHost(procRoot = '/proc'): UserNames {
+    for (const [pid, root] of [
+      ['1', `${procRoot}/1/root`],
+      ['self', ''],
+    ] as const) {
+      const namespace = inodeOf(`${procRoot}/${pid}/ns/mnt`);
+      if (namespace !== undefined)
+        return new UserNames({ path: `${root}/etc/passwd`, mountNamespace: Number(namespace) });
+    }
+    return new UserNames();
+  }
+
+  /** undefined: not listed, or the process may have another list. */
+  name(
+    { uid, mountNamespace }: Pick<Owner, 'uid' | 'mountNamespace'>,
+    cgroupPath: string,
+  ): string | undefined {
+    if (mountNamespace !== this.#mountNamespace && !SERVICE.test(cgroupPath)) return undefined;
     const now = this.#now();
     if (now - this.#checked >= CHECK_MS) {
       this.#checked = now;

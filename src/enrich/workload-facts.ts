@@ -3,7 +3,7 @@ import type { Attributes, AttributeValue, ContainerMetadata, PodMetadata } from 
 
 /** Short form of a container id, as docker ps shows it. */
 const SHORT_ID = 12;
-/** What the runtime and the API say: an application's word on it is not taken (service.ts, MEASURED). */
+/** What the runtime and the API say: an application's word on it is not taken (claimed-attributes.ts). */
 const MEASURED = /^(?:k8s|container)\./;
 
 /** What the sources say of one container, from which identities are made. Interned by workloads.ts. */

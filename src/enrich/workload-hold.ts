@@ -8,7 +8,7 @@ import type { Lookup, ProcessIdentity } from '../model.ts';
 import type { ProcessTable } from './process.ts';
 import type { Workloads } from './workloads.ts';
 
-/** Lookups held at once. Full: those of the container that has waited longest go out as they are. */
+/** Lookups held at once. Full: those of the container that has most go out as they are. */
 const MOST_HELD = 4096;
 
 /** What waits: a lookup, or what has a process as it does. */
@@ -55,8 +55,8 @@ export class WorkloadHold<Held extends Attributed = Lookup> {
       return;
     }
     if (this.#held >= this.#most) {
-      const [oldest] = this.#groups.keys();
-      if (oldest !== undefined) this.#release(oldest, 'overflow');
+      const largest = this.#largest();
+      if (largest !== undefined) this.#release(largest, 'overflow');
     }
     workloads.counts.held++;
     this.#held++;
@@ -82,6 +82,18 @@ export class WorkloadHold<Held extends Attributed = Lookup> {
   /** End of the run: all leave with what is known. */
   flush(): void {
     for (const id of [...this.#groups.keys()]) this.#release(id, 'flushed');
+  }
+
+  /** At most as many groups are looked at as lookups leave by it, on average. */
+  #largest(): string | undefined {
+    let largest: string | undefined;
+    let most = 0;
+    for (const [id, { lookups }] of this.#groups) {
+      if (lookups.length <= most) continue;
+      largest = id;
+      most = lookups.length;
+    }
+    return largest;
   }
 
   #release(containerId: string, reason: 'timeout' | 'overflow' | 'flushed'): void {

@@ -7,26 +7,23 @@ import {
   close,
   closeSync,
   constants,
-  fchmodSync,
-  fchownSync,
   fstatSync,
   ftruncateSync,
   lstatSync,
-  openSync,
   readSync,
   renameSync,
   type Stats,
-  statSync,
   write,
   writeSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { UserError } from '../lib/errors.ts';
+import { type OpenFile, openToAppend, resemble } from '../lib/safe-file.ts';
+import { placeOf } from '../lib/safe-path.ts';
 
 const writeBytes = promisify(write);
 const closeFile = promisify(close);
-/** Of a new file; one that takes another's place has its owner and mode. */
+/** Of a new file; one that takes the place of a full one has its owner and mode. */
 const MODE = 0o640;
 const LINE_FEED = 0x0a;
 
@@ -56,17 +53,13 @@ export class LinesFile {
   /** @throws UserError when the file cannot be opened for appending */
   static open(path: string, bounds: FileBounds = NEVER_FULL): LinesFile {
     try {
-      // Opening a FIFO would wait for its reader, and hold the whole program.
-      const kind = statSync(path, { throwIfNoEntry: false });
-      if (kind !== undefined && !kind.isFile() && !kind.isCharacterDevice()) {
-        throw new UserError(`cannot write to ${path}: not a regular file`);
-      }
-      const descriptor = openToAppend(path);
-      if (bounds.maxBytes > 0 && lstatSync(path).isFile()) assertRenames(path);
-      return new LinesFile(path, bounds, descriptor);
+      const { fd, place } = openLines(path);
+      if (bounds.maxBytes > 0 && !place.linked && fstatSync(fd).isFile()) assertRenames(place.directory);
+      return new LinesFile(path, bounds, fd);
     } catch (error) {
-      if (error instanceof UserError) throw error;
-      const hint = 'give a path in a directory that exists and is writable: --exporter otlp-file:PATH';
+      const told = error instanceof UserError ? error.hint : undefined;
+      const hint =
+        told ?? 'give a path in a directory that exists and is writable: --exporter otlp-file:PATH';
       throw new UserError(`cannot write to ${path}: ${(error as Error).message}`, { hint, cause: error });
     }
   }
@@ -141,19 +134,22 @@ export class LinesFile {
     return { descriptor: this.#rotate(file), size: 0 };
   }
 
+  /** In a directory that is still a safe one: its owner or mode may have changed since the file was opened. */
   #rotate(full: Stats): number {
+    const { path } = placeOf(this.path);
     for (let number = this.#bounds.backups; number > 1; number--) {
-      renameIfThere(`${this.path}.${number - 1}`, `${this.path}.${number}`);
+      renameIfThere(`${path}.${number - 1}`, `${path}.${number}`);
     }
-    renameSync(this.path, `${this.path}.1`);
+    renameSync(path, `${path}.1`);
     this.#close();
-    const descriptor = this.#open();
-    resemble(descriptor, full);
-    return descriptor;
+    const file = openLines(this.path);
+    this.#descriptor = file.fd;
+    resemble(file, full);
+    return file.fd;
   }
 
   #open(): number {
-    this.#descriptor ??= openToAppend(this.path);
+    this.#descriptor ??= openLines(this.path).fd;
     return this.#descriptor;
   }
 
@@ -163,27 +159,15 @@ export class LinesFile {
   }
 }
 
-function assertRenames(path: string): void {
+function assertRenames(directory: string): void {
   try {
-    accessSync(dirname(path), constants.W_OK);
+    accessSync(directory, constants.W_OK);
   } catch (cause) {
     const hint = '--otlp-file-bytes 0 leaves it to others to keep the file small';
-    throw new UserError(`cannot rename ${path} when it is full: its directory is not writable`, {
+    throw new UserError('it could not be renamed when it is full, its directory is not writable', {
       hint,
       cause,
     });
-  }
-}
-
-/** Same mode and owner: who reads the file is another user perhaps. An owner that this user may not set stays as it is. */
-function resemble(descriptor: number, { mode, uid, gid }: Stats): void {
-  fchmodSync(descriptor, mode & 0o7777);
-  const is = fstatSync(descriptor);
-  if (is.uid === uid && is.gid === gid) return;
-  try {
-    fchownSync(descriptor, uid, gid);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
   }
 }
 
@@ -196,16 +180,17 @@ function renameIfThere(from: string, to: string): void {
 }
 
 /** A line that an earlier run could not finish is ended: the next one must not become part of it. */
-function openToAppend(path: string): number {
-  const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, MODE);
+function openLines(path: string): OpenFile {
+  const opened = openToAppend(path, MODE);
+  const { fd } = opened;
   try {
-    const file = fstatSync(descriptor);
+    const file = fstatSync(fd);
     const end = Buffer.alloc(1, LINE_FEED);
-    if (file.isFile() && file.size > 0) readSync(descriptor, end, 0, 1, file.size - 1);
-    if (end[0] !== LINE_FEED) writeSync(descriptor, '\n');
-    return descriptor;
+    if (file.isFile() && file.size > 0) readSync(fd, end, 0, 1, file.size - 1);
+    if (end[0] !== LINE_FEED) writeSync(fd, '\n');
+    return opened;
   } catch (error) {
-    closeSync(descriptor);
+    closeSync(fd);
     throw error;
   }
 }

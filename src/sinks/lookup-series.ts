@@ -1,5 +1,6 @@
 /** Records aggregated for the metrics whodns.queries, dns.lookup.duration and whodns.connections. */
 import { LRUCache } from 'lru-cache';
+import { type HolderId, textHash } from '../lib/fairness.ts';
 import type { Attributes, AttributeValue, LogEvent, Lookup, Outcome, ProcessIdentity } from '../model.ts';
 import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
 import { PROCESSES_KEPT } from './limits.ts';
@@ -9,6 +10,7 @@ import {
   type Series,
   type SeriesLimits,
   SeriesTable,
+  type Summed,
 } from './series-table.ts';
 
 export interface Counter {
@@ -28,6 +30,8 @@ export interface Distribution {
 interface Part {
   readonly key: string;
   readonly attributes: Attributes;
+  /** Whose share of the series it is. */
+  readonly owner: HolderId;
 }
 
 interface Workload extends Part {
@@ -51,12 +55,12 @@ export class LookupSeries {
   /** @param start Unix ns; @param withName dns.question.name on durations: anyone who asks can fill the table */
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
     this.#withName = withName;
-    this.queries = new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
-    const counters = () => new SeriesTable<Counter>(() => ({ count: 0 }), start, limits);
+    const counters = () => new SeriesTable<Counter>(COUNTERS, start, limits);
+    this.queries = counters();
     this.connections = counters();
     this.findings = counters();
     this.wasted = counters();
-    this.durations = new SeriesTable<Distribution>(emptyDistribution, start, limits);
+    this.durations = new SeriesTable<Distribution>(DISTRIBUTIONS, start, limits);
   }
 
   /** Counts an event that is a lookup, a connection or a finding; others are not counted. */
@@ -89,12 +93,13 @@ export class LookupSeries {
     const workload = this.#workload(process);
     const rule = pick(attributes, ['security_rule.name']);
     const key = `${workload.key}\0${rule['security_rule.name']}`;
-    this.findings.series(key, () => ({ ...workload.attributes, ...rule })).value.count++;
+    this.findings.series(key, () => ({ ...workload.attributes, ...rule }), workload.owner).value.count++;
   }
 
   #lookup(event: LogEvent): void {
     const { lookup, process } = event;
-    if (lookup === undefined) return;
+    // A further answer to a lookup was counted with its first.
+    if (lookup === undefined || lookup.conflictsWith !== undefined) return;
     const { message } = lookup.request;
     if (message.questions.length === 0 && message.id < 0) return;
     const result = resultNumber(lookup);
@@ -103,9 +108,11 @@ export class LookupSeries {
       result,
       () => `${workload.key}\0${resultKey(event)}`,
       () => ({ ...workload.attributes, ...resultAttributes(event) }),
+      workload.owner,
     ).value.count++;
     const wasted = lookup.search?.wasted ?? 0;
-    if (wasted > 0) this.wasted.series(workload.key, () => workload.attributes).value.count += wasted;
+    if (wasted > 0)
+      this.wasted.series(workload.key, () => workload.attributes, workload.owner).value.count += wasted;
     if (lookup.duration === undefined) return;
     record(this.#duration(event, result).value, Number(lookup.duration) / 1e9);
   }
@@ -114,20 +121,16 @@ export class LookupSeries {
     const service = this.#service(event.process);
     const key = (): string => `${service.key}\0${resultKey(event)}`;
     const attributes = (): Attributes => ({ ...service.attributes, ...resultAttributes(event) });
-    if (!this.#withName) return service.durations.series(result, key, attributes);
+    if (!this.#withName) return service.durations.series(result, key, attributes, service.owner);
     const name = event.attributes['dns.question.name'];
-    return this.durations.series(`${key()}\0${name}`, () => ({
-      ...attributes(),
-      ...defined({ 'dns.question.name': name }),
-    }));
+    const named = (): Attributes => ({ ...attributes(), ...defined({ 'dns.question.name': name }) });
+    return this.durations.series(`${key()}\0${name}`, named, service.owner);
   }
 
   #connection(process: ProcessIdentity, unresolved: boolean): void {
     const workload = this.#workload(process);
-    this.connections.series(`${workload.key}\0${unresolved}`, () => ({
-      ...workload.attributes,
-      'whodns.unresolved': unresolved,
-    })).value.count++;
+    const labels = () => ({ ...workload.attributes, 'whodns.unresolved': unresolved });
+    this.connections.series(`${workload.key}\0${unresolved}`, labels, workload.owner).value.count++;
   }
 }
 
@@ -139,7 +142,7 @@ function resultNumber({ request, response, outcome }: Lookup): number {
   return ((type + 1) * 8192 + code + 1) * 8 + rest;
 }
 
-const OUTCOMES: readonly Outcome[] = ['answered', 'timeout', 'sent'];
+const OUTCOMES: readonly Outcome[] = ['answered', 'timeout', 'sent', 'unknown'];
 
 function resultAttributes({ attributes }: LogEvent): Attributes {
   return defined({
@@ -147,11 +150,40 @@ function resultAttributes({ attributes }: LogEvent): Attributes {
     'dns.response_code': listed(attributes['dns.response_code'], UNLISTED_CODE),
     'error.type': attributes['error.type'],
     'network.transport': attributes['network.transport'],
+    'whodns.outcome': attributes['whodns.outcome'],
   });
 }
 
 function resultKey(event: LogEvent): string {
   return JSON.stringify(resultAttributes(event));
+}
+
+const COUNTERS: Summed<Counter> = {
+  empty: () => ({ count: 0 }),
+  merge: (into, { count }) => {
+    into.count += count;
+  },
+};
+
+const DISTRIBUTIONS: Summed<Distribution> = {
+  empty: emptyDistribution,
+  merge(into, from) {
+    into.count += from.count;
+    into.sum += from.sum;
+    into.min = Math.min(into.min, from.min);
+    into.max = Math.max(into.max, from.max);
+    for (const [i, count] of from.buckets.entries()) into.buckets[i] = (into.buckets[i] ?? 0) + count;
+  },
+};
+
+/** Container or cgroup, user, executable: series are of no single process. */
+export function seriesOwner({ resource, containerId, executableName }: ProcessIdentity): HolderId {
+  const workload = containerId ?? String(resource['process.linux.cgroup'] ?? '');
+  return {
+    cgroupId: BigInt(textHash(workload)),
+    uid: Number(resource['process.user.id'] ?? 0),
+    pid: textHash(executableName),
+  };
 }
 
 function record(into: Distribution, seconds: number): void {
@@ -189,7 +221,7 @@ function defined(attributes: Readonly<Record<string, AttributeValue | undefined>
 
 function partOf(process: ProcessIdentity, names: readonly string[]): Part {
   const attributes = pick(process.resource, names);
-  return { attributes, key: JSON.stringify(attributes) };
+  return { attributes, key: JSON.stringify(attributes), owner: seriesOwner(process) };
 }
 
 /** The attributes of these names that there are. */

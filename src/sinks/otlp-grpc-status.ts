@@ -68,11 +68,12 @@ const OF_HTTP: ReadonlyMap<number, StatusName> = new Map([
 const MAX_SHOWN = 500;
 
 /**
- * Whether the request may be sent again. A server that asks by a status of the transport for calm (GOAWAY or RST_STREAM with
- * ENHANCE_YOUR_CALM) has not judged the request.
+ * Whether the request may be sent again. Where the transport ended the call (RST_STREAM, or GOAWAY with the request under way, as a
+ * proxy or a server under load sends them), no collector has judged the request.
  */
 export function isRetryable({ name, isTransport, retryMs }: GrpcStatus): boolean {
-  return RETRYABLE.has(name) || (name === 'RESOURCE_EXHAUSTED' && (isTransport || retryMs !== undefined));
+  if (isTransport) return name !== 'PERMISSION_DENIED';
+  return RETRYABLE.has(name) || (name === 'RESOURCE_EXHAUSTED' && retryMs !== undefined);
 }
 
 /** What the transport says of a call. */

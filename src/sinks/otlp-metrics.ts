@@ -18,12 +18,14 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import type { DnsCacheStats } from '../dnscache/cache.ts';
 import type { Ledger, Stage } from '../health.ts';
+import type { InspectorStats } from '../inspector/inspector.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Attributes, LogEvent, ProcessIdentity, SourceStats } from '../model.ts';
 import type { SinkDrop } from '../tables/sink-drops.ts';
 import { stageReasons } from '../tables/stage-reasons.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
+import { observeInspector } from './otlp-inspector-metrics.ts';
 import { instrument } from './otlp-instruments.ts';
 import { observePods, type PodsObserved } from './otlp-kubernetes-metrics.ts';
 import { type MetadataCounts, observeMetadata } from './otlp-metadata-metrics.ts';
@@ -53,6 +55,8 @@ export interface MetricsOptions {
   readonly questionName?: boolean;
   /** Where pods are known from. */
   readonly pods?: readonly PodsObserved[] | undefined;
+  /** undefined: there is none. */
+  readonly inspector?: (() => InspectorStats) | undefined;
   /** Of the sources of container metadata. */
   readonly metadata?: () => MetadataCounts | undefined;
   /** Queues in front of exporters of records and spans. */
@@ -118,6 +122,7 @@ export class MetricsSink implements Sink {
     observeSource(meter, options.source);
     if (options.pods !== undefined) observePods(meter, options.pods);
     if (options.metadata !== undefined) observeMetadata(meter, options.metadata);
+    if (options.inspector !== undefined) observeInspector(meter, options.inspector);
     observeSelf(meter, options.ledger, options.queues ?? []);
     if (options.dnsCache !== undefined) observeDnsCache(meter, options.dnsCache);
   }

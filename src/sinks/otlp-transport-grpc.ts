@@ -121,7 +121,9 @@ export class GrpcTransport implements IExporterTransport {
     try {
       stream = connection.request({ ...this.#headers, 'grpc-timeout': `${milliseconds}m` });
     } catch (error) {
-      const status = connection.lost(error as Error) ?? transportStatus('INTERNAL', (error as Error).message);
+      const details = (error as Error).message;
+      const refused: GrpcStatus = { name: 'INTERNAL', details, isTransport: false, retryMs: undefined };
+      const status = connection.lost(error as Error) ?? refused;
       return Promise.resolve({ status, message: EMPTY, isCompressed: false });
     }
     const prefix = Buffer.alloc(PREFIX_BYTES);

@@ -3,8 +3,9 @@
  * the present ones before it sends and builds its connection anew when they have changed.
  */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import { readTrusted } from '../lib/safe-file.ts';
 import type { TlsFiles } from './otlp-target.ts';
 
 /** What node:tls takes; undefined = the system's certificate authorities, no client certificate. */
@@ -16,6 +17,8 @@ export interface TlsMaterial {
 
 /** The files are looked at no more often than this. */
 const CHECK_MS = 1000;
+/** A bundle of all public authorities has 250 KB. */
+const MAX_BYTES = 4 * 1024 * 1024;
 
 export class WatchedCertificates {
   readonly #files: TlsFiles;
@@ -67,7 +70,7 @@ export class WatchedCertificates {
 
   #read(): TlsMaterial {
     const [ca, key, cert] = this.#paths().map((path) =>
-      path === undefined ? undefined : readFileSync(path),
+      path === undefined ? undefined : readTrusted(path, MAX_BYTES),
     );
     const material = { ca, key, cert };
     if (ca !== undefined) requireCertificates(ca);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { DnsCache } from '../dnscache/cache.ts';
 import type { Ledger } from '../health.ts';
+import type { InspectorStats } from '../inspector/inspector.ts';
 import type { Log } from '../lib/log.ts';
 import type { Attributes, ProcessCount, ProcessIdentity, ProcessKey, SourceStats } from '../model.ts';
 import type { ExporterSpec } from '../tables/options.ts';
@@ -34,6 +35,8 @@ export interface OutputOptions {
   /** Where pods are known from. */
   readonly pods?: readonly PodsObserved[] | undefined;
   readonly dnsCache?: DnsCache | undefined;
+  /** What became of requests to the inspector; undefined: there is none. */
+  readonly inspector?: (() => InspectorStats) | undefined;
   /** Counts of the sources of container metadata. */
   readonly metadata?: () => Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;
   readonly stdout: TerminalStream;
@@ -280,6 +283,7 @@ function metricsOf(options: OutputOptions): Omit<MetricsOptions, 'name' | 'expor
     questionName: config.metricQuestionName,
     queues: queuesOf(config),
     dnsCache: options.dnsCache,
+    inspector: options.inspector,
     ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
   };
 }

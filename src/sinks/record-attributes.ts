@@ -31,11 +31,23 @@ export function describeLookup(lookup: Lookup, error: string | undefined, add: A
   describeQuestion(request.message, add);
   describeAnswer(lookup, add);
   if (error !== undefined) add('error.type', error);
+  describeOutcome(lookup, add);
   describeNetwork(request, add);
   describeEdns(request.message.edns, response?.message.edns, add);
   describeOddities(lookup, add);
   describeSearchStep(lookup, add);
   describePlace(request, process, add);
+}
+
+/** What error.type cannot say: nothing is known of an answer, or there were two that differ. */
+function describeOutcome({ outcome, reason, conflictsWith }: Lookup, add: Add): void {
+  if (outcome === 'unknown') {
+    add('whodns.outcome', outcome);
+    add('whodns.outcome.reason', reason ?? 'ring-full');
+  } else if (conflictsWith !== undefined) {
+    add('whodns.answers.conflicting', true);
+    if (conflictsWith !== '') add('whodns.answers.conflicts_with', conflictsWith);
+  }
 }
 
 function describeQuestion(message: DnsMessage, add: Add): void {

@@ -93,7 +93,7 @@ class LookupRecord implements LogEvent {
 
   describe(add: AddAttribute<RecordAttributeName>): void {
     describeLookup(this.lookup, this.#error, add);
-    this.#uid ??= this.#newUid(this.observedTime);
+    this.#uid ??= this.lookup.uid ?? this.#newUid(this.observedTime);
     add('log.record.uid', this.#uid);
   }
 }
@@ -101,13 +101,13 @@ class LookupRecord implements LogEvent {
 /** flags: sampled (W3C Trace Context level 1). */
 const SAMPLED = 1;
 
-/** A lookup that capturing did not see the end of (`sent`) has no span of its own, nor has one that is not sampled. */
+/** A lookup that capturing did not see the end of has no span of its own, nor has one that is not sampled, nor a further answer. */
 function ownSpan(
-  { outcome }: Lookup,
+  { outcome, conflictsWith }: Lookup,
   around: TraceContext | undefined,
   { traces = false, tracesSampler = 'always_on', tracesSamplerRatio = 1 }: RecordOptions,
 ): TraceContext | undefined {
-  if (!traces || outcome === 'sent') return undefined;
+  if (!traces || outcome === 'sent' || conflictsWith !== undefined) return undefined;
   const traceId = around?.traceId ?? randomBytes(16);
   if (!isSampled(tracesSampler, tracesSamplerRatio, traceId, around)) return undefined;
   return { traceId, spanId: randomBytes(8), flags: (around?.flags ?? 0) | SAMPLED };
@@ -133,11 +133,12 @@ function errorType({ outcome, response }: Lookup, nxdomainError: boolean): strin
 
 /** `A www.example.com: 192.0.2.1 +1 in 12.3ms (curl)`: one line for people, safe for a terminal. */
 function displayLine(lookup: Lookup): string {
+  const conflict = lookup.conflictsWith === undefined ? '' : ', conflicting';
   const first = lookup.request.message.questions[0];
   const asked = first === undefined ? '(no question)' : `${typeName(first.type)} ${first.name}`;
   const took = lookup.duration === undefined ? '' : ` in ${latencyText(lookup.duration)}`;
   const who = lookup.process.executableName === '' ? '' : ` (${lookup.process.executableName})`;
-  return bounded(forTerminal(`${asked}: ${resultText(lookup)}${took}${who}`));
+  return bounded(forTerminal(`${asked}: ${resultText(lookup)}${conflict}${took}${who}`));
 }
 
 function resultText({ outcome, response }: Lookup): string {

@@ -2,20 +2,40 @@
  * Time series of one metric with a bound. The SDK's synchronous instruments never forget an attribute set in cumulative
  * mode and apply their cardinality limit to one interval only, so a host with many short-lived workloads would grow them
  * for ever. Here: at most `limit` series; what comes when it is full is summed in one overflow series
- * (`otel.metric.overflow`, OpenTelemetry metrics SDK specification, "Overflow attribute"), so totals stay right;
+ * (`otel.metric.overflow`, OpenTelemetry metrics SDK specification, "Overflow attribute"), so totals stay right; who has most
+ * series has to give one up to who has less, its sum goes to the overflow series;
  * series that nothing touched for `idleNs` are forgotten and make room.
  */
+import { FairBound, Holding } from '../lib/fair-bound.ts';
+import type { HolderId } from '../lib/fairness.ts';
 import type { Attributes } from '../model.ts';
 
-export interface Series<Value> {
+export class Series<Value> extends Holding {
+  readonly key: string;
   readonly attributes: Attributes;
   /** Unix ns at which the value was nothing. */
   readonly start: bigint;
   value: Value;
   /** Changed since the last collection. */
-  touched: boolean;
+  touched = true;
   /** Unix ns of the last collection that found it touched. */
   changed: bigint;
+
+  constructor(key: string, attributes: Attributes, start: bigint, value: Value) {
+    super();
+    this.key = key;
+    this.attributes = attributes;
+    this.start = start;
+    this.changed = start;
+    this.value = value;
+  }
+}
+
+/** How values of one metric begin, and how two become one. */
+export interface Summed<Value> {
+  /** A value of nothing. */
+  readonly empty: () => Value;
+  readonly merge: (into: Value, from: Value) => void;
 }
 
 export const OVERFLOW: Attributes = { 'otel.metric.overflow': true };
@@ -32,16 +52,18 @@ export const SERIES_LIMITS: SeriesLimits = { limit: 2000, idleNs: 3_600_000_000_
 
 export class SeriesTable<Value> {
   readonly #limits: SeriesLimits;
-  readonly #empty: () => Value;
+  readonly #summed: Summed<Value>;
+  readonly #shares: FairBound<Series<Value>>;
   readonly #series = new Map<string, Series<Value>>();
   /** Start of the series made until the next collection: their first value came after it. */
   #since: bigint;
-  /** Another number after each collection: a series that was there before may be forgotten. */
+  /** Another number after each collection and each series that made room: one that was there before may be gone. */
   generation = 0;
 
-  /** @param empty a value of nothing; @param start Unix ns */
-  constructor(empty: () => Value, start: bigint, limits: SeriesLimits = SERIES_LIMITS) {
-    this.#empty = empty;
+  /** @param start Unix ns */
+  constructor(summed: Summed<Value>, start: bigint, limits: SeriesLimits = SERIES_LIMITS) {
+    this.#summed = summed;
+    this.#shares = new FairBound(limits.limit - 1);
     this.#since = start;
     this.#limits = limits;
   }
@@ -52,10 +74,10 @@ export class SeriesTable<Value> {
 
   /**
    * The series of that key, the overflow series when a new one has no room. The caller changes its `value`.
-   * @param attributes is called only for a new series
+   * @param attributes is called only for a new series; @param owner whose share of the series it is
    */
-  series(key: string, attributes: () => Attributes): Series<Value> {
-    const known = this.#series.get(key) ?? this.#add(key, attributes);
+  series(key: string, attributes: () => Attributes, owner: HolderId): Series<Value> {
+    const known = this.#series.get(key) ?? this.#add(key, attributes, owner);
     known.touched = true;
     return known;
   }
@@ -70,27 +92,45 @@ export class SeriesTable<Value> {
     this.#since = now;
     this.generation++;
     if (temporality === 'delta') {
+      for (const series of all) this.#shares.remove(series);
       this.#series.clear();
       return all;
     }
     for (const [key, series] of this.#series) {
       if (series.touched) series.changed = now;
-      else if (now - series.changed >= this.#limits.idleNs && key !== OVERFLOW_KEY) this.#series.delete(key);
+      else if (now - series.changed >= this.#limits.idleNs && key !== OVERFLOW_KEY) this.#remove(series);
       series.touched = false;
     }
     return all;
   }
 
-  #add(key: string, attributes: () => Attributes): Series<Value> {
-    const overflow = this.#series.get(OVERFLOW_KEY);
-    const used = this.#series.size - (overflow === undefined ? 0 : 1);
-    if (used < this.#limits.limit - 1) return this.#put(key, attributes());
-    return overflow ?? this.#put(OVERFLOW_KEY, OVERFLOW);
+  #add(key: string, attributes: () => Attributes, owner: HolderId): Series<Value> {
+    if (this.#shares.isFull) {
+      if (this.#shares.isLargest(owner)) return this.#overflow();
+      const largest = this.#shares.largest();
+      if (largest === undefined) return this.#overflow();
+      this.#remove(largest);
+      const overflow = this.#overflow();
+      overflow.touched = true;
+      this.#summed.merge(overflow.value, largest.value);
+    }
+    const series = this.#put(key, attributes());
+    this.#shares.add(series, this.#shares.holderOf(owner));
+    return series;
+  }
+
+  #overflow(): Series<Value> {
+    return this.#series.get(OVERFLOW_KEY) ?? this.#put(OVERFLOW_KEY, OVERFLOW);
+  }
+
+  #remove(series: Series<Value>): void {
+    this.generation++;
+    this.#series.delete(series.key);
+    this.#shares.remove(series);
   }
 
   #put(key: string, attributes: Attributes): Series<Value> {
-    const start = this.#since;
-    const series = { attributes, start, value: this.#empty(), touched: true, changed: start };
+    const series = new Series(key, attributes, this.#since, this.#summed.empty());
     this.#series.set(key, series);
     return series;
   }
@@ -110,7 +150,7 @@ export class RememberedSeries<Value> {
   }
 
   /** @param key as SeriesTable.series takes it; called, as is `attributes`, only when the series is not remembered */
-  series(result: number, key: () => string, attributes: () => Attributes): Series<Value> {
+  series(result: number, key: () => string, attributes: () => Attributes, owner: HolderId): Series<Value> {
     if (this.#generation !== this.#table.generation || this.#series.size >= MAX_REMEMBERED) {
       this.#series.clear();
       this.#generation = this.#table.generation;
@@ -120,7 +160,7 @@ export class RememberedSeries<Value> {
       known.touched = true;
       return known;
     }
-    const found = this.#table.series(key(), attributes);
+    const found = this.#table.series(key(), attributes, owner);
     this.#series.set(result, found);
     return found;
   }

@@ -6,6 +6,7 @@
  * (fdatasync, in a thread) when it is full: losing power can cost the requests of the newest segments, ending the agent none.
  */
 import { close, closeSync, fdatasync, lstatSync, readdirSync, unlinkSync } from 'node:fs';
+import { isTrusted } from '../lib/safe-path.ts';
 import type { FailureReporter } from './failure-reporter.ts';
 import type { SealedRequest } from './request-store.ts';
 import { type Found, HEADER, MAX_PAYLOAD, type Memory, onlyChecked, SegmentFile } from './spool-segment.ts';
@@ -143,7 +144,7 @@ export class SpoolDisk {
 
   #restore(file: SegmentFile, memory: Memory): void {
     const stat = lstatSync(file.path, { throwIfNoEntry: false });
-    if (stat?.isFile() !== true) return; // not ours
+    if (stat?.isFile() !== true || !isTrusted(stat.uid)) return; // not ours
     const segment = newSegment(file, stat.size);
     this.#nextId = Math.max(this.#nextId, file.id + 1);
     this.#segments.push(segment);

@@ -16,16 +16,18 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../lib/errors.ts';
+import { readTrusted } from '../lib/safe-file.ts';
 
 const TOUCH_MS = 5000;
 const SILENT_MS = 30_000;
+const MAX_LOCK_BYTES = 200;
 
 /** @throws UserError when another agent holds the directory. @returns releases it */
 export function lockSpool(directory: string): () => void {
   const path = join(directory, 'lock');
   const own = `${path}.${randomUUID()}`;
   const holder = `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${pidNamespace()} ${process.pid} ${startTime(process.pid)}`;
-  writeFileSync(own, holder, { mode: 0o600 });
+  writeFileSync(own, holder, { mode: 0o600, flag: 'wx' });
   try {
     // link(2) is atomic and fails where the name exists: the file is never seen half written.
     if (!linked(own, path)) {
@@ -44,9 +46,11 @@ export function lockSpool(directory: string): () => void {
   };
 }
 
-function inUse(directory: string, holder: string | undefined): UserError {
+export class InUseError extends UserError {}
+
+function inUse(directory: string, holder: string | undefined): InUseError {
   const pid = holder?.split(' ')[2] ?? 'unknown';
-  return new UserError(`the spool ${directory} is in use by another agent (process ${pid})`, {
+  return new InUseError(`the spool ${directory} is in use by another agent (process ${pid})`, {
     hint: 'give each agent a directory of its own with --spool',
   });
 }
@@ -84,7 +88,7 @@ function isRunning(other: string | undefined, own: string, path: string): boolea
 
 function holderOf(path: string): string | undefined {
   try {
-    return readFileSync(path, 'latin1').slice(0, 200);
+    return readTrusted(path, MAX_LOCK_BYTES).toString('latin1');
   } catch {
     return undefined;
   }

@@ -4,8 +4,8 @@
  * delivered request is marked, so a restart sends again at most those that were under way. When the disk takes no more,
  * requests wait in memory and move to disk when there is room.
  */
-import { chmodSync, mkdirSync } from 'node:fs';
 import { UserError } from '../lib/errors.ts';
+import { safeDirectory } from '../lib/safe-path.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import {
   hasRoom,
@@ -16,7 +16,7 @@ import {
 } from './request-store.ts';
 import type { Notices } from './sink.ts';
 import { type Place, type SpoolDamage, SpoolDisk } from './spool-disk.ts';
-import { lockSpool } from './spool-lock.ts';
+import { InUseError, lockSpool } from './spool-lock.ts';
 
 export interface SpoolOptions {
   /** One signal's own directory; made when missing, mode 0700. */
@@ -54,13 +54,13 @@ export class Spool implements RequestStore {
   constructor({ directory, maxBytes, memory, notices }: SpoolOptions) {
     this.#memoryLimits = memory;
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      chmodSync(directory, 0o700);
-      this.#unlock = lockSpool(directory);
-      this.#disk = new SpoolDisk(directory, maxBytes, new FailureReporter('spool', notices));
+      const path = safeDirectory(directory, 0o700);
+      this.#unlock = lockSpool(path);
+      this.#disk = new SpoolDisk(path, maxBytes, new FailureReporter('spool', notices));
     } catch (error) {
-      if (error instanceof UserError) throw error;
-      throw new UserError(`the spool ${directory} cannot be used: ${(error as Error).message}`);
+      if (error instanceof InUseError) throw error;
+      const hint = error instanceof UserError && error.hint !== undefined ? { hint: error.hint } : {};
+      throw new UserError(`the spool ${directory} cannot be used: ${(error as Error).message}`, hint);
     }
   }
 

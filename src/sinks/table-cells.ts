@@ -89,15 +89,16 @@ function resultOf({ outcome, response }: Lookup): string {
 }
 
 function toneOf({ outcome, response }: Lookup): Tone {
-  if (outcome === 'sent') return 'plain';
+  if (outcome === 'sent' || outcome === 'unknown') return 'plain';
   if (response === undefined) return 'bad';
   if (response.message.rcode === RCODES.NOERROR) return 'good';
   return response.message.rcode === RCODES.NXDOMAIN ? 'notice' : 'bad';
 }
 
 /** Addresses, else the data of the first records; with what is wrong with the answer, and how often it was asked for. */
-function answersOf({ request, response, retries }: Lookup): string {
+function answersOf({ request, response, retries, conflictsWith }: Lookup): string {
   const notes: string[] = [];
+  if (conflictsWith !== undefined) notes.push('conflicting');
   if (retries > 0) notes.push(retries === 1 ? '1 retry' : `${retries} retries`);
   if (response?.message.truncated) notes.push('truncated');
   const malformed = response === undefined ? request.message.malformed : response.message.malformed;

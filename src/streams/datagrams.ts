@@ -4,6 +4,8 @@
  * tells that the datagram had left: it has its id (RFC 1035 section 4.1.1), and came to its socket.
  */
 import type { Stage } from '../health.ts';
+import { FairBound, Holding } from '../lib/fair-bound.ts';
+import { Fairness } from '../lib/fairness.ts';
 import type { RawMessage } from '../model.ts';
 import type { StreamDrop } from '../tables/stream-drops.ts';
 import { GrowingBytes } from './growing-bytes.ts';
@@ -11,17 +13,25 @@ import { type OnMessage, type RawHead, withoutPayload } from './message.ts';
 
 const MAX_DATAGRAM = 65_535;
 
-interface Corked {
+class Corked extends Holding {
+  readonly key: string;
   readonly raw: RawHead;
   readonly bytes: GrowingBytes;
-  length: number;
+  length = 0;
   /** Bytes were missing: what comes later is not appended. */
-  gap: boolean;
-  pieces: number;
+  gap = false;
+  pieces = 0;
+
+  constructor(key: string, raw: RawMessage) {
+    super();
+    this.key = key;
+    this.raw = withoutPayload(raw);
+    this.bytes = new GrowingBytes(MAX_DATAGRAM, raw.payload.length);
+  }
 }
 
 export interface DatagramLimits {
-  /** Datagrams being composed; when full the oldest goes. */
+  /** Datagrams being composed; when full the oldest of who has most goes. */
   readonly maxCorked: number;
   /** How long a datagram may be composed, ns. */
   readonly maxAge: bigint;
@@ -35,11 +45,15 @@ export class Datagrams {
   readonly #limits: DatagramLimits;
   /** In the order of their first piece. */
   readonly #corked = new Map<string, Corked>();
+  readonly #fairness: Fairness;
+  readonly #shares: FairBound<Corked>;
   #held = 0;
 
-  constructor(stage: Stage, limits: Partial<DatagramLimits> = {}) {
+  constructor(stage: Stage, limits: Partial<DatagramLimits> = {}, fairness = new Fairness()) {
     this.#stage = stage;
     this.#limits = { ...DATAGRAM_LIMITS, ...limits };
+    this.#fairness = fairness;
+    this.#shares = new FairBound(this.#limits.maxCorked, fairness);
   }
 
   /** Units of the ledger held. */
@@ -66,14 +80,14 @@ export class Datagrams {
     this.#stage.filter('joined', 1);
     const key = datagramKey(raw);
     const known = this.#corked.get(key);
-    if (known !== undefined) this.#finish(key, known, emit);
+    if (known !== undefined) this.#finish(known, emit);
   }
 
   #join(raw: RawMessage, emit: OnMessage): void {
     const key = datagramKey(raw);
     const known = this.#corked.get(key);
     if (raw.direction === 'response' && known?.raw.direction === 'request') {
-      if (hasSameId(known.bytes.view(), raw.payload)) this.#finish(key, known, emit);
+      if (hasSameId(known.bytes.view(), raw.payload)) this.#finish(known, emit);
       this.#through(raw, emit);
       return;
     }
@@ -86,12 +100,12 @@ export class Datagrams {
     this.#held++;
     corked.length += raw.length;
     if (corked.length > MAX_DATAGRAM) {
-      this.#forget(key, corked, 'datagram-too-long');
+      this.#forget(corked, 'datagram-too-long');
       return;
     }
     if (!corked.gap) corked.bytes.append(raw.payload.subarray(0, raw.length));
     corked.gap ||= raw.payload.length < raw.length;
-    if (!raw.more) this.#finish(key, corked, emit);
+    if (!raw.more) this.#finish(corked, emit);
   }
 
   #through(raw: RawMessage, emit: OnMessage): void {
@@ -99,8 +113,9 @@ export class Datagrams {
     emit({ raw: withoutPayload(raw), payload: raw.payload, length: raw.length });
   }
 
-  #finish(key: string, corked: Corked, emit: OnMessage): void {
-    this.#corked.delete(key);
+  #finish(corked: Corked, emit: OnMessage): void {
+    this.#corked.delete(corked.key);
+    this.#shares.remove(corked);
     this.#held -= corked.pieces;
     this.#stage.filter('joined', corked.pieces - 1);
     this.#stage.out++;
@@ -109,32 +124,37 @@ export class Datagrams {
 
   /** Drops what has been composed for too long. `now` is Unix ns. */
   expire(now: bigint): void {
-    for (const [key, corked] of this.#corked) {
+    for (const corked of this.#corked.values()) {
       if (now - corked.raw.time <= this.#limits.maxAge) return;
-      this.#forget(key, corked, 'datagram-unfinished');
+      this.#forget(corked, 'datagram-unfinished');
     }
   }
 
   /** The end of the capture. */
   close(): void {
-    for (const [key, corked] of this.#corked) this.#forget(key, corked, 'datagram-unfinished');
+    for (const corked of this.#corked.values()) this.#forget(corked, 'datagram-unfinished');
   }
 
   #begin(key: string, raw: RawMessage): Corked {
-    if (this.#corked.size >= this.#limits.maxCorked) {
-      for (const [oldest, corked] of this.#corked) {
-        this.#forget(oldest, corked, 'datagrams-full');
-        break;
-      }
-    }
-    const bytes = new GrowingBytes(MAX_DATAGRAM, raw.payload.length);
-    const corked: Corked = { raw: withoutPayload(raw), bytes, length: 0, gap: false, pieces: 0 };
+    while (this.#shares.isFull) this.#giveWay();
+    const corked = new Corked(key, raw);
+    const owner = raw.owner ?? this.#fairness.unknown(raw.networkNamespace, raw.local.address);
     this.#corked.set(key, corked);
+    this.#shares.add(corked, this.#shares.holderOf(owner));
     return corked;
   }
 
-  #forget(key: string, corked: Corked, reason: StreamDrop): void {
-    this.#corked.delete(key);
+  #giveWay(): void {
+    const corked = this.#shares.largest();
+    if (corked === undefined) return;
+    if (corked.holder !== undefined)
+      this.#fairness.gaveWay(corked.holder.owner, 'datagrams-full', corked.pieces);
+    this.#forget(corked, 'datagrams-full');
+  }
+
+  #forget(corked: Corked, reason: StreamDrop): void {
+    this.#corked.delete(corked.key);
+    this.#shares.remove(corked);
     this.#held -= corked.pieces;
     this.#stage.drop(reason, corked.pieces);
   }

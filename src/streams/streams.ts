@@ -1,9 +1,10 @@
 /** From captured pieces to whole DNS messages, whatever the transport. The stage `streams` of the ledger. */
 import type { Stage } from '../health.ts';
+import { Fairness } from '../lib/fairness.ts';
 import type { RawMessage } from '../model.ts';
 import { type DatagramLimits, Datagrams } from './datagrams.ts';
 import type { OnMessage } from './message.ts';
-import { type StreamLimits, TcpStreams } from './tcp.ts';
+import { type OnLoss, type StreamLimits, TcpStreams } from './tcp.ts';
 
 /**
  * Pieces in, messages out, synchronously. The stage's unit is the message: see TcpStreams for how pieces that hold several
@@ -13,9 +14,15 @@ export class Streams {
   readonly #datagrams: Datagrams;
   readonly #tcp: TcpStreams;
 
-  constructor(stage: Stage, limits: Partial<StreamLimits & DatagramLimits> = {}) {
-    this.#datagrams = new Datagrams(stage, limits);
-    this.#tcp = new TcpStreams(stage, limits);
+  /** @param onLoss is told of bytes of answers that were not seen or given up */
+  constructor(
+    stage: Stage,
+    limits: Partial<StreamLimits & DatagramLimits> = {},
+    fairness = new Fairness(),
+    onLoss?: OnLoss,
+  ) {
+    this.#datagrams = new Datagrams(stage, limits, fairness);
+    this.#tcp = new TcpStreams(stage, limits, fairness, onLoss);
     stage.held = () => this.#datagrams.held + this.#tcp.held;
   }
 

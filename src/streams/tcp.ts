@@ -3,15 +3,17 @@
  * Each direction of a connection is a stream of its own, ordered by sequence number (RFC 9293 section 3.4).
  */
 import type { Stage } from '../health.ts';
-import type { RawMessage } from '../model.ts';
+import { FairBound, Holding } from '../lib/fair-bound.ts';
+import { Fairness, type HolderId } from '../lib/fairness.ts';
+import type { RawMessage, UnknownReason } from '../model.ts';
 import type { StreamDrop } from '../tables/stream-drops.ts';
 import { type Consumed, Framing } from './framing.ts';
-import type { OnMessage } from './message.ts';
+import { type OnMessage, type RawHead, withoutPayload } from './message.ts';
 
 export interface StreamLimits {
-  /** Streams remembered (two for each connection); when full the least recently used goes. */
+  /** Streams remembered (two for each connection); when full the least recently used of who has most goes. */
   readonly maxStreams: number;
-  /** Bytes that all streams hold together; when full the least recently used goes. */
+  /** Bytes that all streams hold together; when full the least recently used of who has most goes. */
   readonly maxBytes: number;
   /** Pieces a stream holds that came before their turn; then what is missing is given up. */
   readonly maxOutOfOrder: number;
@@ -35,24 +37,50 @@ const WINDOW = 8 * 1024 * 1024;
 const OVERHEAD = 256;
 const NOTHING = new Uint8Array(0);
 
-interface Stream {
+/** Bytes are counted against their owner in units of this size. */
+const UNIT = 1024;
+
+class Stream extends Holding {
+  /** What it holds of the bound of bytes. */
+  readonly memory = new Memory(this);
+  readonly key: string;
   readonly framing: Framing;
-  readonly socket: bigint;
-  /** Sequence number of the first byte. */
-  readonly start: number;
+  /** The piece it began with. */
+  readonly head: RawHead;
   /** Sequence number of the next byte in order. */
   next: number;
   /** Pieces that came before their turn, by sequence number, with copies of their payload. */
-  readonly waiting: RawMessage[];
+  readonly waiting: RawMessage[] = [];
   /** Units of the ledger in the unfinished message. */
-  pending: number;
+  pending = 0;
   /** Sequence number after the last byte, once FIN or RST was seen. */
-  end: number | undefined;
+  end: number | undefined = undefined;
   /** Everything up to `end` was consumed. It stays until it is idle, so that retransmissions start no new stream. */
-  closed: boolean;
+  closed = false;
   lastSeen: bigint;
-  bytes: number;
+  bytes = OVERHEAD;
+
+  constructor(key: string, raw: RawMessage) {
+    super();
+    this.key = key;
+    this.framing = new Framing(raw.streamStart);
+    this.head = withoutPayload(raw);
+    this.next = raw.sequence;
+    this.lastSeen = raw.time;
+  }
 }
+
+class Memory extends Holding {
+  readonly stream: Stream;
+
+  constructor(stream: Stream) {
+    super();
+    this.stream = stream;
+  }
+}
+
+/** Bytes of an answer that were not seen, or were given up. @param head of a piece of the stream */
+export type OnLoss = (head: RawHead, reason: UnknownReason, at: bigint) => void;
 
 /**
  * The ledger: `in` counts pieces, and one more for each further message that a piece completes or begins; `out` counts
@@ -65,15 +93,27 @@ export class TcpStreams {
   extra = 0;
   readonly #stage: Stage;
   readonly #limits: StreamLimits;
-  /** In the order of last use. */
   readonly #streams = new Map<string, Stream>();
+  readonly #fairness: Fairness;
+  readonly #onLoss: OnLoss;
+  readonly #counts: FairBound<Stream>;
+  readonly #memory: FairBound<Memory>;
   #bytes = 0;
   #held = 0;
   #lastSweep = 0n;
 
-  constructor(stage: Stage, limits: Partial<StreamLimits> = {}) {
+  constructor(
+    stage: Stage,
+    limits: Partial<StreamLimits> = {},
+    fairness = new Fairness(),
+    onLoss: OnLoss = () => {},
+  ) {
     this.#stage = stage;
     this.#limits = { ...STREAM_LIMITS, ...limits };
+    this.#fairness = fairness;
+    this.#onLoss = onLoss;
+    this.#counts = new FairBound(this.#limits.maxStreams, fairness);
+    this.#memory = new FairBound(Math.ceil(this.#limits.maxBytes / UNIT), fairness);
   }
 
   /** Streams remembered. */
@@ -106,10 +146,10 @@ export class TcpStreams {
     if (raw.streamEnd) stream.end ??= (raw.sequence + raw.length) >>> 0;
     this.#closeAtEnd(stream);
     this.#measure(stream);
-    this.#streams.delete(key);
-    this.#streams.set(key, stream);
-    if (this.#streams.size > this.#limits.maxStreams) this.#evict('streams-full');
-    while (this.#bytes > this.#limits.maxBytes) this.#evict('stream-bytes-full');
+    this.#counts.touch(stream);
+    this.#memory.touch(stream.memory);
+    while (this.#bytes > this.#limits.maxBytes)
+      this.#giveWay(this.#memory.largest()?.stream, 'stream-bytes-full');
   }
 
   /** Gives up what was waited for too long. `now` is Unix ns: of each piece, and of a timer when none come. */
@@ -117,9 +157,9 @@ export class TcpStreams {
     const passed = now - this.#lastSweep;
     if (passed >= 0n && passed < this.#limits.maxWait) return;
     this.#lastSweep = now;
-    for (const [key, stream] of this.#streams) {
+    for (const stream of this.#streams.values()) {
       if (now - stream.lastSeen > this.#limits.maxIdle) {
-        this.#forget(key, stream, 'stream-idle');
+        this.#forget(stream, 'stream-idle');
       } else if (stream.waiting.length > 0) {
         this.#giveUpOld(stream, now, emit);
         this.#closeAtEnd(stream);
@@ -130,9 +170,9 @@ export class TcpStreams {
 
   /** The end of the capture: what is out of order is delivered over its gaps, what is unfinished is dropped. */
   close(emit: OnMessage): void {
-    for (const [key, stream] of this.#streams) {
+    for (const stream of this.#streams.values()) {
       while (stream.waiting.length > 0) this.#skipGap(stream, emit);
-      this.#forget(key, stream, 'stream-unfinished');
+      this.#forget(stream, 'stream-unfinished');
     }
   }
 
@@ -141,22 +181,24 @@ export class TcpStreams {
     const known = this.#streams.get(key);
     if (known !== undefined) {
       if (!isOtherConnection(known, raw)) return known;
-      this.#forget(key, known, 'stream-replaced');
+      this.#forget(known, 'stream-replaced');
     }
     if (raw.length === 0 && !raw.streamStart) return undefined;
+    while (this.#counts.isFull) this.#giveWay(this.#counts.largest(), 'streams-full');
+    const stream = new Stream(key, raw);
+    const owner = this.#ownerOf(raw);
+    this.#streams.set(key, stream);
     this.#bytes += OVERHEAD;
-    return {
-      framing: new Framing(raw.streamStart),
-      socket: raw.socket,
-      start: raw.sequence,
-      next: raw.sequence,
-      waiting: [],
-      pending: 0,
-      end: undefined,
-      closed: false,
-      lastSeen: raw.time,
-      bytes: OVERHEAD,
-    };
+    this.#counts.add(stream, this.#counts.holderOf(owner));
+    this.#memory.add(stream.memory, this.#memory.holderOf(owner));
+    return stream;
+  }
+
+  /** The bytes of an answer belong to who asked. */
+  #ownerOf(raw: RawMessage): HolderId {
+    if (raw.owner !== undefined) return raw.owner;
+    const request = raw.direction === 'request' ? undefined : this.#streams.get(streamKey(raw, 'request'));
+    return request?.holder?.owner ?? this.#fairness.unknown(raw.networkNamespace, raw.local.address);
   }
 
   #place(stream: Stream, raw: RawMessage, emit: OnMessage): void {
@@ -216,6 +258,7 @@ export class TcpStreams {
       this.#stage.out += completed;
     }
     if (lost) {
+      this.#lost(stream, 'stream-gap', stream.lastSeen);
       this.#stage.drop('stream-unsynchronized', 1);
       this.#drop(stream, 'stream-unsynchronized');
     } else if (unfinished) {
@@ -229,6 +272,7 @@ export class TcpStreams {
     const first = stream.waiting[0] as RawMessage;
     const length = distance(stream.next, first.sequence);
     stream.next = first.sequence;
+    this.#lost(stream, 'stream-gap', first.time);
     if (stream.framing.synced) {
       const { completed, lost } = stream.framing.consume(first, NOTHING, length, emit);
       if (completed > 0) {
@@ -264,19 +308,26 @@ export class TcpStreams {
     stream.pending = 0;
   }
 
-  #forget(key: string, stream: Stream, reason: StreamDrop): void {
+  #forget(stream: Stream, reason: StreamDrop): void {
     this.#drop(stream, reason);
     this.#stage.drop(reason, stream.waiting.length);
     this.#held -= stream.waiting.length;
     this.#bytes -= stream.bytes;
-    this.#streams.delete(key);
+    this.#counts.remove(stream);
+    this.#memory.remove(stream.memory);
+    this.#streams.delete(stream.key);
   }
 
-  #evict(reason: StreamDrop): void {
-    for (const [key, stream] of this.#streams) {
-      this.#forget(key, stream, reason);
-      return;
-    }
+  #giveWay(stream: Stream | undefined, reason: 'streams-full' | 'stream-bytes-full'): void {
+    if (stream === undefined) return;
+    const units = stream.pending + stream.waiting.length;
+    if (units > 0) this.#lost(stream, 'streams-full', stream.lastSeen);
+    if (stream.holder !== undefined) this.#fairness.gaveWay(stream.holder.owner, reason, units);
+    this.#forget(stream, reason);
+  }
+
+  #lost({ head }: Stream, reason: UnknownReason, at: bigint): void {
+    if (head.direction === 'response') this.#onLoss(head, reason, at);
   }
 
   #measure(stream: Stream): void {
@@ -284,6 +335,7 @@ export class TcpStreams {
     for (const piece of stream.waiting) bytes += piece.payload.length + OVERHEAD;
     this.#bytes += bytes - stream.bytes;
     stream.bytes = bytes;
+    this.#memory.resize(stream.memory, Math.ceil(bytes / UNIT));
   }
 }
 
@@ -292,9 +344,9 @@ function distance(from: number, to: number): number {
   return (to - from) | 0;
 }
 
-function streamKey(raw: RawMessage): string {
+function streamKey(raw: RawMessage, direction = raw.direction): string {
   const { local, remote } = raw;
-  return `${raw.networkNamespace} ${raw.direction} ${local.address} ${local.port} ${remote.address} ${remote.port}`;
+  return `${raw.networkNamespace} ${direction} ${local.address} ${local.port} ${remote.address} ${remote.port}`;
 }
 
 /**
@@ -302,8 +354,9 @@ function streamKey(raw: RawMessage): string {
  * bytes after the end, or a sequence number far away.
  */
 function isOtherConnection(known: Stream, raw: RawMessage): boolean {
-  if (raw.socket !== 0n && known.socket !== 0n && raw.socket !== known.socket) return true;
-  if (raw.streamStart) return raw.sequence !== known.start;
+  const { head } = known;
+  if (raw.socket !== 0n && head.socket !== 0n && raw.socket !== head.socket) return true;
+  if (raw.streamStart) return raw.sequence !== head.sequence;
   if (raw.length === 0) return false;
   const ahead = distance(known.next, raw.sequence);
   return Math.abs(ahead) > WINDOW || (known.closed && ahead >= 0);

@@ -114,7 +114,8 @@ export const CONNECT_ATTRIBUTES = {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'How the process came to be known: kernel, proc; none for a connection of the kernel itself.',
+    brief:
+      'How the process came to be known: kernel, proc, unverified (as above); none for a connection of the kernel itself.',
     example: 'kernel',
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;

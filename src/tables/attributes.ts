@@ -6,8 +6,10 @@
  * the names ECS uses; `whodns` = what no convention names.
  */
 import { CONNECT_ATTRIBUTES } from './attributes-connect.ts';
+import { OUTCOME_ATTRIBUTES } from './attributes-outcome.ts';
 import { FINDING_ATTRIBUTES } from './finding-attributes.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from './resource-attributes.ts';
+import { SUPPRESSED_ATTRIBUTES } from './suppressed-attributes.ts';
 
 /** On the log record `whodns.query` (DESIGN: one record per DNS request). */
 export const RECORD_ATTRIBUTES = {
@@ -69,6 +71,7 @@ export const RECORD_ATTRIBUTES = {
       '`timeout`, or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
     example: 'SERVFAIL',
   },
+  ...OUTCOME_ATTRIBUTES,
   'server.address': {
     type: 'string',
     stability: 'stable',
@@ -271,7 +274,8 @@ export const RECORD_ATTRIBUTES = {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'How the process came to be known: kernel, proc, none.',
+    brief:
+      'How the process came to be known: kernel, proc, none; unverified: as kernel, but its control group claims to be of a container, and not only root could call it so.',
     example: 'kernel',
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;
@@ -313,6 +317,7 @@ export const LOG_ATTRIBUTES = {
   ...CONNECT_ATTRIBUTES,
   ...FINDING_ATTRIBUTES,
   ...VISIBILITY_ATTRIBUTES,
+  ...SUPPRESSED_ATTRIBUTES,
   ...RECORD_ATTRIBUTES,
 } as const;
 

@@ -6,7 +6,8 @@ export const FINDING_ATTRIBUTES = {
     type: 'string',
     stability: 'development',
     source: 'semconv',
-    brief: 'The rule, or the detector of a user.',
+    brief:
+      'The rule, or the detector of a user; `detector-off`: one of them was switched off, or is on again.',
     example: 'tunnel',
   },
   'security_rule.description': {
@@ -63,7 +64,8 @@ export const FINDING_ATTRIBUTES = {
     type: 'double',
     stability: 'development',
     source: 'whodns',
-    brief: 'Time they came in; from answer to connection (new-domain-connect).',
+    brief:
+      'Time they came in; from answer to connection (new-domain-connect); for which it stays off (detector-off).',
     example: 4.9,
   },
   'whodns.finding.distinct': {
@@ -114,5 +116,26 @@ export const FINDING_ATTRIBUTES = {
     source: 'whodns',
     brief: 'The executable in question.',
     example: '/tmp/x',
+  },
+  'whodns.finding.reason': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Why the detector was switched off (detector-off).',
+    example: 'it threw: x is not a function',
+  },
+  'whodns.finding.since': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'When the detector was switched off (detector-off), ISO 8601.',
+    example: '2026-11-30T01:00:00.000Z',
+  },
+  'whodns.finding.missed': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Lookups and connections that the detector did not see while it was off (detector-off).',
+    example: 1200,
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;

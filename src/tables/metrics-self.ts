@@ -82,6 +82,19 @@ export const SELF_METRICS = {
       'Records that the DNS cache did not take: `full` (too many under one question or name), `unrelated` (nothing led to them from the question) (--dnscache).',
     attributes: ['whodns.reason'],
   },
+  'whodns.inspector.requests': {
+    kind: 'sum',
+    unit: '{request}',
+    brief:
+      'Requests to the inspector, which reads what belongs to other processes, by what came of them: `answered`; `gone` (the process had ended); `timeout` (it did not let itself be read within a second, the inspector was given up); `paused` (its process or workload had made one hang before, or has its share of them); `overflow` (too many waited); `stuck` (as many inspectors hang as there may be); `crashed`; `unavailable`.',
+    attributes: ['whodns.inspector.result'],
+  },
+  'whodns.inspector.hanging': {
+    kind: 'updown',
+    unit: '{process}',
+    brief: 'Inspectors that were given up and have not ended yet. At 8 nothing more is read of any process.',
+    attributes: [],
+  },
   'process.cpu.time': {
     kind: 'sum',
     unit: 's',

@@ -29,6 +29,7 @@ const LOOKUP_ATTRIBUTES = [
   'dns.response_code',
   'error.type',
   'network.transport',
+  'whodns.outcome',
 ] as const;
 
 export const METRICS = {

@@ -55,9 +55,13 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   {
     title: 'Detection:',
     common: ['detect', 'dnsCache'],
-    further: ['detectors', 'detectSet', 'detectCooldownMs'],
+    further: ['detectors', 'detectSet', 'detectCooldownMs', 'detectPauseMs'],
   },
-  { title: 'Limits:', common: ['ringBytes'], further: ['maxPayload', 'maxInFlight'] },
+  {
+    title: 'Limits:',
+    common: ['ringBytes', 'cgroupRate'],
+    further: ['cgroupBurst', 'cgroupRateFor', 'maxPayload', 'maxInFlight', 'seccomp'],
+  },
 ];
 
 /** Group of a setting and whether it is a common one; undefined: it has no flag. */

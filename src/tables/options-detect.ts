@@ -55,6 +55,16 @@ export const DETECT_OPTIONS = {
     fallback: 600_000,
     shownDefault: '10m',
   }),
+  detectPauseMs: option<number>({
+    flag: '--detect-pause <duration>',
+    commands: CAPTURE,
+    env: ['WHODNS_DETECT_PAUSE'],
+    brief:
+      'a detector that throws or is slow is switched off for this long, 1s to 24h; each further time twice as long, up to 1 h',
+    parse: duration(1000, 24 * 3_600_000),
+    fallback: 60_000,
+    shownDefault: '1m',
+  }),
   searchFolding: option<boolean>({
     flag: '--no-search-folding',
     commands: ['run'],

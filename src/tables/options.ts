@@ -10,6 +10,7 @@ import { DNS_CACHE_OPTIONS } from './options-dnscache.ts';
 import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
 import { METADATA_OPTIONS } from './options-metadata.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
+import { SHARE_OPTIONS } from './options-shares.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
@@ -48,6 +49,14 @@ export const OPTIONS = {
     brief: 'kernel hooks: auto (the best that attaches), fentry, kprobe, tracepoint',
     parse: oneOf('auto', 'fentry', 'kprobe', 'tracepoint'),
     fallback: 'auto',
+  }),
+  seccomp: option<'enforce' | 'log' | 'off'>({
+    flag: '--seccomp <mode>',
+    commands: ['run'],
+    env: ['WHODNS_SECCOMP'],
+    brief: 'system calls that the agent never makes: enforce (they fail), log (the kernel logs them), off',
+    parse: oneOf('enforce', 'log', 'off'),
+    fallback: 'enforce',
   }),
   ports: repeatable<number>({
     flag: '--port <port>',
@@ -114,7 +123,7 @@ export const OPTIONS = {
     flag: '--max-in-flight <count>',
     commands: CAPTURE,
     env: ['WHODNS_MAX_IN_FLIGHT'],
-    brief: 'requests waiting for an answer; when full the oldest is finished as timeout',
+    brief: 'requests waiting for an answer; when full the oldest of who has most is finished as unknown',
     parse: integer(16, 10_000_000),
     fallback: 65536,
   }),
@@ -193,6 +202,7 @@ export const OPTIONS = {
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
   ...VISIBILITY_OPTIONS,
+  ...SHARE_OPTIONS,
   traceContext: option<boolean>({
     flag: '--trace-context',
     commands: ['run'],

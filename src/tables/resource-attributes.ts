@@ -93,7 +93,8 @@ export const RESOURCE_ATTRIBUTES = {
     type: 'string',
     stability: 'development',
     source: 'semconv',
-    brief: "Its name in the host's /etc/passwd; absent in containers, which have a user list of their own.",
+    brief:
+      "Its name in the /etc/passwd of the host's first process; absent in containers and in other mount namespaces (but for the host's own services), which may have another user list.",
     example: 'alice',
   },
   'process.working_directory': {

@@ -6,11 +6,12 @@ export const STREAM_DROPS = {
   'stream-unfinished': 'A TCP stream ended, or the capture did, in the middle of a message.',
   'stream-replaced': 'Another connection with the same addresses and ports began.',
   'stream-idle': 'A TCP stream was silent too long in the middle of a message.',
-  'streams-full': 'Too many TCP streams: the least recently used was forgotten in the middle of a message.',
-  'stream-bytes-full': 'Streams held too many bytes: the least recently used was forgotten.',
+  'streams-full':
+    'Too many TCP streams: the least recently used of who had most was forgotten in the middle of a message.',
+  'stream-bytes-full': 'Streams held too many bytes: the least recently used of who had most was forgotten.',
   'datagram-unfinished': 'A corked UDP datagram (MSG_MORE) was never sent, or its last piece was not seen.',
   'datagram-too-long': 'A corked UDP datagram grew beyond 65 535 bytes.',
-  'datagrams-full': 'Too many corked UDP datagrams: the oldest was forgotten.',
+  'datagrams-full': 'Too many corked UDP datagrams: the oldest of who had most was forgotten.',
 } as const;
 
 /** What `streams/` leaves out on purpose. */

@@ -1,11 +1,14 @@
 /**
  * The control groups of pods and containers below a mount, kept up to date: by inotify on the groups above containers (mkdir
- * and rmdir are seen there), and by a look at everything now and then, for groups made inside containers and for watches that
- * could not be had.
+ * and rmdir are seen there), and by a look at everything now and then, for watches that could not be had.
+ *
+ * Only what root has named is there (enrich/cgroup-claims.ts): neither groups inside containers nor those that somebody
+ * made in a part of the tree that was given to him.
  */
-import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
+import { type FSWatcher, readdirSync, watch } from 'node:fs';
+import { isRoots } from '../enrich/cgroup-claims.ts';
+import { type CgroupMount, inodeOf } from '../enrich/cgroup-mounts.ts';
 import { containerOf, podUidOf } from '../enrich/container.ts';
-import type { CgroupMount } from './cgroup-mounts.ts';
 
 export interface WorkloadGroup {
   /** Below the mount, e.g. `/kubepods/burstable/pod<uid>/<id>`. */
@@ -27,7 +30,7 @@ export interface CgroupTreeOptions {
 
 /** As deep as the kernel programs look (bpf/visibility.h, CGROUP_DEPTH_MAX). */
 const MOST_DEPTH = 20;
-/** Groups known at once, nearest to the root first; further ones are counted. A container can make as many as it likes. */
+/** Groups known at once, nearest to the root first; further ones are counted. */
 const MOST_GROUPS = 16_384;
 const MOST_WATCHES = 4096;
 /** Several groups are made for one container. */
@@ -142,15 +145,21 @@ export class CgroupTree {
   #list(key: string): boolean {
     const node = this.#nodes.get(key);
     if (node === undefined || node.depth >= MOST_DEPTH) return false;
-    const names = directoriesIn(node.mount.path + node.path);
+    const directory = node.mount.path + node.path;
+    // The group of a container stays as long as it is there; what is inside is its own affair.
+    if (node.workload?.kind === 'container')
+      return inodeOf(directory) !== node.workload.id && this.#remove(key);
+    const names = directoriesIn(directory);
     if (names === undefined) return node.depth > 0 && this.#remove(key);
+    // Asked after the names were read: those were root's if the group still is.
+    const areRoots = isRoots(directory) === true;
     let changed = false;
     const present = new Set<string>();
     for (const name of names) {
       const path = node.path === '/' ? `/${name}` : `${node.path}/${name}`;
       const child = `${node.mount.path}\0${path}`;
       present.add(child);
-      if (this.#nodes.has(child)) continue;
+      if (!areRoots || this.#nodes.has(child)) continue;
       if (!this.#add(node.mount, path, node.depth + 1)) continue;
       node.children.add(child);
       changed = true;
@@ -170,7 +179,7 @@ export class CgroupTree {
     const node: Node = { mount, path, depth, children: new Set(), workload, watcher: undefined };
     const key = `${mount.path}\0${path}`;
     this.#nodes.set(key, node);
-    if (workload?.kind !== 'container' && containerOf(path) === undefined) this.#watch(node, key);
+    if (workload?.kind !== 'container') this.#watch(node, key);
     return true;
   }
 
@@ -206,12 +215,11 @@ export class CgroupTree {
 /** What the last component of a path is the group of. */
 export function workloadAt(mount: CgroupMount, path: string, id: bigint): WorkloadGroup | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1);
-  const above = path.slice(0, path.lastIndexOf('/'));
   const container = containerOf(path);
-  // The path names the same container without its last component: that is a group inside it.
-  if (container !== undefined && containerOf(above)?.id !== container.id)
+  if (container !== undefined) {
+    if (containerOf(path.slice(0, path.lastIndexOf('/'))) !== undefined) return undefined;
     return { path, mount, id, kind: 'container', containerId: container.id, podUid: container.podUid };
-  if (container !== undefined) return undefined;
+  }
   const podUid = podUidOf(name);
   if (podUid !== undefined) return { path, mount, id, kind: 'pod', containerId: undefined, podUid };
   if (PODS.test(name)) return { path, mount, id, kind: 'pods', containerId: undefined, podUid: undefined };
@@ -225,13 +233,5 @@ function directoriesIn(path: string): string[] | undefined {
     );
   } catch {
     return undefined; // gone
-  }
-}
-
-function inodeOf(path: string): bigint | undefined {
-  try {
-    return statSync(path, { bigint: true }).ino;
-  } catch {
-    return undefined;
   }
 }

@@ -1,10 +1,10 @@
 /** Config -> who is captured: the parts of the pipeline that judge, and what `whodns status` shows. */
 import type { Config } from '../config/config.ts';
+import type { CgroupMounts } from '../enrich/cgroup-mounts.ts';
 import type { Ledger } from '../health.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { Attributes, LogEvent, ProcessIdentity } from '../model.ts';
-import { findCgroupMounts } from './cgroup-mounts.ts';
 import { isEverybody, lookupRulesOf, policyOf } from './configured.ts';
 import { levelEvent } from './event.ts';
 import { VisibilityGate } from './gate.ts';
@@ -22,6 +22,7 @@ export interface VisibilityParts {
   readonly kernel: LevelMap | undefined;
   /** `hasLevels`. */
   readonly levels: boolean;
+  readonly mounts: CgroupMounts;
   /** undefined: nobody is asked about containers and pods. */
   readonly workloads: Directory | undefined;
   readonly emit: (event: LogEvent) => void;
@@ -56,11 +57,14 @@ export function createVisibility(parts: VisibilityParts): CreatedVisibility {
   return { visibility, gate, status };
 }
 
-function create({ config, log, host, workloads, emit }: VisibilityParts, kernel: LevelMap): Visibility {
+function create(
+  { config, log, host, mounts, workloads, emit }: VisibilityParts,
+  kernel: LevelMap,
+): Visibility {
   return new Visibility({
     policy: policyOf(config),
     directory: workloads ?? NOBODY,
-    mounts: findCgroupMounts(),
+    mounts,
     kernel,
     log,
     onChange: (change) => emit(levelEvent(change, wallClock(), host)),

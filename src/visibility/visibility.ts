@@ -4,9 +4,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { CaptureLevel } from '../capture/kernel.ts';
+import type { CgroupMounts } from '../enrich/cgroup-mounts.ts';
 import type { Log } from '../lib/log.ts';
 import type { ProcessIdentity } from '../model.ts';
-import type { CgroupMounts } from './cgroup-mounts.ts';
 import { CgroupTree, type WorkloadGroup } from './cgroup-tree.ts';
 import { type Decision, decide, decideHost, type Level, type Policy, type Unknown } from './decide.ts';
 import {
@@ -120,7 +120,8 @@ export class Visibility {
 
   /** What was decided for a process, wherever it is enforced. */
   decisionFor({ containerId, attribution, resource }: ProcessIdentity): Level {
-    if (attribution === 'none') return 'on'; // nobody knows whose it is
+    // It is not known whose it is, or that is somebody's word who may want to be out of sight.
+    if (attribution === 'none' || attribution === 'unverified') return 'on';
     if (containerId === undefined) return this.#host.level;
     const workload = this.#byContainer.get(containerId);
     if (workload !== undefined) return workload.decision.level;
@@ -203,8 +204,7 @@ export class Visibility {
     const known = this.#known(group);
     // A pod is forgotten before its last processes are gone, and all are while a source connects anew: what held stands.
     const before = !isKnown(known) && old?.known === true ? old : undefined;
-    const above = isKnown(known) ? undefined : this.#containerAbove(group);
-    const decision = (before ?? above)?.decision ?? this.#decide(known);
+    const decision = before?.decision ?? this.#decide(known);
     const previous = old?.decision.level ?? this.#options.policy.fallback;
     if (group.kind === 'container' && known.container?.sandbox !== true && decision.level !== previous) {
       const { containerId, podUid } = group;
@@ -219,27 +219,9 @@ export class Visibility {
     };
   }
 
-  /**
-   * What is known of a group. A container can call a group inside itself as it likes: the name of another container does not
-   * make it that one.
-   */
-  #known({ containerId, podUid, kind, path, mount }: WorkloadGroup): Known {
+  #known({ containerId, podUid, kind }: WorkloadGroup): Known {
     if (kind === 'pods') return NOTHING;
-    if (containerId !== undefined) {
-      const first = this.#byContainer.get(containerId)?.group;
-      if (first !== undefined && first.mount === mount && first.path !== path) return NOTHING;
-    }
     return lookUp(this.#options.directory, containerId, podUid);
-  }
-
-  /** The container around a group that no source knows. */
-  #containerAbove({ kind, path, mount }: WorkloadGroup): Workload | undefined {
-    if (kind === 'pods') return undefined;
-    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-      const above = this.#workloads.get(`${mount.path}\0${path.slice(0, at)}`);
-      if (above?.group.kind === 'container') return above;
-    }
-    return undefined;
   }
 
   #decide(known: Known): Decision {

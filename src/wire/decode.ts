@@ -5,13 +5,22 @@
 
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type { Endpoint, HookFamily, RawConnection, RawEvent, RawMessage, RawProcess } from '../model.ts';
+import type {
+  Endpoint,
+  HookFamily,
+  RawConnection,
+  RawEvent,
+  RawExit,
+  RawMessage,
+  RawProcess,
+} from '../model.ts';
 import { LITTLE } from './byte-order.ts';
 import {
   CONNECTION_EVENT as C,
   CONNECTION_FLAGS,
   EVENT_HEADER,
   EVENT_KIND,
+  EXIT_EVENT,
   MESSAGE_FLAGS as F,
   HOOK_FAMILY,
   MESSAGE_EVENT as M,
@@ -21,6 +30,7 @@ import {
   TRACE_CONTEXT,
 } from './layout.gen.ts';
 import { ownerAt, taskName } from './owners.ts';
+import { processCountAt } from './processes.ts';
 import { Slots } from './slots.ts';
 import { argumentTexts, pathText } from './strings.ts';
 
@@ -56,9 +66,9 @@ const addresses = new Slots(4096, (bytes, offset) =>
  * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
  *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
  */
-export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): RawEvent[] {
+export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
-  const events: RawEvent[] = [];
+  const events: (RawEvent | RawExit)[] = [];
   let at = 0;
   while (at < batch.length) {
     stage.in++;
@@ -86,7 +96,7 @@ function decodeEvent(
   at: number,
   size: number,
   toUnix: bigint,
-): RawEvent | string {
+): RawEvent | RawExit | string {
   const kind = view.getUint16(at + EVENT_HEADER.kind, LITTLE);
   if (kind === EVENT_KIND.MESSAGE) {
     return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, toUnix);
@@ -97,7 +107,17 @@ function decodeEvent(
   if (kind === EVENT_KIND.CONNECTION) {
     return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, toUnix);
   }
+  if (kind === EVENT_KIND.EXIT) {
+    return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, toUnix);
+  }
   return WIRE_DROPS.kind;
+}
+
+function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
+  return {
+    kind: 'exit',
+    count: processCountAt(view, at + EXIT_EVENT.process, at + EXIT_EVENT.counted, toUnix),
+  };
 }
 
 function decodeMessage(

@@ -107,7 +107,7 @@ export const PROCESS_KEY = {
 
 /** struct process_value: size and byte offsets. */
 export const PROCESS_VALUE = {
-  SIZEOF: 48,
+  SIZEOF: 136,
   udp_requests: 0,
   tcp_requests: 8,
   request_bytes: 16,
@@ -115,6 +115,58 @@ export const PROCESS_VALUE = {
   cgroup_id: 32,
   announced: 40,
   exec_id: 44,
+  share: 48,
+  ppid: 64,
+  created: 72,
+  uses: 80,
+  credit: 112,
+  batch: 116,
+  owed: 120,
+  generation: 124,
+  found: 128,
+  exited: 130,
+  settled: 132,
+} as const;
+
+/** struct exit_event: size and byte offsets. */
+export const EXIT_EVENT = {
+  SIZEOF: 168,
+  header: 0,
+  process: 16,
+  counted: 32,
+} as const;
+
+/** struct share_key: size and byte offsets. */
+export const SHARE_KEY = {
+  SIZEOF: 16,
+  cgroup_id: 0,
+  user: 8,
+  reserved: 12,
+} as const;
+
+/** struct share_value: size and byte offsets. */
+export const SHARE_VALUE = {
+  SIZEOF: 120,
+  time: 0,
+  drained: 8,
+  taken: 16,
+  since: 24,
+  suppressed_requests: 32,
+  suppressed_responses: 40,
+  suppressed_connections: 48,
+  ring: 56,
+  newcomers: 72,
+  rate: 104,
+  burst: 108,
+  generation: 112,
+  reserved: 116,
+} as const;
+
+/** struct share_rate: size and byte offsets. */
+export const SHARE_RATE = {
+  SIZEOF: 8,
+  rate: 0,
+  burst: 4,
 } as const;
 
 /** struct trace_place: size and byte offsets. */
@@ -132,6 +184,7 @@ export const EVENT_KIND = {
   MESSAGE: 1,
   PROCESS: 2,
   CONNECTION: 3,
+  EXIT: 4,
 } as const;
 
 /** enum message_direction */
@@ -186,7 +239,11 @@ export const DROP_REASON = {
   NO_OWNER: 4,
   RECEIVE_STATE: 5,
   CONNECTION_RING_FULL: 6,
-  REASON_MAX: 7,
+  RESPONSE_RING_FULL: 7,
+  REQUEST_SUPPRESSED: 8,
+  RESPONSE_SUPPRESSED: 9,
+  CONNECTION_SUPPRESSED: 10,
+  REASON_MAX: 11,
 } as const;
 
 /** Names of enum drop_reason by index. */
@@ -198,6 +255,10 @@ export const DROP_REASONS = [
   'no_owner',
   'receive_state',
   'connection_ring_full',
+  'response_ring_full',
+  'request_suppressed',
+  'response_suppressed',
+  'connection_suppressed',
 ] as const;
 
 /** enum counter */
@@ -214,7 +275,10 @@ export const COUNTER = {
   LOOPBACK: 9,
   OFF: 10,
   METRICS_ONLY: 11,
-  MAX: 12,
+  EXITS: 12,
+  EXITS_UNTOLD: 13,
+  REFUSED: 14,
+  MAX: 15,
 } as const;
 
 /** Names of enum counter by index. */
@@ -231,6 +295,9 @@ export const COUNTERS = [
   'loopback',
   'off',
   'metrics_only',
+  'exits',
+  'exits_untold',
+  'refused',
 ] as const;
 
 /** enum visibility_level */
@@ -238,4 +305,22 @@ export const VISIBILITY_LEVEL = {
   OFF: 1,
   METRICS: 2,
   ON: 3,
+} as const;
+
+/** enum common_share */
+export const COMMON_SHARE = {
+  UNKNOWN: 0,
+  UNASKED: 1,
+  TABLE_FULL: 2,
+  TOO_DEEP: 3,
+  SHARE_MAX: 4,
+} as const;
+
+/** enum gone */
+export const GONE = {
+  UDP_REQUESTS: 0,
+  TCP_REQUESTS: 1,
+  REQUEST_BYTES: 2,
+  PROCESSES: 3,
+  MAX: 4,
 } as const;

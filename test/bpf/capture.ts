@@ -32,9 +32,26 @@ export const COUNTER = {
   loopback: 9,
   off: 10,
   metricsOnly: 11,
+  exits: 12,
 };
 export const DUPLICATE_DEVICE = 7;
-export const DROP = { ringFull: 0, processRingFull: 1, noOwner: 4, connectionRingFull: 6 };
+export const DROP = {
+  ringFull: 0,
+  processRingFull: 1,
+  noOwner: 4,
+  connectionRingFull: 6,
+  responseRingFull: 7,
+  requestSuppressed: 8,
+  responseSuppressed: 9,
+};
+/** Messages without a record: no room, or over their share of it. */
+export function lostMessages({ drops }: Pick<Captured, 'drops'>): number {
+  const { ringFull, responseRingFull, requestSuppressed, responseSuppressed } = DROP;
+  return [ringFull, responseRingFull, requestSuppressed, responseSuppressed].reduce(
+    (sum, index) => sum + (drops[index] ?? 0),
+    0,
+  );
+}
 
 export interface Owner {
   readonly tgid: number;
@@ -97,19 +114,23 @@ export interface Connection {
   readonly owner: Owner;
 }
 
+export interface Counted {
+  readonly tgid: number;
+  readonly start_time: string;
+  readonly udp: number;
+  readonly tcp: number;
+  readonly bytes: number;
+}
+
 export interface Captured {
   readonly messages: readonly Message[];
   readonly connections: readonly Connection[];
   readonly processes: readonly Process[];
   readonly counters: readonly number[];
   readonly drops: readonly number[];
-  readonly counted: readonly {
-    readonly tgid: number;
-    readonly start_time: string;
-    readonly udp: number;
-    readonly tcp: number;
-    readonly bytes: number;
-  }[];
+  readonly counted: readonly Counted[];
+  /** Processes that are gone (--exits). */
+  readonly exits: readonly Counted[];
   readonly records: number;
 }
 
@@ -150,6 +171,7 @@ export function parseOutput(text: string, netNs?: number): Captured {
     counters: values('counters'),
     drops: values('drops'),
     counted: values('processes'),
+    exits: all.filter((line) => line.kind === 'exit') as unknown as Counted[],
     records: all.at(-1)?.records ?? 0,
   };
 }

@@ -5,7 +5,17 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { kernelList } from '../kernel/kernels.ts';
 import { MACHINES, runInVm } from '../kernel/vm.ts';
-import { buildLoader, COUNTER, DROP, LOADER, LOADS, OBJECT, parseOutput, ROOT } from './capture.ts';
+import {
+  buildLoader,
+  COUNTER,
+  type Counted,
+  LOADER,
+  LOADS,
+  lostMessages,
+  OBJECT,
+  parseOutput,
+  ROOT,
+} from './capture.ts';
 import { connectionFaults, LEAST_SEEN, parseClaims } from './connections.ts';
 import { faultsOf, parseTraffic } from './conversations.ts';
 
@@ -24,7 +34,7 @@ ip link set lo up
 for family in ${FAMILIES.join(' ')}; do
 	mkfifo /tmp/$family
 	exec 9<>/tmp/$family
-	/root/loader /root/dns.bpf.o $family --connections </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
+	/root/loader /root/dns.bpf.o $family --connections --exits </tmp/$family 9<&- >/results/$family.out 2>/results/$family.err &
 	loader=$!
 	until grep -qE 'ready|cannot' /results/$family.err 2>/dev/null; do sleep 0.2; done
 	python3 /root/traffic.py ${CLIENTS.map((client) => `"${client}"`).join(' ')} >/results/$family.traffic
@@ -73,8 +83,22 @@ describe('kernels', { concurrency: MACHINES }, () => {
             captured.counters[COUNTER.requests],
             captured.counters[COUNTER.responses],
           ];
-          assert.equal(requests + responses, captured.messages.length + (captured.drops[DROP.ringFull] ?? 0));
+          assert.equal(requests + responses, captured.messages.length + lostMessages(captured));
           assert.deepEqual([...new Set(captured.drops)], [0]);
+        });
+
+        test(`${family}: tells of each process that is gone what it had counted`, () => {
+          const { exits, counted, counters } = parseOutput(text(`${family}.out`));
+          assert.equal(exits.length, counters[COUNTER.exits]);
+          const key = ({ tgid, start_time, udp, tcp, bytes }: Counted) =>
+            [tgid, start_time, udp, tcp, bytes].join(' ');
+          const entries = new Set(counted.map(key));
+          assert.deepEqual(
+            exits.map(key).filter((exit) => !entries.has(exit)),
+            [],
+          );
+          // All clients and the traffic's own programs; the kernel gives some back a little later.
+          assert.ok(exits.length >= CLIENTS.length, `${exits.length} of ${counted.length}`);
         });
 
         for (const [load] of MORE_LOADS)

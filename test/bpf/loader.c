@@ -5,7 +5,7 @@
  * that the benchmarks compare the agent with.
  *
  *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
- *          [--connections] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
+ *          [--connections] [--exits] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
  *
  * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it
  * writes "ready" to stderr when attached, ends on SIGINT, SIGTERM or end of stdin (not with --seconds), and then writes
@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop;
-static bool verbose, count_only, connections, load_only;
+static bool verbose, count_only, connections, load_only, exits;
 static unsigned long long records, bytes;
 
 static void on_signal(int signal)
@@ -179,6 +179,14 @@ static void print_connection(const struct connection_event *event)
 	printf("}\n");
 }
 
+static void print_exit(const struct exit_event *event)
+{
+	printf("{\"kind\":\"exit\",\"tgid\":%u,\"start_time\":\"%llu\",\"udp\":%llu,\"tcp\":%llu,\"bytes\":%llu,"
+	       "\"exited\":%u}\n",
+	       event->process.tgid, event->process.start_time, event->counted.udp_requests, event->counted.tcp_requests,
+	       event->counted.request_bytes, event->counted.exited);
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	const struct event_header *header = data;
@@ -198,6 +206,8 @@ static int on_record(void *context, void *data, size_t size)
 		print_process(data);
 	else if (header->kind == EVENT_CONNECTION)
 		print_connection(data);
+	else if (header->kind == EVENT_EXIT)
+		print_exit(data);
 	else
 		exit(3);
 	return 0;
@@ -334,7 +344,7 @@ int main(int argc, char **argv)
 	struct ring_buffer *ring;
 	struct btf *btf;
 	__u16 ports[4] = {53};
-	__u32 port_count = 0, limit = 65535, ring_bytes = 16 << 20, self = 0, taken = 0;
+	__u32 port_count = 0, rate = 0, limit = 65535, ring_bytes = 16 << 20, self = 0, taken = 0;
 	__u64 wakeup, trace = 0;
 	double seconds = 0;
 	struct bpf_link *links[32];
@@ -364,6 +374,8 @@ int main(int argc, char **argv)
 			ring_bytes = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--self") == 0 && i + 1 < argc)
 			self = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--exits") == 0)
+			exits = true;
 		else if (strcmp(argv[i], "--taken") == 0 && i + 1 < argc)
 			taken = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc && port_count < 4)
@@ -394,7 +406,8 @@ int main(int argc, char **argv)
 		size_t length = strlen(argv[2]);
 		bool wanted = strncmp(name, argv[2], length) == 0 && name[length] == '_';
 		const char *connect = strcmp(argv[2], "kprobe") == 0 ? "connect_kprobe_" : "connect_tracepoint_";
-		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0)) &&
+		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0) ||
+			     ((load_only || exits) && strncmp(name, "exit_", 5) == 0)) &&
 			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
 	}
@@ -402,6 +415,7 @@ int main(int argc, char **argv)
 		set_knob(object, "dns_ports", ports, sizeof(ports));
 		set_knob(object, "dns_port_count", &port_count, sizeof(port_count));
 	}
+	set_knob(object, "share_rate", &rate, sizeof(rate));
 	set_knob(object, "payload_limit", &limit, sizeof(limit));
 	set_knob(object, "trace_bytes", &trace, sizeof(trace));
 	wakeup = ring_bytes / 4;

@@ -104,9 +104,24 @@ const TARGETS: readonly Target[] = [
     build: (output) => run('gcc', [...CFLAGS, '-static', '-o', output, source('process_context.c')]),
   },
   {
+    output: 'hanging',
+    sources: ['hanging.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-pthread', '-static', '-o', output, source('hanging.c')]),
+  },
+  {
     output: 'connector',
     sources: ['connector.c'],
     build: (output) => run('gcc', [...CFLAGS, '-o', output, source('connector.c')]),
+  },
+  {
+    output: 'burst',
+    sources: ['burst.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-o', output, source('burst.c')]),
+  },
+  {
+    output: 'victim',
+    sources: ['victim.c', 'message.h'],
+    build: (output) => run('gcc', [...CFLAGS, '-o', output, source('victim.c')]),
   },
   {
     output: 'resolve-musl',

@@ -47,6 +47,9 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'network.peer.address': 'keep',
   'log.record.uid': 'keep',
   'whodns.answers': 'drop',
+  'whodns.answers.conflicts_with': 'keep',
+  'whodns.outcome': 'keep',
+  'whodns.outcome.reason': 'keep',
   'whodns.flags': 'keep',
   'whodns.edns.client_subnet': 'keep',
   // Servers put the name into the text that goes with the code.
@@ -66,6 +69,12 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'whodns.finding.domain': 'hash',
   'whodns.finding.configured': 'keep',
   'whodns.finding.executable.path': 'keep',
+  // What a user's detector threw may hold a name.
+  'whodns.finding.reason': 'drop',
+  'whodns.finding.since': 'keep',
+  'whodns.suppressed.cgroup.id': 'keep',
+  'whodns.suppressed.share': 'keep',
+  'whodns.suppressed.since': 'keep',
   'whodns.visibility.level': 'keep',
   'whodns.visibility.previous': 'keep',
   'whodns.visibility.origin': 'keep',

@@ -47,7 +47,7 @@ export class CgroupTree {
       const root = join(mount, this.#name);
       while (existsSync(root)) {
         try {
-          remove(root);
+          removeGroups(root);
         } catch (error) {
           if (performance.now() > deadline) throw error;
           await sleep(100);
@@ -70,8 +70,8 @@ function fillCpuset(mount: string, directory: string): void {
   }
 }
 
-function remove(directory: string): void {
+export function removeGroups(directory: string): void {
   for (const entry of readdirSync(directory, { withFileTypes: true }))
-    if (entry.isDirectory()) remove(join(directory, entry.name));
+    if (entry.isDirectory()) removeGroups(join(directory, entry.name));
   rmdirSync(directory);
 }

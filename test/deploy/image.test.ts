@@ -90,6 +90,7 @@ describe('image', { timeout: 3_600_000 }, () => {
   it('holds the prebuilt addon, the BPF object and what they are linked with', () => {
     for (const file of [
       'build/whodns.node',
+      'build/whodns-inspector',
       'build/dns.bpf.o',
       'dist/main.js',
       'node_modules/commander/package.json',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -89,6 +89,53 @@ describe('systemd unit', () => {
     assert.match(await untilCapturing(agent(capabilities)), /capturing with/);
     const lacking = await untilCapturing(agent(capabilities.filter((name) => name !== 'CAP_BPF')));
     assert.match(lacking, /not allowed|not permitted/);
+  });
+
+  it('says that it cannot open the socket of a container runtime; with the drop-in it can', () => {
+    const dropIn = readFileSync(join(ROOT, 'deploy/systemd/runtime-sockets.conf'), 'utf8');
+    assert.match(dropIn, /^\[Service\]\nDynamicUser=no\nUser=root$/m);
+    const set = setting('AmbientCapabilities')
+      .split(' ')
+      .map((name) => `+${name.slice(4).toLowerCase()}`)
+      .join(',');
+    const directory = mkdtempSync(join(tmpdir(), 'whodns-runtime-'));
+    const runtime = `
+import os, socket, sys
+listening = socket.socket(socket.AF_UNIX)
+listening.bind("/run/containerd/containerd.sock")
+os.chmod("/run/containerd/containerd.sock", 0o660)
+listening.listen()
+if os.fork() == 0:
+    os.close(1)
+    listening.settimeout(60)
+    listening.accept()
+    open(sys.argv[1], "w")`;
+    const asUser = (uid: number, connected: string) => {
+      const ambient = uid === 0 ? [] : [`--ambient-caps=-all,${set}`];
+      const rights = [`--bounding-set=-all,${set}`, `--inh-caps=-all,${set}`, ...ambient];
+      const agent = [process.execPath, join(ROOT, 'dist/main.js'), '--exporter', 'none', '--duration', '2s'];
+      const user = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', ...rights, ...agent];
+      // Nothing of it is seen outside.
+      const script =
+        'mount -t tmpfs none /run && mkdir /run/containerd && python3 -c "$0" "$1" && shift && exec "$@"';
+      const result = spawnSync('unshare', ['--mount', 'sh', '-c', script, runtime, connected, ...user], {
+        encoding: 'utf8',
+        env: { PATH: process.env.PATH },
+        timeout: 120_000,
+      });
+      assert.equal(result.status, 0, result.stderr);
+      return { said: result.stderr, connected: existsSync(connected) };
+    };
+    try {
+      const unit = asUser(65534, join(directory, 'user'));
+      assert.match(unit.said, /containerd\.sock: this user may not open it/);
+      assert.equal(unit.connected, false);
+      const root = asUser(0, join(directory, 'root'));
+      assert.doesNotMatch(root.said, /may not open it/);
+      assert.equal(root.connected, true, 'uid 0 without capabilities opens it');
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('lets every system call through that the agent makes', async () => {

@@ -129,6 +129,7 @@ test('real programs through the kernel: pages, a resolver, package names, revers
     await run(`dig +tries=1 ${reverse} >/dev/null; dig +tries=1 SRV _http._tcp.deb.debian.org >/dev/null`);
     await run('for i in 1 2 3 4 5 6 7 8; do getent ahosts registry.npmjs.org; done >/dev/null; sleep 0.3');
     await sleep(3000); // time-outs, and what waits in queues
+    await stage.assertRingKept();
     assert.ok(stage.queries().length > 300, `${stage.queries().length} queries`);
     assert.ok(
       stage.queries().some(({ resource }) => resource['process.executable.name'] === 'unbound'),

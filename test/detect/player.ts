@@ -1,4 +1,5 @@
 /** Events of programs -> the detections, with the facts of the host that the programs have. */
+import { agentIdentity } from '../../src/detect/blind.ts';
 import { Detections } from '../../src/detect/detections.ts';
 import type { DetectorEvent, ExecutableFacts, HostFacts } from '../../src/detect/detector.ts';
 import { loadDetectors } from '../../src/detect/load.ts';
@@ -35,9 +36,9 @@ export class Player {
   private constructor(make: (host: HostFacts, emit: (finding: LogEvent) => void) => Detections) {
     const of = (event: DetectorEvent) => this.#actors.get(event.process.pid)?.actor;
     const host: HostFacts = {
-      nameServers: (event) => of(event)?.servers,
-      servesNames: (event) => of(event)?.serves ?? false,
-      executable: (event) => of(event)?.executable,
+      nameServers: (event, decide) => decide(of(event)?.servers),
+      servesNames: (event, decide) => decide(of(event)?.serves ?? false),
+      executable: (event, decide) => decide(of(event)?.executable),
     };
     this.#detections = make(host, (finding) => this.findings.push(finding));
     this.#folding = new SearchFolding((owner) => {
@@ -48,7 +49,13 @@ export class Player {
 
   static async open(settings: readonly string[] = []): Promise<Player> {
     const detectors = await loadDetectors({ detect: ALL, detectors: [] });
-    const rest = { dns: NO_CACHE, ledger: new Ledger(), log: createLog('error', () => {}) };
+    const rest = {
+      agent: agentIdentity({}, {}),
+      pauseMs: 60_000,
+      dns: NO_CACHE,
+      ledger: new Ledger(),
+      log: createLog('error', () => {}),
+    };
     return new Player(
       (host, emit) => new Detections({ detectors, settings, cooldownMs: 600_000, host, emit, ...rest }),
     );

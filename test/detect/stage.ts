@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { attributes, type LogRecord, Receiver } from '../e2e/receiver.ts';
 import { end, ended, isRunning } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { assertRingKeptAt } from '../matrix/ring.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
@@ -83,6 +84,8 @@ export class DetectStage {
   readonly agent: DetectingAgent;
   /** For executables: not below /tmp, which a rule is about. */
   readonly directory: string;
+  /** Of the agent. */
+  readonly #control: string;
   readonly #servers: NameServer[];
   readonly #children: ChildProcess[] = [];
 
@@ -97,6 +100,7 @@ export class DetectStage {
     this.directory = directory;
     this.namespace = namespace;
     this.agent = agent;
+    this.#control = controlIn(namespace);
     this.#servers = [server];
   }
 
@@ -115,7 +119,8 @@ export class DetectStage {
       await namespace.run(['ip', 'address', 'add', address, 'dev', 'lo']);
     const addresses = ['127.0.0.1', '127.0.0.2'];
     const server = await startDnsmasq(namespace, { name: 'test', lines: lines(id) }, addresses);
-    const agent = await DetectingAgent.start(['run', ...options(id, directory)]);
+    const control = ['--control', controlIn(namespace)];
+    const agent = await DetectingAgent.start(['run', ...control, ...options(id, directory)]);
     const stage = new DetectStage(id, directory, namespace, agent, server);
     try {
       await stage.#firstRecord();
@@ -184,12 +189,17 @@ export class DetectStage {
         (each) => each.attributes['security_rule.name'] === rule && fits(each),
       );
       if (found !== undefined) return found;
+      if (this.agent.running && performance.now() >= deadline) await this.assertRingKept();
       assert.ok(
         this.agent.running && performance.now() < deadline,
         `no finding of ${rule}; there were ${JSON.stringify(this.findings().map((each) => each.record.body))}; the agent said: ${this.agent.errors.slice(-2000)}`,
       );
       await sleep(100);
     }
+  }
+
+  async assertRingKept(): Promise<void> {
+    await assertRingKeptAt(this.#control);
   }
 
   /** Query records of this stage. */
@@ -207,6 +217,9 @@ export class DetectStage {
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
+
+/** A path of a socket must be short. */
+const controlIn = (namespace: Namespace): string => join(namespace.directory, 'control');
 
 /** Value of a sum of the last export that had it, over the points that fit. */
 export function latestSum(

@@ -215,6 +215,10 @@ describe('command line, for real', () => {
     const result = await start(['doctor']).done;
     assert.equal(result.code, 0);
     assert.match(result.stdout, /whodns would use the \w+ hooks/);
+    assert.match(
+      result.stdout,
+      /^agent, capturing +capabilities: .*; no_new_privs: yes; system calls: filtered$/m,
+    );
     const nobody = await start(['doctor'], asNobody).done;
     assert.equal(nobody.code, 1);
     assert.match(nobody.stdout, /cannot capture on this host/);

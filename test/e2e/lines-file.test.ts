@@ -147,7 +147,7 @@ test('a directory that does not allow to rename is said at once', {
   const replay = [...asNobody, 'replay', capture, '--exporter', `otlp-file:${path}`];
   assert.throws(
     () => execFileSync('setpriv', replay, { encoding: 'utf8', stdio: 'pipe' }),
-    /cannot rename .*\/out when it is full: its directory is not writable\n {2}--otlp-file-bytes 0/,
+    /cannot write to .*\/out: it could not be renamed when it is full, its directory is not writable\n {2}--otlp-file-bytes 0/,
   );
   execFileSync('setpriv', [...replay, '--otlp-file-bytes', '0'], { stdio: 'pipe' });
   assert.ok(statSync(path).size > 0);

@@ -1,18 +1,27 @@
 /** The resolver matrix on this machine, with the family that every kernel with BTF has. The others: test/kernel/matrix.test.ts. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildClients } from '../clients/build.ts';
 import { AGENT, type JsonRecord } from '../matrix/agent.ts';
 import { type Expectation, judge } from '../matrix/judge.ts';
 import { unexpectedFaults } from '../matrix/limits.ts';
 import { type FamilyResult, runMatrix } from '../matrix/matrix.ts';
+import { assertRingKept, type RingStats } from '../matrix/ring.ts';
 import { saveResults } from '../matrix/table.ts';
 
 const ROUNDS = 3;
 
-test('every client, tracepoint', async () => {
+test('every client, tracepoint', async (t) => {
   buildClients();
-  const results = await runMatrix({ families: ['tracepoint'], rounds: ROUNDS, agent: AGENT, alone: false });
+  const directory = mkdtempSync(join(tmpdir(), 'whodns-matrix-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const stats = join(directory, 'stats');
+  const agent = [...AGENT, '--stats', stats];
+  const results = await runMatrix({ families: ['tracepoint'], rounds: ROUNDS, agent, alone: false });
+  assertRingKept(JSON.parse(readFileSync(stats, 'utf8')) as RingStats);
   saveResults(results);
   for (const result of results) {
     assert.ok(Object.keys(result.cells).length > 0, result.faults.join('\n'));

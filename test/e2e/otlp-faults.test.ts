@@ -246,6 +246,61 @@ describe('OTLP grpc: a server that', () => {
     assert.ok(sessions.size > 1, `${sessions.size} connections`);
   });
 
+  const NO_ERROR = 0;
+  const [PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM] = [1, 2, 7, 8, 11];
+  for (const code of [PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM]) {
+    for (const [way, cut] of [
+      ['resets the stream', (stream) => stream.close(code)],
+      [
+        'resets the stream in the middle of its answer',
+        (stream) => {
+          stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+          stream.write(Buffer.from([0, 0, 0, 0, 100, 1, 2, 3]), () => stream.close(code));
+        },
+      ],
+      ['says GOAWAY with the request under way', (stream) => stream.session?.goaway(code, 0)],
+      ['ends the connection', (stream) => stream.session?.destroy(new Error('load'), code)],
+    ] as [string, (stream: ServerHttp2Stream) => void][]) {
+      it(`${way} (${code}) gets the request again`, async (t) => {
+        let requests = 0;
+        const server = grpcServer((stream) => {
+          if (++requests === 1) cut(stream);
+          else answerGrpc(stream, Buffer.alloc(0));
+        });
+        const { sink, stage } = await setUp(t, 'grpc', await listen(t, server));
+        for (let i = 0; i < 10; i++) sink.accept(logEvent());
+        await sink.flush();
+        assert.deepEqual([stage().out, stage().dropped, requests], [10, {}, 2]);
+      });
+    }
+  }
+
+  for (const where of ['headers', 'trailers'] as const) {
+    it(`answers RESOURCE_EXHAUSTED itself, in the ${where}, does not get it again`, async (t) => {
+      let requests = 0;
+      const said = {
+        'grpc-status': String(RESOURCE_EXHAUSTED),
+        'grpc-message': 'the tenant is over its quota',
+      };
+      const server = grpcServer((stream) => {
+        requests++;
+        const headers = { ':status': 200, 'content-type': 'application/grpc' };
+        if (where === 'headers') return stream.respond({ ...headers, ...said }, { endStream: true });
+        stream.respond(headers, { waitForTrailers: true });
+        stream.on('wantTrailers', () => {
+          stream.sendTrailers(said);
+          stream.session?.goaway(NO_ERROR);
+        });
+        stream.end();
+      });
+      const { sink, stage, lines } = await setUp(t, 'grpc', await listen(t, server));
+      for (let i = 0; i < 10; i++) sink.accept(logEvent());
+      await sink.flush();
+      assert.deepEqual([stage().out, stage().dropped, requests], [0, { failed: 10 }, 1]);
+      assert.match(lines.join(), /the tenant is over its quota/);
+    });
+  }
+
   it('sends a partial success keeps what it took', async (t) => {
     const server = await receiver(t, 'grpc', () => ({ rejected: 3, message: 'no room' }));
     const { sink, stage } = await setUp(t, 'grpc', server.url);
@@ -262,6 +317,7 @@ function grpcAnswers(answer: () => Buffer): Server {
 /** Calls back when a request is complete. */
 function grpcServer(answer: (stream: ServerHttp2Stream) => void): Server {
   const server = createHttp2Server();
+  server.on('session', (session) => session.on('error', () => {}));
   server.on('stream', (stream) => {
     stream.on('error', () => {});
     stream.resume().on('end', () => answer(stream));

@@ -211,7 +211,8 @@ describe('OTLP/gRPC: a server that', () => {
     [constants.NGHTTP2_REFUSED_STREAM, 'UNAVAILABLE', 'retryable'],
     [constants.NGHTTP2_CANCEL, 'CANCELLED', 'retryable'],
     [constants.NGHTTP2_ENHANCE_YOUR_CALM, 'RESOURCE_EXHAUSTED', 'retryable'],
-    [constants.NGHTTP2_PROTOCOL_ERROR, 'INTERNAL', 'failure'],
+    [constants.NGHTTP2_PROTOCOL_ERROR, 'INTERNAL', 'retryable'],
+    [constants.NGHTTP2_INADEQUATE_SECURITY, 'PERMISSION_DENIED', 'failure'],
   ] as const)
     it(`resets the stream with ${code}: ${status}`, async (t) => {
       const answer = await ask(t, (stream) => stream.close(code));

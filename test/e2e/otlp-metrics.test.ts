@@ -56,7 +56,14 @@ const PODS: KubernetesStats = {
 
 function count(pid: number, udp: number, tcp: number, lastSeen = unixNow()): ProcessCount {
   const requests = { udpRequests: udp, tcpRequests: tcp, requestBytes: udp * 40 };
-  return { pid, startTime: 123_456_789_000n, ...requests, lastSeen, cgroupId: 1n };
+  return {
+    pid,
+    startTime: 123_456_789_000n,
+    ...requests,
+    lastSeen,
+    cgroupId: 1n,
+    share: { cgroupId: 1n, user: 0 },
+  };
 }
 
 function unixNow(): bigint {

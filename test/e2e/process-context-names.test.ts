@@ -6,13 +6,16 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { parseMaps } from '../../src/enrich/memory-map.ts';
-import { parseStat, readProcess } from '../../src/enrich/proc.ts';
-import { readProcessContext } from '../../src/enrich/process-context.ts';
+import { CONTEXT_MAPS, readProcessContext } from '../../src/enrich/process-context.ts';
 import { buildClients, CLIENTS } from '../clients/build.ts';
 import { Publisher } from '../clients/publisher.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
+import { startInspector, targetOf } from '../unit/process-target.ts';
+
+const inspector = startInspector();
+after(() => inspector.close());
 
 if (process.env.WHODNS_TEST_BUILT === undefined) buildClients();
 
@@ -32,10 +35,11 @@ for (const [how, shownAs] of [
       const { pid } = publisher.child;
       const names = parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1')).map(({ name }) => name);
       assert.match(names.filter((name) => name.includes('OTEL_CTX')).join(), shownAs);
-      const ticks = parseStat(readFileSync(`/proc/${pid}/stat`))?.startTicks ?? 0n;
-      const outcome = readProcess('/proc', pid, ticks * 10_000_000n, readProcessContext);
-      assert.equal(outcome?.kind, 'read');
-      assert.deepEqual(outcome?.kind === 'read' ? outcome.context.resource : undefined, CHECKOUT);
+      const target = targetOf(pid);
+      const maps = (await inspector.inspect(target, [CONTEXT_MAPS]))?.[0]?.bytes;
+      const outcome = await readProcessContext(inspector, target, maps);
+      assert.equal(outcome.kind, 'read');
+      assert.deepEqual(outcome.kind === 'read' ? outcome.context.resource : undefined, CHECKOUT);
     } finally {
       await publisher.stop();
     }

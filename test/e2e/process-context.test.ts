@@ -3,15 +3,14 @@
  * and on the records of a real query.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { gatherFacts } from '../../src/enrich/facts.ts';
-import { type ProcDirectory, parseStat, readProcess } from '../../src/enrich/proc.ts';
-import { type ContextOutcome, readProcessContext } from '../../src/enrich/process-context.ts';
+import { CONTEXT_MAPS, type ContextOutcome, readProcessContext } from '../../src/enrich/process-context.ts';
 import type { Owner } from '../../src/model.ts';
 import { buildClients } from '../clients/build.ts';
 import { Publisher } from '../clients/publisher.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
+import { startInspector, targetOf } from '../unit/process-target.ts';
 import { nameOf, SERVER, Stage } from './stage.ts';
 
 const PATIENCE_MS = 20_000;
@@ -26,33 +25,31 @@ const CHECKOUT = {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const PAYLOAD = hex(contextBytes(CHECKOUT));
 
-function startTime(pid: number): bigint {
-  const stat = parseStat(readFileSync(`/proc/${pid}/stat`));
-  assert.ok(stat);
-  return stat.startTicks * 10_000_000n;
-}
+const inspector = startInspector();
+after(() => inspector.close());
 
 function ownerOf(pid: number): Owner {
   return {
-    pid,
+    ...targetOf(pid),
     tid: pid,
     parentPid: process.pid,
     vpid: pid,
-    uid: 0,
     gid: 0,
     pidNamespace: 0,
     mountNamespace: 0,
     networkNamespace: 0,
-    startTime: startTime(pid),
-    cgroupId: 0n,
     threadName: '',
     processName: '',
     cached: false,
   };
 }
 
-function read(pid: number, use = readProcessContext): ContextOutcome | undefined {
-  return readProcess('/proc', pid, startTime(pid), use);
+/** @param shown the maps with the mapping under another name: not every test host has CONFIG_ANON_VMA_NAME */
+async function read(pid: number, shown = (maps: string) => maps): Promise<ContextOutcome | undefined> {
+  const target = targetOf(pid);
+  const maps = (await inspector.inspect(target, [CONTEXT_MAPS]))?.[0]?.bytes;
+  const bytes = maps === undefined ? undefined : Buffer.from(shown(maps.toString('latin1')), 'latin1');
+  return readProcessContext(inspector, target, bytes);
 }
 
 async function withPublisher(args: readonly string[], use: (publisher: Publisher) => unknown): Promise<void> {
@@ -69,17 +66,8 @@ function resourceOf(outcome: ContextOutcome | undefined): unknown {
   return outcome?.kind === 'read' ? outcome.context.resource : undefined;
 }
 
-/** The same process, its mapping under the name that a kernel with CONFIG_ANON_VMA_NAME shows: not every test host has it. */
-function named(name: string): (directory: ProcDirectory) => ContextOutcome {
-  return (directory) =>
-    readProcessContext({
-      ...directory,
-      read: (file, limit) => {
-        const bytes = directory.read(file, limit);
-        if (file !== 'maps' || bytes === undefined) return bytes;
-        return Buffer.from(bytes.toString('latin1').replace(/\/memfd:OTEL_CTX.*/, name), 'latin1');
-      },
-    });
+function named(name: string): (maps: string) => string {
+  return (maps) => maps.replace(/\/memfd:OTEL_CTX.*/, name);
 }
 
 before(() => buildClients());
@@ -87,25 +75,27 @@ before(() => buildClients());
 describe('a process that publishes', () => {
   for (const how of ['memfd+prctl', 'memfd'])
     test(`by ${how}`, () =>
-      withPublisher([how, PAYLOAD], ({ child }) => assert.deepEqual(resourceOf(read(child.pid)), CHECKOUT)));
+      withPublisher([how, PAYLOAD], async ({ child }) =>
+        assert.deepEqual(resourceOf(await read(child.pid)), CHECKOUT),
+      ));
 
   for (const name of ['[anon_shmem:OTEL_CTX]', '[anon:OTEL_CTX]', '/memfd:OTEL_CTX'])
     test(`in a mapping shown as ${name}`, () =>
-      withPublisher(['memfd', PAYLOAD], ({ child }) =>
-        assert.deepEqual(resourceOf(read(child.pid, named(name))), CHECKOUT),
+      withPublisher(['memfd', PAYLOAD], async ({ child }) =>
+        assert.deepEqual(resourceOf(await read(child.pid, named(name))), CHECKOUT),
       ));
 
   test('not in a mapping that only resembles it', () =>
-    withPublisher(['memfd', PAYLOAD], ({ child }) => {
+    withPublisher(['memfd', PAYLOAD], async ({ child }) => {
       for (const name of ['/tmp/OTEL_CTX', '[anon:XOTEL_CTX]', '/memfd:x OTEL_CTX', '[heap] OTEL_CTX'])
-        assert.deepEqual(read(child.pid, named(name)), { kind: 'none' });
+        assert.deepEqual(await read(child.pid, named(name)), { kind: 'none' });
     }));
 
   test('anew: the newest counts', () =>
     withPublisher(['memfd', PAYLOAD], async (publisher) => {
       publisher.say(`publish ${hex(contextBytes({ 'service.name': 'second' }))}`);
       assert.equal(await publisher.line(), 'published');
-      assert.deepEqual(resourceOf(read(publisher.child.pid)), { 'service.name': 'second' });
+      assert.deepEqual(resourceOf(await read(publisher.child.pid)), { 'service.name': 'second' });
     }));
 
   test('a payload of the largest size', () => {
@@ -116,7 +106,7 @@ describe('a process that publishes', () => {
     return withPublisher(['memfd', PAYLOAD], async (publisher) => {
       publisher.say(`publish ${hex(bytes)}`);
       assert.equal(await publisher.line(), 'published');
-      assert.deepEqual(resourceOf(read(publisher.child.pid)), { 'service.name': 'large' });
+      assert.deepEqual(resourceOf(await read(publisher.child.pid)), { 'service.name': 'large' });
     });
   });
 
@@ -124,10 +114,10 @@ describe('a process that publishes', () => {
     const one = { 'service.name': 'a'.repeat(500), 'service.version': 'a'.repeat(500) };
     const other = { 'service.name': 'b'.repeat(500), 'service.version': 'b'.repeat(500) };
     const args = ['changing', hex(contextBytes(one)), hex(contextBytes(other))];
-    return withPublisher(args, ({ child }) => {
+    return withPublisher(args, async ({ child }) => {
       const seen = new Map<string, number>();
       for (let i = 0; i < 2000; i++) {
-        const outcome = read(child.pid);
+        const outcome = await read(child.pid);
         const kind = outcome?.kind ?? 'gone';
         seen.set(kind, (seen.get(kind) ?? 0) + 1);
         if (kind === 'busy') continue;
@@ -155,45 +145,43 @@ describe('a process that publishes badly', () => {
     ['file', 'invalid'],
   ])
     test(`${how}: ${kind}`, () =>
-      withPublisher([how ?? '', PAYLOAD], ({ child }) => assert.deepEqual(read(child.pid), { kind })));
+      withPublisher([how ?? '', PAYLOAD], async ({ child }) =>
+        assert.deepEqual(await read(child.pid), { kind }),
+      ));
 
   test('no payload, and one that is no message', async () => {
-    await withPublisher(['memfd', ''], ({ child }) => assert.deepEqual(read(child.pid), { kind: 'invalid' }));
-    await withPublisher(['memfd', 'ffff'], ({ child }) =>
-      assert.deepEqual(read(child.pid), { kind: 'invalid' }),
+    await withPublisher(['memfd', ''], async ({ child }) =>
+      assert.deepEqual(await read(child.pid), { kind: 'invalid' }),
+    );
+    await withPublisher(['memfd', 'ffff'], async ({ child }) =>
+      assert.deepEqual(await read(child.pid), { kind: 'invalid' }),
     );
   });
 
   test('gone between the search and the read', () =>
     withPublisher(['memfd', PAYLOAD], async (publisher) => {
-      const { pid } = publisher.child;
-      const started = startTime(pid);
-      const maps = readFileSync(`/proc/${pid}/maps`);
+      const target = targetOf(publisher.child.pid);
+      const maps = (await inspector.inspect(target, [CONTEXT_MAPS]))?.[0]?.bytes;
       await publisher.stop();
-      assert.equal(readProcess('/proc', pid, started, readProcessContext), undefined);
-      const outcome = readProcess('/proc', process.pid, startTime(process.pid), (own) =>
-        readProcessContext({
-          ...own,
-          read: (file, limit) => (file === 'maps' ? maps : own.read(file, limit)),
-          // Another process's memory: nothing is mapped at the address that was found.
-          readAt: () => undefined,
-        }),
-      );
-      assert.deepEqual(outcome, { kind: 'unreadable' });
+      assert.equal(await inspector.inspect(target, [CONTEXT_MAPS]), undefined);
+      assert.deepEqual(await readProcessContext(inspector, target, maps), { kind: 'unreadable' });
+      // Another process's memory: nothing is mapped at the address that was found.
+      const outcome = await readProcessContext(inspector, targetOf(process.pid), maps);
+      assert.deepEqual(outcome, { kind: 'invalid' });
     }));
 
   test('is not looked at when that is switched off', () =>
-    withPublisher(['memfd', PAYLOAD], ({ child }) => {
+    withPublisher(['memfd', PAYLOAD], async ({ child }) => {
       const gather = (processContext: boolean) => {
         const owner = ownerOf(child.pid);
-        return gatherFacts(owner, undefined, { procRoot: '/proc', commandArgs: false, processContext });
+        return gatherFacts(inspector, owner, undefined, { commandArgs: false, processContext });
       };
-      assert.equal(gather(true).facts.published?.['service.name'], 'checkout');
-      assert.equal(gather(false).facts.published, undefined);
-      assert.equal(gather(false).context.kind, 'none');
+      assert.equal((await gather(true)).facts.published?.['service.name'], 'checkout');
+      assert.equal((await gather(false)).facts.published, undefined);
+      assert.equal((await gather(false)).context.kind, 'none');
     }));
 
-  test('one that publishes nothing', () => assert.deepEqual(read(process.pid), { kind: 'none' }));
+  test('one that publishes nothing', async () => assert.deepEqual(await read(process.pid), { kind: 'none' }));
 });
 
 describe('the records of its queries', () => {

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineStats } from '../../src/pipeline.ts';
 import { end, ended } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { assertRingKept } from '../matrix/ring.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
 const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1] ?? '';
@@ -73,8 +74,10 @@ describe('visibility by configuration', { skip: missing }, () => {
     await sleep(1500);
     await end(agent);
     assert.equal(agent.exitCode, 0, said);
+    const ledger = JSON.parse(readFileSync(stats, 'utf8')) as PipelineStats;
+    assertRingKept(ledger);
     return {
-      stats: JSON.parse(readFileSync(stats, 'utf8')) as PipelineStats,
+      stats: ledger,
       lines: readFileSync(output, 'utf8').split('\n').filter(Boolean),
     };
   }

@@ -4,8 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask } from '../../src/control/client.ts';
 import { end, isRunning } from './children.ts';
+import { assertRingKeptAt } from './ring.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 
@@ -109,15 +109,7 @@ export class Agent {
    * says nothing of how requests are attributed. The agent must have been started with --control.
    */
   async assertRingKept(): Promise<void> {
-    const { source } = (await ask(this.#control, '/stats')) as {
-      readonly source: { readonly drops: Readonly<Record<string, number>> };
-    };
-    const { ring_full, process_ring_full } = source.drops;
-    assert.deepEqual(
-      { ring_full, process_ring_full },
-      { ring_full: 0, process_ring_full: 0 },
-      `the agent's ring was full (${ring_full} messages and ${process_ring_full} process records lost, by its own ledger): does another program flood port 53 on this host? What this test finds missing may be among them`,
-    );
+    await assertRingKeptAt(this.#control);
   }
 
   /** Ends the agent and waits until it has flushed. Gives its exit code. */

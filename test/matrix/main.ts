@@ -1,9 +1,9 @@
 /**
  * Runs the resolver matrix on this machine.
  *
- *     node test/matrix/main.ts [--hook FAMILY]... [--rounds N] [--only TITLE] [--alone] [--built] [--out FILE] [--agent 'COMMAND']
+ *     node test/matrix/main.ts [--hook FAMILY]... [--rounds N] [--only TITLE] [--core] [--alone] [--built] [--out FILE] [--agent 'COMMAND']
  *
- * --built: the clients are there already (a test machine has no compiler). --alone: nothing else here asks DNS.
+ * --core: each way of sending once (clients.ts). --built: the clients are there already (a test machine has no compiler). --alone: nothing else here asks DNS.
  * COMMAND is any program that prints whodns's JSON lines and takes --hook; it is split at blanks. Exit code 1 if a cell is not right.
  */
 import { writeFileSync } from 'node:fs';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     hook: { type: 'string', multiple: true, default: ['tracepoint'] },
     rounds: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
+    core: { type: 'boolean', default: false },
     alone: { type: 'boolean', default: false },
     built: { type: 'boolean', default: false },
     out: { type: 'string' },
@@ -31,6 +32,7 @@ const results = await runMatrix({
   agent: values.agent === undefined ? AGENT : values.agent.split(/\s+/),
   alone: values.alone,
   only: values.only,
+  core: values.core,
 });
 if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(results));
 

@@ -8,7 +8,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CLIENTS } from '../clients/build.ts';
 import { Agent, type JsonRecord } from './agent.ts';
-import { ALL_CLIENTS, type Client, FORWARDED, FORWARDER, SERVER_ADDRESSES, UPSTREAM } from './clients.ts';
+import {
+  ALL_CLIENTS,
+  type Client,
+  CORE_CLIENTS,
+  FORWARDED,
+  FORWARDER,
+  SERVER_ADDRESSES,
+  UPSTREAM,
+} from './clients.ts';
 import { type Cell, type Expectation, judge } from './judge.ts';
 import { Namespace } from './namespace.ts';
 import { type LoggedRequest, type NameServer, startDnsmasq, startUnbound, type Zone } from './servers.ts';
@@ -33,6 +41,8 @@ export interface MatrixOptions {
   readonly alone: boolean;
   /** Only clients whose title contains this. */
   readonly only?: string;
+  /** CORE_CLIENTS in place of all. */
+  readonly core?: boolean;
 }
 
 export interface FamilyResult {
@@ -53,7 +63,8 @@ interface Run {
 
 /** Runs all clients (built before: test/clients/build.ts) once for all families together. Throws if a server or client does not work; agents' faults are results. */
 export async function runMatrix(options: MatrixOptions): Promise<FamilyResult[]> {
-  const clients = ALL_CLIENTS.filter((client) => client.title.includes(options.only ?? ''));
+  const known = options.core === true ? CORE_CLIENTS : ALL_CLIENTS;
+  const clients = known.filter((client) => client.title.includes(options.only ?? ''));
   const zone = makeZone(clients.length, options.rounds);
   const namespace = await Namespace.open();
   const dnsmasq = await startDnsmasq(namespace, zone, SERVER_ADDRESSES);

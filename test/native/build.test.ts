@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { ROOT } from './harness.ts';
+import { addon, OBJECT, ROOT } from './harness.ts';
 
 function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8', env });
   return { status, output: stdout + stderr };
 }
+
+const digest = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 describe('build products', () => {
   for (const folder of ['native', 'bpf']) {
@@ -18,6 +21,24 @@ describe('build products', () => {
       assert.equal(status, 0, `run make -C ${folder}\n${output}`);
     });
   }
+
+  it('the BPF object is the same, whatever folder it is built in', () => {
+    const digests = ['one', 'another/folder'].map((folder) => {
+      const directory = mkdtempSync(join(tmpdir(), 'whodns-object-'));
+      try {
+        const source = join(directory, folder, 'bpf');
+        cpSync(join(ROOT, 'bpf'), source, { recursive: true });
+        cpSync(join(ROOT, 'native/tool.sh'), join(directory, folder, 'native/tool.sh'));
+        const { status, output } = run('make', ['-s', '-C', source]);
+        assert.equal(status, 0, output);
+        return digest(join(directory, folder, 'build/dns.bpf.o'));
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
+    assert.deepEqual(digests, [addon.objectDigest, addon.objectDigest]);
+    assert.equal(digest(OBJECT), addon.objectDigest);
+  });
 
   it('the addon needs nothing but system libraries', () => {
     const { output } = run('readelf', ['-d', 'build/whodns.node']);
@@ -52,6 +73,7 @@ describe('layout.gen.ts', () => {
           file.endsWith('.gen.ts') ? text.replace('local_port: 180', 'local_port: 181') : text,
         );
       }
+      cpSync(join(ROOT, 'native/tool.sh'), join(directory, 'native/tool.sh'));
       const { status, output } = run(process.execPath, [join(directory, 'native/layout.ts'), '--check']);
       assert.equal(status, 1);
       assert.match(output, /layout\.gen\.ts is stale/);

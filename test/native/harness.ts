@@ -15,9 +15,15 @@ export const addon = createRequire(import.meta.url)(join(ROOT, 'build/whodns.nod
 /** For `test.skip`: loading needs root, everything else is a failure. */
 export const skip = process.getuid?.() === 0 ? false : 'loading BPF programs needs root';
 
+/** `nativeOptions()` as an expression, for the program of a child process. */
+export function optionsText(): string {
+  const { object: _, ...rest } = nativeOptions();
+  return `{ ...${JSON.stringify(rest)}, object: process.getBuiltinModule('fs').readFileSync('${OBJECT}') }`;
+}
+
 export function nativeOptions(change: Partial<NativeOptions> = {}): NativeOptions {
   return {
-    object: OBJECT,
+    object: readFileSync(OBJECT),
     family: 'tracepoint',
     besides: [],
     ringBytes: 1 << 17,

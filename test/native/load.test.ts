@@ -11,7 +11,7 @@ import {
   descriptors,
   loadedPrograms,
   nativeOptions,
-  OBJECT,
+  optionsText,
   ROOT,
   remaining,
   skip,
@@ -59,7 +59,7 @@ describe('load, attach, close', { skip }, () => {
     // libbpf tries five times only.
     const script = `
       const addon = require(${JSON.stringify(join(ROOT, 'build/whodns.node'))});
-      const opened = addon.open(${JSON.stringify(nativeOptions())});
+      const opened = addon.open(${optionsText()});
       console.log('error' in opened ? opened.error.code : 'opened');
       process.exit();`;
     const flags = [
@@ -85,7 +85,7 @@ describe('load, attach, close', { skip }, () => {
     assert.equal(capture.drain(new Uint8Array(4096), 4096), 0);
     for (const result of [
       capture.sums('counters'),
-      capture.processes(),
+      capture.entries('processes'),
       capture.update('processes', new Uint8Array(16), new Uint8Array(48)),
       capture.remove('processes', new Uint8Array(16)),
       capture.ring(),
@@ -107,7 +107,7 @@ describe('load, attach, close', { skip }, () => {
       const bpf = () => readdirSync('/proc/self/fd').filter((fd) => {
         try { return readlinkSync('/proc/self/fd/' + fd).startsWith('anon_inode:bpf'); } catch { return false; }
       }).length;
-      for (let i = 0; i < 3; i++) if (addon.open(${JSON.stringify(nativeOptions())}).error) throw new Error('open');
+      for (let i = 0; i < 3; i++) if (addon.open(${optionsText()}).error) throw new Error('open');
       const most = bpf();
       for (let i = 0; i < 20 && bpf() > 0; i++) { gc(); await turn(); }
       console.log(most > 0, bpf());`;
@@ -123,7 +123,7 @@ describe('a process that ends without closing', { skip }, () => {
   const program = `
     const { createRequire } = await import('node:module');
     const addon = createRequire('${ROOT}/')('${ROOT}/build/whodns.node');
-    const opened = addon.open(${JSON.stringify(nativeOptions({ object: OBJECT }))});
+    const opened = addon.open(${optionsText()});
     if (opened.error) throw new Error(JSON.stringify(opened.error));
     opened.capture.watch(() => {});
     setInterval(() => {}, 1000); // watching alone keeps nothing alive

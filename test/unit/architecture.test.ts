@@ -15,10 +15,13 @@ const ORDER = [
   'dns',
   'streams',
   'capture',
+  'inspector',
   'enrich',
   'visibility',
   'dnscache',
   'exchange',
+  'losses',
+  'finished',
   'correlate',
   'connections',
   'detect',
@@ -35,6 +38,7 @@ const ORDER = [
 const NOT: Readonly<Record<string, readonly string[]>> = {
   dns: ['health', 'config', 'wire'],
   streams: ['config', 'wire', 'dns'],
+  inspector: ['health', 'config', 'wire', 'dns', 'streams', 'capture'],
   enrich: ['wire', 'dns', 'streams', 'capture'],
   correlate: ['wire', 'streams', 'capture', 'enrich', 'config'],
   connections: ['config', 'wire', 'dns', 'streams', 'capture', 'visibility', 'correlate'],
@@ -55,7 +59,13 @@ const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly
     files: /^src\/(sinks\/otlp-|config\/file)[\w-]*\.ts$/,
   },
   { what: 'the addon', pattern: /createRequire|process\.dlopen/, files: /^src\/capture\/kernel\.ts$/ },
-  { what: 'node:child_process', pattern: /node:child_process/, files: /^$/ },
+  { what: 'node:child_process', pattern: /node:child_process/, files: /^src\/inspector\/channel\.ts$/ },
+  {
+    what: 'calls that make or change files',
+    pattern:
+      /\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|mkdir(?:Sync)?|O_CREAT|f?chmod(?:Sync)?|f?chown(?:Sync)?)\(|\bO_CREAT\b/,
+    files: /^src\/(lib\/safe-(file|path)|sinks\/spool-(lock|segment))\.ts$/,
+  },
 ];
 
 interface Source {

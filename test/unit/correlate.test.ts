@@ -462,14 +462,14 @@ describe('correlate: bounds', () => {
     assert.ok(lookups.every(({ outcome }) => outcome === 'answered'));
   });
 
-  it('finishes the oldest as timeout when full, and counts it', () => {
+  it('finishes the oldest of who has most as unknown when full, and counts it', () => {
     const { ask, reply, lookups, correlator, stage, answers } = setUp({ maxInFlight: 10 });
     for (let i = 0; i < 25; i++) ask({ id: i });
     assert.equal(stage.held(), 10);
     assert.equal(correlator.evicted, 15);
     assert.deepEqual(
       lookups.map(({ outcome, request }) => [outcome, request.message.id]),
-      Array.from({ length: 15 }, (_, id) => ['timeout', id]),
+      Array.from({ length: 15 }, (_, id) => ['unknown', id]),
     );
     reply({ at: MS, id: 0 });
     reply({ at: MS, id: 20 });

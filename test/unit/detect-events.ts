@@ -1,4 +1,5 @@
 /** Detectors on events made by hand: the same path as in the pipeline, with facts of the host that the test states. */
+import { agentIdentity } from '../../src/detect/blind.ts';
 import { Detections } from '../../src/detect/detections.ts';
 import type { Detector, ExecutableFacts, HostFacts } from '../../src/detect/detector.ts';
 import { loadDetectors } from '../../src/detect/load.ts';
@@ -14,7 +15,11 @@ export interface HostSpec {
   readonly servers?: readonly string[];
   readonly serves?: boolean;
   readonly executable?: ExecutableFacts;
+  /** In place of those that answer at once. */
+  readonly facts?: Partial<HostFacts>;
 }
+
+export const AGENT = agentIdentity({ 'host.name': 'here' }, {});
 
 export interface Scene {
   readonly findings: LogEvent[];
@@ -46,6 +51,7 @@ export function sceneWith(
   settings: readonly string[] = [],
   host: HostSpec = {},
   cooldownMs = 600_000,
+  pauseMs = 60_000,
 ): Scene {
   const findings: LogEvent[] = [];
   const messages: string[] = [];
@@ -53,9 +59,10 @@ export function sceneWith(
   const say = (text: string) => messages.push(text);
   const log: Log = { error: say, warn: say, info: say, debug: () => {} };
   const facts: HostFacts = {
-    nameServers: () => host.servers,
-    servesNames: () => host.serves,
-    executable: () => host.executable,
+    nameServers: (_event, decide) => decide(host.servers),
+    servesNames: (_event, decide) => decide(host.serves),
+    executable: (_event, decide) => decide(host.executable),
+    ...host.facts,
   };
   const detections = new Detections({
     detectors,
@@ -63,6 +70,8 @@ export function sceneWith(
     cooldownMs,
     dns: NO_CACHE,
     host: facts,
+    agent: AGENT,
+    pauseMs,
     ledger,
     log,
     emit: (finding) => findings.push(finding),

@@ -7,6 +7,7 @@ import { after, describe, it } from 'node:test';
 import type { Detector, Finding } from '../../src/detect/detector.ts';
 import { loadDetectors } from '../../src/detect/load.ts';
 import { UserError } from '../../src/lib/errors.ts';
+import { costSince, threadTime } from '../../src/lib/thread-time.ts';
 import { sceneOf, sceneWith } from './detect-events.ts';
 
 const GOOD: Detector = {
@@ -20,20 +21,21 @@ function detector(name: string, onEvent: Detector['onEvent'], more: Partial<Dete
   return { name, severity: 'info', describe: 'For a test.', onEvent, ...more };
 }
 
+/** Of this thread's own time: a busy host must not shorten it. */
 function spin(ms: number): undefined {
-  const end = performance.now() + ms;
-  while (performance.now() < end);
+  const before = threadTime();
+  while (costSince(before).own < ms);
 }
 
 describe('a bad detector is switched off, the others go on', () => {
   const cases: readonly [string, Detector['onEvent'], RegExp, number][] = [
-    ['throws', () => assert.fail('broken\nin two lines'), /switched off: it threw: broken/, 1],
+    ['throws', () => assert.fail('broken\nin two lines'), /switched off for 60 s: it threw: broken/, 1],
     [
       'throws what cannot be shown',
       () => {
         throw { toString: () => assert.fail('no') };
       },
-      /switched off: it threw: something/,
+      /switched off for 60 s: it threw: something/,
       1,
     ],
     ['is very slow now and then', () => spin(40), /3 of \d+ calls took more than 25 ms/, 4],
@@ -52,7 +54,7 @@ describe('a bad detector is switched off, the others go on', () => {
         message: 'm',
         evidence: Object.defineProperty({}, 'x', { enumerable: true, get: () => assert.fail('gotcha') }),
       }),
-      /cannot be read: gotcha/,
+      /it threw: gotcha/,
       1,
     ],
   ];
@@ -68,10 +70,10 @@ describe('a bad detector is switched off, the others go on', () => {
       for (let i = 0; i < 10; i++) scene.ask(events + i, {});
       assert.equal(scene.rules().filter((rule) => rule === 'good').length, events + 10);
       const stage = scene.ledger.stage('detector:bad').snapshot();
-      assert.equal(stage.dropped['off'], 10);
+      assert.equal(stage.filtered['off'], 10);
       assert.equal(stage.missing, 0);
       assert.equal(scene.messages.length, 1, 'said once');
-      assert.equal(scene.ledger.stage('detector:good').snapshot().dropped['off'], undefined);
+      assert.equal(scene.ledger.stage('detector:good').snapshot().filtered['off'], undefined);
       await new Promise(setImmediate); // a rejection that nobody handles would end the process now
     });
   }

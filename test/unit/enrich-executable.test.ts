@@ -3,20 +3,22 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 import { executableState } from '../../src/enrich/executable.ts';
-import { servesNames } from '../../src/enrich/listening.ts';
-import { parseStat } from '../../src/enrich/proc.ts';
+import { NameServing, socketReader } from '../../src/enrich/listening.ts';
 import type { Owner } from '../../src/model.ts';
 import { OWNER } from './correlate-events.ts';
+import { startInspector, targetOf } from './process-target.ts';
+
+const inspector = startInspector();
+after(() => inspector.close());
 
 function ownerOf(pid: number): Owner {
-  const ticks = parseStat(readFileSync(`/proc/${pid}/stat`))?.startTicks ?? 0n;
-  return { ...OWNER, pid, startTime: ticks * 10_000_000n };
+  return { ...OWNER, ...targetOf(pid) };
 }
 
 function directoryOf(t: TestContext): string {
@@ -43,13 +45,17 @@ describe('executable', () => {
     copyFileSync('/bin/busybox', path);
     const { pid = 0 } = await waiting(t, path, 'sh', '-c', 'echo ready; read x');
     const owner = ownerOf(pid);
-    const state = () => executableState('/proc', owner, path);
-    assert.deepEqual(state(), { deleted: false, replaced: false, added: undefined });
+    const state = () => executableState(inspector, owner, path);
+    assert.deepEqual(await state(), { deleted: false, replaced: false, added: undefined });
     rmSync(path);
-    assert.deepEqual(state(), { deleted: true, replaced: false, added: undefined });
+    assert.deepEqual(await state(), { deleted: true, replaced: false, added: undefined });
     copyFileSync('/bin/true', path);
-    assert.deepEqual(state(), { deleted: true, replaced: true, added: undefined });
-    assert.equal(executableState('/proc', { ...owner, startTime: 1n }, path), undefined, 'another process');
+    assert.deepEqual(await state(), { deleted: true, replaced: true, added: undefined });
+    assert.equal(
+      await executableState(inspector, { ...owner, startTime: 1n }, path),
+      undefined,
+      'another process',
+    );
   });
 
   it('of the image, or added to the container since', async (t) => {
@@ -71,27 +77,32 @@ describe('executable', () => {
       ['busybox-dropped', true],
     ] as const) {
       const { pid = 0 } = await waiting(t, 'unshare', '--mount', 'sh', '-c', container(program));
-      const state = executableState('/proc', ownerOf(pid), `/bin/${program}`);
+      const state = await executableState(inspector, ownerOf(pid), `/bin/${program}`);
       assert.deepEqual(state, { deleted: false, replaced: false, added });
-      assert.equal(executableState('/proc', ownerOf(pid), '/bin/../../etc/passwd')?.added, undefined);
+      assert.equal(
+        (await executableState(inspector, ownerOf(pid), '/bin/../../etc/passwd'))?.added,
+        undefined,
+      );
     }
   });
 });
 
 describe('a process that serves names', () => {
+  const servesNames = (owner: Owner, ports: readonly number[]) =>
+    new NameServing(socketReader(inspector), ports).of(owner);
   const own = ownerOf(process.pid);
 
   it('by UDP', async () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
     const { port } = socket.address();
-    assert.equal(servesNames('/proc', own, [port]), true);
-    assert.equal(servesNames('/proc', own, [port === 1 ? 2 : 1]), false);
+    assert.equal(await servesNames(own, [port]), true);
+    assert.equal(await servesNames(own, [port === 1 ? 2 : 1]), false);
     const { pid = 0 } = spawn('sleep', ['0.5']);
-    assert.equal(servesNames('/proc', ownerOf(pid), [port]), false, 'another process of the namespace');
+    assert.equal(await servesNames(ownerOf(pid), [port]), false, 'another process of the namespace');
     socket.close();
     await once(socket, 'close');
-    assert.equal(servesNames('/proc', own, [port]), false);
+    assert.equal(await servesNames(own, [port]), false);
   });
 
   it('by TCP', async () => {
@@ -101,11 +112,11 @@ describe('a process that serves names', () => {
     });
     const address = server.address();
     assert.ok(typeof address === 'object' && address !== null);
-    assert.equal(servesNames('/proc', own, [address.port]), true);
+    assert.equal(await servesNames(own, [address.port]), true);
     server.close();
   });
 
-  it('is not known of one that is gone', () => {
-    assert.equal(servesNames('/proc', { ...own, pid: 0x3fffff }, [53]), undefined);
+  it('is not known of one that is gone', async () => {
+    assert.equal(await servesNames({ ...own, pid: 0x3fffff }, [53]), undefined);
   });
 });

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { bootTime, hostAttributes } from '../../src/enrich/host.ts';
-import { parseStat, readFile } from '../../src/enrich/proc.ts';
+import { parseStat } from '../../src/enrich/proc.ts';
 import { parsePasswd, UserNames } from '../../src/enrich/users.ts';
+import { readFile } from '../../src/lib/read-file.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-host-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -41,32 +42,50 @@ describe('enrich: host', () => {
   });
 });
 
+const HERE = statSync('/proc/self/ns/mnt').ino;
+
 describe('enrich: user names', () => {
   it('are those of the passwd file, as id has them', () => {
-    const users = new UserNames();
+    const users = UserNames.ofHost();
     for (const uid of [0, 1, 65534])
-      assert.equal(users.name(uid), execFileSync('id', ['-nu', String(uid)], { encoding: 'utf8' }).trim());
-    assert.equal(users.name(3_999_999_999), undefined);
+      assert.equal(
+        users.name({ uid, mountNamespace: HERE }, '/'),
+        execFileSync('id', ['-nu', String(uid)], { encoding: 'utf8' }).trim(),
+      );
+    assert.equal(users.name({ uid: 3_999_999_999, mountNamespace: HERE }, '/'), undefined);
+  });
+
+  it('are of nobody whose list may be another: in a mount namespace that is no unit of the host', () => {
+    const users = new UserNames({ path: '/etc/passwd', mountNamespace: 1 });
+    const root = (mountNamespace: number, cgroup: string) => users.name({ uid: 0, mountNamespace }, cgroup);
+    assert.equal(root(1, '/'), 'root');
+    assert.equal(root(2, '/'), undefined);
+    assert.equal(root(2, '/user.slice/user-1000.slice/user@1000.service'), undefined);
+    assert.equal(root(2, '/system.slice/systemd-resolved.service'), 'root');
+    assert.equal(root(2, '/system.slice/system-x.slice/x@1.service'), 'root');
+    assert.equal(root(2, '/system.slice/web.service/libpod-payload-1'), undefined);
+    assert.equal(new UserNames().name({ uid: 0, mountNamespace: 1 }, '/'), undefined);
   });
 
   it('follow a change of the file, looked at every few seconds', () => {
     const file = path.join(directory, 'passwd');
     let now = 0;
-    const users = new UserNames({ path: file, now: () => now });
-    assert.equal(users.name(7), undefined);
+    const users = new UserNames({ path: file, mountNamespace: HERE, now: () => now });
+    const nameOf = (uid: number) => users.name({ uid, mountNamespace: HERE }, '/');
+    assert.equal(nameOf(7), undefined);
     writeFileSync(file, 'anna:x:7:7::/:/bin/sh\n');
-    assert.equal(users.name(7), undefined);
+    assert.equal(nameOf(7), undefined);
     now += 5000;
-    assert.equal(users.name(7), 'anna');
+    assert.equal(nameOf(7), 'anna');
     writeFileSync(`${file}.new`, 'emma:x:7:7::/:/bin/sh\n');
     renameSync(`${file}.new`, file);
     now += 4999;
-    assert.equal(users.name(7), 'anna');
+    assert.equal(nameOf(7), 'anna');
     now += 1;
-    assert.equal(users.name(7), 'emma');
+    assert.equal(nameOf(7), 'emma');
     rmSync(file);
     now += 5000;
-    assert.equal(users.name(7), undefined);
+    assert.equal(nameOf(7), undefined);
   });
 
   it('take damaged and hostile lines', () => {

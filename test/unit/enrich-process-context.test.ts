@@ -73,19 +73,21 @@ describe('process context payload', () => {
 
 describe('attributes that are taken from it', () => {
   it('leaves out what is measured, empty or not expanded', () => {
-    const taken = publishedAttributes({
+    const { attributes: taken, refused } = publishedAttributes({
       'service.name': 'checkout',
       'service.namespace': '',
       'service.version': '$VERSION',
       'process.pid': 1,
       'host.name': 'elsewhere',
+      'k8s.pod.name': 'payments-0',
       'deployment.environment.name': 'prod',
     });
     assert.deepEqual(taken, { 'service.name': 'checkout', 'deployment.environment.name': 'prod' });
+    assert.equal(refused, 3);
   });
 
   it('takes a service name only as text', () =>
-    assert.deepEqual(publishedAttributes({ 'service.name': 5, 'service.version': 5 }), {
+    assert.deepEqual(publishedAttributes({ 'service.name': 5, 'service.version': 5 }).attributes, {
       'service.version': 5,
     }));
 });

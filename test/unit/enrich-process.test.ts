@@ -16,20 +16,25 @@ import { after, describe, it } from 'node:test';
 import { bootTime, hostAttributes } from '../../src/enrich/host.ts';
 import { ProcessTable, type ProcessTableOptions } from '../../src/enrich/process.ts';
 import { UserNames } from '../../src/enrich/users.ts';
-import type { Owner, RawProcess } from '../../src/model.ts';
+import type { Owner, ProcessKey, RawProcess } from '../../src/model.ts';
+import { identityOf, startInspector } from './process-target.ts';
 
 const HOST = hostAttributes('9.9.9');
 const BOOT = bootTime();
+/** `mountNamespace` of the owners below. */
+const USERS = new UserNames({ mountNamespace: 1 });
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-enrich-'));
 const children = new Set<ChildProcess>();
+const inspector = startInspector();
 
 after(() => {
+  inspector.close();
   for (const child of children) child.kill('SIGKILL');
   rmSync(directory, { recursive: true });
 });
 
 function table(options: Partial<ProcessTableOptions> = {}): ProcessTable {
-  return new ProcessTable({ host: HOST, users: new UserNames(), bootTime: BOOT, ...options });
+  return new ProcessTable({ host: HOST, users: USERS, bootTime: BOOT, inspector, ...options });
 }
 
 /** Resolves once the child has written its first byte: then it is past exec and set-up. */
@@ -124,7 +129,7 @@ describe('enrich: a real process, from /proc alone', { timeout: 60_000 }, () => 
       env: { OTEL_SERVICE_NAME: 'shop', OTEL_RESOURCE_ATTRIBUTES: 'service.version=1.2,team=a%20b' },
     });
     const before = Date.now();
-    const identity = table({ commandArgs: true }).identify(ownerOf(child.pid));
+    const identity = await identityOf(table({ commandArgs: true }), ownerOf(child.pid));
     const executable = execFileSync('readlink', [`/proc/${child.pid}/exe`], { encoding: 'utf8' }).trim();
     assert.equal(identity.attribution, 'proc');
     assert.equal(identity.executableName, path.basename(executable));
@@ -157,7 +162,7 @@ describe('enrich: a real process, from /proc alone', { timeout: 60_000 }, () => 
 
   it('has no arguments unless asked for, and the user it runs as', async () => {
     const child = await start('/bin/sh', ['-c', SLEEPER], { uid: 65534, gid: 65534 });
-    const { resource } = table().identify(ownerOf(child.pid));
+    const { resource } = await identityOf(table(), ownerOf(child.pid));
     assert.equal('process.command_args' in resource, false);
     assert.equal(resource['process.user.id'], 65534);
     assert.equal(resource['process.user.name'], 'nobody');
@@ -170,7 +175,10 @@ describe('enrich: a real process, from /proc alone', { timeout: 60_000 }, () => 
     const found = /^(\d+)$/m.exec(
       readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().replace(' ', '\n'),
     );
-    assert.equal(table().identify(ownerOf(Number(found?.[1]))).resource['process.interactive'], true);
+    assert.equal(
+      (await identityOf(table(), ownerOf(Number(found?.[1])))).resource['process.interactive'],
+      true,
+    );
     await stop(child);
   });
 
@@ -182,7 +190,7 @@ describe('enrich: a real process, from /proc alone', { timeout: 60_000 }, () => 
     const child = spawn(program, ['60'], { cwd: directory, argv0: 'x\n\x1b]0;evil\x07', stdio: 'ignore' });
     children.add(child);
     await new Promise((resolve) => child.once('spawn', resolve));
-    const { resource, executableName } = table().identify(ownerOf(child.pid ?? 0));
+    const { resource, executableName } = await identityOf(table(), ownerOf(child.pid ?? 0));
     assert.equal(executableName, name);
     assert.equal(resource['process.executable.path'], program);
     assert.equal(resource['process.command'], 'x\n\x1b]0;evil\x07');
@@ -195,7 +203,7 @@ describe('enrich: a real process, from /proc alone', { timeout: 60_000 }, () => 
       '-c',
       `exec "$(printf '/bin/sh')" -c '${SLEEPER}' "$(printf 'b\\377d')"`,
     ]);
-    const { resource } = table({ commandArgs: true }).identify(ownerOf(child.pid));
+    const { resource } = await identityOf(table({ commandArgs: true }), ownerOf(child.pid));
     assert.deepEqual((resource['process.command_args'] as string[]).at(-1), 'b\ufffdd');
     await stop(child);
   });
@@ -212,7 +220,10 @@ describe('enrich: a real process, from /proc alone', { timeout: 60_000 }, () => 
       children.add(child);
       await new Promise((resolve) => child.once('spawn', resolve));
       if (remove) unlinkSync(program);
-      assert.equal(table().identify(ownerOf(child.pid ?? 0)).resource['process.executable.path'], program);
+      assert.equal(
+        (await identityOf(table(), ownerOf(child.pid ?? 0))).resource['process.executable.path'],
+        program,
+      );
       await stop(child);
     }
   });
@@ -227,7 +238,7 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
     const processes = table({ commandArgs: true });
     const owner = ownerOf(child.pid);
     processes.announce(announcement(owner, { workingDirectory: '' }));
-    const identity = processes.identify(owner);
+    const identity = await identityOf(processes, owner);
     assert.equal(identity.attribution, 'kernel');
     assert.equal(identity.resource['process.executable.path'], '/usr/bin/told');
     assert.deepEqual(identity.resource['process.command_args'], ['told', '--password', '****']);
@@ -238,10 +249,10 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
     await stop(child);
   });
 
-  it('is enough when the process is gone', () => {
+  it('is enough when the process is gone', async () => {
     const processes = table();
     processes.announce(announcement(GONE));
-    const { attribution, resource, executableName } = processes.identify(GONE);
+    const { attribution, resource, executableName } = await identityOf(processes, GONE);
     assert.equal(attribution, 'kernel');
     assert.equal(executableName, 'told');
     assert.equal(resource['process.command'], 'told');
@@ -250,13 +261,13 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
     assert.deepEqual(processes.counts.environmentUnreadable, 1);
   });
 
-  it('names the container and its pod, and no host user for it', () => {
+  it('names the container and its pod, and no host user for it', async () => {
     const id = 'ab'.repeat(32);
     const uid = '275ecb36-5aa8-4c2a-9c47-d8bb681b9aff';
     const cgroupPath = `/kubepods.slice/kubepods-pod${uid.replaceAll('-', '_')}.slice/cri-containerd-${id}.scope`;
     const processes = table();
     processes.announce(announcement(GONE, { cgroupPath }));
-    const identity = processes.identify(GONE);
+    const identity = await identityOf(processes, GONE);
     assert.equal(identity.containerId, id);
     assert.equal(identity.workload, id.slice(0, 12));
     assert.equal(identity.resource['container.id'], id);
@@ -266,10 +277,10 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
     assert.equal('process.user.name' in identity.resource, false);
   });
 
-  it('says no more than it knows: cut arguments, kernel threads, nothing at all', () => {
+  it('says no more than it knows: cut arguments, kernel threads, nothing at all', async () => {
     const processes = table();
     processes.announce(announcement(GONE, { argsCut: true }));
-    assert.equal('process.args_count' in processes.identify(GONE).resource, false);
+    assert.equal('process.args_count' in (await identityOf(processes, GONE)).resource, false);
     const thread = { ...GONE, pid: 4_194_302 };
     processes.announce(
       announcement(thread, {
@@ -280,7 +291,7 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
         cgroupPath: '',
       }),
     );
-    const { resource } = processes.identify(thread);
+    const { resource } = await identityOf(processes, thread);
     assert.equal(resource['service.name'], 'unknown_service');
     for (const name of [
       'process.executable.name',
@@ -289,20 +300,20 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
       'process.linux.cgroup',
     ])
       assert.equal(name in resource, false);
-    const bare = processes.identify({ ...GONE, pid: 4_194_301 });
+    const bare = await identityOf(processes, { ...GONE, pid: 4_194_301 });
     assert.equal(bare.executableName, '');
     assert.equal(bare.resource['process.pid'], 4_194_301);
     assert.equal('process.interactive' in bare.resource, false);
   });
 
-  it('after an exec makes a new identity; the same record again does not', () => {
+  it('after an exec makes a new identity; the same record again does not', async () => {
     const processes = table();
     processes.announce(announcement(GONE));
-    const first = processes.identify(GONE);
+    const first = await identityOf(processes, GONE);
     processes.announce(announcement(GONE));
-    assert.equal(processes.identify(GONE), first);
+    assert.equal(await identityOf(processes, GONE), first);
     processes.announce(announcement(GONE, { executablePath: '/usr/bin/other' }));
-    const second = processes.identify(GONE);
+    const second = await identityOf(processes, GONE);
     assert.notEqual(second, first);
     assert.equal(second.executableName, 'other');
     assert.equal(first.executableName, 'told');
@@ -310,34 +321,34 @@ describe('enrich: the kernel record', { timeout: 60_000 }, () => {
 });
 
 describe('enrich: identities', { timeout: 60_000 }, () => {
-  it('are one object for a process, whatever thread asks', () => {
+  it('are one object for a process, whatever thread asks', async () => {
     const processes = table();
     const owner = ownerOf(process.pid);
-    const identity = processes.identify(owner);
-    assert.equal(processes.identify({ ...owner, tid: 5, threadName: 'other' }), identity);
-    assert.equal(processes.identify({ ...owner }), identity);
+    const identity = await identityOf(processes, owner);
+    assert.equal(await identityOf(processes, { ...owner, tid: 5, threadName: 'other' }), identity);
+    assert.equal(await identityOf(processes, { ...owner }), identity);
     assert.equal(processes.size, 1);
   });
 
-  it('of nobody are one object with the host only', () => {
+  it('of nobody are one object with the host only', async () => {
     const processes = table();
-    const identity = processes.identify(undefined);
-    assert.equal(processes.identify(undefined), identity);
+    const identity = await identityOf(processes, undefined);
+    assert.equal(await identityOf(processes, undefined), identity);
     assert.equal(identity.attribution, 'none');
     assert.deepEqual(identity.resource, { ...HOST, 'service.name': 'unknown_service' });
   });
 
-  it('never mix two processes with the same pid', () => {
+  it('never mix two processes with the same pid', async () => {
     const processes = table();
     const now = ownerOf(process.pid);
     const earlier = { ...now, startTime: now.startTime - 20_000_000n, processName: 'earlier' };
-    const old = processes.identify(earlier);
-    const live = processes.identify(now);
+    const old = await identityOf(processes, earlier);
+    const live = await identityOf(processes, now);
     assert.equal(old.executableName, '', 'nothing of the living process');
     assert.equal(old.resource['service.name'], 'unknown_service');
     assert.notEqual(live.executableName, '');
-    assert.equal(processes.identify(earlier), old);
-    assert.equal(processes.identify(now), live);
+    assert.equal(await identityOf(processes, earlier), old);
+    assert.equal(await identityOf(processes, now), live);
   });
 
   it('never mix them when the kernel really gives a pid again', async () => {
@@ -365,10 +376,10 @@ describe('enrich: identities', { timeout: 60_000 }, () => {
         (pid) => inside(pid) === 500 && readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n',
       );
     const host = await waitFor(sleepsAs500);
-    const procRoot = `/proc/${init}/root/proc`;
-    const processes = table({ procRoot, commandArgs: true });
+    const nested = startInspector(`/proc/${init}/root/proc`);
+    const processes = table({ inspector: nested, commandArgs: true });
     const first = { ...ownerOf(host), pid: 500 };
-    const firstIdentity = processes.identify(first);
+    const firstIdentity = await identityOf(processes, first);
     assert.equal(firstIdentity.resource['service.name'], 'first');
     const printed = new Promise<string>((resolve) =>
       child.stdout.once('data', (data) => resolve(String(data))),
@@ -378,57 +389,65 @@ describe('enrich: identities', { timeout: 60_000 }, () => {
     const again = await waitFor(sleepsAs500);
     const second = { ...ownerOf(again), pid: 500 };
     // The first one's late message, now that another process has its pid: nothing of that one may be read.
-    const late = table({ procRoot }).identify(first);
+    const late = await identityOf(table({ inspector: nested }), first);
     assert.equal(late.resource['service.name'], 'unknown_service');
-    assert.equal(processes.identify(first), firstIdentity);
-    const secondIdentity = processes.identify(second);
+    assert.equal(await identityOf(processes, first), firstIdentity);
+    const secondIdentity = await identityOf(processes, second);
     assert.equal(secondIdentity.resource['service.name'], 'second');
     assert.deepEqual(secondIdentity.resource['process.command_args'], ['sleep', '61']);
-    assert.equal(processes.identify(first), firstIdentity);
+    assert.equal(await identityOf(processes, first), firstIdentity);
+    nested.close();
     await stop(child);
   });
 
   it('follow a change of user, and keep one object for each', async () => {
     const processes = table();
     const owner = ownerOf(process.pid);
-    const root = processes.identify(owner);
-    const nobody = processes.identify({ ...owner, uid: 65534 });
+    const root = await identityOf(processes, owner);
+    const nobody = await identityOf(processes, { ...owner, uid: 65534 });
     assert.equal(root.resource['process.user.name'], 'root');
     assert.equal(nobody.resource['process.user.name'], 'nobody');
     assert.equal(nobody.executableName, root.executableName);
-    assert.equal(processes.identify(owner), root);
-    assert.equal(processes.identify({ ...owner, uid: 65534 }), nobody);
+    assert.equal(await identityOf(processes, owner), root);
+    assert.equal(await identityOf(processes, { ...owner, uid: 65534 }), nobody);
   });
 
   it('follow an exec whose announcement was lost', async () => {
     const child = await start('/bin/sh', ['-c', 'echo ready; read -r line; exec sleep 60'], { cwd: '/' });
     const processes = table();
-    const before = processes.identify(ownerOf(child.pid));
+    const before = await identityOf(processes, ownerOf(child.pid));
     child.stdin?.write('go\n');
     await waitFor(() => readFileSync(`/proc/${child.pid}/comm`, 'utf8') === 'sleep\n' || undefined);
-    const identity = processes.identify(ownerOf(child.pid));
+    const identity = await identityOf(processes, ownerOf(child.pid));
     assert.notEqual(identity, before);
     assert.equal(identity.executableName, 'sleep');
     assert.equal(identity.resource['process.command'], 'sleep');
     await stop(child);
   });
 
-  it('stay the same when a program only renames itself, and cost a bounded number of looks', () => {
+  it('stay the same when a program only renames itself, and cost a bounded number of looks', async () => {
     const processes = table();
     const owner = ownerOf(process.pid);
-    const identity = processes.identify(owner);
+    const identity = await identityOf(processes, owner);
     const started = performance.now();
+    const before = inspector.stats().requests;
     for (let i = 0; i < 100_000; i++)
-      assert.equal(processes.identify({ ...owner, processName: `w${i}`, cgroupId: BigInt(i) }), identity);
+      processes.identify({ ...owner, processName: `w${i}`, cgroupId: BigInt(i) });
     assert.ok(performance.now() - started < 1000);
+    for (let i = 0; i < 20; i++)
+      assert.equal(
+        (await identityOf(processes, { ...owner, processName: `x${i}`, cgroupId: BigInt(i) })).executableName,
+        identity.executableName,
+      );
+    assert.equal(inspector.stats().requests - before, 8);
   });
 
-  it('are bounded: the least recently seen is forgotten and counted', () => {
+  it('are bounded: the least recently seen is forgotten and counted', async () => {
     const processes = table({ maxProcesses: 10 });
-    for (let pid = 1; pid <= 25; pid++) processes.identify({ ...GONE, pid: 4_190_000 + pid });
+    for (let pid = 1; pid <= 25; pid++) await identityOf(processes, { ...GONE, pid: 4_190_000 + pid });
     assert.equal(processes.size, 10);
     assert.equal(processes.counts.evicted, 15);
-    for (let i = 0n; i < 100n; i++) processes.identify({ ...GONE, startTime: i });
+    for (let i = 0n; i < 100n; i++) await identityOf(processes, { ...GONE, startTime: i });
     assert.equal(processes.size, 10);
   });
 
@@ -436,20 +455,24 @@ describe('enrich: identities', { timeout: 60_000 }, () => {
     const child = await start('/bin/sh', ['-c', SLEEPER]);
     const processes = table();
     const [mine, its] = [ownerOf(process.pid), ownerOf(child.pid)];
-    const identity = processes.identify(mine);
-    processes.identify(its);
+    const identity = await identityOf(processes, mine);
+    await identityOf(processes, its);
     const sweep = () => {
       processes.beginSweep();
       return processes.sweep(256);
     };
-    const sweeps = (count: number) => Array.from({ length: count }, sweep).flat();
-    assert.deepEqual(sweeps(5), [], 'both live');
+    const sweeps = async (count: number) => {
+      const gone: ProcessKey[] = [];
+      for (let i = 0; i < count; i++) gone.push(...(await sweep()));
+      return gone.map(({ pid, startTime }) => ({ pid, startTime }));
+    };
+    assert.deepEqual(await sweeps(5), [], 'both live');
     await stop(child);
-    processes.identify(its);
-    assert.deepEqual(sweeps(1), [], 'seen just now');
-    assert.deepEqual(sweeps(3), [{ pid: its.pid, startTime: its.startTime }]);
+    await identityOf(processes, its);
+    assert.deepEqual(await sweeps(1), [], 'seen just now');
+    assert.deepEqual(await sweeps(3), [{ pid: its.pid, startTime: its.startTime }]);
     assert.equal(processes.size, 1);
-    assert.equal(processes.identify(mine), identity);
+    assert.equal(await identityOf(processes, mine), identity);
     assert.equal(processes.counts.exited, 1);
   });
 });

@@ -6,10 +6,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { parseStat } from '../../src/enrich/proc.ts';
-import { parseResolvConf, ResolverConfigs } from '../../src/enrich/resolver-config.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseResolvConf, type ResolverConfig, ResolverConfigs } from '../../src/enrich/resolver-config.ts';
 import type { Owner } from '../../src/model.ts';
 import { OWNER } from './correlate-events.ts';
+import { startInspector, targetOf } from './process-target.ts';
 
 describe('resolv.conf', () => {
   it('is read as resolv.conf(5) has it', () => {
@@ -41,9 +42,18 @@ options rotate`;
 
 /** A process with a root of its own, in which `prepare` made the files. */
 const cleanUp: (() => Promise<void>)[] = [];
+const inspector = startInspector();
 after(async () => {
+  inspector.close();
   for (const each of cleanUp) await each();
 });
+
+/** What is known once the file has been read. */
+async function read(configs: ResolverConfigs, owner: Owner): Promise<ResolverConfig | undefined> {
+  configs.of(owner);
+  await configs.pending(owner);
+  return configs.of(owner);
+}
 
 async function contained(prepare: (root: string) => void): Promise<Owner> {
   const root = mkdtempSync(join(tmpdir(), 'whodns-root-'));
@@ -66,9 +76,8 @@ async function contained(prepare: (root: string) => void): Promise<Owner> {
     rmSync(root, { recursive: true });
   });
   const pid = child.pid ?? 0;
-  const ticks = parseStat(readFileSync(`/proc/${pid}/stat`))?.startTicks ?? 0n;
   const mountNamespace = Number(statSync(`/proc/${pid}/ns/mnt`).ino);
-  return { ...OWNER, pid, startTime: ticks * 10_000_000n, mountNamespace };
+  return { ...OWNER, ...targetOf(pid), parentPid: 0, mountNamespace };
 }
 
 describe('resolv.conf of a process', () => {
@@ -76,9 +85,13 @@ describe('resolv.conf of a process', () => {
     const owner = await contained((root) =>
       writeFileSync(join(root, 'etc/resolv.conf'), 'nameserver 192.0.2.77\n'),
     );
-    const configs = new ResolverConfigs();
-    assert.deepEqual(configs.of(owner)?.servers, ['192.0.2.77']);
-    assert.equal(configs.of({ ...owner, startTime: 1n, mountNamespace: 4 }), undefined, 'another process');
+    const configs = new ResolverConfigs(inspector);
+    assert.deepEqual((await read(configs, owner))?.servers, ['192.0.2.77']);
+    assert.equal(
+      await read(configs, { ...owner, startTime: 1n, mountNamespace: 4 }),
+      undefined,
+      'another process',
+    );
   });
 
   it('is read again after a while, and then both hold once', async () => {
@@ -87,12 +100,15 @@ describe('resolv.conf of a process', () => {
       path = join(root, 'etc/resolv.conf');
       writeFileSync(path, 'nameserver 192.0.2.1\n');
     });
-    const configs = new ResolverConfigs();
-    configs.of(owner);
+    const configs = new ResolverConfigs(inspector);
+    await read(configs, owner);
     writeFileSync(path, 'nameserver 192.0.2.2\n');
-    assert.deepEqual(configs.of(owner)?.servers, ['192.0.2.1']);
+    assert.deepEqual((await read(configs, owner))?.servers, ['192.0.2.1']);
     for (let i = 0; i < 3; i++) configs.sweep();
+    assert.deepEqual((await read(configs, owner))?.servers, ['192.0.2.1'], 'it is not waited for');
+    for (let i = 0; i < 100 && configs.of(owner)?.servers.length === 1; i++) await sleep(20);
     assert.deepEqual(configs.of(owner)?.servers, ['192.0.2.2', '192.0.2.1']);
+    assert.deepEqual((await configs.again(owner))?.servers, ['192.0.2.2', '192.0.2.1']);
   });
 
   it('the number of a namespace that is gone may be that of another: cgroup and network tell them apart', async () => {
@@ -102,16 +118,21 @@ describe('resolv.conf of a process', () => {
     const second = await contained((root) =>
       writeFileSync(join(root, 'etc/resolv.conf'), 'nameserver 192.0.2.2\n'),
     );
-    const configs = new ResolverConfigs();
+    const configs = new ResolverConfigs(inspector);
     // As if the second were known by the number that the first has now.
-    assert.deepEqual(configs.of({ ...second, cgroupId: 5n })?.servers, ['192.0.2.2']);
-    assert.deepEqual(configs.of({ ...first, cgroupId: 6n })?.servers, ['192.0.2.1']);
+    assert.deepEqual((await read(configs, { ...second, cgroupId: 5n }))?.servers, ['192.0.2.2']);
+    assert.deepEqual((await read(configs, { ...first, cgroupId: 6n }))?.servers, ['192.0.2.1']);
     assert.equal(
-      configs.of({ ...first, mountNamespace: second.mountNamespace, cgroupId: 6n, parentPid: 0 }),
+      await read(configs, { ...first, mountNamespace: second.mountNamespace, cgroupId: 6n, parentPid: 0 }),
       undefined,
     );
     assert.equal(
-      configs.of({ ...first, mountNamespace: second.mountNamespace, networkNamespace: 9, parentPid: 0 }),
+      await read(configs, {
+        ...first,
+        mountNamespace: second.mountNamespace,
+        networkNamespace: 9,
+        parentPid: 0,
+      }),
       undefined,
     );
   });
@@ -120,18 +141,18 @@ describe('resolv.conf of a process', () => {
     const outside = join(mkdtempSync(join(tmpdir(), 'whodns-outside-')), 'resolv.conf');
     writeFileSync(outside, 'nameserver 192.0.2.66\n');
     const absolute = await contained((root) => symlinkSync(outside, join(root, 'etc/resolv.conf')));
-    assert.equal(new ResolverConfigs().of(absolute), undefined, 'not the file of the host');
+    assert.equal(await read(new ResolverConfigs(inspector), absolute), undefined, 'not the file of the host');
     const upwards = await contained((root) =>
       symlinkSync(`../../../../../../..${outside}`, join(root, 'etc/resolv.conf')),
     );
-    assert.equal(new ResolverConfigs().of(upwards), undefined);
+    assert.equal(await read(new ResolverConfigs(inspector), upwards), undefined);
     rmSync(join(outside, '..'), { recursive: true });
     const inside = await contained((root) => {
       mkdirSync(join(root, 'run'));
       writeFileSync(join(root, 'run/stub.conf'), 'nameserver 127.0.0.53\n');
       symlinkSync('/run/stub.conf', join(root, 'etc/resolv.conf'));
     });
-    assert.deepEqual(new ResolverConfigs().of(inside)?.servers, ['127.0.0.53']);
+    assert.deepEqual((await read(new ResolverConfigs(inspector), inside))?.servers, ['127.0.0.53']);
   });
 
   it('anything but a file is none', async () => {
@@ -143,18 +164,20 @@ describe('resolv.conf of a process', () => {
     ];
     for (const make of cases) {
       const owner = await contained((root) => make(join(root, 'etc/resolv.conf')));
-      assert.equal(new ResolverConfigs().of(owner), undefined);
+      assert.equal(await read(new ResolverConfigs(inspector), owner), undefined);
     }
     const pipe = await contained(() => {});
     const { root } = { root: `/proc/${pipe.pid}/root` };
     const made = spawn('mkfifo', [`${root}/etc/resolv.conf`]);
     await once(made, 'close');
-    assert.equal(new ResolverConfigs().of(pipe), undefined, 'a FIFO does not hold it up');
+    assert.equal(await read(new ResolverConfigs(inspector), pipe), undefined, 'a FIFO does not hold it up');
   });
 
-  it('the file of the host is known before any process is seen', () => {
+  it('the file of the host is known before any process is seen', async () => {
     const mountNamespace = Number(statSync('/proc/self/ns/mnt').ino);
-    const config = new ResolverConfigs().of({ ...OWNER, pid: 0x3fffff, mountNamespace });
+    const configs = new ResolverConfigs(inspector);
+    await configs.start();
+    const config = configs.of({ ...OWNER, pid: 0x3fffff, mountNamespace });
     const expected = parseResolvConf(readFileSync('/etc/resolv.conf', 'latin1'));
     assert.deepEqual(config, expected);
   });

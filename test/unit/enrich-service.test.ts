@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { serviceAttributes, serviceVariables, unknownService } from '../../src/enrich/service.ts';
+import {
+  publishedAttributes,
+  serviceAttributes,
+  serviceVariables,
+  unknownService,
+} from '../../src/enrich/service.ts';
 
 const environ = (...variables: string[]) => Buffer.from(variables.map((line) => `${line}\0`).join(''));
 const of = (...variables: string[]) => serviceAttributes(serviceVariables(environ(...variables)));
@@ -72,8 +77,19 @@ describe('enrich: what the application says about itself', () => {
 
   it('does not take its word on what is measured', () => {
     const said =
-      'process.pid=1,host.name=x,container.id=y,os.type=z,telemetry.distro.name=q,whodns.x=1,hostess=ok';
-    assert.deepEqual(of(`OTEL_RESOURCE_ATTRIBUTES=${said}`).attributes, { hostess: 'ok' });
+      'process.pid=1,host.name=x,container.id=y,os.type=z,telemetry.distro.name=q,whodns.x=1,hostess=ok,' +
+      'k8s.pod.name=payments-0,K8S.Pod.Name=a,k8s_namespace_name=b,cloud.account.id=c,aws.ecs.task.arn=d,' +
+      'container_id=e,a%0ab=f,%20k8s.pod.uid=g,k8s%E2%80%8B.pod.uid=h,k8sish=ok,service_name=ok,process_type=ok';
+    const { attributes, refused } = of(`OTEL_RESOURCE_ATTRIBUTES=${said}`);
+    assert.deepEqual(attributes, { hostess: 'ok', k8sish: 'ok', service_name: 'ok', process_type: 'ok' });
+    assert.equal(refused, 15);
+  });
+
+  it('takes no more than a record can bear', () => {
+    const large = Array.from({ length: 60 }, (_, i) => [`k${i}`, ['x'.repeat(1000)]] as const);
+    const { attributes, refused } = publishedAttributes(Object.fromEntries(large));
+    assert.equal(Object.keys(attributes).length, 16);
+    assert.equal(refused, 44);
   });
 
   it('tells a value that is not well-formed from none', () => {
@@ -95,7 +111,7 @@ describe('enrich: what the application says about itself', () => {
 
   it('is bounded', () => {
     const many = Array.from({ length: 65 }, (_, i) => `k${i}=v`).join(',');
-    assert.deepEqual(of(`OTEL_RESOURCE_ATTRIBUTES=${many}`), { attributes: {}, invalid: true });
+    assert.deepEqual(of(`OTEL_RESOURCE_ATTRIBUTES=${many}`), { attributes: {}, refused: 0, invalid: true });
     assert.equal(String(of(`OTEL_SERVICE_NAME=${'x'.repeat(9999)}`).attributes['service.name']).length, 255);
   });
 

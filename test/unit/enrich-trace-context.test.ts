@@ -7,8 +7,10 @@ import type { PublishedContext } from '../../src/enrich/process-context-payload.
 import { localDevices, ProcessMemory } from '../../src/enrich/process-memory.ts';
 import { TraceContexts, type TracePlaces } from '../../src/enrich/trace-context.ts';
 import { findTracePlace } from '../../src/enrich/trace-context-place.ts';
+import type { Target } from '../../src/inspector/inspector.ts';
 import type { ProcessKey, TracePlace } from '../../src/model.ts';
 import { AT, BASE, type LibrarySpec, library, processOf } from './elf-process.ts';
+import { startInspector, targetOf } from './process-target.ts';
 
 const GLIBC =
   process.arch === 'arm64' ? { vector: 0, length: -16, step: 16 } : { vector: 8, length: -16, step: 16 };
@@ -151,22 +153,22 @@ describe('memory of a process', () => {
   });
 
   it('is read where it is mapped, and nowhere else', async () => {
-    const [ticks] = [
-      (await import('node:fs')).readFileSync('/proc/self/stat', 'latin1').split(') ')[1]?.split(' ')[19],
-    ];
-    const memory = await ProcessMemory.open('/proc', process.pid, BigInt(ticks ?? 0) * 10_000_000n);
+    const inspector = startInspector();
+    const own = targetOf(process.pid);
+    const memory = await ProcessMemory.open(inspector, own);
     assert.ok(memory);
-    try {
-      const image = memory.mappings.find(({ name, offset }) => name.endsWith('/node') && offset === 0n);
-      assert.ok(image);
-      assert.equal((await memory.read(image.start, 4))?.toString('latin1'), '\x7fELF');
-      assert.equal(await memory.read(0x10n, 4), undefined);
-      assert.equal(await memory.read(1n << 63n, 4), undefined);
-      assert.equal(await memory.read(image.start, 1 << 20), undefined);
-    } finally {
-      await memory.close();
-    }
-    assert.equal(await ProcessMemory.open('/proc', process.pid, 1n), undefined, 'another start time');
+    const image = memory.mappings.find(({ name, offset }) => name.endsWith('/node') && offset === 0n);
+    assert.ok(image);
+    assert.equal((await memory.read(image.start, 4))?.toString('latin1'), '\x7fELF');
+    assert.equal(await memory.read(0x10n, 4), undefined);
+    assert.equal(await memory.read(1n << 63n, 4), undefined);
+    assert.equal(await memory.read(image.start, 1 << 20), undefined);
+    assert.equal(
+      await ProcessMemory.open(inspector, { ...own, startTime: 1n }),
+      undefined,
+      'another start time',
+    );
+    inspector.close();
   });
 
   it('reads no mapping out of a name', () =>
@@ -195,9 +197,9 @@ describe('processes that publish', () => {
     resource: {},
     attributes: { 'threadlocal.schema_version': schema as string },
   });
-  const key = (pid: number): ProcessKey => ({ pid, startTime: 1n });
+  const key = (pid: number): Target => ({ pid, startTime: 1n, cgroupId: 1n, uid: 0 });
   const tls = published('tls_v1');
-  const open = (file: Buffer) => async () => ({ ...processOf(file), close: async () => {} });
+  const open = (file: Buffer) => async () => processOf(file);
 
   it('are looked at once, and told to the kernel', async () => {
     const table = new Table();
@@ -222,7 +224,7 @@ describe('processes that publish', () => {
     const gate = Promise.withResolvers<void>();
     const contexts = new TraceContexts(table, async () => {
       await gate.promise;
-      return { ...processOf(library()), close: async () => {} };
+      return processOf(library());
     });
     contexts.published(key(1), tls);
     contexts.published(key(2), tls);

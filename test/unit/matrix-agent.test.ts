@@ -30,10 +30,19 @@ for (const [title, rest] of [
     assert.equal(await agent.stop(), 0);
   });
 
+const NOTHING = {
+  ring_full: 0,
+  process_ring_full: 0,
+  response_ring_full: 0,
+  request_suppressed: 0,
+  response_suppressed: 0,
+};
+
 for (const { drops, lost } of [
-  { drops: { ring_full: 0, process_ring_full: 0 }, lost: false },
-  { drops: { ring_full: 7, process_ring_full: 0 }, lost: true },
-  { drops: { ring_full: 0, process_ring_full: 1 }, lost: true },
+  { drops: NOTHING, lost: false },
+  { drops: { ...NOTHING, ring_full: 7 }, lost: true },
+  { drops: { ...NOTHING, process_ring_full: 1 }, lost: true },
+  { drops: { ...NOTHING, request_suppressed: 1 }, lost: true },
   { drops: {}, lost: true },
 ])
   test(`ring kept: ${JSON.stringify(drops)}`, async () => {

@@ -55,6 +55,8 @@ export interface Spec {
   readonly rcode?: number;
   readonly answers?: readonly ResourceRecord[];
   readonly outcome?: Lookup['outcome'];
+  readonly reason?: Lookup['reason'];
+  readonly conflictsWith?: string;
   readonly duration?: bigint;
   readonly retries?: number;
   readonly process?: ProcessIdentity;
@@ -150,6 +152,8 @@ export function lookup(spec: Spec = {}): Lookup {
     duration: answered ? (spec.duration ?? 12_300_000n) : undefined,
     process: spec.process ?? CURL,
     ...(spec.search === undefined ? {} : { search: spec.search }),
+    ...(spec.reason === undefined ? {} : { reason: spec.reason }),
+    ...(spec.conflictsWith === undefined ? {} : { conflictsWith: spec.conflictsWith }),
   };
 }
 

@@ -60,11 +60,15 @@ describe('spool', () => {
     assert.throws(() => spool.giveBack(numbered(1)), /not held/);
   });
 
-  it('is readable by nobody else', () => {
+  it('leaves a directory that was there as it is', () => {
     mkdirSync(work.directory, { recursive: true });
     chmodSync(work.directory, 0o755);
-    const spool = work.open();
-    spool.push(numbered(1));
+    work.open();
+    assert.equal(statSync(work.directory).mode & 0o777, 0o755);
+  });
+
+  it('is readable by nobody else', () => {
+    work.open().push(numbered(1));
     assert.equal(statSync(work.directory).mode & 0o777, 0o700);
     for (const name of readdirSync(work.directory))
       assert.equal(statSync(join(work.directory, name)).mode & 0o777, 0o600, name);

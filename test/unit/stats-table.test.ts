@@ -23,6 +23,7 @@ test('stages, kernel and processes, who asks most first', () => {
       missedRuns: 0,
       ring: { used: 10, size: 8388608 },
     },
+    inspector: { requests: 9, answered: 7, timeout: 2, gone: 0, waiting: 1, hanging: 2 },
     processes: [
       { pid: 7, name: 'dig', udpRequests: 1, tcpRequests: 1, requestBytes: 80 },
       { pid: 4711, name: 'curl', udpRequests: 30, tcpRequests: 0, requestBytes: 900 },
@@ -32,6 +33,9 @@ test('stages, kernel and processes, who asks most first', () => {
   assert.match(text, /^correlate +12 +10 +1 +0 +1 +evicted 1$/m);
   assert.match(text, /^lost +ring_full 3$/m);
   assert.match(text, /^seen +requests 7$/m);
+  assert.match(text, /^requests +9, 1 waiting$/m);
+  assert.match(text, /^results +answered 7, timeout 2$/m);
+  assert.match(text, /^hanging +2 of 8$/m);
   assert.match(text, /curl(.|\n)*dig/);
   assert.match(text, /^4711 +curl +30 +0 +900$/m);
 });

@@ -1,11 +1,11 @@
 /** Where control groups are mounted, which of them are workloads, and how the tree of them follows the file system. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseMounts } from '../../src/visibility/cgroup-mounts.ts';
+import { parseMounts } from '../../src/enrich/cgroup-mounts.ts';
 import { CgroupTree, workloadAt } from '../../src/visibility/cgroup-tree.ts';
 
 const ID = '0123456789abcdef'.repeat(4);
@@ -25,18 +25,34 @@ describe('cgroup mounts', () => {
     assert.deepEqual(parseMounts(UNIFIED, ''), {
       v2: { path: '/sys/fs/cgroup', version: 2 },
       v1: undefined,
+      hierarchies: [],
     }));
   it('a hybrid host has both', () =>
     assert.deepEqual(parseMounts(HYBRID, '/proc/1/root'), {
       v2: { path: '/proc/1/root/sys/fs/cgroup/unified', version: 2 },
       v1: { path: '/proc/1/root/sys/fs/cgroup/pids', version: 1 },
+      hierarchies: ['cpu,cpuacct', 'pids'].map((name) => ({
+        path: `/proc/1/root/sys/fs/cgroup/${name}`,
+        version: 1,
+      })),
     }));
-  it('the mount of a cgroup namespace shows only a part, so it is none', () =>
-    assert.deepEqual(parseMounts(UNIFIED.replace(' / ', ' /../.. '), ''), { v2: undefined, v1: undefined }));
+  it('the mount of a part is none; seen from a cgroup namespace of our own it may be the whole', () => {
+    const none = { v2: undefined, v1: undefined, hierarchies: [] };
+    assert.deepEqual(parseMounts(UNIFIED.replace(' / ', ' /../other '), ''), none);
+    assert.deepEqual(parseMounts(UNIFIED.replace(' / ', ' /../.. '), '').v2, {
+      path: '/sys/fs/cgroup',
+      version: 2,
+      relative: true,
+    });
+  });
   it('blanks in the path are escaped', () =>
     assert.equal(parseMounts(UNIFIED.replace('/sys/fs', '/my\\040dir'), '').v2?.path, '/my dir/cgroup'));
   it('nonsense has none', () =>
-    assert.deepEqual(parseMounts('\0\n - cgroup2\n\n', ''), { v2: undefined, v1: undefined }));
+    assert.deepEqual(parseMounts('\0\n - cgroup2\n\n', ''), {
+      v2: undefined,
+      v1: undefined,
+      hierarchies: [],
+    }));
 });
 
 describe('workload groups', () => {
@@ -59,7 +75,7 @@ describe('workload groups', () => {
     assert.deepEqual(at(`/kubepods/pod${UID}/${ID}`), ['container', ID, UID]);
     assert.deepEqual(at(`/docker/${ID}`), ['container', ID, undefined]);
     assert.equal(at(`/docker/${ID}/kubelet`), undefined);
-    assert.deepEqual(at(`/docker/${ID}/kubelet/${OTHER}`), ['container', OTHER, undefined]);
+    assert.equal(at(`/docker/${ID}/kubelet/${OTHER}`), undefined);
   });
   it('everything else is the host', () => {
     for (const path of [
@@ -116,13 +132,31 @@ describe('the tree of groups', () => {
     assert.deepEqual(containers(), [OTHER]);
   });
 
-  it('a container that makes groups without end fills the tree, not the memory, and others are found before its own', () => {
-    mkdirSync(`${root}/docker/${ID}`, { recursive: true });
-    for (let i = 0; i < 17_000; i++) mkdirSync(`${root}/docker/${ID}/g${i}`);
+  it('groups without end fill the tree, not the memory, and those nearer to the root are found first', () => {
+    for (let i = 0; i < 17_000; i++) mkdirSync(`${root}/a/b/g${i}`, { recursive: true });
     mkdirSync(`${root}/system.slice/docker-${OTHER}.scope`, { recursive: true });
     tree.start();
-    assert.deepEqual(containers(), [ID, OTHER]);
+    assert.deepEqual(containers(), [OTHER]);
     assert.ok(tree.skipped > 500, `${tree.skipped}`);
+  });
+
+  it('what is inside a container is not looked at', () => {
+    mkdirSync(`${root}/docker/${ID}/docker/${OTHER}`, { recursive: true });
+    tree.start();
+    assert.deepEqual(containers(), [ID]);
+  });
+
+  it('what somebody made in a part that was given to him is not there, what root made beside it is', async () => {
+    mkdirSync(`${root}/user.slice`, { recursive: true });
+    tree.start();
+    mkdirSync(`${root}/user.slice/own`);
+    await sleep(50); // known as root's
+    chownSync(`${root}/user.slice/own`, 1000, 1000);
+    mkdirSync(`${root}/user.slice/own${SLICE}/cri-containerd-${ID}.scope`, { recursive: true });
+    mkdirSync(`${root}/user.slice/docker-${OTHER}.scope`);
+    await until(() => containers().length === 1);
+    tree.refresh();
+    assert.deepEqual(containers(), [OTHER]);
   });
 
   it('no deeper than the kernel programs look', () => {

@@ -396,7 +396,7 @@ describe('bytes that cannot be', () => {
   it('counts impossible fields, and goes on with the next record', () => {
     const wrong: readonly [string, (writer: Writer) => void][] = [
       ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 0)],
-      ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 4)],
+      ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 5)],
       ['field', (writer) => writer.u8(EVENT_HEADER.hook, 0)],
       ['field', (writer) => writer.u8(EVENT_HEADER.hook, 200)],
       ['field', (writer) => writer.u8(MESSAGE_EVENT.direction, 3)],
@@ -475,6 +475,7 @@ describe('process counters', () => {
       requestBytes: 2 ** 40,
       lastSeen: 1016n,
       cgroupId: 17n,
+      share: { cgroupId: 0n, user: 0 },
     });
     assert.deepEqual(encodeProcessKeys(counts.slice(1)), bytes.subarray(second, second + PROCESS_KEY.SIZEOF));
   });

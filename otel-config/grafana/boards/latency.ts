@@ -42,7 +42,8 @@ export const latency: Board = {
     {
       kind: 'timeseries',
       title: 'Errors',
-      description: '`timeout` is no answer at all; the others are what the server said.',
+      description:
+        '`timeout` is no answer at all, `unknown` one that whodns itself may have lost (`whodns.outcome.reason` of the records); the others are what the server said.',
       unit: 'reqps',
       source: 'prometheus',
       width: 12,
@@ -51,12 +52,16 @@ export const latency: Board = {
           expression: rateBy(['error.type'], 'whodns.queries', `${METRIC}, error_type!=""`),
           legend: '{{error_type}}',
         },
+        {
+          expression: rateBy(['whodns.outcome'], 'whodns.queries', `${METRIC}, whodns_outcome!=""`),
+          legend: '{{whodns_outcome}}',
+        },
       ],
     },
     {
       kind: 'timeseries',
       title: 'Share of lookups without an answer',
-      description: 'Alert DnsTimeouts fires at 5 %.',
+      description: 'Alert DnsTimeouts fires at 5 %. Those whose answer whodns may have lost are not in it.',
       unit: 'percentunit',
       source: 'prometheus',
       width: 12,

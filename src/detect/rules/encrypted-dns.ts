@@ -30,9 +30,9 @@ export default rule('encrypted-dns', {
     if ((!isTls && port !== HTTPS_PORT) || state.allow.has(address)) return undefined;
     const name = event.resolution?.names.find((each) => state.endpoints.has(each));
     if (!isTls && name === undefined && !state.endpoints.has(address)) return undefined;
+    const found = finding(event, isTls ? 'tls' : 'https', name ?? event.resolution?.names[0]);
     // A resolver that asks upstream over TLS is what one wishes for.
-    if (host.servesNames(event) === true) return undefined;
-    return finding(event, isTls ? 'tls' : 'https', name ?? event.resolution?.names[0]);
+    return host.servesNames(event, (serves) => (serves === true ? undefined : found));
   },
 });
 

@@ -73,7 +73,9 @@ export default rule('nxdomain-burst', {
     if (window.reported || window.failed < count || window.failed < share * window.answers) return undefined;
     window.reported = true;
     // A name server fails on behalf of others, who are seen themselves.
-    return host.servesNames(event) === true ? undefined : finding(window, event, state.settings.entropy);
+    // Of the window as it is now: it may be over when the answer comes.
+    const found = finding(window, event, state.settings.entropy);
+    return host.servesNames(event, (serves) => (serves === true ? undefined : found));
   },
 });
 

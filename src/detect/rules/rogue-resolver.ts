@@ -2,6 +2,8 @@
  * A program that asks a server of its own choice passes by whatever the configured one logs, filters and answers. Name servers
  * ask others by trade: a process with a socket bound to a DNS port is not reported.
  */
+import type { Endpoint } from '../../model.ts';
+import type { Finding, LookupEvent } from '../detector.ts';
 import { rule } from '../rule.ts';
 
 const DNS_PORT = 53;
@@ -19,19 +21,26 @@ export default rule('rogue-resolver', {
     const { raw } = event.lookup.request;
     const server = raw.dialed ?? raw.remote;
     if (server.port !== DNS_PORT) return undefined;
-    const configured = host.nameServers(event);
-    if (configured === undefined || configured.includes(server.address)) return undefined;
-    if (state.servers.has(server.address) || MULTICAST.test(server.address)) return undefined;
-    if (host.servesNames(event) === true) return undefined;
-    return {
-      subject: server.address,
-      message: `asked ${server.address}, which its resolv.conf does not name, for ${event.name}`,
-      evidence: {
-        'dns.question.name': event.name,
-        'server.address': server.address,
-        'server.port': server.port,
-        ...(configured.length === 0 ? {} : { 'whodns.finding.configured': configured }),
-      },
-    };
+    const { address } = server;
+    if (state.servers.has(address) || MULTICAST.test(address)) return undefined;
+    return host.nameServers(event, (configured) => {
+      if (configured === undefined || configured.includes(address)) return undefined;
+      return host.servesNames(event, (serves) =>
+        serves === true ? undefined : finding(event, server, configured),
+      );
+    });
   },
 });
+
+function finding(event: LookupEvent, { address, port }: Endpoint, configured: readonly string[]): Finding {
+  return {
+    subject: address,
+    message: `asked ${address}, which its resolv.conf does not name, for ${event.name}`,
+    evidence: {
+      'dns.question.name': event.name,
+      'server.address': address,
+      'server.port': port,
+      ...(configured.length === 0 ? {} : { 'whodns.finding.configured': configured }),
+    },
+  };
+}

@@ -3,7 +3,7 @@
  * was not installed; what came into a container after its start is not of its image. A deleted file whose path
  * another file has was upgraded and is not reported.
  */
-import type { DetectorEvent, ExecutableFacts, Finding, HostFacts, PerProcess } from '../detector.ts';
+import type { DetectorEvent, ExecutableFacts, Finding, HostFacts, Outcome, PerProcess } from '../detector.ts';
 import { rule } from '../rule.ts';
 
 /** memfd_create(2): `/memfd:NAME`. */
@@ -43,22 +43,27 @@ export default rule('unknown-binary', {
   },
 });
 
-function judge(
-  event: DetectorEvent,
-  { paths, allow, only }: State,
-  host: HostFacts,
-  isAgain: boolean,
-): Finding | undefined {
+function judge(event: DetectorEvent, state: State, host: HostFacts, isAgain: boolean): Outcome {
   const { resource, containerId } = event.process;
   const path = resource['process.executable.path'];
   // Kernel threads have none; what is not known is not judged.
-  if (typeof path !== 'string' || isWithin(path, allow)) return undefined;
+  if (typeof path !== 'string' || isWithin(path, state.allow)) return undefined;
   if (MEMORY_FILE.test(path)) return finding(event, path, 'memory-file');
   const isDeleted = resource['whodns.process.executable.deleted'] === true;
-  if (!isDeleted && isWithin(path, paths)) return finding(event, path, 'writable-path');
+  if (!isDeleted && isWithin(path, state.paths)) return finding(event, path, 'writable-path');
   // Files are looked at only where they can say more than the kernel did.
-  const facts: ExecutableFacts | undefined =
-    isDeleted || isAgain || containerId !== undefined ? host.executable(event) : undefined;
+  const isLookedAt = isDeleted || isAgain || containerId !== undefined;
+  if (!isLookedAt) return judgeFile(event, path, state, undefined);
+  return host.executable(event, (facts) => judgeFile(event, path, state, facts));
+}
+
+function judgeFile(
+  event: DetectorEvent,
+  path: string,
+  { paths, only }: State,
+  facts: ExecutableFacts | undefined,
+): Finding | undefined {
+  const isDeleted = event.process.resource['whodns.process.executable.deleted'] === true;
   if (isDeleted || facts?.deleted === true)
     return facts?.replaced === true && !isWithin(path, paths) ? undefined : finding(event, path, 'deleted');
   if (facts?.added === true) return finding(event, path, 'not-in-image');

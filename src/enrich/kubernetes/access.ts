@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import { UserError } from '../../lib/errors.ts';
+import { trustedFile } from '../../lib/safe-file.ts';
 
 export interface Access {
   readonly base: URL;
@@ -14,6 +15,8 @@ export interface Access {
 export const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** A bearer token is a few kilobytes. */
 const MOST_TOKEN = 64 * 1024;
+/** Kinds of `auth-provider` for which the library starts programs. */
+const PROGRAMS: readonly unknown[] = ['exec', 'gcp', 'azure'];
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -49,18 +52,30 @@ function token(directory: string): string | undefined {
 /**
  * A kubeconfig's current context. Client certificates, tokens, OIDC and credential plugins are the library's matter, which is
  * loaded only here: it takes some 90 MB of memory, and an agent in a pod does not need it.
- * @throws UserError: the file cannot be read or names no cluster.
+ * @param startsPrograms false: the agent's filter of system calls will not let it start a credential plugin
+ * @throws UserError: the file cannot be read or names no cluster, or its user needs a plugin that cannot be started.
  */
-export async function kubeconfigAccess(path: string): Promise<Access> {
+export async function kubeconfigAccess(path: string, startsPrograms = true): Promise<Access> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   try {
-    config.loadFromFile(path);
+    // A credential plugin that it names runs as the agent.
+    config.loadFromFile(trustedFile(path).path);
   } catch (error) {
-    throw new UserError(`kubeconfig ${path}: ${(error as Error).message}`);
+    const hint = error instanceof UserError && error.hint !== undefined ? { hint: error.hint } : {};
+    throw new UserError(`kubeconfig ${path}: ${(error as Error).message}`, hint);
   }
   const server = config.getCurrentCluster()?.server ?? '';
   if (!URL.canParse(server)) throw new UserError(`kubeconfig ${path}: the current context names no cluster`);
+  const user = config.getCurrentUser();
+  if (!startsPrograms && (user?.exec !== undefined || PROGRAMS.includes(user?.authProvider?.name))) {
+    throw new UserError(
+      `kubeconfig ${path}: its user is known by a credential plugin, which the agent may not start`,
+      {
+        hint: 'take a user with a token or a certificate (a service account), or --seccomp off',
+      },
+    );
+  }
   return {
     base: new URL(server),
     async options() {

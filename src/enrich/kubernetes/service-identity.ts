@@ -3,13 +3,12 @@
  * Each takes the first that is there. What the application says of itself comes before all of them (resource.ts). Pure.
  */
 import type { Attributes } from '../../model.ts';
+import { isMeasured } from '../claimed-attributes.ts';
 import type { ApiContainer, ApiPod } from './api-pod.ts';
 import { imageVersion, parseImage } from './image.ts';
 
 export const OTEL_ANNOTATION = 'resource.opentelemetry.io/';
 
-/** What is measured is not taken on a pod's word: who may write a pod's annotations could else pose as another pod. */
-const MEASURED = /^(?:process|host|os|container|k8s|telemetry|whodns)\./;
 const MOST_ATTRIBUTES = 64;
 /** From the top to the bottom of the owner chain, as the conventions order them. */
 const OWNERS = [
@@ -21,12 +20,15 @@ const OWNERS = [
   'k8s.job.name',
 ] as const;
 
-/** Annotations `resource.opentelemetry.io/KEY` as the attributes KEY. */
+/**
+ * Annotations `resource.opentelemetry.io/KEY` as the attributes KEY. What is measured is not taken on a pod's word: who may
+ * write a pod's annotations could else pose as another pod.
+ */
 export function annotatedAttributes(annotations: Readonly<Record<string, string>>): Attributes {
   const taken = Object.entries(annotations)
     .filter(([key, value]) => key.startsWith(OTEL_ANNOTATION) && value !== '')
     .map(([key, value]) => [key.slice(OTEL_ANNOTATION.length), value] as const)
-    .filter(([key]) => key !== '' && !MEASURED.test(key))
+    .filter(([key]) => key !== '' && !isMeasured(key))
     .slice(0, MOST_ATTRIBUTES);
   return Object.fromEntries(taken);
 }

@@ -73,7 +73,7 @@ async function chooseAccess(config: Config, environment: Environment): Promise<A
     case 'kubelet':
       return kubeletAccess(config);
     case 'api': {
-      if (config.kubeconfig !== undefined) return kubeconfigAccess(config.kubeconfig);
+      if (config.kubeconfig !== undefined) return kubeconfigOf(config, config.kubeconfig);
       const access = inClusterAccess(environment);
       if (access !== undefined) return access;
       throw new UserError('--kubernetes api: no service account here, and no --kubeconfig or KUBECONFIG');
@@ -81,10 +81,15 @@ async function chooseAccess(config: Config, environment: Environment): Promise<A
   }
 }
 
-async function kubeletAccess({ kubeletUrl, kubeconfig, kubeletTlsVerify }: Config): Promise<Access> {
+function kubeconfigOf({ seccomp }: Config, path: string): Promise<Access> {
+  return kubeconfigAccess(path, seccomp !== 'enforce');
+}
+
+async function kubeletAccess(config: Config): Promise<Access> {
+  const { kubeletUrl, kubeconfig, kubeletTlsVerify } = config;
   // In the clear anyone on the way could read them.
   if (kubeletUrl.protocol === 'http:') return { base: kubeletUrl, options: async () => ({}) };
-  const inner = kubeconfig === undefined ? undefined : await kubeconfigAccess(kubeconfig);
+  const inner = kubeconfig === undefined ? undefined : await kubeconfigOf(config, kubeconfig);
   const credentials = async (): Promise<RequestOptions> => {
     if (inner !== undefined) return inner.options();
     return existsSync(`${SERVICE_ACCOUNT}/token`) ? serviceAccountOptions() : {};

@@ -1,5 +1,5 @@
 /** Which container runtimes there are on this host: those named, or those whose sockets are there. */
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import type { Log } from '../../lib/log.ts';
 import type { RuntimeAddress } from '../../tables/options-metadata.ts';
 import type { PodRules } from '../kubernetes/pod-metadata.ts';
@@ -52,7 +52,19 @@ export class Runtimes {
       (address) => !this.#used.has(address) && (this.#named || isSocket(address.path)),
     );
     for (const address of found) this.#used.add(address);
-    return Promise.all(found.map((address) => this.#source(address)));
+    if (!this.#named) for (const { path } of found) if (!mayConnect(path)) this.#log.warn(refusal(path));
+    const sources = await Promise.all(found.map((address) => this.#sourceOrNone(address)));
+    return sources.filter((source) => source !== undefined);
+  }
+
+  /** A package in a directory of another user cannot be read any more once the agent has given up its rights. */
+  async #sourceOrNone(address: RuntimeAddress): Promise<MetadataSource | undefined> {
+    try {
+      return await this.#source(address);
+    } catch (error) {
+      this.#log.warn(`container runtime ${address.path}: ${(error as Error).message}`);
+      return undefined;
+    }
   }
 
   async #source({ api, path }: RuntimeAddress): Promise<MetadataSource> {
@@ -63,6 +75,19 @@ export class Runtimes {
     return new (await import('./cri.ts')).CriSource(options);
   }
 }
+
+/** connect(2) asks for the right to write (unix(7)). */
+function mayConnect(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'EACCES';
+  }
+}
+
+const refusal = (path: string): string =>
+  `container runtime ${path}: this user may not open it, so names, images and pods of its containers are not known (docs/operating.md, Privileges)`;
 
 function isSocket(path: string): boolean {
   try {

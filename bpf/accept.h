@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * Tracepoint family: will the kernel take what was received? A packet is seen before IP and the transport have looked at
+ * it; whoever may send raw packets could else put answers into the record that no program is ever given. So the same is
+ * verified here as there (net/ipv4/ip_input.c ip_rcv_core, net/ipv6/ip6_input.c, net/ipv4/udp.c __udp4_lib_rcv,
+ * net/ipv6/udp.c __udp6_lib_rcv, net/ipv4/tcp_input.c tcp_validate_incoming and tcp_ack), only of packets that answer a
+ * question, and the checksum only where the device has not verified it.
+ */
+#ifndef WHODNS_ACCEPT_H
+#define WHODNS_ACCEPT_H
+
+#include "checksum.h"
+#include "packet.h"
+#include <linux/ip.h>
+
+#define TCP_ACK          0x10
+#define TCP_ESTABLISHED  1 /* include/net/tcp_states.h */
+#define TCP_FIN_WAIT1    4
+#define TCP_FIN_WAIT2    5
+#define TCP_CLOSE_WAIT   8
+#define INADDR_LOOPBACK  0x7f000001 /* 127.0.0.1 */
+#define IFF_LOOPBACK     8          /* include/uapi/linux/if.h */
+#define PACKET_OTHERHOST 3          /* include/uapi/linux/if_packet.h */
+
+/* Of an IPv4 header at `address` the checksum. 60 bytes: the longest there is. */
+static __noinline bool header_is_wrong(const void *address, __u32 length)
+{
+	__u32 words[15] = {};
+	__u64 sum = 0, bytes = length;
+
+	AT_MOST(bytes, sizeof(words));
+	if (bpf_probe_read_kernel(words, bytes, address))
+		return true;
+#pragma unroll
+	for (int i = 0; i < 15; i++)
+		sum += words[i];
+	return folded(sum) != 0xffff;
+}
+
+/* The bytes that most answers are judged by, read at once: IPv4 without options or IPv6 without extensions, and UDP. */
+struct headers {
+	__u8 bytes[48];
+};
+
+static __always_inline __u32 sum_of_20(const __u8 *bytes)
+{
+	return folded((__u64)word_at(bytes) + word_at(bytes + 4) + word_at(bytes + 8) + word_at(bytes + 12) +
+		      word_at(bytes + 16));
+}
+
+/*
+ * Bytes of the packet by its IP header, at `address`, of which `available` follow; 0: IP drops it. Longer than a header can
+ * say, by segmentation offload: all.
+ */
+static __always_inline __u32 accepted_length(const struct headers *headers, const void *address, __u32 available,
+					     const struct packet *packet)
+{
+	const __u8 *ip = headers->bytes;
+	__u32 total;
+
+	if (packet->family == 4) {
+		total = be16_at(ip + 2);
+		if ((ip[0] & 15) == 5 ? sum_of_20(ip) != 0xffff : header_is_wrong(address, (ip[0] & 15) * 4))
+			return 0;
+	} else {
+		total = be16_at(ip + 4);
+		if (total)
+			total += 40;
+	}
+	if (!total)
+		return available > 65535 ? available : 0;
+	return total <= available ? total : 0;
+}
+
+/* Of a datagram with that length and checksum that lies `start` bytes behind skb->data, `there` bytes of it. */
+static __always_inline bool datagram_is_refused(struct sk_buff *skb, const struct packet *packet, __u32 start,
+						__u32 there, __u32 length, __u32 checksum)
+{
+	if (!length && packet->family == 6) /* a jumbogram (RFC 2675 section 4) */
+		length = there;
+	if (length < 8)
+		return true;
+	if (packet->reserved) /* the first of several fragments: what they give together is not here */
+		return false;
+	if (length > there)
+		return true;
+	if (!checksum)
+		return packet->family == 6;
+	return checksum_is_wrong(skb, packet, start, length);
+}
+
+/* A setting of the device or of all (include/linux/inetdevice.h: IN_DEV_ORCONF). */
+static __always_inline bool is_set(struct net_device *device, const __u32 what)
+{
+	struct in_device *own = PROBE(device, ip_ptr);
+	struct net *net = PROBE(device, nd_net.net);
+	struct ipv4_devconf *all = PROBE(net, ipv4.devconf_all);
+
+	return PROBE(own, cnf.data[what - 1]) || PROBE(all, data[what - 1]);
+}
+
+/*
+ * What a program sends to this host brings its route along; a frame that was put on loopback by hand is routed anew, and then
+ * 127.0.0.0/8 and addresses of our own as its source are refused (net/ipv4/route.c ip_route_input_slow, fib_frontend.c
+ * fib_validate_source). Without rp_filter only those that an interface has: not the rest of 127.0.0.0/8.
+ */
+static __always_inline bool is_martian(struct sk_buff *skb, const struct packet *packet)
+{
+	__u32 source = bpf_ntohl(packet->source[3]);
+
+	if (packet->family != 4 || skb->_skb_refdst || !(skb->dev->flags & IFF_LOOPBACK))
+		return false;
+	if (source >> 24 == 127 && !is_set(skb->dev, IPV4_DEVCONF_ROUTE_LOCALNET))
+		return true;
+	if (is_set(skb->dev, IPV4_DEVCONF_ACCEPT_LOCAL))
+		return false;
+	return source >> 24 != 127 || source == INADDR_LOOPBACK || is_set(skb->dev, IPV4_DEVCONF_RP_FILTER);
+}
+
+static __always_inline bool has_upper(struct net_device *device)
+{
+	__u64 upper = address_of(device) + bpf_core_field_offset(device->adj_list.upper);
+
+	return (__u64)PROBE(device, adj_list.upper.next) != upper;
+}
+
+/*
+ * Whether a connection drops a segment with the acknowledgement number `acknowledged`: what it carries lies outside the window,
+ * or it acknowledges what was never sent. A handshake, and a socket that is not the connection's any more, drop nothing here.
+ */
+static __always_inline bool segment_is_refused(const struct packet *packet, __u64 socket, __u32 acknowledged)
+{
+	struct sock *sk = (struct sock *)socket;
+	struct tcp_sock *tcp = (struct tcp_sock *)socket;
+	__u32 end = packet->sequence + packet->length + (packet->tcp_flags & TCP_FIN), state, first, una, window;
+
+	if (!socket || PROBE(sk, __sk_common.skc_num) != packet->destination_port ||
+	    PROBE(sk, sk_protocol) != PROTOCOL_TCP)
+		return false;
+	state = PROBE(sk, __sk_common.skc_state);
+	if (state != TCP_ESTABLISHED && !(state >= TCP_FIN_WAIT1 && state <= TCP_FIN_WAIT2) && state != TCP_CLOSE_WAIT)
+		return false;
+	first = PROBE(tcp, rcv_wup);
+	if ((__s32)(end - first) < 0 || (__s32)(packet->sequence - (first + PROBE(tcp, rcv_wnd))) > 0)
+		return true;
+	if (packet->tcp_flags & TCP_RST)
+		return false;
+	if (packet->tcp_flags & TCP_SYN || !(packet->tcp_flags & TCP_ACK))
+		return true;
+	una = PROBE(tcp, snd_una);
+	window = PROBE(tcp, max_window);
+	return (__s32)(acknowledged - PROBE(tcp, snd_nxt)) > 0 || (__s32)(acknowledged - (una - window)) < 0;
+}
+
+/*
+ * Whether IP or the transport drops a received packet; its IP header lies `tags` bytes behind skb->data. `socket` is the
+ * address of the one that asked.
+ */
+static __always_inline bool is_refused(struct sk_buff *skb, const struct packet *packet, __u32 tags, __u64 socket)
+{
+	const void *address = skb->data + tags;
+	struct headers headers;
+	__u32 total, transport, acknowledged = 0;
+	__u8 udp[8] = {};
+
+	if (bpf_probe_read_kernel(&headers, sizeof(headers), address))
+		return false; /* it was read before */
+	total = accepted_length(&headers, address, skb->len - tags, packet);
+	transport = packet->payload - (packet->protocol == PROTOCOL_UDP ? 8 : packet->id);
+	if (total < transport + 8 || is_martian(skb, packet))
+		return true;
+	/* To another's hardware address: dropped, unless it is that of a device on top of this one. */
+	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OTHERHOST && !has_upper(skb->dev))
+		return true;
+	if (packet->protocol == PROTOCOL_UDP) {
+		if (transport == 20)
+			__builtin_memcpy(udp, headers.bytes + 20, 8);
+		else if (transport == 40)
+			__builtin_memcpy(udp, headers.bytes + 40, 8);
+		else
+			bpf_probe_read_kernel(udp, sizeof(udp), address + transport);
+		return datagram_is_refused(skb, packet, tags + transport, total - transport, be16_at(udp + 4),
+					   be16_at(udp + 6));
+	}
+	bpf_probe_read_kernel(&acknowledged, sizeof(acknowledged), address + transport + 8);
+	return segment_is_refused(packet, socket, bpf_ntohl(acknowledged)) ||
+	       checksum_is_wrong(skb, packet, tags + transport, total - transport);
+}
+
+#endif

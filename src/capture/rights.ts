@@ -1,0 +1,96 @@
+/** The rights of the agent's own process: what its threads hold, and how they give up what is not needed any more. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { UserError } from '../lib/errors.ts';
+import { CAPABILITIES, type Capability, TO_START } from '../tables/capabilities.ts';
+import type { NativeResult } from './addon.ts';
+import { CaptureError } from './capture-error.ts';
+import { loadAddon } from './kernel.ts';
+
+export type SeccompMode = 'enforce' | 'log' | 'off';
+
+/** Of a process: what at least one of its threads holds. Capabilities are a thread's own in the kernel. */
+export interface Rights {
+  readonly threads: number;
+  readonly effective: readonly Capability[];
+  readonly permitted: readonly Capability[];
+  readonly inheritable: readonly Capability[];
+  readonly ambient: readonly Capability[];
+  /** What a program that it starts could get; nothing where all have `noNewPrivs`. */
+  readonly bounding: readonly Capability[];
+  /** Every thread. */
+  readonly noNewPrivs: boolean;
+  /** Every thread has a filter of system calls (its own or one that the agent was started under). */
+  readonly seccomp: boolean;
+}
+
+/** @param process a pid; @throws the process has ended, or /proc is not there. */
+export function readRights(process: number | 'self' = 'self'): Rights {
+  const task = `/proc/${process}/task`;
+  const texts = readdirSync(task).flatMap((thread) => {
+    try {
+      return [readFileSync(`${task}/${thread}/status`, 'latin1')];
+    } catch {
+      return []; // it has ended
+    }
+  });
+  const field = (text: string, name: string) => new RegExp(`^${name}:\\s*(\\w+)$`, 'm').exec(text)?.[1] ?? '';
+  const union = (name: string): readonly Capability[] => {
+    const bits = texts.reduce((all, text) => all | BigInt(`0x${field(text, name) || '0'}`), 0n);
+    return CAPABILITIES.filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n);
+  };
+  return {
+    threads: texts.length,
+    effective: union('CapEff'),
+    permitted: union('CapPrm'),
+    inheritable: union('CapInh'),
+    ambient: union('CapAmb'),
+    bounding: union('CapBnd'),
+    noNewPrivs: texts.every((text) => field(text, 'NoNewPrivs') === '1'),
+    seccomp: texts.every((text) => field(text, 'Seccomp') === '2'),
+  };
+}
+
+/** Before anything is opened: what no start needs goes. @throws UserError: no addon. */
+export function limitToStart(): void {
+  done(loadAddon().limitCapabilities(TO_START.map(bitOf), false));
+}
+
+/**
+ * After attaching, for good: every thread keeps `keep` and what this kernel asks for to use a map, no program that is started
+ * later gets more, and only listed system calls are made.
+ * @throws UserError: a thread could not be changed, or the kernel has no filters.
+ */
+export function confine(keep: readonly Capability[], seccomp: SeccompMode): void {
+  const addon = loadAddon();
+  const { capability } = addon.mapCapability();
+  const bits = keep.map(bitOf);
+  done(addon.limitCapabilities(capability === undefined ? bits : [...bits, capability], true));
+  if (seccomp !== 'off') done(addon.filterSystemCalls(seccomp));
+}
+
+export interface MeasuredRights {
+  /** As the program was started. */
+  readonly started: Rights;
+  /** What is left of them while it captures; undefined: `problem`. */
+  readonly capturing: Rights | undefined;
+  /** Why the agent would not start. */
+  readonly problem: string | undefined;
+}
+
+/** Really gives up what the agent does, for good: the last thing that a program does with its rights. */
+export function measureRights(keep: readonly Capability[], seccomp: SeccompMode): MeasuredRights {
+  const started = readRights();
+  try {
+    confine(keep, seccomp);
+    return { started, capturing: readRights(), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { started, capturing: undefined, problem: error.message };
+  }
+}
+
+const bitOf = (name: Capability): number => CAPABILITIES.indexOf(name);
+
+function done(result: NativeResult<object>): void {
+  if ('error' in result) throw new CaptureError(result.error);
+}

@@ -1,0 +1,48 @@
+/**
+ * What the agent may hold follows the memory it has: in a small control group the default sizes alone would bring the
+ * kernel's out-of-memory killer. A size that somebody set stays as it is.
+ */
+import type { Config, Key, Origins } from './config.ts';
+
+const MEBIBYTE = 1024 * 1024;
+/** From here on the defaults fit. */
+const AMPLE_BYTES = 512 * MEBIBYTE;
+const ORIGIN = 'memory limit';
+
+interface Size {
+  readonly key: Key & ('ringBytes' | 'maxInFlight' | 'queueBytes');
+  /** What the defaults allow for, under a limit of AMPLE_BYTES and more. */
+  readonly least: number;
+  readonly of: (limit: number) => number;
+}
+
+/** Parts of the limit; what is left is for the program itself, some 70 MB. A request in flight takes about 2 KB. */
+const SIZES: readonly Size[] = [
+  { key: 'ringBytes', least: MEBIBYTE, of: (limit) => 2 ** Math.floor(Math.log2(limit / 64)) },
+  { key: 'maxInFlight', least: 1024, of: (limit) => Math.floor(limit / 16_384) },
+  { key: 'queueBytes', least: 4 * MEBIBYTE, of: (limit) => Math.floor(limit / 16) },
+];
+
+export interface Adapted {
+  readonly config: Config;
+  readonly origins: Origins;
+  /** One line for the log; undefined: nothing is smaller than by default. */
+  readonly note: string | undefined;
+}
+
+/** @param limit bytes that the control group may use (process.constrainedMemory()); 0 or huge: no limit */
+export function adaptToMemory(config: Config, origins: Origins, limit: number): Adapted {
+  if (limit <= 0 || limit >= AMPLE_BYTES) return { config, origins, note: undefined };
+  const smaller = SIZES.filter(({ key }) => origins[key] === 'default').map(
+    ({ key, least, of }) => [key, Math.min(config[key], Math.max(least, of(limit)))] as const,
+  );
+  const said = smaller.map(([key, value]) => `${key} ${value}`).join(', ');
+  return {
+    config: Object.freeze({ ...config, ...Object.fromEntries(smaller) }),
+    origins: { ...origins, ...Object.fromEntries(smaller.map(([key]) => [key, ORIGIN])) },
+    note:
+      smaller.length === 0
+        ? undefined
+        : `the control group has ${Math.round(limit / MEBIBYTE)} MiB of memory: ${said}`,
+  };
+}

@@ -1,0 +1,66 @@
+/** What the kernel left out of a workload that is over its share, as a log event on that workload. */
+import { forTerminal } from '../lib/escape.ts';
+import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, Suppression } from '../model.ts';
+import type { SuppressedAttributeName } from '../tables/suppressed-attributes.ts';
+import { SEVERITY } from './record.ts';
+import { bounded } from './record-attributes.ts';
+
+export const SUPPRESSED_EVENT_NAME = 'whodns.suppressed';
+
+/** Of a resource what is the workload's, not one process's. */
+const OF_THE_EXECUTABLE = ['process.executable.name', 'process.executable.path'];
+const OF_A_PROCESS = /^(?:process|whodns\.process)\./;
+
+/**
+ * @param process one of those that share it, that which sent most; undefined: none is known
+ * @param host resource attributes of the host
+ * @param time Unix ns
+ */
+export function toSuppressedLog(
+  { share, common, requests, responses, connections, since }: Suppression,
+  process: ProcessIdentity | undefined,
+  host: Attributes,
+  time: bigint,
+): LogEvent {
+  const attributes: Partial<Record<SuppressedAttributeName, AttributeValue>> = {
+    'whodns.suppressed.requests': requests,
+    'whodns.suppressed.responses': responses,
+    'whodns.suppressed.connections': connections,
+    'whodns.suppressed.since': new Date(Number(since / 1_000_000n)).toISOString(),
+    'whodns.suppressed.share': common ?? 'cgroup',
+    ...(common === undefined ? { 'whodns.suppressed.cgroup.id': String(share.cgroupId) } : {}),
+    ...(common === undefined && share.user !== undefined ? { 'whodns.suppressed.user.id': share.user } : {}),
+  };
+  const workload = workloadOf(process, host);
+  const whose = workload.workload || workload.executableName || common || `cgroup ${share.cgroupId}`;
+  return {
+    eventName: SUPPRESSED_EVENT_NAME,
+    time,
+    observedTime: time,
+    severity: SEVERITY.warn,
+    body: bounded(
+      forTerminal(
+        `${whose}: ${requests} requests, ${responses} answers, ${connections} connections left out`,
+      ),
+    ),
+    attributes,
+    process: workload,
+    lookup: undefined,
+  };
+}
+
+function workloadOf(process: ProcessIdentity | undefined, host: Attributes): ProcessIdentity {
+  const inContainer = process?.containerId !== undefined;
+  const kept = Object.entries(process?.resource ?? {}).filter(
+    ([name]) => !OF_A_PROCESS.test(name) || (!inContainer && OF_THE_EXECUTABLE.includes(name)),
+  );
+  return {
+    pid: 0,
+    startTime: 0n,
+    attribution: 'none',
+    executableName: inContainer ? '' : (process?.executableName ?? ''),
+    containerId: process?.containerId,
+    workload: process?.workload ?? '',
+    resource: { 'service.name': 'unknown_service', ...host, ...Object.fromEntries(kept) },
+  };
+}

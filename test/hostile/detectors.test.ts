@@ -1,0 +1,191 @@
+/**
+ * Detections: what an unprivileged user can do to blind them, and what a detector of the operator's own can do to the agent.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StageSnapshot } from '../../src/health.ts';
+import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
+import { Namespace } from '../matrix/namespace.ts';
+import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
+import { reportAttack } from './report.ts';
+
+const HERE = join(import.meta.dirname, 'detectors');
+const PATIENCE_MS = 20_000;
+const SOCKETS = 27_000;
+const ASKING = 60;
+/** Each is the first label of a name: stray.mjs. */
+const FAULTS = [
+  ...['timer', 'interval', 'rejection', 'text', 'later', 'tick', 'microtask', 'socket', 'exit', 'throws'],
+  ...['proxy', 'getter', 'twice', 'huge', 'keys', 'promise', 'thenable'],
+];
+
+const zone = `h${randomBytes(4).toString('hex')}.test`;
+const directory = mkdtempSync(join(tmpdir(), 'whodns-hostile-'));
+let namespace: Namespace;
+let server: NameServer;
+
+before(async () => {
+  namespace = await Namespace.open();
+  server = await startDnsmasq(namespace, { name: zone, lines: [`address=/${zone}/192.0.2.1`] }, [
+    '127.0.0.1',
+    '127.0.0.2',
+  ]);
+});
+after(async () => {
+  await server?.stop();
+  await namespace?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const asked = (record: JsonRecord): string => String(record.attributes['dns.question.name']);
+const isFinding = (record: JsonRecord, rule: string): boolean =>
+  record.event_name === 'whodns.finding' && record.attributes['security_rule.name'] === rule;
+
+/** An agent that captures; its records of this zone and about its detectors are kept. */
+async function agentWith(name: string, ...options: readonly string[]): Promise<Agent> {
+  const control = join(directory, `${name}.sock`);
+  const stats = join(directory, `${name}.stats`);
+  const [node = '', ...program] = AGENT;
+  const defects = ['--import', join(HERE, 'defect.mjs')];
+  const agent = Agent.start(
+    [node, ...defects, ...program, '--timeout', '2s', '--stats', stats, ...options, '--control', control],
+    (record) => asked(record).endsWith(zone) || isFinding(record, 'detector-off'),
+  );
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!/capturing with/.test(agent.errors)) {
+    assert.ok(agent.running && performance.now() < deadline, agent.errors);
+    await sleep(50);
+  }
+  return agent;
+}
+
+function stagesOf(name: string): readonly StageSnapshot[] {
+  const text = readFileSync(join(directory, `${name}.stats`), 'utf8');
+  return (JSON.parse(text) as { readonly stages: readonly StageSnapshot[] }).stages;
+}
+
+/** Conservation, to one. */
+function assertKept(stages: readonly StageSnapshot[]): void {
+  for (const { name, missing } of stages) assert.equal(missing, 0, `stage ${name}`);
+}
+
+const ask = (label: string) =>
+  namespace.run(['dig', '+tries=1', '+time=1', '+short', '@127.0.0.1', `${label}.${zone}`]);
+
+describe('detections that others try to blind', () => {
+  it('a socket table of 27 000 lines, read for each of 60 processes', async () => {
+    const agent = await agentWith('sockets', '--detect', 'rogue-resolver');
+    const child = namespace.spawn(
+      ['/usr/bin/python3', join(HERE, 'sockets.py'), String(SOCKETS), String(ASKING), zone],
+      ['ignore', 'inherit', 'inherit'],
+    );
+    try {
+      const found = () => agent.records.filter((record) => isFinding(record, 'rogue-resolver')).length;
+      await agent.waitFor(() => found() >= ASKING, PATIENCE_MS);
+      await agent.assertRingKept();
+      assert.doesNotMatch(agent.errors, /switched off/);
+      assert.equal(found(), ASKING);
+      // The rule still sees: a process that asks afterwards is found too.
+      await namespace.run(['dig', '+tries=1', '+time=1', '@127.0.0.2', `afterwards.${zone}`]);
+      await agent.expect(() => found() === ASKING + 1, PATIENCE_MS, 'the finding afterwards');
+      reportAttack({
+        attack: `${SOCKETS} sockets in a namespace, read for each of ${ASKING} processes that ask a server of their choice`,
+        stranger: 'user',
+        holds: 'no rule is switched off, every process is found, and one that comes afterwards',
+        figure: `${found()} of ${ASKING + 1} processes found, 0 rules switched off`,
+      });
+    } finally {
+      child.kill('SIGKILL');
+      await agent.stop();
+    }
+    assertKept(stagesOf('sockets'));
+  });
+
+  it('processors kept busy: a detector that is quick stays on', async () => {
+    const burning = 12;
+    const script = join(HERE, 'busy.ts');
+    const spinners = `for i in $(seq ${burning}); do timeout 8 sh -c 'while :; do :; done' & done; exec "$0" "$1"`;
+    const { exitCode, output, errors } = await namespace.run(
+      ['taskset', '-c', '0', 'sh', '-c', spinners, process.execPath, script],
+      30_000,
+    );
+    assert.equal(exitCode, 0, errors);
+    const { calls, off, late } = JSON.parse(output) as { calls: number; off: string[]; late: number };
+    assert.deepEqual(off, []);
+    assert.ok(late >= 3, `the host was not busy enough to say anything: ${output}`);
+    reportAttack({
+      attack: `${burning} processes burn the processor that the agent runs on`,
+      stranger: 'user',
+      holds:
+        'a detector that takes 0.15 ms a call is not switched off: what it cost the thread counts, not the time that passed',
+      figure: `${calls} calls, ${late} of them took more than 25 ms by the wall, 0 switched off`,
+    });
+  });
+});
+
+describe('a detector of the operator', () => {
+  it('cannot end the agent by what it does outside of its calls, nor by what it returns', async () => {
+    const options = ['--detector', join(HERE, 'stray.mjs'), '--detect', 'rogue-resolver'];
+    const agent = await agentWith('stray', ...options, '--detect-pause', '1s');
+    const offs = (): number =>
+      agent.records.filter(({ attributes: { 'whodns.finding.kind': kind } }) => kind === 'off').length;
+    await agent.expect(() => offs() === 1, PATIENCE_MS, 'blamed for its timer at import');
+    for (const fault of FAULTS) await ask(fault);
+    await sleep(500);
+    await ask('last');
+    await agent.expect((records) => records.some((record) => asked(record) === `last.${zone}`), PATIENCE_MS);
+    for (const fault of FAULTS)
+      assert.equal(agent.records.filter((record) => asked(record) === `${fault}.${zone}`).length, 1, fault);
+    assert.match(agent.errors, /detector stray is switched off for 1 s: .*stray import/);
+    assert.doesNotMatch(agent.errors, /internal error/);
+    assert.equal(await agent.stop(), 0, agent.errors);
+    const stages = stagesOf('stray');
+    assertKept(stages);
+    const own = stages.find(({ name }) => name === 'detector:stray');
+    assert.equal(own?.dropped['off'], undefined, 'not lost: the records went out');
+    assert.ok((own?.filtered['off'] ?? 0) > 0);
+    reportAttack({
+      attack: `a detector throws in timers, promises, callbacks and getters, returns what is no finding, calls process.exit()`,
+      stranger: 'detector',
+      holds:
+        'it alone is switched off, for a pause that doubles, and that is a finding; every lookup is recorded',
+      figure: `${FAULTS.length} kinds, ${FAULTS.length + 1} of ${FAULTS.length + 1} lookups recorded, exit code 0`,
+    });
+  });
+});
+
+describe('a defect of the agent itself', () => {
+  for (const [what, signal] of [
+    ['an error that nothing catches', 'SIGUSR2'],
+    ['a rejection that nothing handles', 'SIGWINCH'],
+  ] as const)
+    it(`${what}: what is in flight is flushed and counted, and the exit code says so`, async () => {
+      const agent = await agentWith(signal, '--detect', 'all');
+      await ask('answered');
+      await agent.expect((records) => records.length > 0, PATIENCE_MS);
+      // Nobody is there: in flight until the agent's time-out of 2 s.
+      await namespace.run(['dig', '+tries=1', '+time=1', '@127.0.0.9', `flight.${zone}`]);
+      process.kill(agent.pid, signal);
+      const started = performance.now();
+      while (agent.running && performance.now() - started < 10_000) await sleep(20);
+      const ms = Math.round(performance.now() - started);
+      assert.equal(await agent.stop(), 70, agent.errors);
+      assert.match(agent.errors, /internal error, the agent stops: Error: a defect/);
+      assert.ok(ms < 6000, `it took ${ms} ms`);
+      assert.equal(agent.records.filter((record) => asked(record) === `flight.${zone}`).length, 1);
+      const stages = stagesOf(signal);
+      assertKept(stages);
+      assert.ok(stages.every(({ held }) => held === 0));
+      reportAttack({
+        attack: `${what}, in the agent's own code`,
+        stranger: 'host',
+        holds: 'what is in flight is flushed within 5 s and counted, exit code 70',
+        figure: `ended after ${ms} ms, 0 records missing, 0 held`,
+      });
+    });
+});

@@ -1,0 +1,181 @@
+/**
+ * What one workload does must not cost another one lookup: a victim asks at 10 to 20 lookups a second while somebody else fills what
+ * the agent has bounded. All of them are in one cgroup here, so that only the process tells them apart.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { ask } from '../../src/control/client.ts';
+import type { PipelineStats } from '../../src/pipeline.ts';
+import { buildClients, CLIENTS } from '../clients/build.ts';
+import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
+import { end, ended } from '../matrix/children.ts';
+import { Namespace } from '../matrix/namespace.ts';
+
+const TCP = ['/usr/bin/python3', join(import.meta.dirname, 'tcp_dns.py')];
+const UDP = ['/usr/bin/python3', join(import.meta.dirname, 'udp_dns.py')];
+const REPOSITORY = join(import.meta.dirname, '../..');
+const RESPONDER = '../build/bench/responder';
+const FLOOD = '../build/bench/flood';
+const VICTIMS_SERVER = '127.0.0.2';
+const OTHER_SERVER = '127.0.0.9';
+const TRUE_ANSWER = '10.1.2.3';
+const LIMIT_MS = 60_000;
+
+let namespace: Namespace;
+let directory = '';
+let agent: Agent | undefined;
+const children: ChildProcess[] = [];
+
+before(async () => {
+  buildClients();
+  execFileSync('make', ['-s', '-C', join(REPOSITORY, 'bench'), RESPONDER, FLOOD]);
+  namespace = await Namespace.open();
+  directory = mkdtempSync(join(tmpdir(), 'whodns-fair-'));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) await end(child, 'SIGKILL');
+  await agent?.stop();
+  agent = undefined;
+});
+after(async () => {
+  await namespace.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Records of a zone of its own, so that tests do not see each other's. */
+async function startAgent(zone: string): Promise<Agent> {
+  const control = ['--control', join(directory, 'control')];
+  agent = Agent.start([...AGENT, '--include-domain', zone, '--timeout', '5s', ...control]);
+  const deadline = performance.now() + LIMIT_MS;
+  while (!agent.errors.includes('capturing with')) {
+    assert.ok(agent.running && performance.now() < deadline, agent.errors);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return agent;
+}
+
+async function serve(argv: readonly string[]): Promise<void> {
+  const child = namespace.spawn(argv, ['ignore', 'pipe', 'inherit']);
+  children.push(child);
+  assert.ok(child.stdout !== null);
+  const [said] = await Promise.race([once(child.stdout, 'data'), once(child, 'close')]);
+  assert.match(String(said), /ready/, argv.join(' '));
+}
+
+function attack(argv: readonly string[]): Promise<string> {
+  const child = namespace.spawn(argv, ['ignore', 'pipe', 'inherit']);
+  children.push(child);
+  let said = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  return ended(child, LIMIT_MS).then(() => said);
+}
+
+async function victim(argv: readonly string[]): Promise<number> {
+  const { output, errors, exitCode } = await namespace.run(argv);
+  assert.equal(exitCode, 0, errors);
+  return (JSON.parse(output) as { answered: number }).answered;
+}
+
+/** Nothing lost, nothing false: one record for each lookup, answered as the program was. */
+async function assertTrue(zone: string, count: number, prefix: string): Promise<void> {
+  const ours = ({ attributes }: JsonRecord) => String(attributes['dns.question.name']).endsWith(zone);
+  await agent?.waitFor((records) => records.filter(ours).length >= count, 8000);
+  const records = (agent?.records ?? []).filter(ours);
+  const outcomes = new Map<string, number>();
+  for (const { attributes } of records) {
+    const answers = JSON.stringify(attributes['dns.answers'] ?? []);
+    const outcome = `${attributes['error.type'] ?? attributes['whodns.outcome.reason'] ?? 'ok'} ${answers}`;
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
+  const stats = await statsOf();
+  const said = JSON.stringify([
+    stats.source.drops,
+    stats.stages.filter(({ name }) => name !== 'sink:console'),
+  ]);
+  assert.deepEqual(Object.fromEntries(outcomes), { [`ok ["${TRUE_ANSWER}"]`]: count }, said);
+  const names = records.map(({ attributes }) => String(attributes['dns.question.name'])).sort();
+  const expected = Array.from({ length: count }, (_, i) => `${prefix}${i}.${zone}`).sort();
+  assert.deepEqual(names, expected);
+  for (const { name, missing } of stats.stages) assert.equal(missing, 0, name);
+}
+
+async function statsOf(): Promise<PipelineStats> {
+  return (await ask(join(directory, 'control'), '/stats')) as PipelineStats;
+}
+
+describe('fair shares', { timeout: 90_000 }, () => {
+  it('6000 half-sent TCP messages cost no TCP lookup of another process', async () => {
+    const zone = `v${randomBytes(4).toString('hex')}.test`;
+    await serve([...TCP, 'serve', VICTIMS_SERVER, '40']);
+    await serve([...TCP, 'serve', OTHER_SERVER, '40']);
+    await startAgent(zone);
+    const attacked = attack([...TCP, 'half', OTHER_SERVER, '6000', '14']);
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    const answered = await victim([...TCP, 'ask', VICTIMS_SERVER, '60', '0.1', zone]);
+    const { gaveWay } = await statsOf();
+    const { connections } = JSON.parse(await attacked) as { connections: number };
+    assert.ok(connections >= 5500, `the attack itself must succeed: ${connections}`);
+    assert.equal(answered, 60);
+    await assertTrue(zone, 60, 't');
+    const full = gaveWay.filter(({ counts }) => counts['streams-full'] !== undefined);
+    assert.ok(full.length > 0, `it is said whose streams gave way: ${JSON.stringify(gaveWay)}`);
+  });
+
+  it('20 000 unanswered queries a second cost no lookup of another process whose server takes 4 s', async () => {
+    const zone = `v${randomBytes(4).toString('hex')}.test`;
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '4', '40']);
+    await serve([join(REPOSITORY, 'bench', RESPONDER), OTHER_SERVER, '53', 'silent']);
+    await startAgent(zone);
+    const flooded = attack([join(REPOSITORY, 'bench', FLOOD), OTHER_SERVER, '53', '20000', '14', '1']);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const answered = await victim([...UDP, 'ask', VICTIMS_SERVER, '200', '0.05', '6', zone]);
+    const { sent } = JSON.parse(await flooded) as { sent: number };
+    assert.ok(sent > 200_000, `the attack itself must succeed: ${sent}`);
+    assert.equal(answered, 200);
+    await assertTrue(zone, 200, 'u');
+  });
+
+  it('an agent that was stopped for longer than the time-out calls nothing a time-out that was answered', async () => {
+    const zone = `v${randomBytes(4).toString('hex')}.test`;
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '0.5', '40']);
+    const running = await startAgent(zone);
+    process.kill(running.pid, 'SIGSTOP');
+    try {
+      assert.equal(await victim([...UDP, 'ask', VICTIMS_SERVER, '100', '0.02', '3', zone]), 100);
+      // Longer than --timeout.
+      await new Promise((resolve) => setTimeout(resolve, 4000));
+    } finally {
+      process.kill(running.pid, 'SIGCONT');
+    }
+    await assertTrue(zone, 100, 'u');
+  });
+
+  it('a second answer that says something else has a record of its own, linked to the first', async () => {
+    const zone = `two${randomBytes(4).toString('hex')}.test`;
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '0', '20']);
+    const running = await startAgent(zone);
+    // The first label decides: u0.two... is answered once, two.u0... twice.
+    const { exitCode, errors } = await namespace.run([...UDP, 'ask', VICTIMS_SERVER, '1', '0.1', '1', zone]);
+    assert.equal(exitCode, 0, errors);
+    await namespace.run([join(CLIENTS, 'actor'), 'ask', VICTIMS_SERVER, `two.${zone}`]);
+    const ours = ({ attributes }: JsonRecord) => attributes['dns.question.name'] === `two.${zone}`;
+    await running.waitFor((records) => records.filter(ours).length >= 2, 5000);
+    const [first, second, ...more] = running.records.filter(ours);
+    assert.equal(more.length, 0);
+    assert.deepEqual(first?.attributes['dns.answers'], ['6.6.6.6']);
+    assert.equal(first?.attributes['whodns.answers.conflicting'], undefined);
+    assert.deepEqual(second?.attributes['dns.answers'], [TRUE_ANSWER]);
+    assert.equal(second?.attributes['whodns.answers.conflicting'], true);
+    assert.equal(second?.attributes['whodns.answers.conflicts_with'], first?.attributes['log.record.uid']);
+    assert.equal(second?.time, first?.time);
+    assert.equal(second?.resource['process.pid'], first?.resource['process.pid']);
+  });
+});
