@@ -16,7 +16,7 @@ import { mutate, Random } from './mutate.ts';
 const COUNT = Number(process.env['FUZZ_COUNT'] ?? 200_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_130);
 const CAPTURES = new URL('../golden/pcaps/', import.meta.url).pathname;
-const OUTCOMES: readonly Outcome[] = ['answered', 'answered', 'answered', 'timeout', 'sent'];
+const OUTCOMES: readonly Outcome[] = ['answered', 'answered', 'answered', 'timeout', 'sent', 'unknown'];
 const TRACE = {
   traceId: Uint8Array.from({ length: 16 }, (_, i) => i + 1),
   spanId: new Uint8Array(8),
@@ -48,6 +48,9 @@ function randomLookup(random: Random, seeds: readonly Uint8Array[], process: Loo
   const told = mutate(random, seeds);
   return {
     ...whole,
+    ...(outcome === 'answered' && random.below(4) === 0
+      ? { conflictsWith: random.of(['', 'first']), uid: 'own' }
+      : {}),
     request: { ...whole.request, captured: asked.length, message: decodeMessage(asked, asked.length) },
     response: whole.response && {
       ...whole.response,
