@@ -59,7 +59,7 @@ function destinations(): Record<string, Schema> {
     node: map({ port }),
     endpoint: text({ pattern: '^(https?://[^\\s/@]+(:[0-9]{1,5})?(/\\S*)?)?$' }),
     protocol: choice('grpc', 'http/protobuf'),
-    compression: choice('none', 'gzip'),
+    compression: choice('none', 'gzip', 'zstd'),
     headersSecret: map({ name, key }),
     certificateAuthority: map({ configMap: name, key }),
   });

@@ -4,9 +4,9 @@
 #include "capture.h"
 #include "object_digest.h" // made by the Makefile
 #include "privileges.h"
-#include "reader.h"
 #include "seccomp.h"
 #include "trial.h"
+#include "wakeup.h"
 
 #include <cstring>
 #include <napi.h>
@@ -78,64 +78,6 @@ CaptureOptions capture_options(const Napi::Object &given)
 	return options;
 }
 
-struct Session;
-struct Delivery {
-	Batch batch;
-	bool last = false;
-};
-void call_js(Napi::Env env, Napi::Function on_batch, std::shared_ptr<Session> *session, Delivery *delivery);
-using Channel = Napi::TypedThreadSafeFunction<std::shared_ptr<Session>, Delivery, call_js>;
-
-// What JavaScript's object and the channel from the reader's thread share. JavaScript's thread only, except send().
-struct Session {
-	std::unique_ptr<Capture> capture; // before reader: the reader goes first
-	std::unique_ptr<Reader> reader;
-	Channel channel;
-	napi_env env = nullptr; // set while the channel is open
-
-	void open_channel(Napi::Env environment, const Napi::Function &on_batch, std::shared_ptr<Session> *context)
-	{
-		channel = Channel::New(
-		    environment, on_batch, "whodns", 0, 1, context,
-		    [](Napi::Env, void *, std::shared_ptr<Session> *own) { delete own; }, static_cast<void *>(nullptr));
-		env = environment;
-		// Hooks run in reverse order: this one ends the reader's thread before Node tears the channel down. Later,
-		// in a finalizer, it would wait for a thread that waits for the channel's lock.
-		napi_add_env_cleanup_hook(env, close_session, this);
-	}
-
-	void send(Delivery *delivery)
-	{
-		if (channel.NonBlockingCall(delivery) != napi_ok)
-			delete delivery;
-	}
-
-	void close()
-	{
-		reader.reset();
-		capture.reset();
-		if (napi_env open = std::exchange(env, nullptr)) {
-			napi_remove_env_cleanup_hook(open, close_session, this);
-			channel.Release();
-		}
-	}
-
-	static void close_session(void *session) { static_cast<Session *>(session)->close(); }
-
-	~Session() { close(); }
-};
-
-void call_js(Napi::Env env, Napi::Function on_batch, std::shared_ptr<Session> *session, Delivery *delivery)
-{
-	std::unique_ptr<Delivery> owned(delivery);
-	if (env == nullptr || (*session)->capture == nullptr)
-		return; // ending or closed: nobody to deliver to
-	if (owned->last)
-		on_batch.Call({env.Undefined()});
-	else
-		on_batch.Call({copy_to_js(env, owned->batch)});
-}
-
 class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 {
       public:
@@ -143,9 +85,9 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	{
 		return DefineClass(env, "Capture",
 				   {
-				       InstanceMethod("start", &CaptureObject::start),
-				       InstanceMethod("release", &CaptureObject::release),
-				       InstanceMethod("finish", &CaptureObject::finish),
+				       InstanceMethod("watch", &CaptureObject::watch),
+				       InstanceMethod("drain", &CaptureObject::drain),
+				       InstanceMethod("detach", &CaptureObject::detach),
 				       InstanceMethod("close", &CaptureObject::close),
 				       InstanceMethod("sums", &CaptureObject::sums),
 				       InstanceMethod("entries", &CaptureObject::entries),
@@ -157,56 +99,61 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	}
 
 	explicit CaptureObject(const Napi::CallbackInfo &info)
-	    : Napi::ObjectWrap<CaptureObject>(info), session_(std::make_shared<Session>())
+	    : Napi::ObjectWrap<CaptureObject>(info), capture_(info[0].As<Napi::External<Capture>>().Data())
 	{
-		session_->capture.reset(info[0].As<Napi::External<Capture>>().Data());
 	}
 
+	~CaptureObject() override { end(); }
+
       private:
-	// start(onBatch: (batch: Uint8Array | undefined) => void); undefined is the end after finish()
-	Napi::Value start(const Napi::CallbackInfo &info)
+	// watch(onWake: () => void)
+	Napi::Value watch(const Napi::CallbackInfo &info)
 	{
 		Napi::Env env = info.Env();
-		if (!session_->capture || session_->reader)
+		if (!capture_)
+			return closed(env);
+		if (wakeup_)
 			return to_js(env, Error{"start", "", EALREADY, "", ""});
-		session_->open_channel(env, info[0].As<Napi::Function>(), new std::shared_ptr<Session>(session_));
-		Session *session = session_.get(); // outlives the reader's thread: its destructor joins it
-		auto reader = Reader::start(
-		    *session->capture,
-		    [session](Batch batch) {
-			    session->send(new Delivery{std::move(batch), false});
-		    },
-		    [session] {
-			    session->send(new Delivery{{}, true});
-		    });
-		if (!reader) {
-			session_->close();
-			return to_js(env, reader.error());
-		}
-		session_->reader = std::move(reader.value());
+		auto wakeup = Wakeup::watch(env, capture_->ring_fd(), info[0].As<Napi::Function>());
+		if (!wakeup)
+			return to_js(env, wakeup.error());
+		wakeup_ = std::move(wakeup.value());
 		return Napi::Object::New(env);
 	}
 
-	void release(const Napi::CallbackInfo &)
+	// drain(buffer: Uint8Array, enough: number) -> bytes written; 0 when closed
+	Napi::Value drain(const Napi::CallbackInfo &info)
 	{
-		if (session_->reader)
-			session_->reader->release();
+		size_t written = 0;
+		if (capture_) {
+			auto buffer = info[0].As<Napi::Uint8Array>();
+			written = capture_->drain({reinterpret_cast<std::byte *>(buffer.Data()), buffer.ByteLength()},
+						  info[1].As<Napi::Number>().Uint32Value());
+		}
+		return Napi::Number::New(info.Env(), static_cast<double>(written));
 	}
 
-	void finish(const Napi::CallbackInfo &)
+	void detach(const Napi::CallbackInfo &)
 	{
-		if (session_->reader)
-			session_->reader->finish();
+		if (capture_)
+			capture_->detach();
 	}
 
-	void close(const Napi::CallbackInfo &) { session_->close(); }
+	void close(const Napi::CallbackInfo &) { end(); }
+
+	void end()
+	{
+		if (auto wakeup = std::exchange(wakeup_, nullptr))
+			wakeup->stop();
+		capture_.reset();
+	}
 
 	Napi::Value sums(const Napi::CallbackInfo &info)
 	{
 		Napi::Env env = info.Env();
-		if (!session_->capture)
+		if (!capture_)
 			return closed(env);
-		auto sums = session_->capture->sums(info[0].ToString().Utf8Value().c_str());
+		auto sums = capture_->sums(info[0].ToString().Utf8Value().c_str());
 		if (!sums)
 			return to_js(env, sums.error());
 		Napi::Array values = Napi::Array::New(env, sums.value().size());
@@ -219,46 +166,46 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	Napi::Value entries(const Napi::CallbackInfo &info)
 	{
 		Napi::Env env = info.Env();
-		if (!session_->capture)
+		if (!capture_)
 			return closed(env);
-		auto entries = session_->capture->entries(info[0].ToString().Utf8Value().c_str());
+		auto entries = capture_->entries(info[0].ToString().Utf8Value().c_str());
 		return entries ? with(env, "bytes", copy_to_js(env, entries.value())) : to_js(env, entries.error());
 	}
 
 	// update(map, key, value)
 	Napi::Value update(const Napi::CallbackInfo &info)
 	{
-		if (!session_->capture)
+		if (!capture_)
 			return closed(info.Env());
 		std::string map = info[0].ToString().Utf8Value();
-		return to_js(info.Env(), session_->capture->update(map.c_str(), bytes(info[1]), bytes(info[2])));
+		return to_js(info.Env(), capture_->update(map.c_str(), bytes(info[1]), bytes(info[2])));
 	}
 
 	// remove(map, keys)
 	Napi::Value remove(const Napi::CallbackInfo &info)
 	{
-		if (!session_->capture)
+		if (!capture_)
 			return closed(info.Env());
 		std::string map = info[0].ToString().Utf8Value();
-		return to_js(info.Env(), session_->capture->remove(map.c_str(), bytes(info[1])));
+		return to_js(info.Env(), capture_->remove(map.c_str(), bytes(info[1])));
 	}
 
 	Napi::Value ring(const Napi::CallbackInfo &info)
 	{
-		if (!session_->capture)
+		if (!capture_)
 			return closed(info.Env());
 		Napi::Object ring = Napi::Object::New(info.Env());
-		ring["used"] = static_cast<double>(session_->capture->ring().used());
-		ring["size"] = static_cast<double>(session_->capture->ring_bytes());
+		ring["used"] = static_cast<double>(capture_->ring().used());
+		ring["size"] = static_cast<double>(capture_->ring_bytes());
 		return ring;
 	}
 
 	Napi::Value recursion_misses(const Napi::CallbackInfo &info)
 	{
-		if (!session_->capture)
+		if (!capture_)
 			return closed(info.Env());
 		return with(info.Env(), "value",
-			    Napi::Number::New(info.Env(), static_cast<double>(session_->capture->recursion_misses())));
+			    Napi::Number::New(info.Env(), static_cast<double>(capture_->recursion_misses())));
 	}
 
 	static Napi::Value closed(Napi::Env env) { return to_js(env, Error{"closed", "", EBADF, "", ""}); }
@@ -270,7 +217,8 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		return result;
 	}
 
-	std::shared_ptr<Session> session_;
+	std::unique_ptr<Capture> capture_;
+	std::shared_ptr<Wakeup> wakeup_;
 };
 
 // open(options) -> {capture, skipped: string[]} | {error}

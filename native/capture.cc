@@ -20,6 +20,9 @@ namespace whodns
 namespace
 {
 
+// Memory that others freed is given back to the kernel so often; it takes some hundred microseconds.
+constexpr auto kTrimInterval = std::chrono::seconds(20);
+
 constexpr const char *kObjectName = "dns"; // libbpf begins the names of data maps with it
 constexpr int kNotSupported = 524;         // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
@@ -170,6 +173,16 @@ size_t Capture::select_programs(const CaptureOptions &options)
 			programs_.push_back(program);
 	}
 	return of_family;
+}
+
+size_t Capture::drain(std::span<std::byte> to, size_t enough)
+{
+	// glibc gives back by itself what lies at the end of its heaps, not the holes (malloc/malloc.c: mtrim)
+	if (const auto now = std::chrono::steady_clock::now(); now - trimmed_ > kTrimInterval) {
+		malloc_trim(0);
+		trimmed_ = now;
+	}
+	return reading_.drain(to, enough);
 }
 
 void Capture::detach()

@@ -6,6 +6,7 @@
 #include "result.h"
 #include "ring.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,7 +45,9 @@ class Capture
 
 	int ring_fd() const { return bpf_map__fd(ring_); }
 	uint32_t ring_bytes() const { return bpf_map__max_entries(ring_); }
-	Ring &ring() { return reading_; }
+	const Ring &ring() const { return reading_; }
+	// See Ring::drain. Now and then gives memory back that was freed meanwhile.
+	size_t drain(std::span<std::byte> to, size_t enough);
 
 	// Values of the array map `name` by index, summed over the CPUs.
 	Result<std::vector<uint64_t>> sums(const char *name) const;
@@ -68,6 +71,7 @@ class Capture
 	std::vector<bpf_program *> programs_; // owned by object_
 	std::vector<std::string> skipped_;
 	std::vector<LinkHandle> links_;
+	std::chrono::steady_clock::time_point trimmed_ = std::chrono::steady_clock::now();
 };
 
 } // namespace whodns

@@ -11,7 +11,7 @@ namespace whodns
 
 // What failed, on what, with which errno, what the user can do, and what libbpf and the verifier said.
 struct Error {
-	std::string op;      // one word: open, family, rodata, ring, load, attach, map, thread
+	std::string op;      // one word: open, family, rodata, ring, load, attach, map, wakeup, start, closed
 	std::string subject; // file, program or map
 	int code = 0;        // errno, positive; 0 = none
 	std::string hint;    // what to do; may be empty

@@ -7,7 +7,7 @@
 #include "handle.h"
 
 #include <cstdint>
-#include <functional>
+#include <span>
 
 namespace whodns
 {
@@ -15,35 +15,22 @@ namespace whodns
 class Ring
 {
       public:
-	// Bytes in the ring, valid until the call that was given it returns.
-	class Record
-	{
-	      public:
-		Record(const Ring &ring, uint64_t position, size_t size) : ring_(ring), position_(position), size_(size)
-		{
-		}
-		size_t size() const { return size_; }
-		// The first `bytes` of it, at most size().
-		void copy(void *to, size_t bytes) const;
-
-	      private:
-		const Ring &ring_;
-		uint64_t position_;
-		size_t size_;
-	};
-
 	Ring() = default;
 	// @param bytes the map's max_entries. Check the object afterwards: false, see errno.
 	Ring(int fd, uint32_t bytes);
 	explicit operator bool() const { return consumer_ && producer_; }
 
-	// Bytes that have not been consumed. From any thread.
+	// Bytes that have not been consumed.
 	uint64_t used() const;
-	// Hands records over in their order until there is none or `take` gives false (the record it was given counts as
-	// taken); gives whether `take` ended it. One thread only.
-	bool consume(const std::function<bool(const Record &)> &take);
+	// Moves records into `to` in their order, each as in bpf/event.h and padded to 8 bytes, until there is none, the next
+	// one does not fit, or `enough` bytes are written. A record whose own size is impossible, or that would not fit into an empty `to`, has `kind`
+	// 0 and the size that was copied. Gives the bytes written.
+	size_t drain(std::span<std::byte> to, size_t enough);
 
       private:
+	void copy(std::byte *to, uint64_t position, size_t bytes) const;
+	size_t take(std::span<std::byte> to, uint64_t position, size_t size, bool is_first) const;
+
 	uint64_t mask_ = 0;
 	Mapping consumer_; // one page: where we are
 	Mapping producer_; // one page: where the kernel is; behind it the data

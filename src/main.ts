@@ -25,8 +25,6 @@ setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--no-parallel-scavenge');
 // The old generation is collected when it has grown by a fifth, not by half and more: less memory for some more processor time.
 setFlagsFromString('--heap-growing-percent=20');
-// Pages that a collection empties go back to the system. Otherwise V8 keeps them for later: after a busy minute twice what is in use.
-setFlagsFromString('--optimize-for-size');
 
 /** Everything in flight leaves within this time after the first signal. */
 const STOP_DEADLINE_MS = 5000;

@@ -198,6 +198,8 @@ export type AttributeValue =
   | readonly number[]
   | readonly boolean[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
+/** Takes one attribute. */
+export type AddAttribute<Name extends string = string> = (name: Name, value: AttributeValue) => void;
 
 /**
  * Everything known of a process, one interned object each: exporters group by this object's identity.
@@ -280,15 +282,17 @@ export interface LogEvent {
   readonly severity: number;
   readonly body: string;
   readonly attributes: Attributes;
+  /** Gives the same attributes in the same order, one by one; where there is this, `attributes` is made only when asked for. */
+  describe?(add: AddAttribute): void;
   readonly process: ProcessIdentity;
   /** Attributes left out because of a limit. */
   readonly droppedAttributes?: number;
   /** The span it belongs to: the lookup's own with --traces, else the one the thread published. */
-  readonly trace?: TraceContext;
+  readonly trace?: TraceContext | undefined;
   /** The lookup is a span of its own, `trace` (--traces). */
-  readonly hasSpan?: true;
+  readonly hasSpan?: boolean;
   /** Of the lookup's own span: the one the thread published. */
-  readonly parentSpanId?: Uint8Array;
+  readonly parentSpanId?: Uint8Array | undefined;
   /** The lookup it was made from; undefined for connections, findings and the agent's own events. */
   readonly lookup: Lookup | undefined;
   /** The connection it was made from. */

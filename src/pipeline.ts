@@ -147,9 +147,14 @@ export class Pipeline {
   #announcedLately: Owner[] = [];
   #announcedBefore: Owner[] = [];
 
+  /** Resolves when the source has nothing more to give; of a file, when its records are delivered too, however long that takes. */
+  readonly finished: Promise<void>;
+
   constructor(parts: PipelineParts) {
     const { config, ledger } = parts;
     this.#parts = parts;
+    this.finished = parts.config.command === 'replay' ? this.#delivered() : parts.source.finished;
+    this.finished.catch(() => {}); // whoever waits for it has the error
     const { source } = parts;
     this.#fairness = parts.fairness ?? new Fairness();
     this.#losses = new Losses({
@@ -183,18 +188,13 @@ export class Pipeline {
     });
   }
 
-  /** Resolves when the source has nothing more to give. */
-  get finished(): Promise<void> {
-    return this.#parts.source.finished;
-  }
-
   /** Requests waiting for their answer. */
   get evicted(): number {
     return this.#correlator.evicted;
   }
 
   async start(): Promise<void> {
-    const { source, config } = this.#parts;
+    const { source, config, sink } = this.#parts;
     const isReplay = config.command === 'replay';
     const { visibility } = this.#parts;
     this.#parts.workloads?.start(
@@ -205,7 +205,7 @@ export class Pipeline {
     // A file can be read faster than anything can be exported: it waits, a kernel does not.
     await source.start((events) => {
       this.#batch(events);
-      return isReplay ? this.#parts.sink.flush() : undefined;
+      return isReplay ? (sink.room?.() ?? sink.flush()) : undefined;
     });
     visibility?.start();
     // A capture file brings its own time.
@@ -257,6 +257,14 @@ export class Pipeline {
     await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
     await this.#parts.workloads?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
+  }
+
+  async #delivered(): Promise<void> {
+    try {
+      await this.#parts.source.finished;
+    } finally {
+      await this.#parts.sink.flush();
+    }
   }
 
   #batch(events: readonly RawEvent[]): void {

@@ -1,7 +1,7 @@
 /** What native/addon.cc exports. Expected failures are values; kernel.ts makes typed errors of them. */
 
 export interface NativeError {
-  /** open, family, rodata, ring, load, attach, map, thread, start, closed, threads, seccomp */
+  /** open, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp */
   readonly op: string;
   /** File, program, map or setting that it is about. */
   readonly subject: string;
@@ -28,14 +28,16 @@ export interface NativeOptions {
 }
 
 export interface NativeCapture {
+  /** From now on `onWake` is called when the ring is a quarter full. Must not throw. Once. */
+  watch(onWake: () => void): NativeResult<object>;
   /**
-   * Starts the reader. `onBatch` gets a batch of its own, or undefined when after `finish` nothing more will come. Four
-   * batches are handed out at most until `release` is called for them.
+   * Moves records from the ring into `buffer` (each as in bpf/event.h, padded to 8 bytes) until there is none, the next one
+   * does not fit, or `enough` bytes are written.
+   * @returns bytes written; 0 after `close` as well
    */
-  start(onBatch: (batch: Uint8Array | undefined) => void): NativeResult<object>;
-  release(): void;
-  /** Detaches, empties the ring, then `onBatch(undefined)`. */
-  finish(): void;
+  drain(buffer: Uint8Array, enough: number): number;
+  /** Detaches the programs and waits until none runs: afterwards ring and counters stand still. */
+  detach(): void;
   /** Frees everything at once. Idempotent; the other methods then give the error `closed`. */
   close(): void;
   /** Sums over all CPUs of an array map's values. */

@@ -26,7 +26,7 @@ const WHAT: Readonly<Record<string, (subject: string) => string>> = {
   load: (subject) => `the kernel does not load the ${subject} programs`,
   attach: (subject) => `the kernel does not attach ${subject}`,
   map: (subject) => `cannot read the map ${subject}`,
-  thread: (subject) => `cannot start the reader (${subject})`,
+  wakeup: (subject) => `cannot watch the ring buffer (${subject})`,
   threads: (subject) => `cannot give up capabilities in every thread (${subject})`,
   seccomp: (subject) => `cannot filter system calls${subject === '' ? '' : ` (${subject})`}`,
 };

@@ -27,6 +27,7 @@ import { encodeTracePlace } from '../wire/trace-places.ts';
 import type { NativeAddon, NativeCapture, NativeError, NativeResult } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
+import { RingReader } from './ring-reader.ts';
 import type { OnBatch, Source } from './source.ts';
 import { Suppressions } from './suppressions.ts';
 
@@ -84,6 +85,7 @@ export class KernelSource implements Source {
   readonly #clock: Clock;
   readonly #done = Promise.withResolvers<void>();
   #capture: NativeCapture | undefined;
+  #reader: RingReader | undefined;
   #family: KernelFamily | undefined;
   #fallbacks: readonly CaptureError[] = [];
   #stopping: Promise<void> | undefined;
@@ -127,21 +129,17 @@ export class KernelSource implements Source {
     if (this.#capture !== undefined || this.#stopping !== undefined)
       throw new Error('started twice or after stop');
     const { capture, family, failures } = openFirst(this.#options);
-    const ended = Promise.withResolvers<void>();
-    const started = capture.start((batch) => {
-      if (batch === undefined) ended.resolve();
-      else this.#deliver(capture, batch, onBatch);
-    });
+    const reader = new RingReader(capture, this.#options.ringBytes, (bytes) => this.#deliver(bytes, onBatch));
+    const started = reader.start();
     if ('error' in started) {
       capture.close();
       throw new CaptureError(started.error);
     }
     this.#capture = capture;
+    this.#reader = reader;
     this.#family = family;
     this.#fallbacks = failures;
-    this.#ended = ended.promise;
   }
-  #ended: Promise<void> = Promise.resolve();
 
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -258,21 +256,11 @@ export class KernelSource implements Source {
     return refused;
   }
 
-  #deliver(capture: NativeCapture, batch: Uint8Array, onBatch: OnBatch): void {
+  #deliver(batch: Uint8Array, onBatch: OnBatch): void {
     this.#batches++;
     this.#batchBytes += batch.length;
-    try {
-      const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage);
-      onBatch(this.#withoutExits(events));
-    } finally {
-      this.#giveBack(capture);
-    }
-  }
-
-  #giveBack(capture: NativeCapture): void {
-    // Not at once: Node hands over up to 1000 waiting batches in one turn of the event loop (ThreadSafeFunction::Dispatch),
-    // and timers and sockets would starve. So the reader gets its room back in the next turn.
-    setImmediate(() => capture.release());
+    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage);
+    onBatch(this.#withoutExits(events));
   }
 
   #withoutExits(events: readonly (RawEvent | RawExit)[]): readonly RawEvent[] {
@@ -298,8 +286,7 @@ export class KernelSource implements Source {
   async #stop(): Promise<void> {
     const capture = this.#capture;
     if (capture !== undefined) {
-      capture.finish();
-      await this.#ended;
+      await this.#reader?.finish();
       this.#lastProcesses = this.processes();
       this.#lastExited = this.exited();
       this.#lastSuppressed = this.suppressed();

@@ -1,8 +1,9 @@
 /** A connection as a log event: which fact goes into which attribute. */
 import { forTerminal } from '../lib/escape.ts';
-import type { AttributeValue, ConnectionEvent, LogEvent, Resolution } from '../model.ts';
+import type { AttributeValue, ConnectionEvent, LogEvent, RawConnection, Resolution } from '../model.ts';
 import type { ConnectAttributeName } from '../tables/attributes-connect.ts';
-import { bounded, newUid, SEVERITY, thread } from './record.ts';
+import { newUid, SEVERITY } from './record.ts';
+import { bounded, commText } from './record-attributes.ts';
 import { withPort } from './table-cells.ts';
 
 export const CONNECT_EVENT_NAME = 'whodns.connect';
@@ -25,7 +26,7 @@ export function toConnectionLog(
     'network.transport': 'tcp',
     'network.type': connection.family === 4 ? 'ipv4' : 'ipv6',
     ...resolved(event, resolution),
-    ...thread(connection.owner),
+    ...thread(connection),
     'whodns.attribution': process.attribution,
     'whodns.netns': connection.networkNamespace,
     'log.record.uid': uid(observedTime),
@@ -41,6 +42,11 @@ export function toConnectionLog(
     lookup: undefined,
     connection: event,
   };
+}
+
+function thread({ owner }: RawConnection): ConnectAttributes {
+  if (owner === undefined) return {};
+  return { 'whodns.thread.id': owner.tid, 'whodns.thread.name': commText(owner.threadName) };
 }
 
 function resolved({ time }: ConnectionEvent, resolution: Resolution | undefined): ConnectAttributes {

@@ -111,6 +111,11 @@ export class DeliverySink implements Sink {
     if (!this.#closed) await Promise.all(this.#inFlight);
   }
 
+  /** What is sealed is delivered; the request being built goes on filling. */
+  async room(): Promise<void> {
+    while (!this.#stopped && this.#store.heldRecords > 0) await this.#progress.promise;
+  }
+
   close(deadlineMs: number): Promise<void> {
     this.#closing ??= this.#close(deadlineMs);
     return this.#closing;

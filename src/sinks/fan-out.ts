@@ -42,6 +42,12 @@ export class FanOut implements Sink {
     await Promise.allSettled(this.#sinks.map(({ sink }) => sink.flush()));
   }
 
+  async room(): Promise<void> {
+    await Promise.allSettled(
+      this.#sinks.map(({ sink }) => (sink.room === undefined ? sink.flush() : sink.room())),
+    );
+  }
+
   close(deadlineMs: number): Promise<void> {
     this.#closed ??= this.#closeAll(deadlineMs);
     return this.#closed;

@@ -1,5 +1,6 @@
 /** Limits of the attributes of a record (OpenTelemetry specification, common/README.md, "Attribute Limits"). */
 import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
+import { MAX_ATTRIBUTES } from './record-attributes.ts';
 import type { Sink } from './sink.ts';
 
 export interface AttributeLimits {
@@ -14,9 +15,26 @@ export const PROCESSES_KEPT = 512;
 
 /** The same object when nothing had to be changed, as with the limits' defaults. */
 export function withinLimits(event: LogEvent, limits: AttributeLimits): LogEvent {
+  // A lookup's attributes are not made into an object only to be counted.
+  if (event.describe !== undefined && limits.length === undefined && limits.count >= MAX_ATTRIBUTES)
+    return event;
   const { attributes, dropped } = limitedAttributes(event.attributes, limits);
   if (attributes === event.attributes) return event;
-  return { ...event, attributes, droppedAttributes: (event.droppedAttributes ?? 0) + dropped };
+  return { ...copyOf(event), attributes, droppedAttributes: (event.droppedAttributes ?? 0) + dropped };
+}
+
+/** With fields in place of what the event computes when it is asked. */
+export function copyOf(event: LogEvent): LogEvent {
+  const { eventName, time, observedTime, severity, body, process, attributes, lookup } = event;
+  const { connection, trace, hasSpan, parentSpanId, droppedAttributes } = event;
+  return {
+    ...{ eventName, time, observedTime, severity, body, attributes, process, lookup },
+    ...(connection === undefined ? {} : { connection }),
+    ...(trace === undefined ? {} : { trace }),
+    ...(hasSpan === undefined ? {} : { hasSpan }),
+    ...(parentSpanId === undefined ? {} : { parentSpanId }),
+    ...(droppedAttributes === undefined ? {} : { droppedAttributes }),
+  };
 }
 
 function limitedAttributes(
@@ -66,6 +84,10 @@ export class LimitedSink implements Sink {
 
   flush(): Promise<void> {
     return this.#inner.flush();
+  }
+
+  room(): Promise<void> {
+    return this.#inner.room?.() ?? this.#inner.flush();
   }
 
   close(deadlineMs: number): Promise<void> {

@@ -1,10 +1,17 @@
 /** Records aggregated for the metrics whodns.queries, dns.lookup.duration and whodns.connections. */
 import { LRUCache } from 'lru-cache';
 import { type HolderId, textHash } from '../lib/fairness.ts';
-import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
+import type { Attributes, AttributeValue, LogEvent, Lookup, Outcome, ProcessIdentity } from '../model.ts';
 import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
 import { PROCESSES_KEPT } from './limits.ts';
-import { SERIES_LIMITS, type SeriesLimits, SeriesTable, type Summed } from './series-table.ts';
+import {
+  RememberedSeries,
+  SERIES_LIMITS,
+  type Series,
+  type SeriesLimits,
+  SeriesTable,
+  type Summed,
+} from './series-table.ts';
 
 export interface Counter {
   count: number;
@@ -27,6 +34,14 @@ interface Part {
   readonly owner: HolderId;
 }
 
+interface Workload extends Part {
+  readonly queries: RememberedSeries<Counter>;
+}
+
+interface Service extends Part {
+  readonly durations: RememberedSeries<Distribution>;
+}
+
 export class LookupSeries {
   readonly queries: SeriesTable<Counter>;
   readonly durations: SeriesTable<Distribution>;
@@ -34,8 +49,8 @@ export class LookupSeries {
   readonly findings: SeriesTable<Counter>;
   readonly wasted: SeriesTable<Counter>;
   readonly #withName: boolean;
-  readonly #workloads = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
-  readonly #services = new LRUCache<ProcessIdentity, Part>({ max: PROCESSES_KEPT });
+  readonly #workloads = new LRUCache<ProcessIdentity, Workload>({ max: PROCESSES_KEPT });
+  readonly #services = new LRUCache<ProcessIdentity, Service>({ max: PROCESSES_KEPT });
 
   /** @param start Unix ns; @param withName dns.question.name on durations: anyone who asks can fill the table */
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
@@ -56,54 +71,91 @@ export class LookupSeries {
     else this.#lookup(event);
   }
 
+  #workload(process: ProcessIdentity): Workload {
+    const known = this.#workloads.get(process);
+    if (known !== undefined) return known;
+    const queries = new RememberedSeries(this.queries);
+    const workload = { ...partOf(process, WORKLOAD_ATTRIBUTES), queries };
+    this.#workloads.set(process, workload);
+    return workload;
+  }
+
+  #service(process: ProcessIdentity): Service {
+    const known = this.#services.get(process);
+    if (known !== undefined) return known;
+    const durations = new RememberedSeries(this.durations);
+    const service = { ...partOf(process, SERVICE_ATTRIBUTES), durations };
+    this.#services.set(process, service);
+    return service;
+  }
+
   #finding({ process, attributes }: LogEvent): void {
-    const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
+    const workload = this.#workload(process);
     const rule = pick(attributes, ['security_rule.name']);
     const key = `${workload.key}\0${rule['security_rule.name']}`;
     this.findings.series(key, () => ({ ...workload.attributes, ...rule }), workload.owner).value.count++;
   }
 
-  #lookup({ process, attributes }: LogEvent): void {
-    const type = listed(attributes['dns.question.type'], UNLISTED_TYPE);
-    if (type === undefined && attributes['dns.id'] === undefined) return;
-    // A further answer to a lookup that was counted with its first.
-    if (attributes['whodns.answers.conflicting'] === true) return;
-    const code = listed(attributes['dns.response_code'], UNLISTED_CODE);
-    const error = attributes['error.type'];
-    const outcome = attributes['whodns.outcome'];
-    const transport = attributes['network.transport'];
-    const key = `${type}\0${code}\0${error}\0${transport}\0${outcome}`;
-    const result = (): Attributes =>
-      defined({
-        'dns.question.type': type,
-        'dns.response_code': code,
-        'error.type': error,
-        'network.transport': transport,
-        'whodns.outcome': outcome,
-      });
-    const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
-    const labels = () => ({ ...workload.attributes, ...result() });
-    this.queries.series(`${workload.key}\0${key}`, labels, workload.owner).value.count++;
-    const wasted = attributes['whodns.search.wasted'];
-    if (typeof wasted === 'number')
+  #lookup(event: LogEvent): void {
+    const { lookup, process } = event;
+    // A further answer to a lookup was counted with its first.
+    if (lookup === undefined || lookup.conflictsWith !== undefined) return;
+    const { message } = lookup.request;
+    if (message.questions.length === 0 && message.id < 0) return;
+    const result = resultNumber(lookup);
+    const workload = this.#workload(process);
+    workload.queries.series(
+      result,
+      () => `${workload.key}\0${resultKey(event)}`,
+      () => ({ ...workload.attributes, ...resultAttributes(event) }),
+      workload.owner,
+    ).value.count++;
+    const wasted = lookup.search?.wasted ?? 0;
+    if (wasted > 0)
       this.wasted.series(workload.key, () => workload.attributes, workload.owner).value.count += wasted;
-    const duration = attributes['dns.lookup.duration'];
-    if (typeof duration !== 'number') return;
-    const service = part(this.#services, process, SERVICE_ATTRIBUTES);
-    const name = this.#withName ? attributes['dns.question.name'] : undefined;
-    const { value } = this.durations.series(
-      `${service.key}\0${key}\0${name}`,
-      () => ({ ...service.attributes, ...result(), ...defined({ 'dns.question.name': name }) }),
-      service.owner,
-    );
-    record(value, duration);
+    if (lookup.duration === undefined) return;
+    record(this.#duration(event, result).value, Number(lookup.duration) / 1e9);
+  }
+
+  #duration(event: LogEvent, result: number): Series<Distribution> {
+    const service = this.#service(event.process);
+    const key = (): string => `${service.key}\0${resultKey(event)}`;
+    const attributes = (): Attributes => ({ ...service.attributes, ...resultAttributes(event) });
+    if (!this.#withName) return service.durations.series(result, key, attributes, service.owner);
+    const name = event.attributes['dns.question.name'];
+    const named = (): Attributes => ({ ...attributes(), ...defined({ 'dns.question.name': name }) });
+    return this.durations.series(`${key()}\0${name}`, named, service.owner);
   }
 
   #connection(process: ProcessIdentity, unresolved: boolean): void {
-    const workload = part(this.#workloads, process, WORKLOAD_ATTRIBUTES);
+    const workload = this.#workload(process);
     const labels = () => ({ ...workload.attributes, 'whodns.unresolved': unresolved });
     this.connections.series(`${workload.key}\0${unresolved}`, labels, workload.owner).value.count++;
   }
+}
+
+/** Transport, outcome, code and type: what `resultAttributes` are made of, as a number. */
+function resultNumber({ request, response, outcome }: Lookup): number {
+  const type = request.message.questions[0]?.type ?? -1;
+  const code = response?.message.rcode ?? -1;
+  const rest = OUTCOMES.indexOf(outcome) * 2 + Number(request.raw.transport === 'tcp');
+  return ((type + 1) * 8192 + code + 1) * 8 + rest;
+}
+
+const OUTCOMES: readonly Outcome[] = ['answered', 'timeout', 'sent', 'unknown'];
+
+function resultAttributes({ attributes }: LogEvent): Attributes {
+  return defined({
+    'dns.question.type': listed(attributes['dns.question.type'], UNLISTED_TYPE),
+    'dns.response_code': listed(attributes['dns.response_code'], UNLISTED_CODE),
+    'error.type': attributes['error.type'],
+    'network.transport': attributes['network.transport'],
+    'whodns.outcome': attributes['whodns.outcome'],
+  });
+}
+
+function resultKey(event: LogEvent): string {
+  return JSON.stringify(resultAttributes(event));
 }
 
 const COUNTERS: Summed<Counter> = {
@@ -167,18 +219,9 @@ function defined(attributes: Readonly<Record<string, AttributeValue | undefined>
   return pick(attributes, Object.keys(attributes));
 }
 
-function part(
-  cache: LRUCache<ProcessIdentity, Part>,
-  process: ProcessIdentity,
-  names: readonly string[],
-): Part {
-  let known = cache.get(process);
-  if (known === undefined) {
-    const attributes = pick(process.resource, names);
-    known = { attributes, key: JSON.stringify(attributes), owner: seriesOwner(process) };
-    cache.set(process, known);
-  }
-  return known;
+function partOf(process: ProcessIdentity, names: readonly string[]): Part {
+  const attributes = pick(process.resource, names);
+  return { attributes, key: JSON.stringify(attributes), owner: seriesOwner(process) };
 }
 
 /** The attributes of these names that there are. */

@@ -61,10 +61,7 @@ export function writeLogRecord(writer: ProtobufWriter, event: LogEvent): void {
   writer.byte(ANY_VALUE.string);
   writer.string(event.body);
   writer.end(body);
-  const { attributes } = event;
-  for (const name in attributes) {
-    writeAttribute(writer, LOG_RECORD.attributes, name, attributes[name] as AttributeValue);
-  }
+  writeAttributes(writer, LOG_RECORD.attributes, event);
   writer.reserve(10);
   writer.byte(LOG_RECORD.observedTime);
   writer.fixed64(event.observedTime);
@@ -78,6 +75,16 @@ export function writeLogRecord(writer: ProtobufWriter, event: LogEvent): void {
   writer.reserve(1);
   writer.byte(LOG_RECORD.flags);
   writer.fixed32(event.trace.flags);
+}
+
+/** The attributes of the event, each as the field `tag`. */
+export function writeAttributes(writer: ProtobufWriter, tag: number, event: LogEvent): void {
+  if (event.describe !== undefined) {
+    event.describe((name, value) => writeAttribute(writer, tag, name, value));
+    return;
+  }
+  const { attributes } = event;
+  for (const name in attributes) writeAttribute(writer, tag, name, attributes[name] as AttributeValue);
 }
 
 /** 8 or 16 bytes. */

@@ -161,6 +161,9 @@ export class MetricsSink implements Sink {
     if (this.#closed === undefined) await this.#provider.forceFlush().catch(() => undefined);
   }
 
+  /** Events only count up. */
+  async room(): Promise<void> {}
+
   /** Exports a last time. */
   close(deadlineMs: number): Promise<void> {
     this.#closed ??= this.#close(deadlineMs);

@@ -30,7 +30,7 @@ export interface OtlpTarget {
   readonly tls: TlsFiles | undefined;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly compression: 'none' | 'gzip';
+  readonly compression: 'none' | 'gzip' | 'zstd';
   /** ms of one attempt. */
   readonly timeoutMs: number;
 }

@@ -1,20 +1,24 @@
-/** OTLP/gRPC (OTLP specification, "OTLP/gRPC"): one unary call a request, the sealed bytes as they are. */
-import {
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  compressionAlgorithms,
-  credentials,
-  Metadata,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+/**
+ * OTLP/gRPC (OTLP specification, "OTLP/gRPC"): one unary call a request, the sealed bytes as they are, over node:http2
+ * (grpc/doc/PROTOCOL-HTTP2.md). A gRPC library would cost several times as much a record.
+ */
+import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import type { ExportResponse, IExporterTransport } from '@opentelemetry/otlp-exporter-base';
-import { decodeRetryDelay } from './otlp-decode.ts';
+import { compressed } from './otlp-compression.ts';
+import { GrpcConnection } from './otlp-grpc-connection.ts';
+import {
+  type GrpcStatus,
+  httpStatus,
+  isRetryable,
+  resetStatus,
+  statusOf,
+  transportStatus,
+} from './otlp-grpc-status.ts';
 import type { OtlpTarget, Signal } from './otlp-target.ts';
 import { AttemptError, MAX_RESPONSE_BYTES, type TransportParts } from './otlp-transport.ts';
-import { type TlsMaterial, WatchedCertificates } from './otlp-transport-tls.ts';
+import { WatchedCertificates } from './otlp-transport-tls.ts';
 
 const METHODS: Readonly<Record<Signal, string>> = {
   logs: '/opentelemetry.proto.collector.logs.v1.LogsService/Export',
@@ -22,169 +26,191 @@ const METHODS: Readonly<Record<Signal, string>> = {
   traces: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
 };
 
-/** OTLP specification, "OTLP/gRPC Response", "Failures". RESOURCE_EXHAUSTED only together with RetryInfo. */
-const RETRYABLE: ReadonlySet<number> = new Set([
-  status.CANCELLED,
-  status.DEADLINE_EXCEEDED,
-  status.ABORTED,
-  status.OUT_OF_RANGE,
-  status.UNAVAILABLE,
-  status.DATA_LOSS,
-]);
-
-/**
- * A connection whose other end is gone without a word answers nothing. Pings find that out while a call is under way;
- * gRPC servers refuse more frequent ones from clients without calls (gRPC keepalive, "too_many_pings"). The channel is
- * built anew after some calls in a row without answer as well.
- */
-const KEEPALIVE_MS = 20_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
+/** Compressed flag and length, in front of each message ("Length-Prefixed-Message"). */
+const PREFIX_BYTES = 5;
+/** The connection is made anew after so many calls in a row without answer. */
 const UNANSWERED_CALLS = 4;
-/** grpc-js waits up to two minutes between two attempts to connect unless told otherwise. */
-const RECONNECT_MS = { first: 500, longest: 5000 };
+/** `grpc-timeout` has at most eight digits. */
+const MAX_TIMEOUT_MS = 99_999_999;
 
-/** One channel and the calls on it. */
-interface Connection {
-  readonly client: Client;
-  readonly material: TlsMaterial | undefined;
-  calls: number;
-  retired: boolean;
+const decompress = promisify(gunzip);
+
+/** How a call ended, and the message of the answer. */
+interface Answer {
+  readonly status: GrpcStatus;
+  readonly message: Buffer;
+  readonly isCompressed: boolean;
 }
+
+const EMPTY = Buffer.alloc(0);
+const TOO_LONG: GrpcStatus = {
+  name: 'RESOURCE_EXHAUSTED',
+  details: `an answer of more than ${MAX_RESPONSE_BYTES} bytes`,
+  // Asking again would bring as much again.
+  isTransport: false,
+  retryMs: undefined,
+};
 
 export class GrpcTransport implements IExporterTransport {
   readonly #target: OtlpTarget;
-  readonly #method: string;
   readonly #certificates: WatchedCertificates | undefined;
-  readonly #metadata = new Metadata();
-  readonly #options: ClientOptions;
-  readonly #calls = new Set<ClientUnaryCall>();
-  #connection: Connection | undefined;
+  readonly #headers: OutgoingHttpHeaders;
+  #connection: GrpcConnection | undefined;
   #unanswered = 0;
+  #closed = false;
 
   constructor({ target, signal, userAgent, warn }: TransportParts) {
     this.#target = target;
-    this.#method = METHODS[signal];
     this.#certificates = target.tls === undefined ? undefined : new WatchedCertificates(target.tls, warn);
-    for (const [name, value] of Object.entries(target.headers)) this.#metadata.set(name, value);
-    this.#options = {
-      'grpc.primary_user_agent': userAgent,
-      'grpc.keepalive_time_ms': KEEPALIVE_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-      'grpc.initial_reconnect_backoff_ms': RECONNECT_MS.first,
-      'grpc.max_reconnect_backoff_ms': RECONNECT_MS.longest,
-      'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
-      'grpc.enable_retries': 0,
-      // Another transport of this program to the same server must not see this one's certificates.
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.default_compression_algorithm':
-        target.compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
+    this.#headers = {
+      ...target.headers,
+      ':method': 'POST',
+      ':path': METHODS[signal],
+      'user-agent': userAgent,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'grpc-accept-encoding': 'identity,gzip',
+      ...(target.compression === 'none' ? {} : { 'grpc-encoding': target.compression }),
     };
   }
 
   async send(data: Uint8Array, timeoutMillis: number): Promise<ExportResponse> {
-    let connection: Connection;
+    const body = await compressed(data, this.#target.compression);
+    const isCompressed = this.#target.compression !== 'none';
+    let connection: GrpcConnection;
     try {
       connection = this.#connect();
     } catch (error) {
       return { status: 'retryable', error: new AttemptError('certificate', (error as Error).message) };
     }
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-    const { promise, resolve } = Promise.withResolvers<ExportResponse>();
-    connection.calls++;
-    const call = connection.client.makeUnaryRequest(
-      this.#method,
-      (message: Buffer) => message,
-      (message: Buffer) => message,
-      bytes,
-      this.#metadata,
-      { deadline: Date.now() + timeoutMillis },
-      (error, answer) => {
-        this.#calls.delete(call);
-        this.#ended(connection, error);
-        resolve(
-          error === null ? { status: 'success', ...(answer && { data: answer }) } : this.#failed(error),
-        );
-      },
-    );
-    this.#calls.add(call);
-    return promise;
+    const { status, ...answer } = await this.#call(connection, body, isCompressed, timeoutMillis);
+    this.#settle(connection, status);
+    if (status.name !== 'OK') return this.#failed(status);
+    // The server has it: an answer that cannot be read says nothing more.
+    const message = answer.isCompressed
+      ? await decompress(answer.message, { maxOutputLength: MAX_RESPONSE_BYTES }).catch(() => EMPTY)
+      : answer.message;
+    return { status: 'success', data: message };
   }
 
   shutdown(): void {
-    for (const call of this.#calls) call.cancel();
-    if (this.#connection !== undefined) this.#retire(this.#connection);
+    this.#closed = true;
+    this.#connection?.destroy('the transport is closed');
     this.#connection = undefined;
   }
 
-  /** The present channel; a new one when the certificates have changed. */
-  #connect(): Connection {
+  /** The present connection; a new one when it has ended or the certificates have changed. */
+  #connect(): GrpcConnection {
+    if (this.#closed) throw new Error('the transport is closed');
     const material = this.#certificates?.current();
-    if (this.#connection !== undefined && this.#connection.material === material) return this.#connection;
-    const client = new Client(address(this.#target), channelCredentials(material), this.#options);
-    if (this.#connection !== undefined) this.#retire(this.#connection);
-    this.#connection = { client, material, calls: 0, retired: false };
+    const present = this.#connection;
+    if (present !== undefined && !present.isEnding && present.material === material) return present;
+    this.#connection = new GrpcConnection(this.#target, material);
+    present?.retire();
     return this.#connection;
   }
 
-  #ended(connection: Connection, error: ServiceError | null): void {
-    connection.calls--;
-    if (connection.retired && connection.calls === 0) connection.client.close();
-    this.#unanswered = error?.code === status.DEADLINE_EXCEEDED ? this.#unanswered + 1 : 0;
-    if (this.#unanswered < UNANSWERED_CALLS || connection !== this.#connection) return;
+  #call(
+    connection: GrpcConnection,
+    body: Uint8Array,
+    isCompressed: boolean,
+    timeoutMs: number,
+  ): Promise<Answer> {
+    const milliseconds = Math.min(Math.ceil(timeoutMs), MAX_TIMEOUT_MS);
+    let stream: ClientHttp2Stream;
+    try {
+      stream = connection.request({ ...this.#headers, 'grpc-timeout': `${milliseconds}m` });
+    } catch (error) {
+      const details = (error as Error).message;
+      const refused: GrpcStatus = { name: 'INTERNAL', details, isTransport: false, retryMs: undefined };
+      const status = connection.lost(error as Error) ?? refused;
+      return Promise.resolve({ status, message: EMPTY, isCompressed: false });
+    }
+    const prefix = Buffer.alloc(PREFIX_BYTES);
+    prefix.writeUInt8(isCompressed ? 1 : 0);
+    prefix.writeUInt32BE(body.length, 1);
+    stream.cork();
+    stream.write(prefix);
+    stream.end(body);
+    stream.uncork();
+    return answerOf(stream, milliseconds, (error) => connection.lost(error));
+  }
+
+  /** A connection on which nothing is answered is not used again. */
+  #settle(connection: GrpcConnection, { name, isTransport }: GrpcStatus): void {
+    const isUnanswered = name === 'DEADLINE_EXCEEDED' && isTransport;
+    this.#unanswered = isUnanswered ? this.#unanswered + 1 : 0;
+    if (!isUnanswered || connection !== this.#connection) return;
+    if (!connection.isOpen) connection.destroy('no answer to the connection');
+    else if (this.#unanswered >= UNANSWERED_CALLS) connection.retire();
+    else return;
     this.#unanswered = 0;
-    this.#retire(connection);
     this.#connection = undefined;
   }
 
-  /** Calls under way end on their channel. */
-  #retire(connection: Connection): void {
-    connection.retired = true;
-    if (connection.calls === 0) connection.client.close();
-  }
-
-  #failed(error: ServiceError): ExportResponse {
-    const delay = retryDelay(error);
-    const failure = new AttemptError(
-      status[error.code] ?? '_OTHER',
-      `${this.#target.shown}: ${statusText(error)}`,
+  #failed(status: GrpcStatus): ExportResponse {
+    const { name, details, retryMs } = status;
+    const error = new AttemptError(
+      name,
+      `${this.#target.shown}: ${name}: ${details === '' ? 'no reason given' : details}`,
     );
-    const isTold = error.code === status.RESOURCE_EXHAUSTED && delay !== undefined;
-    if (!RETRYABLE.has(error.code) && !isTold && !isReset(error))
-      return { status: 'failure', error: failure };
-    return { status: 'retryable', error: failure, ...(delay === undefined ? {} : { retryInMillis: delay }) };
+    if (!isRetryable(status)) return { status: 'failure', error };
+    return { status: 'retryable', error, ...(retryMs === undefined ? {} : { retryInMillis: retryMs }) };
   }
 }
 
-/** As grpc-js names its servers (gRPC name resolution). */
-function address({ host, port, socket }: OtlpTarget): string {
-  if (socket !== undefined) return `unix:${socket}`;
-  return `dns:${host.includes(':') ? `[${host}]` : host}:${port}`;
+/** Waits for the end of a call. `lost`: what became of the connection, if it is gone. */
+function answerOf(
+  stream: ClientHttp2Stream,
+  timeoutMs: number,
+  lost: (error: Error | undefined) => GrpcStatus | undefined,
+): Promise<Answer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  let said: GrpcStatus | undefined;
+  let http: GrpcStatus | undefined;
+  const cut = (status: GrpcStatus): void => {
+    said ??= status;
+    stream.close(constants.NGHTTP2_CANCEL);
+  };
+  const timer = setTimeout(
+    () => cut(transportStatus('DEADLINE_EXCEEDED', `no answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  stream.on('response', (headers) => {
+    said ??= statusOf(headers);
+    if (headers[':status'] !== 200) http = httpStatus(headers[':status'] ?? 0);
+  });
+  stream.on('trailers', (headers) => {
+    said ??= statusOf(headers);
+  });
+  stream.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > MAX_RESPONSE_BYTES + PREFIX_BYTES) cut(TOO_LONG);
+    else chunks.push(chunk);
+  });
+  let failure: Error | undefined;
+  stream.on('error', (error) => {
+    failure = error; // 'close' follows, with the code
+  });
+  const { promise, resolve } = Promise.withResolvers<Answer>();
+  stream.once('close', () => {
+    clearTimeout(timer);
+    const bytes = Buffer.concat(chunks);
+    resolve({
+      status: said ?? http ?? lost(failure) ?? endStatus(stream),
+      message: bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + declaredLength(bytes)),
+      isCompressed: bytes[0] === 1,
+    });
+  });
+  return promise;
 }
 
-function channelCredentials(material: TlsMaterial | undefined): ChannelCredentials {
-  if (material === undefined) return credentials.createInsecure();
-  const { ca, key, cert } = material;
-  return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+function endStatus({ rstCode }: ClientHttp2Stream): GrpcStatus {
+  return rstCode === constants.NGHTTP2_NO_ERROR ? httpStatus(200) : resetStatus(rstCode ?? 0);
 }
 
-/**
- * The transport ended the call, no answer of the collector did: RST_STREAM, or GOAWAY with the request under way, as a proxy or a
- * server under load sends them. grpc-js makes a status of the error code (ENHANCE_YOUR_CALM: RESOURCE_EXHAUSTED, others: INTERNAL), with
- * these texts and without the metadata of trailers (subchannel-call.js, on 'close').
- */
-function isReset({ details, metadata }: ServiceError): boolean {
-  const isText =
-    details === 'Bandwidth exhausted or memory limit exceeded' || details.startsWith('Received RST_STREAM');
-  return isText && Object.keys(metadata?.getMap() ?? {}).length === 0;
-}
-
-function retryDelay(error: ServiceError): number | undefined {
-  const [details] = error.metadata?.get('grpc-status-details-bin') ?? [];
-  return details instanceof Buffer ? decodeRetryDelay(details) : undefined;
-}
-
-/** grpc-js appends what its resolver had to say, mostly nothing. */
-function statusText(error: ServiceError): string {
-  const details = error.details.replace(/\s*Resolution note:\s*$/, '');
-  return `${status[error.code] ?? error.code}: ${details === '' ? 'no reason given' : details}`;
+/** Of the first message. */
+function declaredLength(bytes: Buffer): number {
+  return bytes.length < PREFIX_BYTES ? 0 : bytes.readUInt32BE(1);
 }

@@ -7,9 +7,8 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import type { ExportResponse, IExporterTransport } from '@opentelemetry/otlp-exporter-base';
+import { compressed } from './otlp-compression.ts';
 import type { OtlpTarget } from './otlp-target.ts';
 import { AttemptError, MAX_RESPONSE_BYTES, type TransportParts } from './otlp-transport.ts';
 import { type TlsMaterial, WatchedCertificates } from './otlp-transport-tls.ts';
@@ -17,8 +16,6 @@ import { type TlsMaterial, WatchedCertificates } from './otlp-transport-tls.ts';
 /** OTLP specification, "OTLP/HTTP Response", "Retryable Response Codes". */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 const SHOWN_BODY = 200;
-
-const compress = promisify(gzip);
 
 /** What the server did with the request is not known, and asking again would bring as much again. */
 class OversizedAnswer extends AttemptError {}
@@ -45,14 +42,14 @@ export class HttpTransport implements IExporterTransport {
       ...target.headers,
       'user-agent': userAgent,
       'content-type': 'application/x-protobuf',
-      ...(target.compression === 'gzip' ? { 'content-encoding': 'gzip' } : {}),
+      ...(target.compression === 'none' ? {} : { 'content-encoding': target.compression }),
     };
   }
 
   async send(data: Uint8Array, timeoutMillis: number): Promise<ExportResponse> {
     try {
       const agent = this.#connect();
-      const body = this.#target.compression === 'gzip' ? await compress(data) : data;
+      const body = await compressed(data, this.#target.compression);
       return this.#judge(await this.#post(agent, body, timeoutMillis));
     } catch (error) {
       if (error instanceof OversizedAnswer) return { status: 'failure', error };

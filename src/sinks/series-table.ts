@@ -57,6 +57,8 @@ export class SeriesTable<Value> {
   readonly #series = new Map<string, Series<Value>>();
   /** Start of the series made until the next collection: their first value came after it. */
   #since: bigint;
+  /** Another number after each collection and each series that made room: one that was there before may be gone. */
+  generation = 0;
 
   /** @param start Unix ns */
   constructor(summed: Summed<Value>, start: bigint, limits: SeriesLimits = SERIES_LIMITS) {
@@ -88,6 +90,7 @@ export class SeriesTable<Value> {
   collect(now: bigint, temporality: 'cumulative' | 'delta'): readonly Series<Value>[] {
     const all = [...this.#series.values()];
     this.#since = now;
+    this.generation++;
     if (temporality === 'delta') {
       for (const series of all) this.#shares.remove(series);
       this.#series.clear();
@@ -121,6 +124,7 @@ export class SeriesTable<Value> {
   }
 
   #remove(series: Series<Value>): void {
+    this.generation++;
     this.#series.delete(series.key);
     this.#shares.remove(series);
   }
@@ -129,5 +133,35 @@ export class SeriesTable<Value> {
     const series = new Series(key, attributes, this.#since, this.#summed.empty());
     this.#series.set(key, series);
     return series;
+  }
+}
+
+/** Results remembered of one process. */
+const MAX_REMEMBERED = 64;
+
+/** The series of one process by a number for the result: no key has to be put together for each event. */
+export class RememberedSeries<Value> {
+  readonly #table: SeriesTable<Value>;
+  readonly #series = new Map<number, Series<Value>>();
+  #generation = 0;
+
+  constructor(table: SeriesTable<Value>) {
+    this.#table = table;
+  }
+
+  /** @param key as SeriesTable.series takes it; called, as is `attributes`, only when the series is not remembered */
+  series(result: number, key: () => string, attributes: () => Attributes, owner: HolderId): Series<Value> {
+    if (this.#generation !== this.#table.generation || this.#series.size >= MAX_REMEMBERED) {
+      this.#series.clear();
+      this.#generation = this.#table.generation;
+    }
+    const known = this.#series.get(result);
+    if (known !== undefined) {
+      known.touched = true;
+      return known;
+    }
+    const found = this.#table.series(key(), attributes, owner);
+    this.#series.set(result, found);
+    return found;
   }
 }

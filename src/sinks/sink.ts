@@ -11,6 +11,8 @@ export interface Sink {
   accept(event: LogEvent): void;
   /** Resolves when everything accepted before the call is delivered or dropped. Never rejects. */
   flush(): Promise<void>;
+  /** Resolves when it can take some thousand events more without dropping one; without it `flush` does. Never rejects. */
+  room?(): Promise<void>;
   /**
    * Delivers what is held, for at most `deadlineMs` milliseconds from now; what is left then is dropped (`shutdown`).
    * Resolves at the latest shortly after the deadline, never rejects. May be called any number of times.

@@ -35,7 +35,7 @@ interface SignalOptions {
   readonly Certificate: Option<string | undefined>;
   readonly ClientKey: Option<string | undefined>;
   readonly ClientCertificate: Option<string | undefined>;
-  readonly Compression: Option<'none' | 'gzip'>;
+  readonly Compression: Option<'none' | 'gzip' | 'zstd'>;
   readonly OtlpTimeoutMs: Option<number>;
 }
 type Prefixed<S extends OtlpSignal> = { readonly [K in keyof SignalOptions as `${S}${K}`]: SignalOptions[K] };
@@ -62,8 +62,8 @@ function ofSignal<S extends OtlpSignal>(signal: S, what: string): Prefixed<S> {
     Compression: option({
       commands: CAPTURE,
       env: both('COMPRESSION'),
-      brief: `of requests with ${what}: none, gzip`,
-      parse: caseless(oneOf('none', 'gzip')),
+      brief: `of requests with ${what}: none, gzip, or zstd, which takes a quarter of the processor of gzip and is not in the standard`,
+      parse: caseless(oneOf('none', 'gzip', 'zstd')),
       fallback: 'none',
     }),
     OtlpTimeoutMs: option({

@@ -63,8 +63,8 @@ const addresses = new Slots(4096, (bytes, offset) =>
  * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`.
  *
  * @param toUnix what to add to CLOCK_MONOTONIC nanoseconds to have Unix time.
- * @returns events in the order of the batch. A UDP payload is a view of `batch`, meant to be read at once: who keeps it
- *   keeps the whole batch (about 128 KB). A TCP payload is a copy, since stream reassembly does keep it.
+ * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
+ *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
  */
 export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);

@@ -37,6 +37,13 @@ async function send(
   return lines;
 }
 
+test('http/protobuf: zstd, for collectors that take it', async (t) => {
+  const server = await receiver(t, 'http/protobuf');
+  assert.deepEqual(await send('http/protobuf', server.url, { COMPRESSION: 'zstd' }), []);
+  assert.equal(server.records.length, 1);
+  assert.equal(server.requests[0]?.headers['content-encoding'], 'zstd');
+});
+
 for (const protocol of PROTOCOLS) {
   test(`${protocol}: endpoint, headers and compression come from the variables`, async (t) => {
     const server = await receiver(t, protocol);

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { DnsCache } from '../../src/dnscache/index.ts';
 import { Ledger } from '../../src/health.ts';
 import type { KubernetesStats, ProcessCount, ProcessKey, SourceStats } from '../../src/model.ts';
+import { copyOf } from '../../src/sinks/limits.ts';
 import { type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
 import { METRICS } from '../../src/tables/metrics.ts';
 import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
@@ -161,7 +162,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     sink.accept(logEvent({ process: pod, type: 28 }));
     sink.accept(logEvent({ type: 65_280 }));
     const rule = { 'security_rule.name': 'tunnel' };
-    sink.accept({ ...logEvent(), eventName: 'whodns.finding', attributes: rule });
+    sink.accept({ ...copyOf(logEvent()), eventName: 'whodns.finding', attributes: rule });
     sink.accept(connectionLog());
     await sink.flush();
     assert.deepEqual(lines, []);

@@ -11,7 +11,7 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import protobuf from 'protobufjs';
@@ -249,7 +249,7 @@ export class Receiver {
     if (request.headers['content-type'] !== 'application/x-protobuf')
       return { status: 415, body: Buffer.alloc(0) };
     const raw = Buffer.concat(chunks);
-    const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw;
+    const body = unpacked(raw, request.headers['content-encoding']);
     const type = definition[`${MESSAGE[signal]}Request`] as MessageTypeDefinition<object, object>;
     const headers = request.headers as Record<string, string>;
     const handled = await this.#handle(signal, type.deserialize(body), body.length, headers);
@@ -319,4 +319,9 @@ function retryInfo(milliseconds: number | undefined): grpc.Metadata {
   const status = protobuf.Writer.create().uint32(8).int32(8).uint32(26).bytes(details).finish();
   metadata.set('grpc-status-details-bin', Buffer.from(status));
   return metadata;
+}
+
+function unpacked(bytes: Buffer, encoding: string | undefined): Buffer {
+  if (encoding === 'zstd') return zstdDecompressSync(bytes);
+  return encoding === 'gzip' ? gunzipSync(bytes) : bytes;
 }

@@ -7,6 +7,7 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../../src/model.ts';
+import { copyOf } from '../../src/sinks/limits.ts';
 import { LogsRequestEncoder } from '../../src/sinks/otlp-encode-request.ts';
 import type { SealedRequest } from '../../src/sinks/request-store.ts';
 import { identity, logEvent, TIME } from './sink-events.ts';
@@ -162,7 +163,7 @@ describe('OTLP encoder', () => {
           const processes = [identity(), identity({ pid: 2 }), identity({ pid: 3 })];
           const list = sizes.map(
             (size, index): LogEvent => ({
-              ...logEvent(),
+              ...copyOf(logEvent()),
               attributes: { index, padding: 'x'.repeat(size) },
               process: processes[(index * 7) % 3] ?? identity(),
             }),
@@ -194,7 +195,7 @@ describe('OTLP encoder', () => {
   it('goes on after a record that cannot be encoded', () => {
     const encoder = new LogsRequestEncoder({ scope: SCOPE, maxBytes: 1_000_000 });
     encoder.add(logEvent());
-    const broken = { ...logEvent(), attributes: { a: 'x', b: null as unknown as string } };
+    const broken = { ...copyOf(logEvent()), attributes: { a: 'x', b: null as unknown as string } };
     assert.throws(() => encoder.add(broken));
     assert.equal(encoder.records, 1);
     encoder.add(logEvent());
@@ -209,7 +210,7 @@ describe('OTLP encoder', () => {
     const resource = Object.fromEntries(
       Array.from({ length: 6 }, (_, i) => [`list.${i}`, Array<string>(1000).fill('日'.repeat(5000))]),
     );
-    const [request] = encodeAll([{ ...logEvent(), process: identity({ resource }), time: TIME }]);
+    const [request] = encodeAll([{ ...copyOf(logEvent()), process: identity({ resource }), time: TIME }]);
     assert.ok(request && request.bytes.length < 4 * 1024 * 1024);
     const [group] = decode(request.bytes).resourceLogs;
     assert.ok(group);
@@ -233,6 +234,6 @@ function shortened(list: readonly LogEvent[]): LogEvent[] {
     );
     const process = known.get(event.process) ?? { ...event.process, resource };
     known.set(event.process, process);
-    return { ...event, process };
+    return { ...copyOf(event), process };
   });
 }

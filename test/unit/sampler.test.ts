@@ -41,7 +41,7 @@ describe('samplers', () => {
       tracesSampler: 'always_off',
     });
     assert.equal(event.trace, undefined);
-    assert.equal(event.hasSpan, undefined);
+    assert.equal(event.hasSpan, false);
     const own = toLogEvent(lookup(), TIME, { nxdomainError: true, traces: true });
     assert.equal(own.hasSpan, true);
     assert.equal(own.trace?.flags, 1);

@@ -10,6 +10,7 @@ import { safeJson } from '../../src/lib/escape.ts';
 import type { LogEvent } from '../../src/model.ts';
 import { ConsoleJsonSink, rfc3339 } from '../../src/sinks/console-json.ts';
 import { ConsoleTableSink } from '../../src/sinks/console-table.ts';
+import { copyOf } from '../../src/sinks/limits.ts';
 import { latencyText } from '../../src/sinks/table-cells.ts';
 import { identity, logEvent, record } from './sink-events.ts';
 
@@ -173,7 +174,7 @@ test('no text of others reaches the terminal raw, in either format', async () =>
       const process = identity({ executableName: one, workload: two, resource: { 'process.command': one } });
       const events = [
         logEvent({ name: one, process, answers: [record(two, 16, two)] }),
-        { ...logEvent({ process }), lookup: undefined, body: two },
+        { ...copyOf(logEvent({ process })), lookup: undefined, body: two },
       ];
       const shown = (await table(events, columns)).join('\n');
       assert.doesNotMatch(shown, OBEYED);

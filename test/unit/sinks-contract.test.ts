@@ -9,6 +9,7 @@ import { Ledger, type StageSnapshot } from '../../src/health.ts';
 import { ConsoleJsonSink } from '../../src/sinks/console-json.ts';
 import { ConsoleTableSink } from '../../src/sinks/console-table.ts';
 import { FanOut } from '../../src/sinks/fan-out.ts';
+import { copyOf } from '../../src/sinks/limits.ts';
 import { LinesFile } from '../../src/sinks/lines-file.ts';
 import { createOtlpFileSink } from '../../src/sinks/otlp-file.ts';
 import { MetricsSink } from '../../src/sinks/otlp-metrics.ts';
@@ -174,7 +175,7 @@ for (const kind of KINDS) {
       };
       const process = identity({ executableName: HOSTILE, workload: HOSTILE, resource });
       sink.accept(logEvent({ name: HOSTILE, process }));
-      sink.accept({ ...logEvent(), lookup: undefined, body: HOSTILE });
+      sink.accept({ ...copyOf(logEvent()), lookup: undefined, body: HOSTILE });
       await sink.close(2000);
       assert.equal(stage().out, 2);
     });

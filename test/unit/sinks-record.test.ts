@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Attributes } from '../../src/model.ts';
-import { MAX_ANSWERS, MAX_CHARACTERS, toLogEvent } from '../../src/sinks/record.ts';
+import { toLogEvent } from '../../src/sinks/record.ts';
+import { MAX_ANSWERS, MAX_CHARACTERS } from '../../src/sinks/record-attributes.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
 import { identity, logEvent, lookup, record, type Spec, TIME } from './sink-events.ts';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import protobuf from 'protobufjs';
 import type { LogEvent, TraceContext } from '../../src/model.ts';
+import { copyOf } from '../../src/sinks/limits.ts';
 import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
 import { LogsRequestEncoder } from '../../src/sinks/otlp-encode-request.ts';
 import { spanName, writeSpan } from '../../src/sinks/otlp-encode-span.ts';
@@ -114,7 +115,7 @@ describe('the span a record belongs to', () => {
   });
 
   it('goes out with it, as protobuf and as JSON, and so does the number of attributes left out', () => {
-    const event_ = { ...event({ raw: { trace: PUBLISHED } }, false), droppedAttributes: 7 };
+    const event_ = { ...copyOf(event({ raw: { trace: PUBLISHED } }, false)), droppedAttributes: 7 };
     const encoder = new LogsRequestEncoder({ scope: { name: 'whodns', version: '0' }, maxBytes: 1_000_000 });
     encoder.add(event_);
     const decoded = LogsRequest.decode(encoder.seal()?.bytes ?? new Uint8Array());
