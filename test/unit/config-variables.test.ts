@@ -68,7 +68,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/_ENDPOINT$/, ENDPOINT],
   [/_HEADERS$/, HEADERS],
   [/_INSECURE$/, BOOLEAN],
-  [/_COMPRESSION$/, ['zstd', 'gzip,none']],
+  [/_COMPRESSION$/, ['snappy', 'gzip,none']],
   [/_TIMEOUT$/, [...NUMBER, '0']],
   [/_TEMPORALITY_PREFERENCE$/, ['sometimes']],
   [/^WHODNS_CAPTURE(_HOST)?$/, ['ON', 'true', 'on,off']],
