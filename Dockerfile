@@ -26,7 +26,5 @@ COPY --from=build /image/ /
 # replay, config and help need no right. To capture: uid 0 with four capabilities, or any uid with them as ambient ones.
 USER 65532:65532
 WORKDIR /
-# No ring of libuv's, whose operations a filter of system calls does not see.
-ENV UV_USE_IO_URING=0
 # Nothing is written but the spool and the control socket, if configured: mount volumes for them.
 ENTRYPOINT ["/usr/local/bin/node", "/opt/whodns/dist/main.js"]

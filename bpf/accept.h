@@ -22,54 +22,57 @@
 #define IFF_LOOPBACK     8          /* include/uapi/linux/if.h */
 #define PACKET_OTHERHOST 3          /* include/uapi/linux/if_packet.h */
 
-/* Of an IPv4 header at `address` the checksum. 60 bytes: the longest there is. */
-static __noinline bool header_is_wrong(const void *address, __u32 length)
+/* Whether the checksum of an IPv4 header at `address` is wrong, of which `bytes` are the first 20. */
+static __always_inline bool header_is_wrong(const __u8 *bytes, const void *address)
 {
-	__u32 words[15] = {};
-	__u64 sum = 0, bytes = length;
+	__u64 sum =
+	    (__u64)word_at(bytes) + word_at(bytes + 4) + word_at(bytes + 8) + word_at(bytes + 12) + word_at(bytes + 16);
 
-	AT_MOST(bytes, sizeof(words));
-	if (bpf_probe_read_kernel(words, bytes, address))
-		return true;
-#pragma unroll
-	for (int i = 0; i < 15; i++)
-		sum += words[i];
+	for (__u32 i = 5; i < 15 && i < (bytes[0] & 15); i++) { /* options */
+		__u32 word = 0;
+
+		bpf_probe_read_kernel(&word, sizeof(word), address + i * 4);
+		sum += word;
+	}
 	return folded(sum) != 0xffff;
 }
 
-/* The bytes that most answers are judged by, read at once: IPv4 without options or IPv6 without extensions, and UDP. */
-struct headers {
-	__u8 bytes[48];
-};
-
-static __always_inline __u32 sum_of_20(const __u8 *bytes)
-{
-	return folded((__u64)word_at(bytes) + word_at(bytes + 4) + word_at(bytes + 8) + word_at(bytes + 12) +
-		      word_at(bytes + 16));
-}
-
 /*
- * Bytes of the packet by its IP header, at `address`, of which `available` follow; 0: IP drops it. Longer than a header can
- * say, by segmentation offload: all.
+ * What the headers of a packet say, in one number: from the lowest bit on 32 bits bytes of the packet (0: IP drops it), and
+ * 16 bits each length and checksum of UDP. Its IP header is at `address`, where `available` bytes are. Most answers are UDP
+ * in IPv4 without options or IPv6 without extensions: read at once. Longer than a header can say, by segmentation offload:
+ * all that is there. Not inlined for the sake of the stack.
  */
-static __always_inline __u32 accepted_length(const struct headers *headers, const void *address, __u32 available,
-					     const struct packet *packet)
+static __noinline __u64 read_headers(const void *address, __u32 available, const struct packet *packet)
 {
-	const __u8 *ip = headers->bytes;
-	__u32 total;
+	__u8 bytes[48], udp[8] = {};
+	__u32 total, transport;
 
+	if (!packet || bpf_probe_read_kernel(bytes, sizeof(bytes), address))
+		return 0;
 	if (packet->family == 4) {
-		total = be16_at(ip + 2);
-		if ((ip[0] & 15) == 5 ? sum_of_20(ip) != 0xffff : header_is_wrong(address, (ip[0] & 15) * 4))
+		total = be16_at(bytes + 2);
+		if (header_is_wrong(bytes, address))
 			return 0;
 	} else {
-		total = be16_at(ip + 4);
+		total = be16_at(bytes + 4);
 		if (total)
 			total += 40;
 	}
-	if (!total)
-		return available > 65535 ? available : 0;
-	return total <= available ? total : 0;
+	if (!total && available > 65535)
+		total = available;
+	if (total > available)
+		return 0;
+	if (packet->protocol != PROTOCOL_UDP)
+		return total;
+	transport = packet->payload - 8;
+	if (transport == 20)
+		__builtin_memcpy(udp, bytes + 20, 8);
+	else if (transport == 40)
+		__builtin_memcpy(udp, bytes + 40, 8);
+	else
+		bpf_probe_read_kernel(udp, sizeof(udp), address + transport);
+	return total | (__u64)be16_at(udp + 4) << 32 | (__u64)be16_at(udp + 6) << 48;
 }
 
 /* Of a datagram with that length and checksum that lies `start` bytes behind skb->data, `there` bytes of it. */
@@ -125,18 +128,19 @@ static __always_inline bool has_upper(struct net_device *device)
 }
 
 /*
- * Whether a connection drops a segment with the acknowledgement number `acknowledged`: what it carries lies outside the window,
+ * Whether a connection drops a segment whose header is at `header`: what it carries lies outside the window,
  * or it acknowledges what was never sent. A handshake, and a socket that is not the connection's any more, drop nothing here.
  */
-static __always_inline bool segment_is_refused(const struct packet *packet, __u64 socket, __u32 acknowledged)
+static __noinline bool segment_is_refused(const struct packet *packet, __u64 socket, const void *header)
 {
 	struct sock *sk = (struct sock *)socket;
 	struct tcp_sock *tcp = (struct tcp_sock *)socket;
-	__u32 end = packet->sequence + packet->length + (packet->tcp_flags & TCP_FIN), state, first, una, window;
+	__u32 end, state, first, una, window, acknowledged = 0;
 
-	if (!socket || PROBE(sk, __sk_common.skc_num) != packet->destination_port ||
+	if (!packet || !socket || PROBE(sk, __sk_common.skc_num) != packet->destination_port ||
 	    PROBE(sk, sk_protocol) != PROTOCOL_TCP)
 		return false;
+	end = packet->sequence + packet->length + (packet->tcp_flags & TCP_FIN);
 	state = PROBE(sk, __sk_common.skc_state);
 	if (state != TCP_ESTABLISHED && !(state >= TCP_FIN_WAIT1 && state <= TCP_FIN_WAIT2) && state != TCP_CLOSE_WAIT)
 		return false;
@@ -147,6 +151,8 @@ static __always_inline bool segment_is_refused(const struct packet *packet, __u6
 		return false;
 	if (packet->tcp_flags & TCP_SYN || !(packet->tcp_flags & TCP_ACK))
 		return true;
+	bpf_probe_read_kernel(&acknowledged, sizeof(acknowledged), header + 8);
+	acknowledged = bpf_ntohl(acknowledged);
 	una = PROBE(tcp, snd_una);
 	window = PROBE(tcp, max_window);
 	return (__s32)(acknowledged - PROBE(tcp, snd_nxt)) > 0 || (__s32)(acknowledged - (una - window)) < 0;
@@ -159,32 +165,18 @@ static __always_inline bool segment_is_refused(const struct packet *packet, __u6
 static __always_inline bool is_refused(struct sk_buff *skb, const struct packet *packet, __u32 tags, __u64 socket)
 {
 	const void *address = skb->data + tags;
-	struct headers headers;
-	__u32 total, transport, acknowledged = 0;
-	__u8 udp[8] = {};
+	__u32 start = tags + packet->payload - (packet->protocol == PROTOCOL_UDP ? 8 : packet->id);
+	__u64 told = read_headers(address, skb->len - tags, packet);
+	long there = (long)(__u32)told + tags - start;
 
-	if (bpf_probe_read_kernel(&headers, sizeof(headers), address))
-		return false; /* it was read before */
-	total = accepted_length(&headers, address, skb->len - tags, packet);
-	transport = packet->payload - (packet->protocol == PROTOCOL_UDP ? 8 : packet->id);
-	if (total < transport + 8 || is_martian(skb, packet))
+	if (there < 8 || is_martian(skb, packet))
 		return true;
 	/* To another's hardware address: dropped, unless it is that of a device on top of this one. */
 	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OTHERHOST && !has_upper(skb->dev))
 		return true;
-	if (packet->protocol == PROTOCOL_UDP) {
-		if (transport == 20)
-			__builtin_memcpy(udp, headers.bytes + 20, 8);
-		else if (transport == 40)
-			__builtin_memcpy(udp, headers.bytes + 40, 8);
-		else
-			bpf_probe_read_kernel(udp, sizeof(udp), address + transport);
-		return datagram_is_refused(skb, packet, tags + transport, total - transport, be16_at(udp + 4),
-					   be16_at(udp + 6));
-	}
-	bpf_probe_read_kernel(&acknowledged, sizeof(acknowledged), address + transport + 8);
-	return segment_is_refused(packet, socket, bpf_ntohl(acknowledged)) ||
-	       checksum_is_wrong(skb, packet, tags + transport, total - transport);
+	if (packet->protocol == PROTOCOL_UDP)
+		return datagram_is_refused(skb, packet, start, there, told >> 32 & 0xffff, told >> 48);
+	return segment_is_refused(packet, socket, skb->data + start) || checksum_is_wrong(skb, packet, start, there);
 }
 
 #endif

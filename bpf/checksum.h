@@ -13,29 +13,30 @@
 #define BLOCK_BYTES 64u   /* summed at once */
 #define CHUNKS_MAX  64    /* 64 KiB in chunks, and a rest in each piece of the packet */
 
+/* Where a sum over the pieces of a packet is. */
+struct sum_walk {
+	struct piece piece;
+	__u64 left;
+	__u64 sum;
+	__u32 odd; /* an odd number of bytes was summed */
+	__u32 fragment;
+};
+
 /*
- * Bytes to be summed. One for each CPU is enough: packets are received with softirqs off. An array: never full.
+ * One for each CPU is enough: packets are received with softirqs off. An array: never full. The walk is here and not on
+ * the stack, which has no room for it, and so that the verifier does not follow every combination of lengths.
  */
-struct checksum_chunk {
-	__u32 words[(CHUNK_BYTES + BLOCK_BYTES) / 4];
+struct checksum_state {
+	struct sum_walk walk;
+	__u32 words[(CHUNK_BYTES + BLOCK_BYTES) / 4]; /* bytes to be summed */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct checksum_chunk);
-} checksum_chunks SEC(".maps");
-
-/* Where a sum over the pieces of a packet is. Between rounds it goes through memory, as struct walk does. */
-struct sum_walk {
-	struct piece piece;
-	__u64 skip; /* bytes before those that count */
-	__u64 left;
-	__u64 sum;
-	__u32 odd; /* an odd number of bytes was summed */
-	__u32 fragment;
-};
+	__type(value, struct checksum_state);
+} checksum_states SEC(".maps");
 
 /* Ones' complement sum in 16 bits (RFC 1071), of what was added up in any order of bytes. */
 static __always_inline __u32 folded(__u64 sum)
@@ -48,17 +49,17 @@ static __always_inline __u32 folded(__u64 sum)
 }
 
 /* Adds up `length` bytes at `address`. False: they cannot be read. */
-static __always_inline bool sum_chunk(struct checksum_chunk *chunk, __u64 address, __u64 length, __u64 *sum)
+static __always_inline bool sum_chunk(struct checksum_state *state, __u64 address, __u64 length, __u64 *sum)
 {
 	__u64 last = length / BLOCK_BYTES;
 
 	AT_MOST(length, CHUNK_BYTES);
 	AT_MOST(last, CHUNK_BYTES / BLOCK_BYTES);
-	__builtin_memset(&chunk->words[last * (BLOCK_BYTES / 4)], 0, BLOCK_BYTES);
-	if (bpf_probe_read_kernel(chunk, length, (void *)address))
+	__builtin_memset(&state->words[last * (BLOCK_BYTES / 4)], 0, BLOCK_BYTES);
+	if (bpf_probe_read_kernel(state->words, length, (void *)address))
 		return false;
 	for (__u32 block = 0; block <= CHUNK_BYTES / BLOCK_BYTES; block++) {
-		const __u32 *words = &chunk->words[block * (BLOCK_BYTES / 4)];
+		const __u32 *words = &state->words[block * (BLOCK_BYTES / 4)];
 
 		if (block > last)
 			break;
@@ -76,50 +77,48 @@ static __always_inline bool sum_chunk(struct checksum_chunk *chunk, __u64 addres
 __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseudo)
 {
 	struct sk_buff *skb = (struct sk_buff *)packet;
-	struct sum_walk walk = {};
-	struct checksum_chunk *chunk;
+	struct checksum_state *state;
+	struct sum_walk *walk;
 	__u32 zero = 0, fragments;
 	__u64 shared_info;
 
-	chunk = bpf_map_lookup_elem(&checksum_chunks, &zero);
-	if (!chunk)
+	state = bpf_map_lookup_elem(&checksum_states, &zero);
+	if (!state)
 		return 0;
+	walk = &state->walk;
+	__builtin_memset(walk, 0, sizeof(*walk));
 	shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
 	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
-	walk.piece.address = (__u64)PROBE(skb, data);
-	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
-	walk.skip = start;
-	walk.left = length;
-	walk.sum = pseudo;
+	walk->piece.address = (__u64)PROBE(skb, data);
+	walk->piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
+	if (walk->piece.length < start)
+		return 0;
+	walk->piece.address += start;
+	walk->piece.length -= start;
+	walk->left = length;
+	walk->sum = pseudo;
 	for (__u32 i = 0; i < CHUNKS_MAX; i++) {
 		__u64 passed, sum = 0;
 
-		bpf_probe_read_kernel(&walk, sizeof(walk), &walk);
-		passed = walk.skip < walk.piece.length ? walk.skip : walk.piece.length;
-		walk.skip -= passed;
-		walk.piece.address += passed;
-		walk.piece.length -= passed;
-		passed = walk.piece.length < walk.left ? walk.piece.length : walk.left;
+		if (!walk->piece.length) {
+			if (walk->fragment >= fragments)
+				break;
+			walk->piece = packet_fragment(shared_info, walk->fragment++);
+			if (!walk->piece.address)
+				break;
+		}
+		passed = walk->piece.length < walk->left ? walk->piece.length : walk->left;
 		passed = passed < CHUNK_BYTES ? passed : CHUNK_BYTES;
-		if (passed) {
-			if (!sum_chunk(chunk, walk.piece.address, passed, &sum))
-				return 0;
-			sum = folded(sum);
-			walk.sum += walk.odd ? (sum & 0xff) << 8 | sum >> 8 : sum;
-			walk.odd ^= passed & 1;
-			walk.left -= passed;
-			walk.piece.address += passed;
-			walk.piece.length -= passed;
-		}
-		if (!walk.left)
-			return folded(walk.sum) != 0xffff;
-		if (!walk.piece.length) {
-			if (walk.fragment >= fragments)
-				return 0;
-			walk.piece = packet_fragment(shared_info, walk.fragment++);
-			if (!walk.piece.address)
-				return 0;
-		}
+		if (!sum_chunk(state, walk->piece.address, passed, &sum))
+			break;
+		sum = folded(sum);
+		walk->sum += walk->odd ? (sum & 0xff) << 8 | sum >> 8 : sum;
+		walk->odd ^= passed & 1;
+		walk->piece.address += passed;
+		walk->piece.length -= passed;
+		walk->left -= passed;
+		if (!walk->left)
+			return folded(walk->sum) != 0xffff;
 	}
 	return 0;
 }

@@ -15,7 +15,7 @@ namespace whodns
 bool has_bpf_capabilities();
 
 // The capability without which this kernel lets no one use a map that is open, found by trying on a map of its own. Nothing: it
-// asks for none (kernels from 6.0, commit c8644cd0efe7; or kernel.unprivileged_bpf_disabled is 0). Where no map can be made (no memory for
+// asks for none (kernels from 5.19, commit c8644cd0efe7; or kernel.unprivileged_bpf_disabled is 0). Where no map can be made (no memory for
 // it) it is the one that this process holds.
 std::optional<unsigned> map_capability();
 

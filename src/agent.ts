@@ -2,7 +2,7 @@
 import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
-import { type Rights, readRights } from './capture/rights.ts';
+import { type ProcessRights, rightsOf } from './capture/rights.ts';
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import type { Routes } from './control/answers.ts';
@@ -305,14 +305,14 @@ export class Agent {
 
   stats(): PipelineStats & {
     readonly inspector: InspectorStats | undefined;
-    readonly rights?: Rights;
+    readonly rights?: ProcessRights;
     readonly traceContexts?: TraceContextCounts;
   } {
     const contexts = this.#traceContexts;
     return {
       ...this.#pipeline.stats(),
       inspector: this.#inspector?.stats(),
-      ...(this.#source instanceof KernelSource ? { rights: readRights() } : {}),
+      ...(this.#source instanceof KernelSource ? { rights: rightsOf(this.#inspector?.pid) } : {}),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }

@@ -3,9 +3,11 @@
 import { isPreempted } from './capture/preemption.ts';
 import { type FamilyReport, type HostReport, probe } from './capture/probe.ts';
 import { type MeasuredRights, measureRights, type Rights } from './capture/rights.ts';
+import { Inspector } from './inspector/inspector.ts';
 import { EXIT } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
-import { CAPABILITIES, TO_CAPTURE } from './tables/capabilities.ts';
+import type { Log } from './lib/log.ts';
+import { CAPABILITIES } from './tables/capabilities.ts';
 import { HOOK_FAMILIES } from './tables/hook-families.ts';
 
 /** Columns of the names on the left. */
@@ -14,8 +16,17 @@ const WIDTH = 25;
 const MAX_NAMES = 8;
 
 /** Exit code 0: capturing would work; 1: it would not. */
-export function reportHost(format: 'table' | 'json', write: (text: string) => void): number {
-  const report = { ...probe(), rights: measureRights(TO_CAPTURE, 'enforce') };
+export async function reportHost(
+  format: 'table' | 'json',
+  write: (text: string) => void,
+  log: Log,
+): Promise<number> {
+  const probed = probe();
+  const inspector = Inspector.start({ log });
+  // When it answers it has given up what it does not need.
+  await inspector.alive([{ pid: process.pid, startTime: 0n }]);
+  const report = { ...probed, rights: measureRights('enforce', inspector.pid) };
+  inspector.close();
   write(format === 'json' ? `${JSON.stringify(report)}\n` : describe(report));
   const works = report.chosen !== undefined && report.rights.problem === undefined;
   return works ? EXIT.ok : EXIT.unavailable;
@@ -60,10 +71,14 @@ function capabilities(report: HostReport): string {
 
 /** Who takes the process over has what stands there. */
 function rights({ started, capturing, problem }: MeasuredRights): string[] {
-  const after = capturing === undefined ? `the agent would not start: ${problem}` : describeRights(capturing);
+  const line = (name: string, text: string) => `${name.padEnd(WIDTH)} ${text}`;
+  const first = line('agent, started', describeRights(started));
+  if (capturing === undefined) return [first, line('agent, capturing', `it would not start: ${problem}`)];
+  const { agent, inspector } = capturing;
   return [
-    `${'agent, started'.padEnd(WIDTH)} ${describeRights(started)}`,
-    `${'agent, capturing'.padEnd(WIDTH)} ${after}`,
+    first,
+    line('agent, capturing', describeRights(agent)),
+    line('inspector', inspector === undefined ? 'none' : describeRights(inspector)),
   ];
 }
 

@@ -16,7 +16,6 @@ import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
-import { TO_CAPTURE } from './tables/capabilities.ts';
 import type { ClientCommand } from './tables/options.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -57,21 +56,25 @@ async function main(): Promise<number> {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
-  if (config.command === 'doctor') return reportHost(config.format, (text) => process.stdout.write(text));
+  if (config.command === 'doctor')
+    return reportHost(config.format, (text) => process.stdout.write(text), log);
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
-  if (config.command === 'run') requireProc();
+  if (config.command === 'run') {
+    requireProc();
+    // First of all: a file that cannot be used without them later is refused now.
+    limitToStart();
+  }
   if (config.stats !== undefined) checkStats(config.stats);
   if (note !== undefined) log.info(note);
   const { stdout, env: environment } = process;
-  const crash = catchStrays(log);
-  if (config.command === 'run') limitToStart();
-  const onAttached = config.command === 'run' ? () => confine(TO_CAPTURE, config.seccomp) : undefined;
+  const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
   const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
+  const crash = catchStrays(log);
   const agent = await Agent.create({ config, version, log, file: capture, ...host });
   return run(config, agent, log, crash);
 }

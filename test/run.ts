@@ -196,7 +196,7 @@ if (isWanted({ name: 'check' })) {
   await record('check', () => runCommand('sh', ['test/check.sh']));
 }
 const stages = STAGES.filter(isWanted);
-const attacks = process.env['WHODNS_ATTACKS'] ?? '';
+const attacks = process.env['ATTACKS_FILE'] ?? '';
 if (attacks !== '' && stages.some(({ name }) => name === 'hostile')) beginReport(attacks);
 for (const stage of stages) {
   if (stages.some(({ name }) => name === stage.beside)) continue;

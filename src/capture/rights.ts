@@ -56,33 +56,51 @@ export function limitToStart(): void {
 }
 
 /**
- * After attaching, for good: every thread keeps `keep` and what this kernel asks for to use a map, no program that is started
- * later gets more, and only listed system calls are made.
+ * After attaching, for good: every thread keeps what this kernel asks for to use a map and nothing else, no program that is
+ * started later gets more, and only listed system calls are made.
  * @throws UserError: a thread could not be changed, or the kernel has no filters.
  */
-export function confine(keep: readonly Capability[], seccomp: SeccompMode): void {
+export function confine(seccomp: SeccompMode): void {
   const addon = loadAddon();
   const { capability } = addon.mapCapability();
-  const bits = keep.map(bitOf);
-  done(addon.limitCapabilities(capability === undefined ? bits : [...bits, capability], true));
+  done(addon.limitCapabilities(capability === undefined ? [] : [capability], true));
   if (seccomp !== 'off') done(addon.filterSystemCalls(seccomp));
+}
+
+/** What the agent's processes hold. */
+export interface ProcessRights {
+  readonly agent: Rights;
+  /** undefined: there is none. */
+  readonly inspector: Rights | undefined;
+}
+
+export function rightsOf(inspector: number | undefined): ProcessRights {
+  return { agent: readRights(), inspector: inspector === undefined ? undefined : rightsOrNone(inspector) };
+}
+
+function rightsOrNone(process: number): Rights | undefined {
+  try {
+    return readRights(process);
+  } catch {
+    return undefined; // it has ended
+  }
 }
 
 export interface MeasuredRights {
   /** As the program was started. */
   readonly started: Rights;
   /** What is left of them while it captures; undefined: `problem`. */
-  readonly capturing: Rights | undefined;
+  readonly capturing: ProcessRights | undefined;
   /** Why the agent would not start. */
   readonly problem: string | undefined;
 }
 
 /** Really gives up what the agent does, for good: the last thing that a program does with its rights. */
-export function measureRights(keep: readonly Capability[], seccomp: SeccompMode): MeasuredRights {
+export function measureRights(seccomp: SeccompMode, inspector: number | undefined): MeasuredRights {
   const started = readRights();
   try {
-    confine(keep, seccomp);
-    return { started, capturing: readRights(), problem: undefined };
+    confine(seccomp);
+    return { started, capturing: rightsOf(inspector), problem: undefined };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { started, capturing: undefined, problem: error.message };

@@ -18,9 +18,9 @@ interface Size {
 
 /** Parts of the limit; what is left is for the program itself, some 70 MB. A request in flight takes about 2 KB. */
 const SIZES: readonly Size[] = [
-  { key: 'ringBytes', least: MEBIBYTE, of: (limit) => 2 ** Math.floor(Math.log2(limit / 64)) },
-  { key: 'maxInFlight', least: 1024, of: (limit) => Math.floor(limit / 16_384) },
-  { key: 'queueBytes', least: 4 * MEBIBYTE, of: (limit) => Math.floor(limit / 16) },
+  { key: 'ringBytes', least: MEBIBYTE / 2, of: (limit) => 2 ** Math.floor(Math.log2(limit / 128)) },
+  { key: 'maxInFlight', least: 1024, of: (limit) => Math.floor(limit / 32_768) },
+  { key: 'queueBytes', least: 4 * MEBIBYTE, of: (limit) => Math.floor(limit / 24) },
 ];
 
 export interface Adapted {

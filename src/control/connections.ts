@@ -48,13 +48,12 @@ export class Connections {
     socket.once('close', () => this.#forget(socket));
   }
 
-  /** A request has come. False: not the first of its connection. */
-  asked(socket: Socket): boolean {
+  /** Its request has come. */
+  asked(socket: Socket): void {
     const known = this.#open.get(socket);
-    if (known === undefined || !known.peer.silent.delete(socket)) return false;
+    if (known === undefined || !known.peer.silent.delete(socket)) return;
     clearTimeout(known.timer);
     known.peer.asked.add(socket);
-    return true;
   }
 
   #peer(address: string): Peer {

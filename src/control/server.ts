@@ -3,9 +3,12 @@
  * or wait for is bounded.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Log } from '../lib/log.ts';
 import { type Answer, answer, failure, type Routes } from './answers.ts';
 import { type ConnectionBounds, Connections } from './connections.ts';
+import { FirstRequest, readHead } from './first-request.ts';
 import { listenAt } from './socket-file.ts';
 
 /** Request line and headers. */
@@ -57,13 +60,21 @@ export function boundedServer(
     },
     (request, response) => {
       response.shouldKeepAlive = false;
-      // Pipelined requests (RFC 9112 section 9.3.2) are not answered: the connection ends with the first answer.
-      if (connections.asked(request.socket)) void handle(request, response);
+      void handle(request, response);
     },
   );
   const connections = new Connections(bounds);
-  server.setTimeout(bounds.idleMs, (socket) => socket.destroy());
-  server.on('connection', (socket) => connections.add(socket));
+  const parse = server.listeners('connection') as ((connection: Duplex) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(bounds.idleMs, () => socket.destroy());
+    readHead(socket, MOST_REQUEST_BYTES, (head) => {
+      connections.asked(socket);
+      for (const listener of parse) listener.call(server, new FirstRequest(socket, head));
+    });
+  });
   return server;
 }
 

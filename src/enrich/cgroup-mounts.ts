@@ -1,5 +1,6 @@
 /** Where the host's control groups are mounted, and whether the kernel programs can tell workloads apart by them. */
 import { readFileSync, statSync } from 'node:fs';
+import { hostRoots } from './host-root.ts';
 
 export interface CgroupMount {
   /** Directory of the hierarchy's root as this process can reach it. */
@@ -28,11 +29,8 @@ const V1_CONTROLLERS = ['memory', 'pids', 'cpu'];
  * The host's mounts, as its first process sees them (the agent may run in a container with the host's PID namespace), else
  * our own.
  */
-export function findCgroupMounts(procRoot = '/proc'): CgroupMounts {
-  for (const [pid, prefix] of [
-    ['1', `${procRoot}/1/root`],
-    ['self', ''],
-  ] as const) {
+export function findCgroupMounts(procRoot = '/proc', roots = hostRoots(procRoot)): CgroupMounts {
+  for (const { pid, prefix } of roots) {
     const text = read(`${procRoot}/${pid}/mountinfo`);
     if (text === undefined) continue;
     const mounts = parseMounts(text, prefix);

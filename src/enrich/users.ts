@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { readFile } from '../lib/read-file.ts';
 import type { Owner } from '../model.ts';
 import { inodeOf } from './cgroup-mounts.ts';
+import { hostRoots } from './host-root.ts';
 
 /** A larger file is read up to here: its further users have no name. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -43,14 +44,11 @@ export class UserNames {
   }
 
   /** The names of the host that the agent runs on, as its first process sees them. */
-  static ofHost(procRoot = '/proc'): UserNames {
-    for (const [pid, root] of [
-      ['1', `${procRoot}/1/root`],
-      ['self', ''],
-    ] as const) {
+  static ofHost(procRoot = '/proc', roots = hostRoots(procRoot)): UserNames {
+    for (const { pid, prefix } of roots) {
       const namespace = inodeOf(`${procRoot}/${pid}/ns/mnt`);
       if (namespace !== undefined)
-        return new UserNames({ path: `${root}/etc/passwd`, mountNamespace: Number(namespace) });
+        return new UserNames({ path: `${prefix}/etc/passwd`, mountNamespace: Number(namespace) });
     }
     return new UserNames();
   }

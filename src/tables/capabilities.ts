@@ -60,8 +60,5 @@ export const TO_START: readonly Capability[] = [
   'CAP_SETPCAP',
 ];
 
-/**
- * What the agent needs while it captures, further to what its kernel asks for to use a map: nothing. Processes of others are
- * looked at by the inspector, which keeps rights of its own.
- */
-export const TO_CAPTURE: readonly Capability[] = [];
+/** What the inspector needs: files, memory and /proc of other users' processes (native/inspector/sandbox.cc). */
+export const TO_INSPECT: readonly Capability[] = ['CAP_DAC_READ_SEARCH', 'CAP_SYS_PTRACE'];

@@ -210,8 +210,15 @@ function assertConserved(run: Run): void {
   assert.equal(wire.out, stage('streams').in + others);
   assert.equal(stage('dns').in, stage('streams').out);
   assert.equal(stage('dns').out, stage('correlate').in + stage('answers').in);
-  // Where a container runtime runs, a lookup may wait for its word: in = began to wait, out = goes on.
-  const waits = stats.stages.find(({ name }) => name === 'workloads') ?? { in: 0, out: 0 };
+  // A lookup may wait for the inspector, and for a container runtime where one runs: in = began to wait, out = goes on.
+  const none = { in: 0, out: 0 };
+  const [first, second] = ['inspection', 'workloads'].map(
+    (wanted) => stats.stages.find(({ name }) => name === wanted) ?? none,
+  );
+  const waits = {
+    in: (first ?? none).in + (second ?? none).in,
+    out: (first ?? none).out + (second ?? none).out,
+  };
   // Records that tell what was left out, beside those of lookups.
   const suppressed = stage('suppressed');
   assert.equal(suppressed.in, suppressed.out);

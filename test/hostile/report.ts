@@ -1,5 +1,5 @@
 /**
- * What an attack's test found, as one line for the table in docs/faults.md. Written only where WHODNS_ATTACKS names a file
+ * What an attack's test found, as one line for the table in docs/faults.md. Written only where ATTACKS_FILE names a file
  * (JSON lines); the tests pass or fail by their own assertions.
  */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ export const RESULTS = join(import.meta.dirname, 'results.jsonl');
 
 /** Called by a test after its last assertion: a line means that the test passed. @throws the file cannot be written. */
 export function reportAttack(attack: Attack): void {
-  const file = process.env['WHODNS_ATTACKS'];
+  const file = process.env['ATTACKS_FILE'];
   if (file !== undefined && file !== '') appendFileSync(file, `${JSON.stringify(attack)}\n`);
 }
 

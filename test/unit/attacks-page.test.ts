@@ -8,16 +8,16 @@ import { attacksSection } from '../hostile/page.ts';
 import { type Attack, beginReport, reportAttack } from '../hostile/report.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'whodns-attacks-'));
-const before = process.env['WHODNS_ATTACKS'];
+const before = process.env['ATTACKS_FILE'];
 after(() => {
   rmSync(directory, { recursive: true });
-  if (before === undefined) delete process.env['WHODNS_ATTACKS'];
-  else process.env['WHODNS_ATTACKS'] = before;
+  if (before === undefined) delete process.env['ATTACKS_FILE'];
+  else process.env['ATTACKS_FILE'] = before;
 });
 
 function pageOf(attacks: readonly Attack[]): string {
   const file = join(directory, 'results.jsonl');
-  process.env['WHODNS_ATTACKS'] = file;
+  process.env['ATTACKS_FILE'] = file;
   beginReport(file);
   for (const attack of attacks) reportAttack(attack);
   return attacksSection(file).join('\n');
@@ -39,6 +39,6 @@ it('of a test that reports an attack twice there is no page', () => {
 });
 
 it('without a file to write to nothing is reported', () => {
-  process.env['WHODNS_ATTACKS'] = '';
+  process.env['ATTACKS_FILE'] = '';
   assert.doesNotThrow(() => reportAttack(FLOOD));
 });

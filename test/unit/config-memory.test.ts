@@ -25,18 +25,21 @@ describe('a memory limit', () => {
 
   it('of 100 MiB makes each smaller, and says so', () => {
     const { config, origins, note } = adapted(100 * MEBIBYTE);
-    assert.deepEqual([config.ringBytes, config.maxInFlight, config.queueBytes], [MEBIBYTE, 6400, 6_553_600]);
+    assert.deepEqual(
+      [config.ringBytes, config.maxInFlight, config.queueBytes],
+      [MEBIBYTE / 2, 3200, 4_369_066],
+    );
     assert.deepEqual([origins.ringBytes, origins.queueBytes], ['memory limit', 'memory limit']);
     assert.match(
       note ?? '',
-      /has 100 MiB of memory: ringBytes 1048576, maxInFlight 6400, queueBytes 6553600$/,
+      /has 100 MiB of memory: ringBytes 524288, maxInFlight 3200, queueBytes 4369066$/,
     );
   });
 
   it('leaves what somebody set as it is', () => {
     const { config, origins } = adapted(100 * MEBIBYTE, { queueBytes: '128M' });
     assert.deepEqual([config.queueBytes, origins.queueBytes], [128 * MEBIBYTE, '--queue-bytes']);
-    assert.equal(config.maxInFlight, 6400);
+    assert.equal(config.maxInFlight, 3200);
   });
 
   it('grows to the defaults without a step back', () => {

@@ -1,10 +1,9 @@
-/** A detector of which everything goes wrong that a file can get wrong outside of its calls. What it does is in the name asked for. */
+/** Detectors of which each gets one thing wrong, when the name asked for begins with its fault. */
 import { connect } from 'node:net';
 
 const boom = (what) => {
   throw new Error(`stray ${what}`);
 };
-setTimeout(boom, 50, 'import');
 const FAULTS = {
   timer: () => void setTimeout(boom, 5, 'timer'),
   interval: () => void setInterval(boom, 5, 'interval'),
@@ -42,9 +41,12 @@ const FAULTS = {
   thenable: () => ({ then: () => boom('then') }),
 };
 
-export default {
-  name: 'stray',
-  severity: 'warn',
-  describe: 'For a test.',
-  onEvent: (event) => FAULTS[event.name.split('.')[0]]?.(),
+export const stray = (fault) => {
+  if (fault === 'import') setTimeout(boom, 50, 'import');
+  return {
+    name: `stray-${fault}`,
+    severity: 'warn',
+    describe: 'For a test.',
+    onEvent: (event) => (event.name.startsWith(`${fault}.`) ? FAULTS[fault]?.() : undefined),
+  };
 };
