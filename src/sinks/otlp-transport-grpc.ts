@@ -198,7 +198,7 @@ function answerOf(
     clearTimeout(timer);
     const bytes = Buffer.concat(chunks);
     resolve({
-      status: said ?? http ?? lost(failure) ?? endStatus(stream),
+      status: said ?? http ?? lost(failure) ?? endStatus(stream, bytes),
       message: bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + declaredLength(bytes)),
       isCompressed: bytes[0] === 1,
     });
@@ -206,8 +206,11 @@ function answerOf(
   return promise;
 }
 
-function endStatus({ rstCode }: ClientHttp2Stream): GrpcStatus {
-  return rstCode === constants.NGHTTP2_NO_ERROR ? httpStatus(200) : resetStatus(rstCode ?? 0);
+/** Of an answer without a status. An end in the middle of the message is a reset that was overtaken by the end of the stream. */
+function endStatus({ rstCode }: ClientHttp2Stream, bytes: Buffer): GrpcStatus {
+  if (rstCode !== constants.NGHTTP2_NO_ERROR) return resetStatus(rstCode ?? 0);
+  const isCut = bytes.length > 0 && bytes.length < PREFIX_BYTES + declaredLength(bytes);
+  return isCut ? transportStatus('INTERNAL', 'the answer ended in the middle') : httpStatus(200);
 }
 
 /** Of the first message. */
