@@ -114,13 +114,13 @@ export class ProcessSeries {
       idle.push({ pid: process.pid, startTime: process.startTime });
       if (process.exited !== true) add(this.#forgotten, process);
     }
+    // One that gave its series up after it was reported: its count is in the overflow series.
+    const kept = temporality === 'delta' ? own : own.filter(({ of }) => of.own);
     if (gone !== undefined) this.#addUntold(all);
     if (idle.length > 0) this.#source.forget(idle);
     for (const process of idle) present.delete(keyOf(process));
     for (const [key, known] of this.#known) if (!present.has(key)) this.#remove(key, known);
     this.#identities.clear();
-    // One that gave its series up after it was reported: its count is in the overflow series.
-    const kept = temporality === 'delta' ? own : own.filter(({ of }) => of.own);
     const points: ProcessPoint[] = kept.map(({ attributes, start, count }) => ({ attributes, start, count }));
     this.#addOverflow(points, temporality);
     this.#lastCollection = now;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { DnsCache } from '../../src/dnscache/index.ts';
 import { Ledger } from '../../src/health.ts';
+import type { InspectorStats } from '../../src/inspector/inspector.ts';
 import type { KubernetesStats, ProcessCount, ProcessKey, SourceStats } from '../../src/model.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
 import { type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
@@ -52,6 +53,11 @@ const PODS: KubernetesStats = {
   unread: 0,
   failures: { refused: 4 },
   changes: { added: 12, removed: 1 },
+};
+
+const INSPECTOR: InspectorStats = {
+  ...{ requests: 9, answered: 5, gone: 1, timeout: 1, crashed: 0, paused: 2 },
+  ...{ overflow: 0, stuck: 0, unavailable: 0, waiting: 0, hanging: 1 },
 };
 
 function count(pid: number, udp: number, tcp: number, lastSeen = unixNow()): ProcessCount {
@@ -141,6 +147,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
       pods: [{ stats: () => PODS }],
       metadata: () => ({ containerd: { connected: 1, containers: 3, events: 8 } }),
       dnsCache: new DnsCache({}),
+      inspector: () => INSPECTOR,
     });
     source.list = [count(4711, 5, 2), count(99, 1, 0)];
     ledger.stage('streams').filter('retransmission', 4);

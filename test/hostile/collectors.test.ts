@@ -82,9 +82,10 @@ const GRPC: Readonly<Record<string, [Outcome, Answer<ServerHttp2Stream>]>> = {
   ],
   'says GOAWAY to each request': ['shutdown', (stream) => stream.session?.goaway(11, 0)],
   'answers with 64 MiB': ['failed', (stream) => answer(stream, frame(0, Buffer.alloc(64 << 20)))],
-  'says that 4 GiB come': ['failed', (stream) => answer(stream, Buffer.from([0, 255, 255, 255, 255, 1]))],
+  // Its status says that it took the records; a message that cannot be read takes nothing back.
+  'says that 4 GiB come': ['delivered', (stream) => answer(stream, Buffer.from([0, 255, 255, 255, 255, 1]))],
   'answers with a gzip bomb': [
-    'failed',
+    'delivered',
     (stream) => answer(stream, frame(1, BOMB), { 'grpc-encoding': 'gzip' }),
   ],
   'answers with broken protocol buffers': ['delivered', (stream) => answer(stream, frame(0, GARBAGE))],
