@@ -49,6 +49,8 @@ async function main(): Promise<number> {
     resolved.origins,
     process.constrainedMemory(),
   );
+  // Little memory is worth more than some processor time: pages that a collection empties go back to the system.
+  if (note !== undefined) setFlagsFromString('--optimize-for-size');
   const { warnings } = resolved;
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
