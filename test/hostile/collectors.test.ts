@@ -10,6 +10,7 @@ import { Ledger } from '../../src/health.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { logsSink, type Protocol } from '../e2e/otlp-sinks.ts';
 import { logEvent } from '../unit/sink-events.ts';
+import { reportAttack } from './report.ts';
 
 const RECORDS = 50;
 const ATTEMPT_MS = 400;
@@ -158,7 +159,13 @@ async function listen(t: TestContext, server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function survive(t: TestContext, protocol: Protocol, server: Server, outcome: Outcome): Promise<void> {
+async function survive(
+  t: TestContext,
+  name: string,
+  protocol: Protocol,
+  server: Server,
+  outcome: Outcome,
+): Promise<void> {
   const ledger = new Ledger();
   let said = '';
   const notices = createLog('info', (line) => {
@@ -204,6 +211,12 @@ async function survive(t: TestContext, protocol: Protocol, server: Server, outco
     assert.ok(line.length < 5000, `${line.length} characters in one line`);
     assert.ok(!hasControls(line), JSON.stringify(line));
   }
+  reportAttack({
+    attack: `a collector that ${name}`,
+    stranger: 'collector',
+    holds: 'the books are exact, it stops in time, memory and log stay bounded',
+    figure: `${RECORDS} of ${RECORDS} records ${outcome}, stopped in ${Math.round(stopMs)} ms`,
+  });
 }
 
 /** C0 without the line feed, DEL, C1. */
@@ -216,10 +229,11 @@ function hasControls(text: string): boolean {
 
 describe('OTLP/HTTP: a collector that', () => {
   for (const [name, [outcome, act]] of Object.entries(HTTP))
-    it(`${name}: ${outcome}`, (t) => survive(t, 'http/protobuf', httpServer(act), outcome));
+    it(`${name}: ${outcome}`, (t) =>
+      survive(t, `by HTTP ${name}`, 'http/protobuf', httpServer(act), outcome));
 });
 
 describe('OTLP/gRPC: a collector that', () => {
   for (const [name, [outcome, act]] of Object.entries(GRPC))
-    it(`${name}: ${outcome}`, (t) => survive(t, 'grpc', grpcServer(act), outcome));
+    it(`${name}: ${outcome}`, (t) => survive(t, `by gRPC ${name}`, 'grpc', grpcServer(act), outcome));
 });

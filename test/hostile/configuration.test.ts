@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { loadConfigFile } from '../../src/config/file.ts';
 import { EXIT, UserError } from '../../src/lib/errors.ts';
+import { reportAttack } from './report.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const MAX_MS = 8000;
@@ -112,6 +113,12 @@ describe('a configuration file that is', () => {
       const ran = spawnSync(process.execPath, flags, { encoding: 'utf8', timeout: 2 * MAX_MS, env });
       assert.equal(ran.status, EXIT.usage, `${ran.signal} ${ran.stderr}`);
       assert.match(ran.stderr, /^whodns: \S+\/bomb.yaml: [^\n]+\n {2}[^\n]+\n$/);
+      reportAttack({
+        attack: `a configuration file that is ${name}`,
+        stranger: 'user',
+        holds: `refused with one line, in ${MAX_HEAP_MB} MB of heap`,
+        figure: 'refused',
+      });
     });
   }
 });

@@ -16,6 +16,7 @@ import { buildClients, CLIENTS } from '../clients/build.ts';
 import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { end, ended } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { reportAttack } from './report.ts';
 
 const TCP = ['/usr/bin/python3', join(import.meta.dirname, 'tcp_dns.py')];
 const UDP = ['/usr/bin/python3', join(import.meta.dirname, 'udp_dns.py')];
@@ -130,6 +131,12 @@ describe('fair shares', { timeout: 90_000 }, () => {
     await assertTrue(zone, 60, 't');
     const full = gaveWay.filter(({ counts }) => counts['streams-full'] !== undefined);
     assert.ok(full.length > 0, `it is said whose streams gave way: ${JSON.stringify(gaveWay)}`);
+    reportAttack({
+      attack: '6 000 half-sent TCP messages',
+      stranger: 'user',
+      holds: 'no TCP lookup of another process is lost or false; it is said whose streams gave way',
+      figure: `60 of 60 lookups right beside ${connections} connections`,
+    });
   });
 
   it('20 000 unanswered queries a second cost no lookup of another process whose server takes 4 s', async () => {
@@ -144,6 +151,12 @@ describe('fair shares', { timeout: 90_000 }, () => {
     assert.ok(sent > 200_000, `the attack itself must succeed: ${sent}`);
     assert.equal(answered, 200);
     await assertTrue(zone, 200, 'u');
+    reportAttack({
+      attack: '20 000 unanswered queries a second',
+      stranger: 'user',
+      holds: 'no lookup of another process whose server takes 4 s is lost or called a time-out',
+      figure: `200 of 200 lookups right beside ${sent} unanswered`,
+    });
   });
 
   it('an agent that was stopped for longer than the time-out calls nothing a time-out that was answered', async () => {
@@ -159,6 +172,12 @@ describe('fair shares', { timeout: 90_000 }, () => {
       process.kill(running.pid, 'SIGCONT');
     }
     await assertTrue(zone, 100, 'u');
+    reportAttack({
+      attack: 'the agent is stopped for longer than the time-out (SIGSTOP)',
+      stranger: 'host',
+      holds: 'what was answered meanwhile is no time-out',
+      figure: '100 of 100 lookups right',
+    });
   });
 
   it('a second answer that says something else has a record of its own, linked to the first', async () => {
@@ -180,5 +199,11 @@ describe('fair shares', { timeout: 90_000 }, () => {
     assert.equal(second?.attributes['whodns.answers.conflicts_with'], first?.attributes['log.record.uid']);
     assert.equal(second?.time, first?.time);
     assert.equal(second?.resource['process.pid'], first?.resource['process.pid']);
+    reportAttack({
+      attack: 'a second answer that says something else',
+      stranger: 'server',
+      holds: 'it has a record of its own with whodns.answers.conflicting, linked to the first',
+      figure: '2 records of 2 answers',
+    });
   });
 });

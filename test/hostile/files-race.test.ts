@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { LinesFile } from '../../src/sinks/lines-file.ts';
 import { end } from '../matrix/children.ts';
 import { directoryAt, fileAt, SECRET, STRANGER, skip, temporary } from './places.ts';
+import { reportAttack } from './report.ts';
 
 /** Puts a link to the secret at each path as often as it can. */
 function startRacer(secret: string, paths: readonly string[]): ChildProcess {
@@ -65,5 +66,11 @@ for (const [kind, owned] of [
     if (owned.mode === undefined) assert.ok(outcome.written <= 1, JSON.stringify(outcome));
     else assert.ok(outcome.written > 100, `it rotates beside the racer: ${JSON.stringify(outcome)}`);
     t.diagnostic(`${kind}: ${JSON.stringify(outcome)}`);
+    reportAttack({
+      attack: `a race for the path of a full otlp-file, in ${kind}`,
+      stranger: 'user',
+      holds: "root's file behind his link keeps its content, owner and mode",
+      figure: `${outcome.written} lines written, ${outcome.refused} refused, none through the link`,
+    });
   });
 }

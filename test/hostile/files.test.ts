@@ -27,6 +27,7 @@ import { LinesFile } from '../../src/sinks/lines-file.ts';
 import { WatchedCertificates } from '../../src/sinks/otlp-transport-tls.ts';
 import { Spool } from '../../src/sinks/spool.ts';
 import { directoryAt, fileAt, linkAt, SECRET, STRANGER, skip, temporary } from './places.ts';
+import { reportAttack } from './report.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const CAPTURE = join(import.meta.dirname, '../golden/pcaps/edns-opts.pcap');
@@ -181,6 +182,14 @@ test('a shared directory: what another user put there is neither written nor rea
     assert.ok(!existsSync(join(shared, '../new')), trap);
     rmSync(path, { recursive: true });
   }
+  const count = Object.keys(traps).length;
+  reportAttack({
+    attack:
+      'links, hard links, FIFOs, sockets, devices and own files at the path of a file that the agent writes',
+    stranger: 'user',
+    holds: 'refused; nothing is written through it, no owner or mode changes',
+    figure: `${count} of ${count} traps refused`,
+  });
 });
 
 test('configuration and detectors that others can write to, or own', skip, async (t) => {
@@ -201,6 +210,12 @@ test('configuration and detectors that others can write to, or own', skip, async
   fileAt(join(base, 'theirs/part.mjs'), 'export const part = 1;', { uid: STRANGER });
   const whole = fileAt(join(base, 'whole.mjs'), `import './theirs/part.mjs'; ${detector}`);
   await assert.rejects(loadDetectors({ detect: [], detectors: [whole] }), /\/theirs belongs to user 1000/);
+  reportAttack({
+    attack: 'a configuration file, a detector, or what it imports, that another user owns or may write to',
+    stranger: 'user',
+    holds: 'refused with one line, none of it runs',
+    figure: '7 of 7 refused',
+  });
 });
 
 test('the command says it in one line, and what to do in the next', skip, (t) => {

@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AGENT, Agent } from '../matrix/agent.ts';
 import { end } from '../matrix/children.ts';
+import { reportAttack } from './report.ts';
 
 const SLOW = join(import.meta.dirname, 'slow_http.py');
 /** As the kubelet does by default. */
@@ -82,6 +83,12 @@ describe('--health under attack', { timeout: 60_000 }, () => {
       );
       const grown = memoryOf(agent.pid) - before;
       assert.ok(grown < 64, `${grown} MiB more`);
+      reportAttack({
+        attack: `${count} connections to --health, ${kind}`,
+        stranger: 'user',
+        holds: '/livez answers every probe, memory stays',
+        figure: `${results.length} of ${results.length} probes answered`,
+      });
     });
   }
 });

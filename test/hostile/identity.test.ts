@@ -19,6 +19,7 @@ import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
+import { reportAttack } from './report.ts';
 
 const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1] ?? '';
 const missing =
@@ -177,6 +178,12 @@ describe('identity that cannot be claimed', { skip: missing }, () => {
           await agent.waitFor((records) => records.some(its), 3000);
           assertNoContainer(agent.records.find(its));
         }
+        reportAttack({
+          attack: `a path of a pod that is ${level} in a delegated control group, ${where}`,
+          stranger: 'user',
+          holds: 'captured, without container and pod, attribution unverified',
+          figure: '2 of 2 lookups captured as his own',
+        });
       });
 
   test("in a part of his own container that was given to him he calls himself another's: he stays what he is", async () => {
@@ -234,6 +241,12 @@ describe('identity that cannot be claimed', { skip: missing }, () => {
     assertOwnWordsOnly(record, honest);
     const { identities } = (await ask(join(directory, 'control'), '/stats')) as PipelineStats;
     assert.ok(identities.attributesRefused >= Object.keys(CLAIMED).length);
+    reportAttack({
+      attack: 'attributes of pods, containers, hosts and others in OTEL_RESOURCE_ATTRIBUTES',
+      stranger: 'user',
+      holds: 'none is taken; service.* and free names are',
+      figure: `${Object.keys(CLAIMED).length} of ${Object.keys(CLAIMED).length} refused`,
+    });
   });
 
   test('and in what it publishes in its memory', async () => {

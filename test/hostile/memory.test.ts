@@ -8,6 +8,7 @@ import { describe, it } from 'node:test';
 import { Agent } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { ControlGroup } from './control-group.ts';
+import { reportAttack } from './report.ts';
 
 const LIMIT = 100e6;
 const FLOOD_S = 6;
@@ -64,6 +65,12 @@ describe('100 MB of memory', () => {
         assert.equal(group.killed, 0);
         t.diagnostic(`${sent} sent, ${submitted} captured; peak ${Math.round(group.peak / 1e6)} MB`);
         assert.ok(group.peak <= LIMIT);
+        reportAttack({
+          attack: `a flood as fast as one core sends in a control group of 100 MB, to ${where}`,
+          stranger: 'user',
+          holds: 'the agent lives, and its books are exact',
+          figure: `${sent} sent, ${submitted} captured, peak ${Math.round(group.peak / 1e6)} MB`,
+        });
       } finally {
         await agent.stop();
         await namespace.close();

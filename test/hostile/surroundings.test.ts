@@ -16,6 +16,7 @@ import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { ControlGroup } from './control-group.ts';
+import { reportAttack } from './report.ts';
 
 const NOBODY = 65534;
 const START_MS = 60_000;
@@ -150,6 +151,12 @@ describe('the agent', { concurrency: 4 }, () => {
     try {
       const startedMs = await assertCaptures((argv) => group.enter(argv), SLOW_START_MS);
       t.diagnostic(`capturing after ${Math.round(startedMs / 100) / 10} s`);
+      reportAttack({
+        attack: '5 % of a processor from the start on',
+        stranger: 'host',
+        holds: 'it captures, and its books are exact',
+        figure: `capturing after ${Math.round(startedMs / 100) / 10} s`,
+      });
     } finally {
       await group.remove();
     }
@@ -158,6 +165,12 @@ describe('the agent', { concurrency: 4 }, () => {
   for (const [what, wrap] of Object.entries(SURVIVED))
     it(`captures ${what}`, async () => {
       await assertCaptures(wrap);
+      reportAttack({
+        attack: `the agent ${what}`,
+        stranger: 'host',
+        holds: 'it captures, and its books are exact',
+        figure: '1 of 1 lookups right',
+      });
     });
 
   for (const [what, { wrap, says }] of Object.entries(REFUSED)) {
@@ -166,6 +179,12 @@ describe('the agent', { concurrency: 4 }, () => {
       for (let waited = 0; agent.running && waited < START_MS; waited += 50) await sleep(50);
       assert.ok(!agent.running, 'it goes on');
       assert.match(agent.errors, says);
+      reportAttack({
+        attack: `the agent ${what}`,
+        stranger: 'host',
+        holds: 'it does not start, and says in one line what it needs',
+        figure: 'said',
+      });
     });
   }
 });
