@@ -43,6 +43,7 @@ export const DROP = {
   responseRingFull: 7,
   requestSuppressed: 8,
   responseSuppressed: 9,
+  connectionSuppressed: 10,
 };
 /** Messages without a record: no room, or over their share of it. */
 export function lostMessages({ drops }: Pick<Captured, 'drops'>): number {
