@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // build/whodns-inspector: reads what belongs to other processes, so that the agent never waits for one. The supervisor passes requests
 // to workers and answers back. It touches nothing of others itself, so nothing holds it up; a worker that is held up is killed on
-// request, waited for by nobody, and its place is free again when it has ended.
+// request; no one waits for it, and its place is free again when it has ended.
 //
 // Usage: whodns-inspector PROC   socket to the agent: descriptor 3. Ends when the agent does.
 #include "protocol.h"
@@ -106,7 +106,7 @@ bool make(Worker &worker)
 	const pid_t supervisor = getpid();
 	const pid_t pid = fork();
 	if (pid == 0) {
-		// Everything else is closed: a worker that is stuck holds nobody's descriptors.
+		// Everything else is closed: a worker that is stuck holds no descriptor of others.
 		dup3(ends[1], AGENT, 0);
 		close_range(AGENT + 1, ~0U, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -206,7 +206,7 @@ int main(int argc, char **argv)
 	close_range(AGENT + 1, ~0U, 0);
 	for (int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE})
 		signal(number, SIG_IGN);
-	// Nobody waits for workers: the kernel clears them away.
+	// No one waits for workers: the kernel clears them away.
 	signal(SIGCHLD, SIG_IGN);
 	const rlimit none{.rlim_cur = 0, .rlim_max = 0};
 	setrlimit(RLIMIT_CORE, &none);
