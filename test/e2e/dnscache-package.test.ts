@@ -18,7 +18,7 @@ const message = {
   questions: [{ name: 'www.test', type: 1, class: 1 }], answers: [record], authorities: [], additionals: [],
   edns: undefined, malformed: undefined,
 };
-const raw = { time: 1_000_000_000n, networkNamespace: 1 };
+const raw = { time: 1_000_000_000n, networkNamespace: 1, local: { address: '127.0.0.1', port: 40000 } };
 const event = { raw, length: 0, captured: 0, message } as unknown as Parameters<DnsCache['add']>[0]['request'];
 cache.add({
   request: event, response: event, outcome: 'answered', retries: 0, duration: 1n,
