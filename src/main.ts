@@ -44,13 +44,12 @@ async function main(): Promise<number> {
   const { command, flags } = invocation;
   const file = await configFile(flags);
   const resolved = resolveConfig(command, flags, process.env, file?.settings);
-  const { config, origins, note } = adaptToMemory(
+  const { config, origins, note, heapBytes } = adaptToMemory(
     resolved.config,
     resolved.origins,
     process.constrainedMemory(),
   );
-  // Little memory is worth more than some processor time: pages that a collection empties go back to the system.
-  if (note !== undefined) setFlagsFromString('--optimize-for-size');
+  if (note !== undefined && (config.command === 'run' || config.command === 'replay')) startWithin(heapBytes);
   const { warnings } = resolved;
   const log = createLog(config.logLevel, stderr);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
@@ -79,6 +78,21 @@ async function main(): Promise<number> {
   const crash = catchStrays(log);
   const agent = await Agent.create({ config, version, log, file: capture, ...host });
   return run(config, agent, log, crash);
+}
+
+/**
+ * Little memory is worth more than some processor time. Pages that a collection empties go back to the system. V8 fixes the bound of
+ * its heap when it starts, so the program starts itself once more with one that fits (execve(2): same process, same descriptors).
+ */
+function startWithin(heapBytes: number): void {
+  const bound = '--max-old-space-size';
+  const given = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''];
+  if (!given.some((each) => each.includes(bound)) && process.execve !== undefined) {
+    const [program = '', ...rest] = process.argv;
+    const options = [`${bound}=${Math.floor(heapBytes / 1024 / 1024)}`, ...process.execArgv];
+    process.execve(program, [program, ...options, ...rest], process.env);
+  }
+  setFlagsFromString('--optimize-for-size');
 }
 
 async function askAgent(

@@ -28,16 +28,24 @@ export interface Adapted {
   readonly origins: Origins;
   /** One line for the log; undefined: nothing is smaller than by default. */
   readonly note: string | undefined;
+  /** What objects of JavaScript may take. */
+  readonly heapBytes: number;
 }
+
+/** Of the limit. */
+const HEAP_PART = 3;
+const MIN_HEAP_BYTES = 32 * MEBIBYTE;
 
 /** @param limit bytes that the control group may use (process.constrainedMemory()); 0 or huge: no limit */
 export function adaptToMemory(config: Config, origins: Origins, limit: number): Adapted {
-  if (limit <= 0 || limit >= AMPLE_BYTES) return { config, origins, note: undefined };
+  const heapBytes = Math.max(MIN_HEAP_BYTES, Math.floor(limit / HEAP_PART));
+  if (limit <= 0 || limit >= AMPLE_BYTES) return { config, origins, note: undefined, heapBytes };
   const smaller = SIZES.filter(({ key }) => origins[key] === 'default').map(
     ({ key, least, of }) => [key, Math.min(config[key], Math.max(least, of(limit)))] as const,
   );
   const said = smaller.map(([key, value]) => `${key} ${value}`).join(', ');
   return {
+    heapBytes,
     config: Object.freeze({ ...config, ...Object.fromEntries(smaller) }),
     origins: { ...origins, ...Object.fromEntries(smaller.map(([key]) => [key, ORIGIN])) },
     note:

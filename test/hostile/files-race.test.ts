@@ -64,7 +64,7 @@ for (const [kind, owned] of [
     const { uid, mode } = statSync(secret);
     assert.deepEqual([uid, mode & 0o777], [0, 0o600], 'the secret is root’s, of its old mode');
     if (owned.mode === undefined) assert.ok(outcome.written <= 1, JSON.stringify(outcome));
-    else assert.ok(outcome.written > 100, `it rotates beside the racer: ${JSON.stringify(outcome)}`);
+    else assert.ok(outcome.written > 20, `it rotates beside the racer: ${JSON.stringify(outcome)}`);
     t.diagnostic(`${kind}: ${JSON.stringify(outcome)}`);
     reportAttack({
       attack: `a race for the path of a full otlp-file, in ${kind}`,
