@@ -47,7 +47,8 @@ export type Capability = (typeof CAPABILITIES)[number];
 
 /**
  * What opening files and sockets and attaching may take; all others go first, so that what cannot work later fails at the start.
- * SETPCAP empties the bounding set in the end.
+ * SETPCAP empties the bounding set in the end. SYSLOG shows the kernel's addresses in /proc/kallsyms: where the kernel keeps its pages,
+ * before 6.12 the programs need it to read page fragments.
  */
 export const TO_START: readonly Capability[] = [
   'CAP_BPF',
@@ -57,6 +58,7 @@ export const TO_START: readonly Capability[] = [
   'CAP_NET_BIND_SERVICE',
   'CAP_SYS_PTRACE',
   'CAP_DAC_READ_SEARCH',
+  'CAP_SYSLOG',
   'CAP_SETPCAP',
 ];
 
