@@ -155,7 +155,8 @@ static __noinline bool segment_is_refused(const struct packet *packet, __u64 soc
 	acknowledged = bpf_ntohl(acknowledged);
 	una = PROBE(tcp, snd_una);
 	window = PROBE(tcp, max_window);
-	return (__s32)(acknowledged - PROBE(tcp, snd_nxt)) > 0 || (__s32)(acknowledged - (una - window)) < 0;
+	/* Up to what was written: snd_nxt follows only after the segment has left, and its answer may be here before. */
+	return (__s32)(acknowledged - PROBE(tcp, write_seq)) > 0 || (__s32)(acknowledged - (una - window)) < 0;
 }
 
 /*

@@ -297,7 +297,6 @@ struct tcp_sock {
 	__u32 rcv_nxt;
 	__u32 rcv_wup;
 	__u32 rcv_wnd;
-	__u32 snd_nxt;
 	__u32 max_window;
 	__u32 write_seq;
 	__u32 snd_una;
