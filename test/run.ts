@@ -39,7 +39,7 @@ const STAGES: readonly Stage[] = [
   {
     name: 'collector',
     files: 'test/collector/**/*.test.ts',
-    timeoutMs: 25 * MINUTE,
+    timeoutMs: 35 * MINUTE,
     concurrency: 1,
     beside: 'kernel',
   },

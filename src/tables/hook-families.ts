@@ -20,7 +20,9 @@ export const HOOK_FAMILIES = {
     needs:
       'BTF and CONFIG_KPROBES; CAP_BPF and CAP_PERFMON, with perf_event_paranoid 3 (Debian) also CAP_SYS_ADMIN',
     missed: ['requests sent by the kernel itself, and by raw or packet sockets'],
-    missedWherePreempted: [],
+    missedWherePreempted: [
+      'a message while a preempted task is in a system call on a BPF map on the same CPU (the agent that reads its counters); counted as missed runs',
+    ],
   },
   tracepoint: {
     needs: 'BTF; CAP_BPF and CAP_PERFMON',

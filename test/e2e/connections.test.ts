@@ -211,9 +211,9 @@ test('the ledger: every connection the kernel saw is a record, here and in OTLP'
   const exported = otlpConnections();
   assert.equal(exported.length, connections.out);
   assert.ok(printed > 0 && printed <= exported.length);
-  // What the kernel skipped where it preempts (src/tables/hook-families.ts) is counted; kprobe misses none.
+  // What the kernel skipped where it preempts (src/tables/hook-families.ts) is counted.
   const { missedRuns } = stats.source;
-  assert.ok(missedRuns === 0 || (HOOK !== 'kprobe' && isPreempted(currentPreemption())), `${missedRuns}`);
+  assert.ok(missedRuns === 0 || isPreempted(currentPreemption()), `${missedRuns}`);
   const named = many.map(
     (pid, i) =>
       exported.filter(
