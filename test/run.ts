@@ -32,7 +32,7 @@ const STAGES: readonly Stage[] = [
   { name: 'native', files: 'test/native/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
   { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 15 * MINUTE, concurrency: 1 },
   // Attacks of strangers (docs/faults.md): floods of whole cores among them.
-  { name: 'hostile', files: 'test/hostile/**/*.test.ts', timeoutMs: 12 * MINUTE, concurrency: 1 },
+  { name: 'hostile', files: 'test/hostile/**/*.test.ts', timeoutMs: 20 * MINUTE, concurrency: 1 },
   { name: 'detect', files: 'test/detect/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'containers', files: 'test/containers/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 45 * MINUTE, concurrency: 1 },
