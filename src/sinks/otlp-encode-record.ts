@@ -157,7 +157,7 @@ function writeShortText(writer: ProtobufWriter, tag: number, prefix: Uint8Array,
   if (size > ONE_BYTE) return false;
   writer.reserve(2 + size);
   const start = writer.position;
-  if (!writer.ascii(text, start + 5 + prefix.length)) return false;
+  if (!writer.tryAscii(text, start + 5 + prefix.length)) return false;
   writer.byte(tag);
   writer.byte(size);
   writer.raw(prefix);
