@@ -5,7 +5,7 @@
  */
 import { anyServerKey, serverKey } from './exchange.ts';
 import { RecentKeys } from './lib/recent-keys.ts';
-import type { DnsEvent, Endpoint, Lookup, Owner, ProcessIdentity } from './model.ts';
+import type { DnsEvent, DnsMessage, Endpoint, Lookup, Owner, ProcessIdentity } from './model.ts';
 
 const SLOTS = 8192;
 const UNANSWERED = 0;
@@ -84,14 +84,7 @@ export class Finished {
         raw: { ...raw, direction: 'request', time, owner },
         length: response.length,
         captured: response.captured,
-        message: {
-          ...message,
-          response: false,
-          answers: [],
-          authorities: [],
-          additionals: [],
-          edns: undefined,
-        },
+        message: questionOf(message),
       },
       response,
       outcome: 'answered',
@@ -101,6 +94,29 @@ export class Finished {
       conflictsWith: (this.#references[at + 2] as string | undefined) ?? '',
     };
   }
+}
+
+/** What was asked, as an answer repeats it. */
+function questionOf(answer: DnsMessage): DnsMessage {
+  return {
+    id: answer.id,
+    response: false,
+    opcode: answer.opcode,
+    authoritative: answer.authoritative,
+    truncated: answer.truncated,
+    recursionDesired: answer.recursionDesired,
+    recursionAvailable: answer.recursionAvailable,
+    authenticData: answer.authenticData,
+    checkingDisabled: answer.checkingDisabled,
+    rcode: answer.rcode,
+    questionCount: answer.questionCount,
+    questions: answer.questions,
+    answers: [],
+    authorities: [],
+    additionals: [],
+    edns: undefined,
+    malformed: answer.malformed,
+  };
 }
 
 /** Upper half of the workload, lower half of the process. */

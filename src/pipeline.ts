@@ -308,7 +308,7 @@ export class Pipeline {
 
   readonly #message = (whole: StreamMessage): void => {
     const { raw, payload, length } = whole;
-    const message = decodeMessage(payload, length);
+    const message = decodeMessage(payload, length).keep();
     const event = { raw, length, captured: payload.length, message };
     const isReadable = message.id >= 0;
     this.#dns.in++;
