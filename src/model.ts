@@ -85,7 +85,7 @@ export interface RawMessage {
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
   /** The span that the sending thread was in, where it publishes one (OTEP 4947). */
-  readonly trace?: TraceContext;
+  readonly trace?: TraceContext | undefined;
   /** Payload bytes there were; `payload.length` may be less (copy limit). */
   readonly length: number;
   readonly payload: Uint8Array;
@@ -253,13 +253,13 @@ export interface Lookup {
    * `response` is a further answer to a lookup that was given out with another answer before, whose `uid` this is ('' unknown).
    * Nothing but a record is made of it. Of the request only what the answer repeats is known.
    */
-  readonly conflictsWith?: string;
+  readonly conflictsWith?: string | undefined;
   readonly retries: number;
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
   /** It belongs to the fan-out of one logical look-up, as far as is known; not set where that is not looked for. */
-  readonly search?: SearchStep;
+  readonly search?: SearchStep | undefined;
 }
 
 /** Place of a lookup among those that a stub resolver makes for one name (resolv.conf(5), `search`). */

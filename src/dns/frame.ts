@@ -1,8 +1,10 @@
+import type { ByteWriter } from '../lib/byte-writer.ts';
 import type { DecodeReason } from '../tables/decode-errors.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
 import { checkOptions } from './edns.ts';
-import { skipName } from './name.ts';
-import { checkRdata } from './rdata.ts';
+import { skipName, writeName } from './name.ts';
+import { checkRdata, writeRdata } from './rdata.ts';
+import { writeUnknown } from './text.ts';
 import { RECORD_LIMIT, readU16, readU32, Wire } from './wire.ts';
 
 const HEADER = 12;
@@ -233,6 +235,23 @@ export class Frame extends Wire {
   #lose(reason: DecodeReason, at: number): -1 {
     this.fail(reason, at);
     return -1;
+  }
+
+  /** Writes the name at an offset from QUESTION.NAME or RECORD.OWNER in presentation form. */
+  writeName(out: ByteWriter, offset: number): void {
+    writeName(this, out, this.base + offset);
+  }
+
+  /** Writes the RDATA of a record, by its index in `records`; in RFC 3597 form where it is malformed or its type not known. */
+  writeRdata(out: ByteWriter, record: number): void {
+    const { records, base } = this;
+    const word = record * RECORD_WORDS;
+    const start = base + (records[word + RECORD.START] as number);
+    const end = base + (records[word + RECORD.END] as number);
+    const type = records[word + RECORD.TYPE] as number;
+    const recordClass = records[word + RECORD.CLASS] as number;
+    if (records[word + RECORD.BITS] === RECORD_MALFORMED) writeUnknown(out, this.bytes, start, end);
+    else writeRdata(this, out, type, recordClass, start, end);
   }
 }
 

@@ -1,11 +1,11 @@
 import { ByteWriter } from '../lib/byte-writer.ts';
 import type { DecodeError, DnsMessage, Edns, Question, ResourceRecord } from '../model.ts';
+import { answerDigest, hashName } from './compare.ts';
 import { readOptions } from './edns.ts';
-import { Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_MALFORMED, RECORD_WORDS } from './frame.ts';
-import { writeName } from './name.ts';
-import { writeRdata } from './rdata.ts';
-import { writeUnknown } from './text.ts';
+import { Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_WORDS } from './frame.ts';
 import { readU16 } from './wire.ts';
+
+export { sameName, sameQuestions } from './compare.ts';
 
 const FLAG = {
   RESPONSE: 0x8000,
@@ -42,21 +42,15 @@ export class Message extends Frame implements DnsMessage {
     return new Message().parse(bytes, 0, this.captured, this.length);
   }
 
-  /** Writes the name at an offset from QUESTION.NAME or RECORD.OWNER in presentation form. */
-  writeName(out: ByteWriter, offset: number): void {
-    writeName(this, out, this.base + offset);
+  /** 32 bits of the first question's name, case folded; the seed where there is no question. */
+  hashName(seed: number): number {
+    if (this.questionsRead === 0) return seed;
+    return hashName(this, seed, this.questionWords[QUESTION.NAME] as number);
   }
 
-  /** Writes the RDATA of a record, by its index in `records`; in RFC 3597 form where it is malformed or its type not known. */
-  writeRdata(out: ByteWriter, record: number): void {
-    const { records, base } = this;
-    const word = record * RECORD_WORDS;
-    const start = base + (records[word + RECORD.START] as number);
-    const end = base + (records[word + RECORD.END] as number);
-    const type = records[word + RECORD.TYPE] as number;
-    const recordClass = records[word + RECORD.CLASS] as number;
-    if (records[word + RECORD.BITS] === RECORD_MALFORMED) writeUnknown(out, this.bytes, start, end);
-    else writeRdata(this, out, type, recordClass, start, end);
+  /** 32 bits of what it answers: response code and answer records, in any order and without their TTLs. */
+  digest(seed: number): number {
+    return answerDigest(this, seed);
   }
 
   /** The name at an offset as a string. */

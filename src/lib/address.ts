@@ -97,6 +97,12 @@ export function canonicalAddress(text: string): string | undefined {
   return isV4Mapped(bytes, 0) ? formatIPv4(bytes, 12) : formatIPv6(bytes, 0);
 }
 
+/** Sixteen bytes in network order, IPv4 as v4-mapped; undefined: it is no address. */
+export function parseAddress(text: string): Uint8Array | undefined {
+  if (text.includes(':')) return parseIPv6(text);
+  return IPV4.test(text) ? parseIPv6(`::ffff:${text}`) : undefined;
+}
+
 const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
 const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
 

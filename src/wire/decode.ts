@@ -5,14 +5,16 @@
 
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
+import { Envelope, hookIndex } from '../lookup/envelope.ts';
+import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type {
   Endpoint,
-  HookFamily,
   RawConnection,
   RawEvent,
   RawExit,
   RawMessage,
   RawProcess,
+  TraceContext,
 } from '../model.ts';
 import { LITTLE } from './byte-order.ts';
 import {
@@ -47,13 +49,25 @@ export const WIRE_DROPS = {
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 
-const HOOKS: readonly (HookFamily | undefined)[] = (() => {
-  const hooks: HookFamily[] = [];
-  hooks[HOOK_FAMILY.FENTRY] = 'fentry';
-  hooks[HOOK_FAMILY.KPROBE] = 'kprobe';
-  hooks[HOOK_FAMILY.TRACEPOINT] = 'tracepoint';
+/** Of a hook family its place in FIELD.DIALED_PORT. */
+const HOOKS: readonly (number | undefined)[] = (() => {
+  const hooks: number[] = [];
+  hooks[HOOK_FAMILY.FENTRY] = hookIndex('fentry');
+  hooks[HOOK_FAMILY.KPROBE] = hookIndex('kprobe');
+  hooks[HOOK_FAMILY.TRACEPOINT] = hookIndex('tracepoint');
   return hooks;
 })();
+
+/** Halves of 64 bits. */
+const LOW_WORD = LITTLE ? 0 : 4;
+const HIGH_WORD = 4 - LOW_WORD;
+
+/** What to add to CLOCK_MONOTONIC ns to have Unix ns. */
+interface ClockOffset {
+  readonly whole: bigint;
+  readonly low: number;
+  readonly high: number;
+}
 
 const addresses = new Slots(4096, (bytes, offset) =>
   isV4Mapped(bytes, offset) ? formatIPv4(bytes, offset + 12) : formatIPv6(bytes, offset),
@@ -63,12 +77,17 @@ const addresses = new Slots(4096, (bytes, offset) =>
  * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`.
  *
  * @param toUnix what to add to CLOCK_MONOTONIC nanoseconds to have Unix time.
- * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
- *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
+ * @returns events in the order of the batch. A datagram is a view of `batch` and is used again for the next one: to be read at
+ *   once. A piece of TCP is a copy, since stream reassembly does keep it.
  */
 export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const events: (RawEvent | RawExit)[] = [];
+  const offset = {
+    whole: toUnix,
+    low: Number(BigInt.asUintN(32, toUnix)),
+    high: Number(BigInt.asIntN(32, toUnix >> 32n)),
+  };
   let at = 0;
   while (at < batch.length) {
     stage.in++;
@@ -78,7 +97,7 @@ export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (R
       stage.drop(WIRE_DROPS.cut);
       break;
     }
-    const event = decodeEvent(view, batch, at, size, toUnix);
+    const event = decodeEvent(view, batch, at, size, offset, events.length);
     if (typeof event === 'string') {
       stage.drop(event);
     } else {
@@ -95,20 +114,21 @@ function decodeEvent(
   bytes: Uint8Array,
   at: number,
   size: number,
-  toUnix: bigint,
+  offset: ClockOffset,
+  index: number,
 ): RawEvent | RawExit | string {
   const kind = view.getUint16(at + EVENT_HEADER.kind, LITTLE);
   if (kind === EVENT_KIND.MESSAGE) {
-    return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, toUnix);
+    return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, offset, index);
   }
   if (kind === EVENT_KIND.PROCESS) {
-    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, toUnix);
+    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, offset.whole);
   }
   if (kind === EVENT_KIND.CONNECTION) {
-    return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, toUnix);
+    return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, offset.whole);
   }
   if (kind === EVENT_KIND.EXIT) {
-    return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, toUnix);
+    return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, offset.whole);
   }
   return WIRE_DROPS.kind;
 }
@@ -120,14 +140,18 @@ function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
   };
 }
 
+/** Messages of the batch at hand: views that the next batch uses again. */
+const envelopes: Envelope[] = [];
+
 function decodeMessage(
   view: DataView,
   bytes: Uint8Array,
   at: number,
   size: number,
-  toUnix: bigint,
+  offset: ClockOffset,
+  index: number,
 ): RawMessage | string {
-  const hook = HOOKS[view.getUint8(at + EVENT_HEADER.hook)];
+  const hook = view.getUint8(at + EVENT_HEADER.hook);
   const direction = view.getUint8(at + M.direction);
   const protocol = view.getUint8(at + M.protocol);
   const family = view.getUint8(at + M.family);
@@ -137,7 +161,7 @@ function decodeMessage(
   const traced = (flags & F.TRACE) !== 0;
   const head = traced ? M.SIZEOF + TRACE_CONTEXT.SIZEOF : M.SIZEOF;
   if (
-    hook === undefined ||
+    HOOKS[hook] === undefined ||
     (direction !== MESSAGE_DIRECTION.REQUEST && direction !== MESSAGE_DIRECTION.RESPONSE) ||
     (protocol !== IPPROTO_UDP && protocol !== IPPROTO_TCP) ||
     (family !== 4 && family !== 6) ||
@@ -146,45 +170,73 @@ function decodeMessage(
   ) {
     return WIRE_DROPS.field;
   }
-  const start = at + head;
-  const tcp = protocol === IPPROTO_TCP;
+  const envelope = envelopes[index] ?? newEnvelope(index);
+  const { words } = envelope;
+  putTime(view, at + EVENT_HEADER.time, offset, words);
+  words[FIELD.SOCKET] = view.getInt32(at + M.socket + LOW_WORD, LITTLE);
+  words[FIELD.SOCKET + 1] = view.getInt32(at + M.socket + HIGH_WORD, LITTLE);
+  words[FIELD.NETWORK_NAMESPACE] = view.getInt32(at + M.net_ns, LITTLE);
+  words[FIELD.PORTS] =
+    view.getUint16(at + M.local_port, LITTLE) | (view.getUint16(at + M.remote_port, LITTLE) << 16);
+  words[FIELD.BITS] =
+    (direction === MESSAGE_DIRECTION.RESPONSE ? FIELD_BITS.RESPONSE : 0) |
+    (protocol === IPPROTO_TCP ? FIELD_BITS.TCP : 0) |
+    (family === 6 ? FIELD_BITS.IPV6 : 0) |
+    bitsOf(flags);
+  words[FIELD.DIALED_PORT] =
+    view.getUint16(at + M.dialed_port, LITTLE) | ((HOOKS[hook] as number) << 16);
+  words[FIELD.LENGTH] = length;
+  words[FIELD.CAPTURED] = captured;
+  words[FIELD.SEQUENCE] = view.getInt32(at + M.sequence, LITTLE);
+  words[FIELD.INTERFACE] = 0;
+  for (let i = 0; i < 4; i++) {
+    words[FIELD.LOCAL + i] = view.getInt32(at + M.local_address + 4 * i, LITTLE);
+    words[FIELD.REMOTE + i] = view.getInt32(at + M.remote_address + 4 * i, LITTLE);
+    words[FIELD.DIALED + i] = view.getInt32(at + M.dialed_address + 4 * i, LITTLE);
+  }
   const cached = (flags & F.OWNER_CACHED) !== 0;
-  return {
-    kind: 'message',
-    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
-    hook,
-    direction: direction === MESSAGE_DIRECTION.REQUEST ? 'request' : 'response',
-    transport: tcp ? 'tcp' : 'udp',
-    family,
-    networkNamespace: view.getUint32(at + M.net_ns, LITTLE),
-    socket: view.getBigUint64(at + M.socket, LITTLE),
-    local: endpoint(view, bytes, at + M.local_address, at + M.local_port),
-    remote: endpoint(view, bytes, at + M.remote_address, at + M.remote_port),
-    localAny: (flags & F.LOCAL_ANY) !== 0,
-    dialed:
-      (flags & F.DIALED) === 0 ? undefined : endpoint(view, bytes, at + M.dialed_address, at + M.dialed_port),
-    owner:
-      (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : ownerAt(view, bytes, at + M.owner, cached),
-    sequence: view.getUint32(at + M.sequence, LITTLE),
-    streamStart: (flags & F.STREAM_START) !== 0,
-    streamEnd: (flags & F.STREAM_END) !== 0,
-    more: (flags & F.MORE) !== 0,
-    unreadable: (flags & F.UNREADABLE) !== 0,
-    ...(traced ? decodeTrace(bytes, at + M.SIZEOF) : {}),
-    length,
-    payload: tcp ? bytes.slice(start, start + captured) : bytes.subarray(start, start + captured),
-  };
+  envelope.owner =
+    (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : ownerAt(view, bytes, at + M.owner, cached);
+  envelope.trace = traced ? decodeTrace(bytes, at + M.SIZEOF) : undefined;
+  envelope.bytes = bytes;
+  envelope.base = at + head;
+  return protocol === IPPROTO_TCP ? { ...envelope.head(), payload: envelope.payload.slice() } : envelope;
+}
+
+function newEnvelope(index: number): Envelope {
+  const envelope = new Envelope();
+  envelopes[index] = envelope;
+  return envelope;
+}
+
+function bitsOf(flags: number): number {
+  return (
+    ((flags & F.LOCAL_ANY) === 0 ? 0 : FIELD_BITS.LOCAL_ANY) |
+    ((flags & F.DIALED) === 0 ? 0 : FIELD_BITS.DIALED) |
+    ((flags & F.STREAM_START) === 0 ? 0 : FIELD_BITS.STREAM_START) |
+    ((flags & F.STREAM_END) === 0 ? 0 : FIELD_BITS.STREAM_END) |
+    ((flags & F.MORE) === 0 ? 0 : FIELD_BITS.MORE) |
+    ((flags & F.UNREADABLE) === 0 ? 0 : FIELD_BITS.UNREADABLE)
+  );
+}
+
+/** Adds the offset of the clocks in two words, without a BigInt. */
+function putTime(view: DataView, at: number, offset: ClockOffset, words: Int32Array): void {
+  const low = view.getUint32(at + LOW_WORD, LITTLE) + offset.low;
+  words[FIELD.TIME] = low | 0;
+  words[FIELD.TIME + 1] =
+    (view.getUint32(at + HIGH_WORD, LITTLE) + offset.high + (low > 0xffff_ffff ? 1 : 0)) | 0;
 }
 
 /** A record that is not valid (OTEP 4947) and ids of zeros (W3C Trace Context) are none. */
-function decodeTrace(bytes: Uint8Array, at: number): Pick<RawMessage, 'trace'> {
-  if (bytes[at + TRACE_CONTEXT.valid] !== 1) return {};
+function decodeTrace(bytes: Uint8Array, at: number): TraceContext | undefined {
+  if (bytes[at + TRACE_CONTEXT.valid] !== 1) return undefined;
   // A copy: the batch is not kept.
   const id = (from: number, length: number) => Uint8Array.from(bytes.subarray(at + from, at + from + length));
   const traceId = id(TRACE_CONTEXT.trace_id, 16);
   const spanId = id(TRACE_CONTEXT.span_id, 8);
-  if (!traceId.some(Boolean) || !spanId.some(Boolean)) return {};
-  return { trace: { traceId, spanId, flags: bytes[at + TRACE_CONTEXT.flags] as number } };
+  if (!traceId.some(Boolean) || !spanId.some(Boolean)) return undefined;
+  return { traceId, spanId, flags: bytes[at + TRACE_CONTEXT.flags] as number };
 }
 
 function endpoint(view: DataView, bytes: Uint8Array, address: number, port: number): Endpoint {
