@@ -113,9 +113,12 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
       const output = await victimDuring(namespace.spawn(asUser(ATTACKER, flood)), uid, `flood${uid}`);
       const { sent } = JSON.parse(output) as { sent: number };
       const { source } = await stats();
-      assert.ok(sent > 100_000, `a flood of ${sent}`);
       const leftOut = (source.drops['request_suppressed'] ?? 0) - (before['request_suppressed'] ?? 0);
-      assert.ok(leftOut > sent / 4, `${leftOut} of ${sent} left out`);
+      const most = 50_000 + 5000 * (SECONDS + 2);
+      assert.ok(
+        leftOut > 0 && sent - leftOut <= most,
+        `${leftOut} of ${sent} left out, ${most} admitted at most`,
+      );
       assert.equal(source.drops['ring_full'], 0);
       assert.equal(source.drops['response_ring_full'], 0);
       reportAttack({
