@@ -109,7 +109,7 @@ function rdataBytes(type: number, data: string): Buffer {
 
 function optBytes(edns: typeof NO_EDNS, extended: number): Buffer {
   const options = (edns.options ?? []).map(({ code, data }) => ({ code, bytes: Buffer.from(data, 'hex') }));
-  if (edns.clientSubnet !== undefined) options.push({ code: 8, bytes: subnetBytes(edns.clientSubnet) });
+  if (edns.clientSubnet !== undefined) options.push({ code: 8, bytes: Buffer.from(subnetBytes(edns.clientSubnet)) });
   for (const { code, text } of edns.extendedErrors ?? [])
     options.push({ code: 15, bytes: Buffer.concat([u16(code), Buffer.from(text)]) });
   const rdata = Buffer.concat(options.flatMap(({ code, bytes }) => [u16(code, bytes.length), bytes]));
@@ -132,7 +132,8 @@ export function envelopeOf(raw: Omit<RawMessage, 'payload'>): Envelope {
 }
 
 export function messageOf(spec: MessageSpec, length?: number): Message {
-  const bytes = messageBytes(spec);
+  // Without an id: too short for a header.
+  const bytes = messageBytes(spec).subarray(0, spec.id === -1 ? 1 : undefined);
   return new Message().parse(bytes, 0, bytes.length, length ?? bytes.length);
 }
 
