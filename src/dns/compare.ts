@@ -15,6 +15,8 @@ const FOLDED = Uint8Array.from({ length: 256 }, (_, octet) =>
   octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet,
 );
 
+const AS_IS = Uint8Array.from({ length: 256 }, (_, octet) => octet);
+
 /** Where RDATA with names in it is rendered to be hashed. Not state: it is written before it is read. */
 const scratch = new ByteWriter(1024);
 
@@ -98,13 +100,18 @@ function mix(hash: number, value: number): number {
  * @param seed of this start of the program: names come from the network, no one shall be able to aim for collisions
  */
 export function hashName(message: Frame, seed: number, offset: number): number {
-  const { bytes, base, limit } = message;
+  return hashLabels(message, message.base + offset, seed, FOLDED);
+}
+
+/** @param letters what each octet counts as */
+function hashLabels(message: Frame, start: number, seed: number, letters: Uint8Array): number {
+  const { bytes, limit } = message;
   let hash = seed;
-  for (let at = labelAt(message, base + offset); at < limit; ) {
+  for (let at = labelAt(message, start); at < limit; ) {
     const length = bytes[at] as number;
     if (length === 0) break;
     hash = step(hash, length);
-    for (let i = at + 1; i <= at + length; i++) hash = step(hash, FOLDED[bytes[i] as number] as number);
+    for (let i = at + 1; i <= at + length; i++) hash = step(hash, letters[bytes[i] as number] as number);
     at = labelAt(message, at + length + 1);
   }
   return mix(hash, 0);
@@ -123,26 +130,29 @@ export function answerDigest(message: Frame, seed: number): number {
 }
 
 function hashRecord(message: Frame, record: number, seed: number): number {
-  const { records } = message;
+  const { records, base } = message;
   const word = record * RECORD_WORDS;
   const type = records[word + RECORD.TYPE] as number;
-  const isPlain =
-    type === RR_TYPES.A ||
-    type === RR_TYPES.AAAA ||
-    type === RR_TYPES.TXT ||
-    records[word + RECORD.BITS] === RECORD_MALFORMED;
-  let { bytes } = message;
-  let start = message.base + (records[word + RECORD.START] as number);
-  let end = message.base + (records[word + RECORD.END] as number);
-  if (!isPlain) {
-    // A name in it may be compressed in another way.
-    scratch.position = 0;
-    message.writeRdata(scratch, record);
-    bytes = scratch.bytes;
-    start = 0;
-    end = scratch.position;
+  const start = base + (records[word + RECORD.START] as number);
+  const end = base + (records[word + RECORD.END] as number);
+  const hash = mix(seed, type);
+  if (isPlain(type) || records[word + RECORD.BITS] === RECORD_MALFORMED) {
+    return hashRange(message.bytes, start, end, hash);
   }
-  let hash = mix(seed, type);
+  // Of the others a name may be compressed in another way.
+  if (type === RR_TYPES.CNAME && start < end) return hashLabels(message, start, hash, AS_IS);
+  scratch.position = 0;
+  message.writeRdata(scratch, record);
+  return hashRange(scratch.bytes, 0, scratch.position, hash);
+}
+
+/** Whether RDATA of the type holds no name. */
+function isPlain(type: number): boolean {
+  return type === RR_TYPES.A || type === RR_TYPES.AAAA || type === RR_TYPES.TXT;
+}
+
+function hashRange(bytes: Uint8Array, start: number, end: number, seed: number): number {
+  let hash = seed;
   for (let i = start; i < end; i++) hash = step(hash, bytes[i] as number);
   return mix(hash, end - start);
 }

@@ -162,12 +162,12 @@ function checkSubnet(bytes: Uint8Array, start: number, end: number): boolean {
 
 /** `address/source/scope` */
 function writeSubnet(out: ByteWriter, bytes: Uint8Array, start: number, end: number): void {
-  const width = addressBits(readU16(bytes, start));
+  const family = readU16(bytes, start);
   address.fill(0);
   for (let i = start + 4; i < end; i++) address[i - start - 4] = bytes[i] as number;
-  if (width === 32) writeIPv4(out, address, 0);
-  else if (width === 128) writeIPv6(out, address, 0);
-  else out.ascii('0');
+  if (family === 0) out.ascii('0');
+  else if (family === 1) writeIPv4(out, address, 0);
+  else writeIPv6(out, address, 0);
   for (let i = start + 2; i < start + 4; i++) {
     out.reserve(1);
     out.byte(SLASH);

@@ -28,11 +28,15 @@ export class Message extends Frame implements DnsMessage {
   #questions: readonly Question[] | undefined;
   #answers: readonly ResourceRecord[] | undefined;
   #edns: Edns | undefined;
+  /** The last name that was a pointer and nothing else, and its two bytes: most records of an answer share an owner. */
+  #pointer = -1;
+  #pointed = '';
 
   override parse(bytes: Uint8Array, base: number, captured: number, length: number): this {
     this.#questions = undefined;
     this.#answers = undefined;
     this.#edns = undefined;
+    this.#pointer = -1;
     return super.parse(bytes, base, captured, length);
   }
 
@@ -53,11 +57,18 @@ export class Message extends Frame implements DnsMessage {
     return answerDigest(this, seed);
   }
 
-  /** The name at an offset as a string. */
+  /** The name at an offset from QUESTION.NAME or RECORD.OWNER as a string. */
   nameAt(offset: number): string {
+    const pointer = readU16(this.bytes, this.base + offset);
+    if (pointer === this.#pointer) return this.#pointed;
     scratch.position = 0;
     this.writeName(scratch, offset);
-    return scratch.latin1();
+    const name = scratch.latin1();
+    if (pointer >= 0xc000) {
+      this.#pointer = pointer;
+      this.#pointed = name;
+    }
+    return name;
   }
 
   get response(): boolean {
@@ -140,17 +151,11 @@ export class Message extends Frame implements DnsMessage {
   }
 
   #decodeRecords(first: number, count: number): readonly ResourceRecord[] {
-    const { bytes, base, records } = this;
+    const { records } = this;
     const decoded: ResourceRecord[] = [];
-    // Most records of an answer share an owner.
-    let lastPointer = -1;
-    let name = '';
     for (let record = first; record < first + count; record++) {
       const word = record * RECORD_WORDS;
-      const owner = records[word + RECORD.OWNER] as number;
-      const start = readU16(bytes, base + owner);
-      if (start < 0xc000 || start !== lastPointer) name = this.nameAt(owner);
-      lastPointer = start;
+      const name = this.nameAt(records[word + RECORD.OWNER] as number);
       scratch.position = 0;
       this.writeRdata(scratch, record);
       decoded.push({
