@@ -73,12 +73,12 @@ export interface CorrelatorOptions {
   /** Called synchronously, once for each lookup, and once for each answer that conflicts with the one it had. */
   readonly onLookup: (lookup: Lookup) => void;
   /** Requests: in = out + filtered 'retry' + held. */
-  readonly stage: Stage;
+  readonly stage: Stage<'correlate'>;
   /**
-   * Answers: in = out (paired, or conflicting with the one that was) + filtered 'duplicate', 'late', 'other-question',
-   * 'not-awaited', 'conflicting' (beyond those with a record) + dropped 'unmatched', 'ambiguous', 'answers-full' + held.
+   * Answers: in = out (paired, or conflicting with the one that was) + filtered 'duplicate', 'late', 'other_question',
+   * 'unmatched', 'not_awaited', 'conflicting' (beyond those with a record) + dropped 'ambiguous', 'answers_full' + held.
    */
-  readonly answers: Stage;
+  readonly answers: Stage<'answers'>;
   readonly fairness?: Fairness;
   /** What may have been lost of answers; undefined: nothing is. */
   readonly losses?: Losses | undefined;
@@ -202,7 +202,7 @@ export class Correlator {
     const { answers, emit } = this.#options;
     answers.in++;
     if (emit === 'request') {
-      answers.filter('not-awaited');
+      answers.filter('not_awaited');
       return;
     }
     this.expire(event.raw.time);
@@ -309,7 +309,7 @@ export class Correlator {
     if (verdict === 'conflicting') {
       answers.out++;
       onLookup(this.#finished.again(slot, response));
-    } else answers.filter(verdict === 'conflicting-again' ? 'conflicting' : verdict);
+    } else answers.filter(verdict === 'conflicting_again' ? 'conflicting' : verdict);
   }
 
   /** Answers without a question (a server that could not read the request leaves it out), or to a request without one. */
@@ -357,15 +357,14 @@ export class Correlator {
     const isAsked = this.#byExchange
       .get(held.exchangeKey, MOST_CANDIDATES)
       .some((attempt) => attempt.event.message.id === message.id && isOnSameWay(attempt.event.raw, raw));
-    if (isAsked) this.#options.answers.filter('other-question');
-    else this.#options.answers.drop('unmatched');
+    this.#options.answers.filter(isAsked ? 'other_question' : 'unmatched');
   }
 
   /** When full: an answer of the server that has most of them. */
   #giveWay(): void {
     const held = this.#heldShares.largest();
     if (held === undefined) return;
-    const reason = 'answers-full' satisfies UnknownReason;
+    const reason = 'answers_full' satisfies UnknownReason;
     if (held.holder !== undefined) this.#fairness.gaveWay(held.holder.owner, reason);
     this.#options.losses?.noteConnection(held.response.raw, reason);
     this.#release(held);
@@ -395,7 +394,7 @@ export class Correlator {
   #evict(): void {
     const lookup = this.#openShares.largest();
     if (lookup === undefined) return;
-    const reason = 'requests-full' satisfies UnknownReason;
+    const reason = 'requests_full' satisfies UnknownReason;
     if (lookup.holder !== undefined) this.#fairness.gaveWay(lookup.holder.owner, reason);
     this.evicted++;
     this.#finish(lookup, 'unknown', undefined, undefined, reason);

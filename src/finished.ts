@@ -15,7 +15,7 @@ const ANSWERED_BY_MANY = 2;
 /** Further answers to one lookup that get a record each. */
 export const MAX_CONFLICTS = 4;
 
-export type Verdict = 'duplicate' | 'late' | 'conflicting' | 'conflicting-again';
+export type Verdict = 'duplicate' | 'late' | 'conflicting' | 'conflicting_again';
 
 /** References of a slot side by side: process, thread, uid. */
 const REFERENCES = 3;
@@ -67,7 +67,7 @@ export class Finished {
     if (kind === UNANSWERED) return 'late';
     if (kind === ANSWERED_BY_MANY || this.#words[slot * 2] === digest()) return 'duplicate';
     const before = state >>> 2;
-    if (before >= MAX_CONFLICTS) return 'conflicting-again';
+    if (before >= MAX_CONFLICTS) return 'conflicting_again';
     this.#words[slot * 2 + 1] = ((before + 1) << 2) | kind;
     return 'conflicting';
   }

@@ -228,15 +228,15 @@ export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
 
 /** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
 export type UnknownReason =
-  | 'ring-full'
-  | 'kernel-budget'
-  | 'receive-state'
-  | 'missed-run'
+  | 'ring_full'
+  | 'kernel_budget'
+  | 'receive_state'
+  | 'missed_run'
   | 'unreadable'
-  | 'stream-gap'
-  | 'streams-full'
-  | 'requests-full'
-  | 'answers-full';
+  | 'stream_gap'
+  | 'streams_full'
+  | 'requests_full'
+  | 'answers_full';
 
 /** One logical DNS request with its answer. */
 export interface Lookup {

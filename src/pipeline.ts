@@ -315,13 +315,13 @@ export class Pipeline {
     if (raw.direction === 'request') {
       // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
       if (isReadable && message.response) {
-        this.#dns.filter('answer-sent');
+        this.#dns.filter('answer_sent');
         return;
       }
       this.#dns.out++;
       this.#correlator.request(event, this.#parts.processes.identify(raw.owner));
     } else if (isReadable && !message.response) {
-      this.#dns.filter('request-received');
+      this.#dns.filter('request_received');
     } else {
       this.#dns.out++;
       if (raw.unreadable && !isReadable) this.#losses.noteConnection(raw, 'unreadable');

@@ -43,7 +43,7 @@ export function describeLookup(lookup: Lookup, error: string | undefined, add: A
 function describeOutcome({ outcome, reason, conflictsWith }: Lookup, add: Add): void {
   if (outcome === 'unknown') {
     add('whodns.outcome', outcome);
-    add('whodns.outcome.reason', reason ?? 'ring-full');
+    add('whodns.outcome.reason', reason ?? 'ring_full');
   } else if (conflictsWith !== undefined) {
     add('whodns.answers.conflicting', true);
     if (conflictsWith !== '') add('whodns.answers.conflicts_with', conflictsWith);

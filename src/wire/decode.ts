@@ -14,6 +14,7 @@ import type {
   RawMessage,
   RawProcess,
 } from '../model.ts';
+import type { WireDrop } from '../tables/drops-streams.ts';
 import { LITTLE } from './byte-order.ts';
 import {
   CONNECTION_EVENT as C,
@@ -33,16 +34,6 @@ import { ownerAt, taskName } from './owners.ts';
 import { processCountAt } from './processes.ts';
 import { Slots } from './slots.ts';
 import { argumentTexts, pathText } from './strings.ts';
-
-/** Why bytes of a batch became no event (drop reasons of the stage `wire`). */
-export const WIRE_DROPS = {
-  /** The batch ends, or claims to, in the middle of a record: what follows is lost, counted as one. */
-  cut: 'cut',
-  /** A record of no known kind. */
-  kind: 'kind',
-  /** A field with a value it cannot have. */
-  field: 'field',
-} as const;
 
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
@@ -66,7 +57,7 @@ const addresses = new Slots(4096, (bytes, offset) =>
  * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
  *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
  */
-export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (RawEvent | RawExit)[] {
+export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage<'wire'>): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const events: (RawEvent | RawExit)[] = [];
   let at = 0;
@@ -75,7 +66,7 @@ export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (R
     const left = batch.length - at;
     const size = left < EVENT_HEADER.SIZEOF ? 0 : view.getUint32(at + EVENT_HEADER.size, LITTLE);
     if (size < EVENT_HEADER.SIZEOF || size > left) {
-      stage.drop(WIRE_DROPS.cut);
+      stage.drop('cut');
       break;
     }
     const event = decodeEvent(view, batch, at, size, toUnix);
@@ -96,21 +87,21 @@ function decodeEvent(
   at: number,
   size: number,
   toUnix: bigint,
-): RawEvent | RawExit | string {
+): RawEvent | RawExit | WireDrop {
   const kind = view.getUint16(at + EVENT_HEADER.kind, LITTLE);
   if (kind === EVENT_KIND.MESSAGE) {
-    return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, toUnix);
+    return size < M.SIZEOF ? 'cut' : decodeMessage(view, bytes, at, size, toUnix);
   }
   if (kind === EVENT_KIND.PROCESS) {
-    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, toUnix);
+    return size < P.SIZEOF ? 'cut' : decodeProcess(view, bytes, at, size, toUnix);
   }
   if (kind === EVENT_KIND.CONNECTION) {
-    return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, toUnix);
+    return size < C.SIZEOF ? 'cut' : decodeConnection(view, bytes, at, toUnix);
   }
   if (kind === EVENT_KIND.EXIT) {
-    return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, toUnix);
+    return size < EXIT_EVENT.SIZEOF ? 'cut' : decodeExit(view, at, toUnix);
   }
-  return WIRE_DROPS.kind;
+  return 'kind';
 }
 
 function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
@@ -126,7 +117,7 @@ function decodeMessage(
   at: number,
   size: number,
   toUnix: bigint,
-): RawMessage | string {
+): RawMessage | WireDrop {
   const hook = HOOKS[view.getUint8(at + EVENT_HEADER.hook)];
   const direction = view.getUint8(at + M.direction);
   const protocol = view.getUint8(at + M.protocol);
@@ -144,7 +135,7 @@ function decodeMessage(
     captured > size - head ||
     captured > length
   ) {
-    return WIRE_DROPS.field;
+    return 'field';
   }
   const start = at + head;
   const tcp = protocol === IPPROTO_TCP;
@@ -196,9 +187,9 @@ function decodeConnection(
   bytes: Uint8Array,
   at: number,
   toUnix: bigint,
-): RawConnection | string {
+): RawConnection | WireDrop {
   const family = view.getUint8(at + C.family);
-  if (family !== 4 && family !== 6) return WIRE_DROPS.field;
+  if (family !== 4 && family !== 6) return 'field';
   const owned = (view.getUint8(at + C.flags) & CONNECTION_FLAGS.OWNER) !== 0;
   return {
     kind: 'connection',
@@ -218,14 +209,14 @@ function decodeProcess(
   at: number,
   size: number,
   toUnix: bigint,
-): RawProcess | string {
+): RawProcess | WireDrop {
   const flags = view.getUint32(at + P.flags, LITTLE);
   const exeEnd = P.SIZEOF + view.getUint16(at + P.exe_bytes, LITTLE);
   const argsEnd = exeEnd + view.getUint16(at + P.args_bytes, LITTLE);
   const cwdEnd = argsEnd + view.getUint16(at + P.cwd_bytes, LITTLE);
   const cgroupEnd = cwdEnd + view.getUint16(at + P.cgroup_bytes, LITTLE);
   const environmentEnd = cgroupEnd + view.getUint16(at + P.environment_bytes, LITTLE);
-  if (environmentEnd > size) return WIRE_DROPS.field;
+  if (environmentEnd > size) return 'field';
   const piece = (from: number, to: number) => bytes.subarray(at + from, at + to);
   return {
     kind: 'process',

@@ -129,7 +129,7 @@ describe('fair shares', { timeout: 90_000 }, () => {
     assert.ok(connections >= 5500, `the attack itself must succeed: ${connections}`);
     assert.equal(answered, 60);
     await assertTrue(zone, 60, 't');
-    const full = gaveWay.filter(({ counts }) => counts['streams-full'] !== undefined);
+    const full = gaveWay.filter(({ counts }) => counts['streams_full'] !== undefined);
     assert.ok(full.length > 0, `it is said whose streams gave way: ${JSON.stringify(gaveWay)}`);
     reportAttack({
       attack: '6 000 half-sent TCP messages',

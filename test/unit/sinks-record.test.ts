@@ -16,7 +16,7 @@ test('every attribute is in the table, with the type the table says', () => {
   const specs: Spec[] = [
     { raw: { dialed: { address: '10.96.0.10', port: 53 } } },
     { outcome: 'timeout', retries: 3 },
-    { outcome: 'unknown', reason: 'ring-full' },
+    { outcome: 'unknown', reason: 'ring_full' },
     { conflictsWith: '0191f0a2-7c4e-7b3a-9d6e-2f1c0b8a7e55' },
     { search: { base: 'x', step: 3, wasted: 2 } },
     { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
