@@ -148,7 +148,9 @@ export interface Edns {
   readonly do: boolean;
   readonly extendedRcode: number;
   readonly options: readonly { readonly code: number; readonly data: string }[];
+  /** RFC 7871, of the first such option: `address/source prefix length`, `0/0` where the family is 0. */
   readonly clientSubnet: string | undefined;
+  readonly clientSubnetScope: number | undefined;
   /** RFC 8914 extended DNS errors. */
   readonly extendedErrors: readonly { readonly code: number; readonly text: string }[];
 }

@@ -10,11 +10,18 @@ import { decodeError, readU16, type Wire } from './wire.ts';
 interface Options {
   readonly options: { code: number; data: string }[];
   readonly extendedErrors: { code: number; text: string }[];
-  clientSubnet: string | undefined;
+  clientSubnet: ClientSubnet | undefined;
+}
+
+interface ClientSubnet {
+  /** `address/source prefix`. */
+  readonly prefix: string;
+  /** Scope prefix length: 0 in a request; in an answer, for whom it holds. */
+  readonly scope: number;
 }
 
 const NO_OPTIONS = Object.freeze([]);
-/** What follows them is not read (`rdata-limit`): nobody sends as many, but for the work they make. */
+/** What follows them is not read (`rdata_limit`): nobody sends as many, but for the work they make. */
 const MOST_OPTIONS = 256;
 
 /**
@@ -33,16 +40,16 @@ export function decodeEdns(
   for (let at = start; at < end; ) {
     const stop = at + 4 > end ? end + 1 : at + 4 + readU16(bytes, at + 2);
     if (stop > end) {
-      malformed ??= decodeError('opt-option', at);
+      malformed ??= decodeError('opt_option', at);
       break;
     }
     if (--wire.partBudget < 0 || found.options.length === MOST_OPTIONS) {
-      malformed ??= decodeError('rdata-limit', at);
+      malformed ??= decodeError('rdata_limit', at);
       break;
     }
     const code = readU16(bytes, at);
     const data = renderOption(wire, code, at + 4, stop, found);
-    if (data === undefined) malformed ??= decodeError('opt-option', at);
+    if (data === undefined) malformed ??= decodeError('opt_option', at);
     found.options.push({ code, data: data ?? wire.buffer.toString('hex', at + 4, stop) });
     at = stop;
   }
@@ -52,7 +59,8 @@ export function decodeEdns(
     do: ((bytes[fixed + 6] as number) & 0x80) !== 0,
     extendedRcode: bytes[fixed + 4] as number,
     options: found.options.length === 0 ? NO_OPTIONS : found.options,
-    clientSubnet: found.clientSubnet,
+    clientSubnet: found.clientSubnet?.prefix,
+    clientSubnetScope: found.clientSubnet?.scope,
     extendedErrors: found.extendedErrors.length === 0 ? NO_OPTIONS : found.extendedErrors,
   };
   return { value, malformed };
@@ -71,8 +79,9 @@ function renderOption(
   switch (code) {
     case EDNS_OPTIONS['edns-client-subnet']: {
       const subnet = clientSubnet(bytes, start, end);
-      if (subnet !== undefined) found.clientSubnet ??= subnet;
-      return subnet;
+      if (subnet === undefined) return undefined;
+      found.clientSubnet ??= subnet;
+      return `${subnet.prefix}/${subnet.scope}`;
     }
     case EDNS_OPTIONS['Extended-DNS-Error']: {
       if (size < 2) return undefined;
@@ -105,21 +114,21 @@ function errorText(buffer: Buffer, start: number, end: number): string {
   return buffer.toString('utf8', start, stop);
 }
 
-/** `address/source/scope` (RFC 7871 section 6): just the octets of the source prefix are sent, spare bits zero. */
-function clientSubnet(bytes: Uint8Array, start: number, end: number): string | undefined {
+/** RFC 7871 section 6: just the octets of the source prefix are sent, spare bits zero. */
+function clientSubnet(bytes: Uint8Array, start: number, end: number): ClientSubnet | undefined {
   if (end - start < 4) return undefined;
   const family = readU16(bytes, start);
   const source = bytes[start + 2] as number;
   const scope = bytes[start + 3] as number;
   const octets = end - start - 4;
   // dig +subnet=0 sends family 0 with nothing more: "do not use my address".
-  if (family === 0 && source === 0 && octets === 0) return `0/0/${scope}`;
+  if (family === 0 && source === 0 && octets === 0) return { prefix: '0/0', scope };
   const width = family === 1 ? 32 : family === 2 ? 128 : 0;
-  if (source > width || scope > width || octets !== Math.ceil(source / 8)) return undefined;
+  if (width === 0 || source > width || scope > width || octets !== Math.ceil(source / 8)) return undefined;
   const address = new Uint8Array(16);
   address.set(bytes.subarray(start + 4, end));
   const spare = octets * 8 - source;
   if (octets > 0 && ((address[octets - 1] as number) & ((1 << spare) - 1)) !== 0) return undefined;
   const text = width === 32 ? formatIPv4(address, 0) : formatIPv6(address, 0);
-  return `${text}/${source}/${scope}`;
+  return { prefix: `${text}/${source}`, scope };
 }

@@ -33,7 +33,7 @@ interface Progress {
 export function decodeMessage(bytes: Uint8Array, length: number = bytes.length): DnsMessage {
   const cut = length > bytes.length;
   if (bytes.length < HEADER) {
-    return unreadable(decodeError(cut ? 'cut' : 'short-header', bytes.length));
+    return unreadable(decodeError(cut ? 'cut' : 'short_header', bytes.length));
   }
   const wire = makeWire(bytes, cut);
   const flags = readU16(bytes, 2);
@@ -44,7 +44,7 @@ export function decodeMessage(bytes: Uint8Array, length: number = bytes.length):
   const authorities = readRecords(wire, progress, readU16(bytes, 8), false);
   const additionals = readRecords(wire, progress, readU16(bytes, 10), true);
   if (progress.offset >= 0 && progress.offset < length && progress.malformed === undefined) {
-    progress.malformed = decodeError('trailing-bytes', progress.offset);
+    progress.malformed = decodeError('trailing_bytes', progress.offset);
   }
   return {
     id: readU16(bytes, 0),
@@ -100,7 +100,7 @@ function readQuestions(wire: Wire, progress: Progress, count: number): readonly 
   let questions: Question[] | undefined;
   for (let i = 0; i < count; i++) {
     if (progress.left-- === 0) {
-      stop(progress, decodeError('record-limit', progress.offset));
+      stop(progress, decodeError('record_limit', progress.offset));
       break;
     }
     const name = readName(wire, progress.offset, wire.bytes.length);
@@ -109,7 +109,7 @@ function readQuestions(wire: Wire, progress: Progress, count: number): readonly 
       break;
     }
     if (name.next + 4 > wire.bytes.length) {
-      stop(progress, decodeError(wire.cut ? 'cut' : 'short-question', wire.bytes.length));
+      stop(progress, decodeError(wire.cut ? 'cut' : 'short_question', wire.bytes.length));
       break;
     }
     const question = {
@@ -134,7 +134,7 @@ function readRecords(
   let records: ResourceRecord[] | undefined; // as in readQuestions
   for (let i = 0; i < count && progress.offset >= 0; i++) {
     if (progress.left-- === 0) {
-      stop(progress, decodeError('record-limit', progress.offset));
+      stop(progress, decodeError('record_limit', progress.offset));
       break;
     }
     const record = readRecord(wire, progress, additional);
@@ -157,7 +157,7 @@ function readRecord(wire: Wire, progress: Progress, additional: boolean): Resour
   const start = fixed + 10;
   const end = start > bytes.length ? start : start + readU16(bytes, fixed + 8);
   if (end > bytes.length) {
-    stop(progress, decodeError(wire.cut ? 'cut' : 'short-record', bytes.length));
+    stop(progress, decodeError(wire.cut ? 'cut' : 'short_record', bytes.length));
     return undefined;
   }
   const recordOffset = progress.offset;
@@ -172,7 +172,7 @@ function readRecord(wire: Wire, progress: Progress, additional: boolean): Resour
       progress.malformed ??= edns.malformed;
       return undefined;
     }
-    progress.malformed ??= decodeError(misplaced ? 'opt-misplaced' : 'opt-duplicate', recordOffset);
+    progress.malformed ??= decodeError(misplaced ? 'opt_misplaced' : 'opt_duplicate', recordOffset);
   }
   let data = renderRdata(wire, type, recordClass, start, end);
   if (typeof data !== 'string') {

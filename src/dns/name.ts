@@ -55,27 +55,27 @@ function readLabels(wire: Wire, offset: number, end: number): Decoded<string> {
     if (length === 0) break;
     if (length < 64) {
       octets += length + 1;
-      if (octets > MAX_NAME) return decodeError('name-too-long', position);
+      if (octets > MAX_NAME) return decodeError('name_too_long', position);
       if (position + length >= limit) return overrun(wire, limit, limit);
       if (size > 0) scratch[size++] = DOT;
       size = writeLabel(bytes, position + 1, position + 1 + length, size);
       position += length + 1;
     } else if (length < 0xc0) {
-      return decodeError('name-label-type', position);
+      return decodeError('name_label_type', position);
     } else {
       if (position + 1 >= limit) return overrun(wire, limit, limit);
       const target = ((length & 0x3f) << 8) | (bytes[position + 1] as number);
-      if (target >= segment || target < 12) return decodeError('name-pointer', position);
+      if (target >= segment || target < 12) return decodeError('name_pointer', position);
       if (next < 0) next = position + 2;
       wire.nameBudget -= 8;
-      if (wire.nameBudget < 0) return decodeError('name-budget', offset);
+      if (wire.nameBudget < 0) return decodeError('name_budget', offset);
       position = target;
       segment = target;
       limit = bytes.length;
     }
   }
   wire.nameBudget -= octets;
-  if (wire.nameBudget < 0) return decodeError('name-budget', offset);
+  if (wire.nameBudget < 0) return decodeError('name_budget', offset);
   return {
     value: size === 0 ? '.' : scratch.toString('latin1', 0, size),
     next: next < 0 ? position + 1 : next,
@@ -83,7 +83,7 @@ function readLabels(wire: Wire, offset: number, end: number): Decoded<string> {
 }
 
 function overrun(wire: Wire, position: number, limit: number): Decoded<string> {
-  return decodeError(wire.cut && limit === wire.bytes.length ? 'cut' : 'name-overrun', position);
+  return decodeError(wire.cut && limit === wire.bytes.length ? 'cut' : 'name_overrun', position);
 }
 
 /** Writes a label at `size` of the scratch text, escaped; returns the new size. */

@@ -7,7 +7,7 @@ import { decodeError, readU16, readU32, type Wire } from './wire.ts';
 
 /** Key tag, algorithm, digest type, digest (RFC 4034 section 5.1). CDS, CDNSKEY with algorithm 0 ask for deletion. */
 export function ds(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 5) return decodeError('rdata-short', end);
+  if (end - start < 5) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   const tag = readU16(bytes, start);
   return `${tag} ${bytes[start + 2]} ${bytes[start + 3]} ${buffer.toString('hex', start + 4, end)}`;
@@ -15,7 +15,7 @@ export function ds(wire: Wire, start: number, end: number): string | DecodeError
 
 /** Flags, protocol, algorithm, public key (RFC 4034 section 2.1). */
 export function dnskey(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 5) return decodeError('rdata-short', end);
+  if (end - start < 5) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   const flags = readU16(bytes, start);
   return `${flags} ${bytes[start + 2]} ${bytes[start + 3]} ${buffer.toString('base64', start + 4, end)}`;
@@ -23,14 +23,14 @@ export function dnskey(wire: Wire, start: number, end: number): string | DecodeE
 
 /** Algorithm, fingerprint type, fingerprint (RFC 4255 section 3.1). */
 export function fingerprint(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
+  if (end - start < 3) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   return `${bytes[start]} ${bytes[start + 1]} ${buffer.toString('hex', start + 2, end)}`;
 }
 
 /** Usage, selector, matching type, data (RFC 6698 section 2.1; SMIMEA is the same, RFC 8162 section 2). */
 export function tlsa(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 4) return decodeError('rdata-short', end);
+  if (end - start < 4) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   const head = `${bytes[start]} ${bytes[start + 1]} ${bytes[start + 2]}`;
   return `${head} ${buffer.toString('hex', start + 3, end)}`;
@@ -38,13 +38,13 @@ export function tlsa(wire: Wire, start: number, end: number): string | DecodeErr
 
 /** RFC 4034 section 3.1. */
 export function rrsig(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 19) return decodeError('rdata-short', end);
+  if (end - start < 19) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   const signer = readName(wire, start + 18, end);
   if (signer.reason !== undefined) return signer;
-  if (signer.next >= end) return decodeError('rdata-short', end);
+  if (signer.next >= end) return decodeError('rdata_short', end);
   wire.partBudget -= 8;
-  if (wire.partBudget < 0) return decodeError('rdata-limit', start);
+  if (wire.partBudget < 0) return decodeError('rdata_limit', start);
   const covered = typeName(readU16(bytes, start));
   const numbers = `${bytes[start + 2]} ${bytes[start + 3]} ${readU32(bytes, start + 4)}`;
   const times = `${timestamp(readU32(bytes, start + 8))} ${timestamp(readU32(bytes, start + 12))}`;
@@ -84,7 +84,7 @@ function timestamp(seconds: number): string {
 
 /** Next name, types (RFC 4034 section 4.1). */
 export function nsec(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start >= end) return decodeError('rdata-short', end);
+  if (start >= end) return decodeError('rdata_short', end);
   const next = readName(wire, start, end);
   if (next.reason !== undefined) return next;
   const types = typeBitmaps(wire, next.next, end);
@@ -97,10 +97,10 @@ export function nsec3(wire: Wire, start: number, end: number): string | DecodeEr
   const parameters = hashParameters(wire, start, end);
   if (parameters.reason !== undefined) return parameters;
   const at = parameters.next;
-  if (at >= end) return decodeError('rdata-short', end);
+  if (at >= end) return decodeError('rdata_short', end);
   const hashEnd = at + 1 + (bytes[at] as number);
-  if (hashEnd > end) return decodeError('rdata-short', at);
-  if (hashEnd === at + 1) return decodeError('rdata-value', at);
+  if (hashEnd > end) return decodeError('rdata_short', at);
+  if (hashEnd === at + 1) return decodeError('rdata_value', at);
   const types = typeBitmaps(wire, hashEnd, end);
   if (typeof types !== 'string') return types;
   return `${parameters.value} ${base32hex(bytes, at + 1, hashEnd)}${types}`;
@@ -110,14 +110,14 @@ export function nsec3(wire: Wire, start: number, end: number): string | DecodeEr
 export function nsec3param(wire: Wire, start: number, end: number): string | DecodeError {
   const parameters = hashParameters(wire, start, end);
   if (parameters.reason !== undefined) return parameters;
-  return parameters.next === end ? parameters.value : decodeError('rdata-trailing', parameters.next);
+  return parameters.next === end ? parameters.value : decodeError('rdata_trailing', parameters.next);
 }
 
 function hashParameters(wire: Wire, start: number, end: number) {
-  if (end - start < 5) return decodeError('rdata-short', end);
+  if (end - start < 5) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   const saltEnd = start + 5 + (bytes[start + 4] as number);
-  if (saltEnd > end) return decodeError('rdata-short', start + 4);
+  if (saltEnd > end) return decodeError('rdata_short', start + 4);
   const salt = saltEnd === start + 5 ? '-' : buffer.toString('hex', start + 5, saltEnd);
   const value = `${bytes[start]} ${bytes[start + 1]} ${readU16(bytes, start + 2)} ${salt}`;
   return { value, next: saltEnd, reason: undefined };
@@ -132,14 +132,14 @@ function typeBitmaps(wire: Wire, start: number, end: number): string | DecodeErr
   let text = '';
   let lastWindow = -1;
   for (let at = start; at < end; ) {
-    if (at + 2 > end) return decodeError('rdata-short', end);
+    if (at + 2 > end) return decodeError('rdata_short', end);
     const window = bytes[at] as number;
     const length = bytes[at + 1] as number;
-    if (window <= lastWindow || length === 0 || length > 32) return decodeError('rdata-value', at);
-    if (at + 2 + length > end) return decodeError('rdata-short', end);
+    if (window <= lastWindow || length === 0 || length > 32) return decodeError('rdata_value', at);
+    if (at + 2 + length > end) return decodeError('rdata_short', end);
     for (let bit = 0; bit < length * 8; bit++) {
       if (((bytes[at + 2 + (bit >> 3)] as number) & (0x80 >> (bit & 7))) === 0) continue;
-      if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
+      if (--wire.partBudget < 0) return decodeError('rdata_limit', at);
       text += ` ${typeName(window * 256 + bit)}`;
     }
     lastWindow = window;

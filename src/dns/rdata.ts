@@ -88,15 +88,15 @@ function aaaa(wire: Wire, start: number, end: number): string | DecodeError {
 }
 
 function wrongLength(start: number, end: number, size: number): DecodeError {
-  return end - start < size ? decodeError('rdata-short', end) : decodeError('rdata-trailing', start + size);
+  return end - start < size ? decodeError('rdata_short', end) : decodeError('rdata_trailing', start + size);
 }
 
 /** The name at `offset` as the last field: nothing may follow it. */
 export function lastName(wire: Wire, offset: number, end: number): string | DecodeError {
-  if (offset >= end) return decodeError('rdata-short', end);
+  if (offset >= end) return decodeError('rdata_short', end);
   const name = readName(wire, offset, end);
   if (name.reason !== undefined) return name;
-  return name.next === end ? name.value : decodeError('rdata-trailing', name.next);
+  return name.next === end ? name.value : decodeError('rdata_trailing', name.next);
 }
 
 function oneName(wire: Wire, start: number, end: number): string | DecodeError {
@@ -104,7 +104,7 @@ function oneName(wire: Wire, start: number, end: number): string | DecodeError {
 }
 
 function twoNames(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start >= end) return decodeError('rdata-short', end);
+  if (start >= end) return decodeError('rdata_short', end);
   const first = readName(wire, start, end);
   if (first.reason !== undefined) return first;
   const second = lastName(wire, first.next, end);
@@ -112,17 +112,17 @@ function twoNames(wire: Wire, start: number, end: number): string | DecodeError 
 }
 
 function numberAndName(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
+  if (end - start < 3) return decodeError('rdata_short', end);
   const name = lastName(wire, start + 2, end);
   return typeof name === 'string' ? `${readU16(wire.bytes, start)} ${name}` : name;
 }
 
 /** RFC 1035 section 3.3.13. */
 function soa(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start >= end) return decodeError('rdata-short', end);
+  if (start >= end) return decodeError('rdata_short', end);
   const server = readName(wire, start, end);
   if (server.reason !== undefined) return server;
-  if (server.next >= end) return decodeError('rdata-short', end);
+  if (server.next >= end) return decodeError('rdata_short', end);
   const mailbox = readName(wire, server.next, end);
   if (mailbox.reason !== undefined) return mailbox;
   const at = mailbox.next;
@@ -140,14 +140,14 @@ function strings(wire: Wire, start: number, end: number): string | DecodeError {
 /** RFC 1035 section 3.3.2: two character-strings, no more. */
 function hinfo(wire: Wire, start: number, end: number): string | DecodeError {
   const second = start + 1 + (wire.bytes[start] ?? 0);
-  if (second >= end) return decodeError('rdata-short', end);
+  if (second >= end) return decodeError('rdata_short', end);
   const stop = second + 1 + (wire.bytes[second] as number);
   return stop === end ? characterStrings(wire, start, end) : wrongLength(second, end, stop - second);
 }
 
 /** RFC 2782. */
 function srv(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 7) return decodeError('rdata-short', end);
+  if (end - start < 7) return decodeError('rdata_short', end);
   const target = lastName(wire, start + 6, end);
   if (typeof target !== 'string') return target;
   const { bytes } = wire;
@@ -156,14 +156,14 @@ function srv(wire: Wire, start: number, end: number): string | DecodeError {
 
 /** RFC 3403 section 4.1. */
 function naptr(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 8) return decodeError('rdata-short', end);
+  if (end - start < 8) return decodeError('rdata_short', end);
   let text = `${readU16(wire.bytes, start)} ${readU16(wire.bytes, start + 2)}`;
   let at = start + 4;
   for (let field = 0; field < 3; field++) {
-    if (at >= end) return decodeError('rdata-short', end);
+    if (at >= end) return decodeError('rdata_short', end);
     const stop = at + 1 + (wire.bytes[at] as number);
-    if (stop > end) return decodeError('rdata-short', at);
-    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
+    if (stop > end) return decodeError('rdata_short', at);
+    if (--wire.partBudget < 0) return decodeError('rdata_limit', at);
     text += ` ${quoted(wire.buffer, at + 1, stop)}`;
     at = stop;
   }
@@ -173,20 +173,20 @@ function naptr(wire: Wire, start: number, end: number): string | DecodeError {
 
 /** RFC 7553 section 4.5: the target fills the rest and is not empty. */
 function uri(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 5) return decodeError('rdata-short', end);
+  if (end - start < 5) return decodeError('rdata_short', end);
   const target = quoted(wire.buffer, start + 4, end);
   return `${readU16(wire.bytes, start)} ${readU16(wire.bytes, start + 2)} ${target}`;
 }
 
 /** RFC 8659 section 4.1: flags, a tag of ASCII letters and digits, the value. */
 function caa(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
+  if (end - start < 3) return decodeError('rdata_short', end);
   const { bytes, buffer } = wire;
   const tagEnd = start + 2 + (bytes[start + 1] as number);
-  if (tagEnd > end) return decodeError('rdata-short', start + 1);
-  if (tagEnd === start + 2) return decodeError('rdata-value', start + 1);
+  if (tagEnd > end) return decodeError('rdata_short', start + 1);
+  if (tagEnd === start + 2) return decodeError('rdata_value', start + 1);
   for (let i = start + 2; i < tagEnd; i++) {
-    if (!isAlphanumeric(bytes[i] as number)) return decodeError('rdata-value', i);
+    if (!isAlphanumeric(bytes[i] as number)) return decodeError('rdata_value', i);
   }
   return `${bytes[start]} ${buffer.toString('latin1', start + 2, tagEnd)} ${quoted(buffer, tagEnd, end)}`;
 }

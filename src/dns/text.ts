@@ -44,12 +44,12 @@ function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
 /** One or more length-prefixed character-strings that fill start..end, quoted and separated by spaces (TXT, HINFO). */
 export function characterStrings(wire: Wire, start: number, end: number): string | DecodeError {
   const { buffer: bytes } = wire;
-  if (start === end) return decodeError('rdata-short', start);
+  if (start === end) return decodeError('rdata_short', start);
   let text = '';
   for (let at = start; at < end; ) {
     const stop = at + 1 + (bytes[at] as number);
-    if (stop > end) return decodeError('rdata-short', at);
-    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
+    if (stop > end) return decodeError('rdata_short', at);
+    if (--wire.partBudget < 0) return decodeError('rdata_limit', at);
     text += text === '' ? quoted(bytes, at + 1, stop) : ` ${quoted(bytes, at + 1, stop)}`;
     at = stop;
   }
