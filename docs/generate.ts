@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { RECORD_ATTRIBUTES, VISIBILITY_ATTRIBUTES } from '../src/tables/attributes.ts';
 import { CONNECT_ATTRIBUTES } from '../src/tables/attributes-connect.ts';
+import { BLIND_SPOTS } from '../src/tables/blind-spots.ts';
 import { RULES, type RuleDefinition, type SettingDefinition } from '../src/tables/detections.ts';
 import { FINDING_ATTRIBUTES } from '../src/tables/finding-attributes.ts';
 import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/metrics.ts';
@@ -227,6 +228,17 @@ function faults(): string {
   return between(file, readFileSync(file, 'utf8'), 'attacks', attacksSection());
 }
 
+/** What no hook family, or not every one, sees. */
+function operating(): string {
+  const file = 'docs/operating.md';
+  const rows = BLIND_SPOTS.map(({ what, families, seenAs }) => [
+    cell(what),
+    families.map(code).join(', '),
+    seenAs === undefined ? 'no record' : cell(seenAs),
+  ]);
+  return between(file, readFileSync(file, 'utf8'), 'not seen', table(['what', 'family', 'seen as'], rows));
+}
+
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
   const { kind, fallback, brief } = definition;
   const shown = kind === 'duration' ? durationText(fallback) : String(fallback).replaceAll(',', ', ');
@@ -253,6 +265,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/attributes.md': attributes,
   'docs/detections.md': detections,
   'docs/faults.md': faults,
+  'docs/operating.md': operating,
   'docs/whodns.1': () =>
     manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),
 };
