@@ -1,7 +1,7 @@
 /** What the capture loses before a stage sees it: stage `kernel`. Its counters are `enum drop_reason` of bpf/event.h. */
 import type { Drops } from './drop-definition.ts';
 
-const RING = 'Give the ring more room (`--ring`). See who asks so much: `whodns stats`.';
+const RING = 'Give the ring more room (`--ring-bytes`). See who asks so much: `whodns stats`.';
 const BUDGET =
   'See who it is: the record `whodns.suppressed` is on its resource. Give that workload more (`--cgroup-rate`), or stop its flood.';
 
