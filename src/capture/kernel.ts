@@ -61,7 +61,7 @@ export interface KernelOptions {
   readonly cgroupRate?: number;
   readonly cgroupBurst?: number;
   /** The stage `wire`. */
-  readonly stage: Stage;
+  readonly stage: Stage<'wire'>;
   readonly clock?: Clock;
   /** BPF object file; default: the package's own. */
   readonly object?: string;

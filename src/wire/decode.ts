@@ -5,9 +5,10 @@
 
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type { RawConnection, RawEvent, RawExit, RawMessage, RawProcess, TraceContext } from '../model.ts';
 import { Envelope } from '../lookup/envelope.ts';
 import { FIELD_BITS } from '../lookup/fields.ts';
+import type { RawConnection, RawEvent, RawExit, RawMessage, RawProcess, TraceContext } from '../model.ts';
+import type { WireDrop } from '../tables/drops-streams.ts';
 import { LITTLE } from './byte-order.ts';
 import {
   connectionFamily,
@@ -39,17 +40,6 @@ import { recordKind, recordSize, recordStep } from './record.ts';
 import { Slots, WordSlots } from './slots.ts';
 import { argumentTexts, pathText } from './strings.ts';
 
-/** Why bytes of a batch became no event (drop reasons of the stage `wire`). */
-export const WIRE_DROPS = {
-  /** The batch ends, or claims to, in the middle of a record: what follows is lost, counted as one. */
-  cut: 'cut',
-  /** A record of no known kind. */
-  kind: 'kind',
-  /** A field with a value it cannot have. */
-  field: 'field',
-} as const;
-
-
 const addresses = new Slots(4096, (bytes, offset) =>
   isV4Mapped(bytes, offset) ? formatIPv4(bytes, offset + 12) : formatIPv6(bytes, offset),
 );
@@ -67,7 +57,7 @@ const ipv4Addresses = new WordSlots(4096, formatIPv4);
 export function decodeBatch(
   batch: Uint8Array,
   toUnix: bigint,
-  stage: Stage,
+  stage: Stage<'wire'>,
   owners: Owners,
 ): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
@@ -76,7 +66,7 @@ export function decodeBatch(
   let at = 0;
   while (at < batch.length) {
     const size = recordSize(view, at, batch.length);
-    const event = size === 0 ? WIRE_DROPS.cut : decodeEvent(batchOf, at, size, events.length);
+    const event = size === 0 ? 'cut' : decodeEvent(batchOf, at, size, events.length);
     if (event !== undefined) stage.in++;
     if (typeof event === 'string') {
       stage.drop(event);
@@ -105,29 +95,29 @@ function decodeEvent(
   at: number,
   size: number,
   index: number,
-): RawEvent | RawExit | string | undefined {
+): RawEvent | RawExit | WireDrop | undefined {
   const { view, bytes, owners, toUnix } = batch;
   const kind = recordKind(view, at);
   if (kind === EVENT_KIND.MESSAGE) {
-    if (size < MESSAGE_EVENT.SIZEOF) return WIRE_DROPS.cut;
-    return isMessage(view, at, size) ? decodeMessage(batch, at, index) : WIRE_DROPS.field;
+    if (size < MESSAGE_EVENT.SIZEOF) return 'cut';
+    return isMessage(view, at, size) ? decodeMessage(batch, at, index) : 'field';
   }
   if (kind === EVENT_KIND.OWNER) {
-    if (size < OWNER_EVENT.SIZEOF) return WIRE_DROPS.cut;
+    if (size < OWNER_EVENT.SIZEOF) return 'cut';
     owners.learn(view, bytes, at);
     return undefined;
   }
   if (kind === EVENT_KIND.PROCESS) {
-    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(batch, at, size);
+    return size < P.SIZEOF ? 'cut' : decodeProcess(batch, at, size);
   }
   if (kind === EVENT_KIND.CONNECTION) {
-    if (size < CONNECTION_EVENT.SIZEOF) return WIRE_DROPS.cut;
-    return isConnection(view, at, size) ? decodeConnection(batch, at) : WIRE_DROPS.field;
+    if (size < CONNECTION_EVENT.SIZEOF) return 'cut';
+    return isConnection(view, at, size) ? decodeConnection(batch, at) : 'field';
   }
   if (kind === EVENT_KIND.EXIT) {
-    return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, toUnix);
+    return size < EXIT_EVENT.SIZEOF ? 'cut' : decodeExit(view, at, toUnix);
   }
-  return WIRE_DROPS.kind;
+  return 'kind';
 }
 
 function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
@@ -148,9 +138,7 @@ function decodeMessage({ view, bytes, owners, offset }: Batch, at: number, index
   envelope.trace = (flags & F.TRACE) === 0 ? undefined : decodeTrace(bytes, messageTrace(view, at));
   envelope.bytes = bytes;
   envelope.base = messagePayload(view, at);
-  return envelope.has(FIELD_BITS.TCP)
-    ? { ...envelope.head(), payload: envelope.payload.slice() }
-    : envelope;
+  return envelope.has(FIELD_BITS.TCP) ? { ...envelope.head(), payload: envelope.payload.slice() } : envelope;
 }
 
 function newEnvelope(index: number): Envelope {
@@ -194,7 +182,7 @@ function decodeProcess(
   { view, bytes, owners, toUnix }: Batch,
   at: number,
   size: number,
-): RawProcess | string {
+): RawProcess | WireDrop {
   const owner = owners.get(view.getUint32(at + P.owner_id, LITTLE));
   const flags = view.getUint32(at + P.flags, LITTLE);
   const exeEnd = P.SIZEOF + view.getUint16(at + P.exe_bytes, LITTLE);
@@ -202,7 +190,7 @@ function decodeProcess(
   const cwdEnd = argsEnd + view.getUint16(at + P.cwd_bytes, LITTLE);
   const cgroupEnd = cwdEnd + view.getUint16(at + P.cgroup_bytes, LITTLE);
   const environmentEnd = cgroupEnd + view.getUint16(at + P.environment_bytes, LITTLE);
-  if (owner === undefined || environmentEnd > size) return WIRE_DROPS.field;
+  if (owner === undefined || environmentEnd > size) return 'field';
   const piece = (from: number, to: number) => bytes.subarray(at + from, at + to);
   return {
     kind: 'process',

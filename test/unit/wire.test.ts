@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Ledger } from '../../src/health.ts';
-import type { RawConnection, RawMessage, RawProcess } from '../../src/model.ts';
 import { Envelope } from '../../src/lookup/envelope.ts';
+import type { RawConnection, RawMessage, RawProcess } from '../../src/model.ts';
 import { decodeBatch } from '../../src/wire/decode.ts';
 import {
   CONNECTION_ADDRESSES,
