@@ -22,7 +22,8 @@
  *
  * All state is bounded, by workload and process first (lib/fair-bound.ts); see the constants.
  */
-import { Message, sameQuestions } from '../dns/message.ts';
+import { answersQuestion, sameQuestions } from '../dns/compare.ts';
+import { Message } from '../dns/message.ts';
 import { Finished } from './finished.ts';
 import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
@@ -37,7 +38,6 @@ import { FIELD, FIELD_BITS } from './fields.ts';
 import {
   answerDigest,
   answerKey,
-  answersQuestion,
   anyServerKey,
   exchangeKey,
   isMulticast,
