@@ -13,6 +13,7 @@ import { toLogEvent } from '../src/sinks/record.ts';
 import { RULES, type RuleName } from '../src/tables/detections.ts';
 import { RCODES } from '../src/tables/rcodes.ts';
 import { letters, random } from '../test/unit/detect-events.ts';
+import { viewOf } from '../test/unit/message-bytes.ts';
 import { identity, lookup, type Spec, TIME } from '../test/unit/sink-events.ts';
 import type { Question } from './question.ts';
 import { type Spread, show, spread } from './statistics.ts';

@@ -35,7 +35,7 @@ static __always_inline bool seen_on_other_device(__u64 buffer, const struct pack
 	return false;
 }
 
-static __always_inline void message_from_packet(struct message_event *message, const struct packet *packet,
+static __always_inline void message_from_packet(struct message *message, const struct packet *packet,
 						const __u32 direction)
 {
 	const bool request = direction == DIRECTION_REQUEST;
@@ -112,7 +112,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 {
 	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
 	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
-	struct message_event message = {};
+	struct message message = {};
 	__u32 level = VISIBILITY_ON;
 	__u32 kind;
 	int result;
@@ -220,6 +220,7 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 	struct owner owner = {};
 	struct packet packet;
 	__u64 key;
+	__u32 id;
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
 		return;
@@ -230,12 +231,12 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 	owner_read(&owner);
 	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF)
 		process_admits(&owner, bpf_ktime_get_ns(), 0, 0, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY,
-			       HOOK_TRACEPOINT);
+			       HOOK_TRACEPOINT, &id);
 	bpf_map_update_elem(&owners, &key, &owner, BPF_ANY);
 }
 
 /* What the stream that answers tells before its first payload, and whether this is that. False: nothing to report. */
-static __always_inline bool track_answer(struct message_event *message, const struct packet *packet,
+static __always_inline bool track_answer(struct message *message, const struct packet *packet,
 					 struct asked_value *question)
 {
 	if (packet->tcp_flags & TCP_SYN) {
@@ -274,7 +275,7 @@ static __always_inline int answer_admitted(struct asked_value *question, __u32 l
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
 	__u64 data = (__u64)PROBE(skb, data);
-	struct message_event message = {};
+	struct message message = {};
 	struct asked_value *question;
 	struct asked_key key = {};
 	int result;

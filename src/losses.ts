@@ -133,9 +133,9 @@ export function lossCounts(source: Pick<Source, 'stats' | 'suppressedAnswers'>):
   const suppressed = drops['response_suppressed'] ?? 0;
   const bySharer = suppressed === 0 ? [] : (source.suppressedAnswers?.(suppressed) ?? []);
   return [
-    { reason: 'ring-full', count: drops['response_ring_full'] ?? 0 },
-    { reason: 'receive-state', count: drops['receive_state'] ?? 0 },
-    { reason: 'missed-run', count: missedRuns },
-    ...bySharer.map((each) => ({ reason: 'kernel-budget' as const, ...each })),
+    { reason: 'ring_full', count: drops['response_ring_full'] ?? 0 },
+    { reason: 'receive_state', count: drops['receive_state'] ?? 0 },
+    { reason: 'missed_run', count: missedRuns },
+    ...bySharer.map((each) => ({ reason: 'kernel_budget' as const, ...each })),
   ];
 }

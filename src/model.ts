@@ -148,7 +148,9 @@ export interface Edns {
   readonly do: boolean;
   readonly extendedRcode: number;
   readonly options: readonly { readonly code: number; readonly data: string }[];
+  /** RFC 7871, of the first such option: `address/source prefix length`, `0/0` where the family is 0. */
   readonly clientSubnet: string | undefined;
+  readonly clientSubnetScope: number | undefined;
   /** RFC 8914 extended DNS errors. */
   readonly extendedErrors: readonly { readonly code: number; readonly text: string }[];
 }
@@ -228,15 +230,15 @@ export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
 
 /** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
 export type UnknownReason =
-  | 'ring-full'
-  | 'kernel-budget'
-  | 'receive-state'
-  | 'missed-run'
+  | 'ring_full'
+  | 'kernel_budget'
+  | 'receive_state'
+  | 'missed_run'
   | 'unreadable'
-  | 'stream-gap'
-  | 'streams-full'
-  | 'requests-full'
-  | 'answers-full';
+  | 'stream_gap'
+  | 'streams_full'
+  | 'requests_full'
+  | 'answers_full';
 
 /** One logical DNS request with its answer. */
 export interface Lookup {

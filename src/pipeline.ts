@@ -324,13 +324,13 @@ export class Pipeline {
     if (!envelope.has(FIELD_BITS.RESPONSE)) {
       // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
       if (isReadable && isAnswer) {
-        this.#dns.filter('answer-sent');
+        this.#dns.filter('answer_sent');
         return;
       }
       this.#dns.out++;
       this.#inFlight.request(envelope, message, this.#parts.processes.identify(envelope.owner));
     } else if (isReadable && !isAnswer) {
-      this.#dns.filter('request-received');
+      this.#dns.filter('request_received');
     } else {
       this.#dns.out++;
       if (envelope.unreadable && !isReadable) this.#losses.noteConnection(envelope, 'unreadable');
@@ -363,7 +363,14 @@ export class Pipeline {
       if ('kind' in event) this.#emitConnection(event);
       else this.#emit(event);
     };
-    return new WorkloadHold({ workloads, processes, stage: ledger.stage('workloads'), keep: kept, attribute: attributed, onLookup });
+    return new WorkloadHold({
+      workloads,
+      processes,
+      stage: ledger.stage('workloads'),
+      keep: kept,
+      attribute: attributed,
+      onLookup,
+    });
   }
 
   #record(lookup: LookupView): void {

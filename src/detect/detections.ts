@@ -11,7 +11,6 @@ import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { ConnectionEvent, LogEvent, Lookup, ProcessIdentity, SearchStep } from '../model.ts';
-import type { DetectDrop, DetectFilter } from '../tables/detect-reasons.ts';
 import { blindRecord } from './blind.ts';
 import { Cooldown } from './cooldown.ts';
 import type {
@@ -64,7 +63,7 @@ export interface DetectionsOptions {
 export class Detections {
   readonly #detectors: readonly Guarded[];
   readonly #cooldown: Cooldown;
-  readonly #stage: Stage;
+  readonly #stage: Stage<'detect'>;
   readonly #emit: (finding: LogEvent) => void;
   /** Detectors of users may keep what they are given. */
   readonly #hasForeign: boolean;
@@ -136,7 +135,7 @@ export class Detections {
     const deadline = performance.now() + deadlineMs;
     while (this.#waiting > 0 && performance.now() < deadline) await sleep(CLOSE_POLL_MS);
     this.#isClosed = true;
-    this.#stage.drop('no_fact' satisfies DetectDrop, this.#waiting);
+    this.#stage.drop('no_fact', this.#waiting);
     this.#waiting = 0;
   }
 
@@ -154,24 +153,24 @@ export class Detections {
       if (this.#isClosed) return;
       this.#waiting--;
       if (fact === NO_FACT) {
-        this.#stage.drop('no_fact' satisfies DetectDrop);
+        this.#stage.drop('no_fact');
         return;
       }
       const wasOff = guarded.isOff;
       const outcome = guarded.decide(later, fact);
       if (outcome instanceof Later) this.#wait(guarded, outcome, event);
       else if (outcome !== undefined) this.#admit(guarded, outcome, event);
-      else if (wasOff) this.#stage.filter('off' satisfies DetectFilter);
-      else if (guarded.isOff) this.#stage.drop('invalid' satisfies DetectDrop);
-      else this.#stage.filter('cleared' satisfies DetectFilter);
+      else if (wasOff) this.#stage.filter('off');
+      else if (guarded.isOff) this.#stage.drop('invalid');
+      else this.#stage.filter('cleared');
     });
   }
 
   #admit(guarded: Guarded, found: Finding, event: DetectorEvent): void {
     const { detector } = guarded;
     const admitted = this.#cooldown.admit(detector.name, event, found.subject);
-    if (admitted === 'cooldown') this.#stage.filter('cooldown' satisfies DetectFilter);
-    else if (admitted === 'limit') this.#stage.drop('limit' satisfies DetectDrop);
+    if (admitted === 'cooldown') this.#stage.filter('cooldown');
+    else if (admitted === 'limit') this.#stage.drop('limit');
     else {
       this.#stage.out++;
       this.#emit(findingRecord(found, detector, event, wallClock(), admitted));

@@ -7,15 +7,21 @@ import { skipName, writeName } from './name.ts';
 import { writeQuoted, writeSpace } from './text.ts';
 import { readU16, type Wire } from './wire.ts';
 
-/** What follows them is not read (`rdata-limit`): no one sends as many, but for the work they make. */
+/** What follows them is not read (`rdata_limit`): no one sends as many, but for the work they make. */
 const MAX_OPTIONS = 256;
 /** Bytes before the value of an option: its code and its length. */
 const OPTION_HEAD = 4;
 
 /** The options as an object has them. */
-type Options = Pick<Edns, 'options' | 'clientSubnet' | 'extendedErrors'>;
+type Options = Pick<Edns, 'options' | 'clientSubnet' | 'clientSubnetScope' | 'extendedErrors'>;
 
 const NONE = Object.freeze([]);
+const NO_OPTIONS: Options = Object.freeze({
+  options: NONE,
+  clientSubnet: undefined,
+  clientSubnetScope: undefined,
+  extendedErrors: NONE,
+});
 const SLASH = 0x2f;
 
 /** Where values become text, and an address is completed. Not state: they are written before they are read. */
@@ -33,14 +39,14 @@ export function checkOptions(wire: Wire, start: number, end: number): number {
     const value = at + OPTION_HEAD;
     const stop = value > end ? end + 1 : value + readU16(bytes, at + 2);
     if (stop > end) {
-      wire.fail('opt-option', at);
+      wire.fail('opt_option', at);
       return at;
     }
     if (--wire.partBudget < 0 || count === MAX_OPTIONS) {
-      wire.fail('rdata-limit', at);
+      wire.fail('rdata_limit', at);
       return at;
     }
-    if (!checkOption(wire, readU16(bytes, at), value, stop)) wire.fail('opt-option', at);
+    if (!checkOption(wire, readU16(bytes, at), value, stop)) wire.fail('opt_option', at);
     at = stop;
   }
   return end;
@@ -49,10 +55,11 @@ export function checkOptions(wire: Wire, start: number, end: number): number {
 /** The options of start..end, which is as far as `checkOptions` came, with the same budgets. */
 export function readOptions(wire: Wire, start: number, end: number): Options {
   const { bytes } = wire;
-  if (start >= end) return { options: NONE, clientSubnet: undefined, extendedErrors: NONE };
+  if (start >= end) return NO_OPTIONS;
   const options: { code: number; data: string }[] = [];
   const extendedErrors: { code: number; text: string }[] = [];
   let clientSubnet: string | undefined;
+  let clientSubnetScope: number | undefined;
   for (let at = start; at + OPTION_HEAD <= end; ) {
     const code = readU16(bytes, at);
     const value = at + OPTION_HEAD;
@@ -63,13 +70,21 @@ export function readOptions(wire: Wire, start: number, end: number): Options {
     else scratch.hex(bytes, value, stop);
     const data = scratch.latin1();
     options.push({ code, data });
-    if (isValid && code === EDNS_OPTIONS['edns-client-subnet']) clientSubnet ??= data;
+    if (isValid && code === EDNS_OPTIONS['edns-client-subnet'] && clientSubnet === undefined) {
+      clientSubnet = data.slice(0, data.lastIndexOf('/'));
+      clientSubnetScope = bytes[value + 3] as number;
+    }
     if (isValid && code === EDNS_OPTIONS['Extended-DNS-Error']) {
       extendedErrors.push({ code: readU16(bytes, value), text: errorText(bytes, value + 2, stop) });
     }
     at = stop;
   }
-  return { options, clientSubnet, extendedErrors: extendedErrors.length === 0 ? NONE : extendedErrors };
+  return {
+    options,
+    clientSubnet,
+    clientSubnetScope,
+    extendedErrors: extendedErrors.length === 0 ? NONE : extendedErrors,
+  };
 }
 
 /** Whether the value of an option keeps to its definition. Notes nothing. */
@@ -154,7 +169,12 @@ function checkSubnet(bytes: Uint8Array, start: number, end: number): boolean {
   // dig +subnet=0 sends family 0 with nothing more: "do not use my address".
   if (family === 0 && source === 0 && octets === 0) return true;
   const width = addressBits(family);
-  if (source > width || (bytes[start + 3] as number) > width || octets !== Math.ceil(source / 8))
+  if (
+    width === 0 ||
+    source > width ||
+    (bytes[start + 3] as number) > width ||
+    octets !== Math.ceil(source / 8)
+  )
     return false;
   const spare = octets * 8 - source;
   return octets === 0 || ((bytes[end - 1] as number) & ((1 << spare) - 1)) === 0;

@@ -97,7 +97,7 @@ export class Frame extends Wire {
     const cut = this.cut;
     if (captured < HEADER) {
       this.#noHeader();
-      this.fail(cut ? 'cut' : 'short-header', base + captured);
+      this.fail(cut ? 'cut' : 'short_header', base + captured);
       return this;
     }
     this.id = readU16(bytes, base);
@@ -112,7 +112,7 @@ export class Frame extends Wire {
     this.authorityCount = this.#framed - this.answerCount;
     at = this.#frameRecords(at, readU16(bytes, base + 10), true);
     this.additionalCount = this.#framed - this.answerCount - this.authorityCount;
-    if (at >= 0 && at - base < length) this.fail('trailing-bytes', at);
+    if (at >= 0 && at - base < length) this.fail('trailing_bytes', at);
     return this;
   }
 
@@ -157,10 +157,10 @@ export class Frame extends Wire {
     const { bytes, base, limit } = this;
     let at = start;
     for (let i = 0; i < this.questionCount; i++) {
-      if (this.#left-- === 0) return this.#lose('record-limit', at);
+      if (this.#left-- === 0) return this.#lose('record_limit', at);
       const next = skipName(this, at, limit);
       if (next < 0) return -1;
-      if (next + 4 > limit) return this.#lose(this.cut ? 'cut' : 'short-question', limit);
+      if (next + 4 > limit) return this.#lose(this.cut ? 'cut' : 'short_question', limit);
       const type = readU16(bytes, next);
       const questionClass = readU16(bytes, next + 2);
       const word = i * QUESTION_WORDS;
@@ -183,7 +183,7 @@ export class Frame extends Wire {
   #frameRecords(start: number, count: number, isAdditional: boolean): number {
     let at = start;
     for (let i = 0; i < count && at >= 0; i++) {
-      if (this.#left-- === 0) return this.#lose('record-limit', at);
+      if (this.#left-- === 0) return this.#lose('record_limit', at);
       at = this.#frameRecord(at, isAdditional);
     }
     return at;
@@ -196,12 +196,12 @@ export class Frame extends Wire {
     const isRoot = this.nameOctets === 1;
     const start = head + RECORD_HEAD;
     const end = start > limit ? start : start + readU16(bytes, head + 8);
-    if (end > limit) return this.#lose(this.cut ? 'cut' : 'short-record', limit);
+    if (end > limit) return this.#lose(this.cut ? 'cut' : 'short_record', limit);
     const type = readU16(bytes, head);
     const recordClass = readU16(bytes, head + 2);
     if (type === RR_TYPES.OPT) {
-      if (!isAdditional || !isRoot) this.fail('opt-misplaced', at);
-      else if (this.hasEdns) this.fail('opt-duplicate', at);
+      if (!isAdditional || !isRoot) this.fail('opt_misplaced', at);
+      else if (this.hasEdns) this.fail('opt_duplicate', at);
       else return this.#frameOptions(head, start, end);
     }
     const isValid = checkRdata(this, type, recordClass, start, end);

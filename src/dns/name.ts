@@ -52,25 +52,25 @@ function skipLabels(wire: Wire, at: number, end: number): number {
     if (length === 0) break;
     if (length < 64) {
       octets += length + 1;
-      if (octets > MAX_NAME) return lost(wire, 'name-too-long', position);
+      if (octets > MAX_NAME) return lost(wire, 'name_too_long', position);
       if (position + length >= limit) return overrun(wire, limit, limit);
       position += length + 1;
     } else if (length < 0xc0) {
-      return lost(wire, 'name-label-type', position);
+      return lost(wire, 'name_label_type', position);
     } else {
       if (position + 1 >= limit) return overrun(wire, limit, limit);
       const target = base + pointerTarget(bytes, position);
-      if (target >= segment || target < base + HEADER) return lost(wire, 'name-pointer', position);
+      if (target >= segment || target < base + HEADER) return lost(wire, 'name_pointer', position);
       if (next < 0) next = position + 2;
       wire.nameBudget -= 8;
-      if (wire.nameBudget < 0) return lost(wire, 'name-budget', at);
+      if (wire.nameBudget < 0) return lost(wire, 'name_budget', at);
       position = target;
       segment = target;
       limit = wire.limit;
     }
   }
   wire.nameBudget -= octets;
-  if (wire.nameBudget < 0) return lost(wire, 'name-budget', at);
+  if (wire.nameBudget < 0) return lost(wire, 'name_budget', at);
   wire.nameOctets = octets;
   return next < 0 ? position + 1 : next;
 }
@@ -86,7 +86,7 @@ function lost(wire: Wire, reason: DecodeReason, at: number): -1 {
 }
 
 function overrun(wire: Wire, position: number, limit: number): -1 {
-  return lost(wire, wire.cut && limit === wire.limit ? 'cut' : 'name-overrun', position);
+  return lost(wire, wire.cut && limit === wire.limit ? 'cut' : 'name_overrun', position);
 }
 
 /**

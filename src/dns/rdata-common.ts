@@ -14,14 +14,14 @@ export interface RdataForm {
 }
 
 export function failLength(wire: Wire, start: number, end: number, size: number): false {
-  return end - start < size ? wire.fail('rdata-short', end) : wire.fail('rdata-trailing', start + size);
+  return end - start < size ? wire.fail('rdata_short', end) : wire.fail('rdata_trailing', start + size);
 }
 
 /** The name at `at` as the last field: nothing may follow it. */
 export function checkLastName(wire: Wire, at: number, end: number): boolean {
-  if (at >= end) return wire.fail('rdata-short', end);
+  if (at >= end) return wire.fail('rdata_short', end);
   const next = skipName(wire, at, end);
-  return next === end || (next >= 0 && wire.fail('rdata-trailing', next));
+  return next === end || (next >= 0 && wire.fail('rdata_trailing', next));
 }
 
 /** Writes a name; the index after it where it stands. */
@@ -69,7 +69,7 @@ export const NAME: RdataForm = {
 /** RP, MINFO: two names. */
 export const NAMES: RdataForm = {
   check(wire, start, end) {
-    if (start >= end) return wire.fail('rdata-short', end);
+    if (start >= end) return wire.fail('rdata_short', end);
     const second = skipName(wire, start, end);
     return second >= 0 && checkLastName(wire, second, end);
   },
@@ -84,7 +84,7 @@ export const NAMES: RdataForm = {
 /** MX and its kind: a number and a name. */
 export const MX: RdataForm = {
   check(wire, start, end) {
-    if (end - start < 3) return wire.fail('rdata-short', end);
+    if (end - start < 3) return wire.fail('rdata_short', end);
     return checkLastName(wire, start + 2, end);
   },
   write(wire, out, start) {
@@ -97,7 +97,7 @@ export const MX: RdataForm = {
 /** RFC 2782: priority, weight, port, target. */
 export const SRV: RdataForm = {
   check(wire, start, end) {
-    if (end - start < 7) return wire.fail('rdata-short', end);
+    if (end - start < 7) return wire.fail('rdata_short', end);
     return checkLastName(wire, start + 6, end);
   },
   write(wire, out, start) {
@@ -110,10 +110,10 @@ export const SRV: RdataForm = {
 /** RFC 1035 section 3.3.13: two names, a serial and four timers. */
 export const SOA: RdataForm = {
   check(wire, start, end) {
-    if (start >= end) return wire.fail('rdata-short', end);
+    if (start >= end) return wire.fail('rdata_short', end);
     const mailbox = skipName(wire, start, end);
     if (mailbox < 0) return false;
-    if (mailbox >= end) return wire.fail('rdata-short', end);
+    if (mailbox >= end) return wire.fail('rdata_short', end);
     const numbers = skipName(wire, mailbox, end);
     if (numbers < 0) return false;
     return end - numbers === 20 || failLength(wire, numbers, end, 20);

@@ -14,7 +14,7 @@ export type Render = (wire: Wire, out: ByteWriter, start: number, end: number) =
 /** RFC 1035 section 3.3.2: two character-strings, no more. */
 export const hinfo: Render = (wire, out, start, end) => {
   const second = start + 1 + (wire.bytes[start] ?? 0);
-  if (second >= end) return wire.fail('rdata-short', end);
+  if (second >= end) return wire.fail('rdata_short', end);
   const stop = second + 1 + (wire.bytes[second] as number);
   if (stop !== end) return failLength(wire, second, end, stop - second);
   if (!checkStrings(wire, start, end)) return false;
@@ -24,16 +24,16 @@ export const hinfo: Render = (wire, out, start, end) => {
 
 /** RFC 3403 section 4.1. */
 export const naptr: Render = (wire, out, start, end) => {
-  if (end - start < 8) return wire.fail('rdata-short', end);
+  if (end - start < 8) return wire.fail('rdata_short', end);
   const { bytes } = wire;
   writeNumber(out, readU16(bytes, start));
   out.decimal(readU16(bytes, start + 2));
   let at = start + 4;
   for (let field = 0; field < 3; field++) {
-    if (at >= end) return wire.fail('rdata-short', end);
+    if (at >= end) return wire.fail('rdata_short', end);
     const stop = at + 1 + (bytes[at] as number);
-    if (stop > end) return wire.fail('rdata-short', at);
-    if (--wire.partBudget < 0) return wire.fail('rdata-limit', at);
+    if (stop > end) return wire.fail('rdata_short', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
     writeSpace(out);
     writeQuoted(out, bytes, at + 1, stop);
     at = stop;
@@ -46,7 +46,7 @@ export const naptr: Render = (wire, out, start, end) => {
 
 /** RFC 7553 section 4.5: the target fills the rest and is not empty. */
 export const uri: Render = (wire, out, start, end) => {
-  if (end - start < 5) return wire.fail('rdata-short', end);
+  if (end - start < 5) return wire.fail('rdata_short', end);
   const { bytes } = wire;
   writeNumber(out, readU16(bytes, start));
   writeNumber(out, readU16(bytes, start + 2));
@@ -56,13 +56,13 @@ export const uri: Render = (wire, out, start, end) => {
 
 /** RFC 8659 section 4.1: flags, a tag of ASCII letters and digits, the value. */
 export const caa: Render = (wire, out, start, end) => {
-  if (end - start < 3) return wire.fail('rdata-short', end);
+  if (end - start < 3) return wire.fail('rdata_short', end);
   const { bytes } = wire;
   const tagEnd = start + 2 + (bytes[start + 1] as number);
-  if (tagEnd > end) return wire.fail('rdata-short', start + 1);
-  if (tagEnd === start + 2) return wire.fail('rdata-value', start + 1);
+  if (tagEnd > end) return wire.fail('rdata_short', start + 1);
+  if (tagEnd === start + 2) return wire.fail('rdata_value', start + 1);
   for (let i = start + 2; i < tagEnd; i++) {
-    if (!isAlphanumeric(bytes[i] as number)) return wire.fail('rdata-value', i);
+    if (!isAlphanumeric(bytes[i] as number)) return wire.fail('rdata_value', i);
   }
   writeNumber(out, bytes[start] as number);
   out.range(bytes, start + 2, tagEnd);

@@ -8,7 +8,7 @@ import { readU16, readU32, type Wire } from './wire.ts';
 
 /** Key tag, algorithm, digest type, digest (RFC 4034 section 5.1). CDS, CDNSKEY with algorithm 0 ask for deletion. */
 export const ds: Render = (wire, out, start, end) => {
-  if (end - start < 5) return wire.fail('rdata-short', end);
+  if (end - start < 5) return wire.fail('rdata_short', end);
   writeNumber(out, readU16(wire.bytes, start));
   writeOctets(out, wire.bytes, start + 2, 2);
   out.hex(wire.bytes, start + 4, end);
@@ -17,7 +17,7 @@ export const ds: Render = (wire, out, start, end) => {
 
 /** Flags, protocol, algorithm, public key (RFC 4034 section 2.1). */
 export const dnskey: Render = (wire, out, start, end) => {
-  if (end - start < 5) return wire.fail('rdata-short', end);
+  if (end - start < 5) return wire.fail('rdata_short', end);
   writeNumber(out, readU16(wire.bytes, start));
   writeOctets(out, wire.bytes, start + 2, 2);
   out.base64(wire.bytes, start + 4, end);
@@ -26,7 +26,7 @@ export const dnskey: Render = (wire, out, start, end) => {
 
 /** Algorithm, fingerprint type, fingerprint (RFC 4255 section 3.1). */
 export const fingerprint: Render = (wire, out, start, end) => {
-  if (end - start < 3) return wire.fail('rdata-short', end);
+  if (end - start < 3) return wire.fail('rdata_short', end);
   writeOctets(out, wire.bytes, start, 2);
   out.hex(wire.bytes, start + 2, end);
   return true;
@@ -34,7 +34,7 @@ export const fingerprint: Render = (wire, out, start, end) => {
 
 /** Usage, selector, matching type, data (RFC 6698 section 2.1; SMIMEA is the same, RFC 8162 section 2). */
 export const tlsa: Render = (wire, out, start, end) => {
-  if (end - start < 4) return wire.fail('rdata-short', end);
+  if (end - start < 4) return wire.fail('rdata_short', end);
   writeOctets(out, wire.bytes, start, 3);
   out.hex(wire.bytes, start + 3, end);
   return true;
@@ -47,13 +47,13 @@ function writeOctets(out: ByteWriter, bytes: Uint8Array, start: number, count: n
 
 /** RFC 4034 section 3.1. */
 export const rrsig: Render = (wire, out, start, end) => {
-  if (end - start < 19) return wire.fail('rdata-short', end);
+  if (end - start < 19) return wire.fail('rdata_short', end);
   const { bytes } = wire;
   const signature = skipName(wire, start + 18, end);
   if (signature < 0) return false;
-  if (signature >= end) return wire.fail('rdata-short', end);
+  if (signature >= end) return wire.fail('rdata_short', end);
   wire.partBudget -= 8;
-  if (wire.partBudget < 0) return wire.fail('rdata-limit', start);
+  if (wire.partBudget < 0) return wire.fail('rdata_limit', start);
   out.ascii(typeName(readU16(bytes, start)));
   writeSpace(out);
   writeOctets(out, bytes, start + 2, 2);
@@ -98,7 +98,7 @@ function timestamp(seconds: number): number {
 
 /** Next name, types (RFC 4034 section 4.1). */
 export const nsec: Render = (wire, out, start, end) => {
-  if (start >= end) return wire.fail('rdata-short', end);
+  if (start >= end) return wire.fail('rdata_short', end);
   const types = skipName(wire, start, end);
   if (types < 0) return false;
   writeName(wire, out, start);
@@ -110,10 +110,10 @@ export const nsec3: Render = (wire, out, start, end) => {
   const { bytes } = wire;
   const at = writeHashParameters(wire, out, start, end);
   if (at < 0) return false;
-  if (at >= end) return wire.fail('rdata-short', end);
+  if (at >= end) return wire.fail('rdata_short', end);
   const hashEnd = at + 1 + (bytes[at] as number);
-  if (hashEnd > end) return wire.fail('rdata-short', at);
-  if (hashEnd === at + 1) return wire.fail('rdata-value', at);
+  if (hashEnd > end) return wire.fail('rdata_short', at);
+  if (hashEnd === at + 1) return wire.fail('rdata_value', at);
   writeSpace(out);
   writeBase32hex(out, bytes, at + 1, hashEnd);
   return writeTypes(wire, out, hashEnd, end);
@@ -122,7 +122,7 @@ export const nsec3: Render = (wire, out, start, end) => {
 /** Algorithm, flags, iterations, salt (RFC 5155 section 4.2). */
 export const nsec3param: Render = (wire, out, start, end) => {
   const at = writeHashParameters(wire, out, start, end);
-  return at === end || (at >= 0 && wire.fail('rdata-trailing', at));
+  return at === end || (at >= 0 && wire.fail('rdata_trailing', at));
 };
 
 /** The index after the salt; -1 if it is malformed. */
@@ -130,7 +130,7 @@ function writeHashParameters(wire: Wire, out: ByteWriter, start: number, end: nu
   const { bytes } = wire;
   const saltEnd = end - start < 5 ? end + 1 : start + 5 + (bytes[start + 4] as number);
   if (saltEnd > end) {
-    wire.fail('rdata-short', end - start < 5 ? end : start + 4);
+    wire.fail('rdata_short', end - start < 5 ? end : start + 4);
     return -1;
   }
   writeOctets(out, bytes, start, 2);
@@ -148,14 +148,14 @@ function writeTypes(wire: Wire, out: ByteWriter, start: number, end: number): bo
   const { bytes } = wire;
   let lastWindow = -1;
   for (let at = start; at < end; ) {
-    if (at + 2 > end) return wire.fail('rdata-short', end);
+    if (at + 2 > end) return wire.fail('rdata_short', end);
     const window = bytes[at] as number;
     const length = bytes[at + 1] as number;
-    if (window <= lastWindow || length === 0 || length > 32) return wire.fail('rdata-value', at);
-    if (at + 2 + length > end) return wire.fail('rdata-short', end);
+    if (window <= lastWindow || length === 0 || length > 32) return wire.fail('rdata_value', at);
+    if (at + 2 + length > end) return wire.fail('rdata_short', end);
     for (let bit = 0; bit < length * 8; bit++) {
       if (((bytes[at + 2 + (bit >> 3)] as number) & (0x80 >> (bit & 7))) === 0) continue;
-      if (--wire.partBudget < 0) return wire.fail('rdata-limit', at);
+      if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
       writeSpace(out);
       out.ascii(typeName(window * 256 + bit));
     }

@@ -14,7 +14,7 @@ const BACKSLASH = 0x5c;
 
 /** Priority, target name, parameters with rising keys. */
 export const svcb: Render = (wire, out, start, end) => {
-  if (end - start < 3) return wire.fail('rdata-short', end);
+  if (end - start < 3) return wire.fail('rdata_short', end);
   const { bytes } = wire;
   const parameters = skipName(wire, start + 2, end);
   if (parameters < 0) return false;
@@ -22,12 +22,12 @@ export const svcb: Render = (wire, out, start, end) => {
   writeName(wire, out, start + 2);
   let lastKey = -1;
   for (let at = parameters; at < end; ) {
-    if (at + 4 > end) return wire.fail('rdata-short', end);
+    if (at + 4 > end) return wire.fail('rdata_short', end);
     const key = readU16(bytes, at);
     const stop = at + 4 + readU16(bytes, at + 2);
-    if (stop > end) return wire.fail('rdata-short', at + 2);
-    if (key <= lastKey) return wire.fail('rdata-value', at);
-    if (--wire.partBudget < 0) return wire.fail('rdata-limit', at);
+    if (stop > end) return wire.fail('rdata_short', at + 2);
+    if (key <= lastKey) return wire.fail('rdata_value', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
     writeSpace(out);
     out.ascii(svcbKeyName(key));
     if (!writeValue(wire, out, key, at + 4, stop)) return false;
@@ -47,9 +47,9 @@ function writeValue(wire: Wire, out: ByteWriter, key: number, start: number, end
       return writeProtocols(wire, out, start, end);
     case SVCB_KEYS['no-default-alpn']:
     case SVCB_KEYS.ohttp:
-      return start === end || wire.fail('rdata-value', start);
+      return start === end || wire.fail('rdata_value', start);
     case SVCB_KEYS.port:
-      if (end - start !== 2) return wire.fail('rdata-value', start);
+      if (end - start !== 2) return wire.fail('rdata_value', start);
       writeMark(out, EQUALS);
       out.decimal(readU16(bytes, start));
       return true;
@@ -58,7 +58,7 @@ function writeValue(wire: Wire, out: ByteWriter, key: number, start: number, end
     case SVCB_KEYS.ipv6hint:
       return writeAddresses(wire, out, start, end, 16);
     case SVCB_KEYS.ech:
-      if (start === end) return wire.fail('rdata-value', start);
+      if (start === end) return wire.fail('rdata_value', start);
       writeMark(out, EQUALS);
       out.base64(bytes, start, end);
       return true;
@@ -77,12 +77,12 @@ function writeMark(out: ByteWriter, mark: number): void {
 
 /** RFC 9460 section 8: keys in rising order, not `mandatory` itself. */
 function writeMandatory(wire: Wire, out: ByteWriter, start: number, end: number): boolean {
-  if (start === end || (end - start) % 2 !== 0) return wire.fail('rdata-value', start);
+  if (start === end || (end - start) % 2 !== 0) return wire.fail('rdata_value', start);
   let last: number = SVCB_KEYS.mandatory;
   for (let at = start; at < end; at += 2) {
     const key = readU16(wire.bytes, at);
-    if (key <= last) return wire.fail('rdata-value', at);
-    if (--wire.partBudget < 0) return wire.fail('rdata-limit', at);
+    if (key <= last) return wire.fail('rdata_value', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
     writeMark(out, at === start ? EQUALS : COMMA);
     out.ascii(svcbKeyName(key));
     last = key;
@@ -92,11 +92,11 @@ function writeMandatory(wire: Wire, out: ByteWriter, start: number, end: number)
 
 /** @param size bytes of one: 4 or 16 */
 function writeAddresses(wire: Wire, out: ByteWriter, start: number, end: number, size: 4 | 16): boolean {
-  if (start === end || (end - start) % size !== 0) return wire.fail('rdata-value', start);
+  if (start === end || (end - start) % size !== 0) return wire.fail('rdata_value', start);
   // Before anything is rendered: most of the time of a message built to be slow.
   const room = Math.max(wire.partBudget, 0);
   wire.partBudget -= (end - start) / size;
-  if (wire.partBudget < 0) return wire.fail('rdata-limit', start + room * size);
+  if (wire.partBudget < 0) return wire.fail('rdata_limit', start + room * size);
   for (let at = start; at < end; at += size) {
     writeMark(out, at === start ? EQUALS : COMMA);
     if (size === 4) writeIPv4(out, wire.bytes, at);
@@ -110,15 +110,15 @@ function writeAddresses(wire: Wire, out: ByteWriter, start: number, end: number,
  * inside a name are escaped twice, once for the list and once for the character-string (RFC 9460 appendix A.1).
  */
 function writeProtocols(wire: Wire, out: ByteWriter, start: number, end: number): boolean {
-  if (start === end) return wire.fail('rdata-value', start);
+  if (start === end) return wire.fail('rdata_value', start);
   out.reserve(4 * (end - start) + 3);
   const { bytes } = wire;
   out.byte(EQUALS);
   out.byte(QUOTE);
   for (let at = start; at < end; ) {
     const stop = at + 1 + (bytes[at] as number);
-    if (stop > end || stop === at + 1) return wire.fail('rdata-value', at);
-    if (--wire.partBudget < 0) return wire.fail('rdata-limit', at);
+    if (stop > end || stop === at + 1) return wire.fail('rdata_value', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
     if (at > start) out.byte(COMMA);
     for (let i = at + 1; i < stop; i++) writeListOctet(out, bytes[i] as number);
     at = stop;

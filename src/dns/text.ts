@@ -41,11 +41,11 @@ export function writeQuoted(out: ByteWriter, source: Uint8Array, start: number, 
 
 /** One or more length-prefixed character-strings that fill start..end (TXT, HINFO). */
 export function checkStrings(wire: Wire, start: number, end: number): boolean {
-  if (start === end) return wire.fail('rdata-short', start);
+  if (start === end) return wire.fail('rdata_short', start);
   for (let at = start; at < end; ) {
     const stop = at + 1 + (wire.bytes[at] as number);
-    if (stop > end) return wire.fail('rdata-short', at);
-    if (--wire.partBudget < 0) return wire.fail('rdata-limit', at);
+    if (stop > end) return wire.fail('rdata_short', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
     at = stop;
   }
   return true;

@@ -18,7 +18,7 @@ export interface InspectionHoldOptions<Held> {
   /** What else must be known of an event before it goes on. */
   readonly pending?: ((event: Held) => Promise<unknown> | undefined) | undefined;
   /** in = out + held; what does not wait is not counted. */
-  readonly stage: Stage;
+  readonly stage: Stage<'inspection'>;
   readonly onEvent: (event: Held) => void;
   /** Of an event that is valid during the call only one that may be kept. */
   readonly keep: (event: Held) => Held;

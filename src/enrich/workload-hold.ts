@@ -18,7 +18,7 @@ export interface WorkloadHoldOptions<Held> {
   readonly workloads: Pick<Workloads, 'patience' | 'counts'>;
   readonly processes: Pick<ProcessTable, 'current'>;
   /** in = out + held. */
-  readonly stage: Stage;
+  readonly stage: Stage<'workloads'>;
   readonly onLookup: (lookup: Held) => void;
   /** Of a lookup that is valid during the call only one that may be kept. */
   readonly keep: (lookup: Held) => Held;

@@ -37,8 +37,14 @@ export function isSameAddress(a: Int32Array, aAt: number, b: Int32Array, bAt: nu
 
 /** 32 bits, not seeded. */
 export function hashAddress(words: Int32Array, at: number): number {
-  const low = Math.imul((words[at + 2] as number) ^ Math.imul(words[at + 3] as number, 0x9e3779b1), 0xc2b2ae35);
-  const hash = Math.imul((words[at] as number) ^ Math.imul((words[at + 1] as number) ^ low, 0x85ebca6b), 0x27d4eb2f);
+  const low = Math.imul(
+    (words[at + 2] as number) ^ Math.imul(words[at + 3] as number, 0x9e3779b1),
+    0xc2b2ae35,
+  );
+  const hash = Math.imul(
+    (words[at] as number) ^ Math.imul((words[at + 1] as number) ^ low, 0x85ebca6b),
+    0x27d4eb2f,
+  );
   return hash ^ (hash >>> 15);
 }
 

@@ -3,7 +3,15 @@
  * of requests in flight or in a copy; what is asked for is decoded then. One view serves for many messages: `at` moves it.
  */
 import { addressText, putAddress } from '../lib/address-words.ts';
-import type { Direction, Endpoint, HookFamily, Owner, RawMessage, TraceContext, Transport } from '../model.ts';
+import type {
+  Direction,
+  Endpoint,
+  HookFamily,
+  Owner,
+  RawMessage,
+  TraceContext,
+  Transport,
+} from '../model.ts';
 import { FIELD, FIELD_BITS, MESSAGE_WORDS } from './fields.ts';
 
 const HOOKS: readonly HookFamily[] = ['fentry', 'kprobe', 'tracepoint', 'pcap'];
@@ -36,7 +44,11 @@ export class Envelope implements RawMessage {
   /** Unix ns. */
   get time(): bigint {
     const { words, at } = this;
-    return BigInt.asUintN(64, (BigInt(words[at + FIELD.TIME + 1] as number) << 32n) | BigInt((words[at + FIELD.TIME] as number) >>> 0));
+    return BigInt.asUintN(
+      64,
+      (BigInt(words[at + FIELD.TIME + 1] as number) << 32n) |
+        BigInt((words[at + FIELD.TIME] as number) >>> 0),
+    );
   }
 
   get hook(): HookFamily {
@@ -61,7 +73,11 @@ export class Envelope implements RawMessage {
 
   get socket(): bigint {
     const { words, at } = this;
-    return BigInt.asUintN(64, (BigInt(words[at + FIELD.SOCKET + 1] as number) << 32n) | BigInt((words[at + FIELD.SOCKET] as number) >>> 0));
+    return BigInt.asUintN(
+      64,
+      (BigInt(words[at + FIELD.SOCKET + 1] as number) << 32n) |
+        BigInt((words[at + FIELD.SOCKET] as number) >>> 0),
+    );
   }
 
   get local(): Endpoint {

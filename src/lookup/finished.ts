@@ -2,14 +2,15 @@
  * What is remembered of finished lookups, for a while and in flat memory: to tell duplicate, late and conflicting answers from
  * unasked ones. By hashes, not by the events. What is referred to (process, thread) is there anyway.
  */
+
+import type { Message } from '../dns/message.ts';
 import { RecentKeys } from '../lib/recent-keys.ts';
+import { uuidText } from '../lib/uuid.ts';
 import type { Owner, ProcessIdentity } from '../model.ts';
 import { type Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { anyServerKey, serverKey } from './keys.ts';
 import type { LookupView } from './view.ts';
-import { uuidText } from '../lib/uuid.ts';
-import type { Message } from '../dns/message.ts';
 
 const SLOTS = 8192;
 const UNANSWERED = 0;
@@ -19,7 +20,7 @@ const ANSWERED_BY_MANY = 2;
 /** Further answers to one lookup that get a record each. */
 export const MAX_CONFLICTS = 4;
 
-export type Verdict = 'duplicate' | 'late' | 'conflicting' | 'conflicting-again';
+export type Verdict = 'duplicate' | 'late' | 'conflicting' | 'conflicting_again';
 
 /** Words of a slot: digest of the first answer, how it ended with how many conflicts, time of the first request. */
 const WORDS = 4;
@@ -69,7 +70,7 @@ export class Finished {
     if (kind === UNANSWERED) return 'late';
     if (kind === ANSWERED_BY_MANY || this.#words[word] === digest()) return 'duplicate';
     const before = state >>> 2;
-    if (before >= MAX_CONFLICTS) return 'conflicting-again';
+    if (before >= MAX_CONFLICTS) return 'conflicting_again';
     this.#words[word + STATE] = ((before + 1) << 2) | kind;
     return 'conflicting';
   }

@@ -24,7 +24,6 @@
  */
 import { answersQuestion, sameQuestions } from '../dns/compare.ts';
 import { Message } from '../dns/message.ts';
-import { Finished } from './finished.ts';
 import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness, type HolderId } from '../lib/fairness.ts';
@@ -35,6 +34,7 @@ import type { Losses } from '../losses.ts';
 import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
+import { Finished } from './finished.ts';
 import {
   answerDigest,
   answerKey,
@@ -88,12 +88,12 @@ export interface InFlightOptions {
    */
   readonly onLookup: (lookup: LookupView) => void;
   /** Requests: in = out + filtered 'retry' + held. */
-  readonly stage: Stage;
+  readonly stage: Stage<'correlate'>;
   /**
-   * Answers: in = out (paired, or conflicting with the one that was) + filtered 'duplicate', 'late', 'other-question',
-   * 'not-awaited', 'conflicting' (beyond those with a record) + dropped 'unmatched', 'ambiguous', 'answers-full' + held.
+   * Answers: in = out (paired, or conflicting with the one that was) + filtered 'duplicate', 'late', 'other_question',
+   * 'unmatched', 'not_awaited', 'conflicting' (beyond those with a record) + dropped 'ambiguous', 'answers_full' + held.
    */
-  readonly answers: Stage;
+  readonly answers: Stage<'answers'>;
   readonly fairness?: Fairness;
   /** What may have been lost of answers; undefined: nothing is. */
   readonly losses?: Losses | undefined;
@@ -199,7 +199,7 @@ export class InFlight {
     const { answers, emit } = this.#options;
     answers.in++;
     if (emit === 'request') {
-      answers.filter('not-awaited');
+      answers.filter('not_awaited');
       return;
     }
     this.#advance(raw.timeNumber);
@@ -380,7 +380,7 @@ export class InFlight {
     const { answers, onLookup } = this.#options;
     const verdict = this.#finished.judge(slot, () => answerDigest(message));
     if (verdict !== 'conflicting') {
-      answers.filter(verdict === 'conflicting-again' ? 'conflicting' : verdict);
+      answers.filter(verdict === 'conflicting_again' ? 'conflicting' : verdict);
       return;
     }
     const view = new LookupView(NO_PROCESS);
@@ -468,15 +468,14 @@ export class InFlight {
       const isId = this.#slab.words[slot * SLOT_WORDS + SLOT.ID] === message.id;
       isAsked = isId && isOnSameWay(this.#seen, raw);
     }
-    if (isAsked) this.#options.answers.filter('other-question');
-    else this.#options.answers.drop('unmatched');
+    this.#options.answers.filter(isAsked ? 'other_question' : 'unmatched');
   }
 
   /** When full: an answer of the server that has most of them. */
   #giveWay(): void {
     const held = this.#heldShares.largest();
     if (held === undefined) return;
-    const reason = 'answers-full' satisfies UnknownReason;
+    const reason = 'answers_full' satisfies UnknownReason;
     if (held.holder !== undefined) this.#fairness.gaveWay(held.holder.owner, reason);
     this.#options.losses?.noteConnection(held.raw, reason);
     this.#release(held);
@@ -505,7 +504,7 @@ export class InFlight {
   #evict(): void {
     const holding = this.#openShares.largest();
     if (holding === undefined) return;
-    const reason = 'requests-full' satisfies UnknownReason;
+    const reason = 'requests_full' satisfies UnknownReason;
     if (holding.holder !== undefined) this.#fairness.gaveWay(holding.holder.owner, reason);
     this.evicted++;
     this.#finish(holding.slot, holding.slot, 'unknown', reason);
@@ -561,7 +560,12 @@ export class InFlight {
   }
 
   /** What the view shows beside request and answer. */
-  #show(process: ProcessIdentity, outcome: Outcome, reason: UnknownReason | undefined, retries: number): void {
+  #show(
+    process: ProcessIdentity,
+    outcome: Outcome,
+    reason: UnknownReason | undefined,
+    retries: number,
+  ): void {
     const view = this.#view;
     view.process = process;
     view.outcome = outcome;
@@ -607,4 +611,3 @@ const NO_PROCESS: ProcessIdentity = Object.freeze({
 function elapsedBetween(request: Envelope, response: Envelope): number {
   return nsBetween(request.words, request.at + FIELD.TIME, response.words, response.at + FIELD.TIME);
 }
-

@@ -75,7 +75,8 @@ const SAME_WAY_BITS = FIELD_BITS.TCP;
 function isSamePlace(a: Envelope, b: Envelope): boolean {
   return (
     a.words[a.at + FIELD.NETWORK_NAMESPACE] === b.words[b.at + FIELD.NETWORK_NAMESPACE] &&
-    (((a.words[a.at + FIELD.BITS] as number) ^ (b.words[b.at + FIELD.BITS] as number)) & SAME_WAY_BITS) === 0 &&
+    (((a.words[a.at + FIELD.BITS] as number) ^ (b.words[b.at + FIELD.BITS] as number)) & SAME_WAY_BITS) ===
+      0 &&
     (((a.words[a.at + FIELD.PORTS] as number) ^ (b.words[b.at + FIELD.PORTS] as number)) & 0xffff) === 0
   );
 }
@@ -104,7 +105,10 @@ export function isOnSameWay(request: Envelope, response: Envelope): boolean {
   const isLocal =
     areSocketsKnown || request.localAny || isSameField(request, FIELD.LOCAL, response, FIELD.LOCAL);
   if (!isLocal) return false;
-  if (request.remotePort === response.remotePort && isSameField(request, FIELD.REMOTE, response, FIELD.REMOTE))
+  if (
+    request.remotePort === response.remotePort &&
+    isSameField(request, FIELD.REMOTE, response, FIELD.REMOTE)
+  )
     return true;
   return (
     request.has(FIELD_BITS.DIALED) &&

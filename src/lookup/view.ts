@@ -5,7 +5,15 @@
  */
 import { Message } from '../dns/message.ts';
 import { uuidText } from '../lib/uuid.ts';
-import type { DnsEvent, Lookup, Outcome, Owner, ProcessIdentity, SearchStep, UnknownReason } from '../model.ts';
+import type {
+  DnsEvent,
+  Lookup,
+  Outcome,
+  Owner,
+  ProcessIdentity,
+  SearchStep,
+  UnknownReason,
+} from '../model.ts';
 import { Envelope } from './envelope.ts';
 
 const UID_BYTES = 16;

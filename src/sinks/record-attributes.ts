@@ -43,7 +43,7 @@ export function describeLookup(lookup: Lookup, error: string | undefined, add: A
 function describeOutcome({ outcome, reason, conflictsWith }: Lookup, add: Add): void {
   if (outcome === 'unknown') {
     add('whodns.outcome', outcome);
-    add('whodns.outcome.reason', reason ?? 'ring-full');
+    add('whodns.outcome.reason', reason ?? 'ring_full');
   } else if (conflictsWith !== undefined) {
     add('whodns.answers.conflicting', true);
     if (conflictsWith !== '') add('whodns.answers.conflicts_with', conflictsWith);
@@ -124,6 +124,9 @@ function describeEdns(request: Edns | undefined, response: Edns | undefined, add
     add('whodns.edns.do', request.do);
     if (request.clientSubnet !== undefined) add('whodns.edns.client_subnet', request.clientSubnet);
   }
+  // RFC 7871 section 7.3: an answer about another subnet than was asked for says nothing.
+  if (response?.clientSubnetScope !== undefined && response.clientSubnet === request?.clientSubnet)
+    add('whodns.edns.client_subnet_scope', response.clientSubnetScope);
   const errors = response?.extendedErrors;
   if (errors === undefined || errors.length === 0) return;
   const texts = errors.slice(0, MAX_ANSWERS).map(({ code, text }) => bounded(`${code} ${text}`.trimEnd()));

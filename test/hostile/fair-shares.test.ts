@@ -145,7 +145,7 @@ describe('fair shares', { timeout: 90_000 }, () => {
     const said = await serve([...TCP, 'half', OTHER_SERVER, '6000', '60']);
     const connections = Number(/ready (\d+)/.exec(said)?.[1]);
     assert.ok(connections >= 5500, `the attack itself must succeed: ${connections}`);
-    await untilFull('streams-full');
+    await untilFull('streams_full');
     const answered = await victim([...TCP, 'ask', VICTIMS_SERVER, '60', '0.1', zone]);
     assert.equal(answered, 60);
     await assertTrue(zone, 60, 't');
@@ -163,7 +163,7 @@ describe('fair shares', { timeout: 90_000 }, () => {
     await serve([join(REPOSITORY, 'bench', RESPONDER), OTHER_SERVER, '53', 'silent']);
     await startAgent(zone, ...PLACES);
     const flooded = attack([join(REPOSITORY, 'bench', FLOOD), OTHER_SERVER, '53', '20000', '20', '1']);
-    await untilFull('requests-full');
+    await untilFull('requests_full');
     const answered = await victim([...UDP, 'ask', VICTIMS_SERVER, '200', '0.05', '6', zone]);
     const { sent } = JSON.parse(await flooded) as { sent: number };
     assert.equal(answered, 200);

@@ -94,7 +94,11 @@ function rdataBytes(type: number, data: string): Buffer {
     case RR_TYPES.SRV:
       return Buffer.concat([u16(...fields.slice(0, 3).map(Number)), nameBytes(field(3))]);
     case RR_TYPES.SOA:
-      return Buffer.concat([nameBytes(field(0)), nameBytes(field(1)), ...fields.slice(2).map((n) => u32(Number(n)))]);
+      return Buffer.concat([
+        nameBytes(field(0)),
+        nameBytes(field(1)),
+        ...fields.slice(2).map((n) => u32(Number(n))),
+      ]);
     case RR_TYPES.TXT:
       return Buffer.concat(
         (data.match(/"(?:\\.|[^"\\])*"/gs) ?? []).flatMap((quoted) => {
@@ -109,7 +113,11 @@ function rdataBytes(type: number, data: string): Buffer {
 
 function optBytes(edns: typeof NO_EDNS, extended: number): Buffer {
   const options = (edns.options ?? []).map(({ code, data }) => ({ code, bytes: Buffer.from(data, 'hex') }));
-  if (edns.clientSubnet !== undefined) options.push({ code: 8, bytes: Buffer.from(subnetBytes(edns.clientSubnet)) });
+  if (edns.clientSubnet !== undefined)
+    options.push({
+      code: 8,
+      bytes: Buffer.from(subnetBytes(edns.clientSubnet, edns.clientSubnetScope ?? 0)),
+    });
   for (const { code, text } of edns.extendedErrors ?? [])
     options.push({ code: 15, bytes: Buffer.concat([u16(code), Buffer.from(text)]) });
   const rdata = Buffer.concat(options.flatMap(({ code, bytes }) => [u16(code, bytes.length), bytes]));
@@ -117,13 +125,13 @@ function optBytes(edns: typeof NO_EDNS, extended: number): Buffer {
   return Buffer.concat([Buffer.from([0]), u16(RR_TYPES.OPT, edns.udpSize), flags, u16(rdata.length), rdata]);
 }
 
-/** `198.51.100.0/24` or `198.51.100.0/24/0` (RFC 7871). */
-function subnetBytes(text: string): Buffer {
-  const [address = '', source = '0', scope = '0'] = text.split('/');
+/** @param text `198.51.100.0/24` (RFC 7871) */
+function subnetBytes(text: string, scope: number): Buffer {
+  const [address = '', source = '0'] = text.split('/');
   const isV6 = address.includes(':');
   const whole = parseAddress(address) ?? new Uint8Array(16);
   const bytes = Buffer.from(whole.subarray(isV6 ? 0 : 12)).subarray(0, Math.ceil(Number(source) / 8));
-  return Buffer.concat([u16(isV6 ? 2 : 1), Buffer.from([Number(source), Number(scope)]), bytes]);
+  return Buffer.concat([u16(isV6 ? 2 : 1), Buffer.from([Number(source), scope]), bytes]);
 }
 
 /** Where a message was seen. */

@@ -110,6 +110,6 @@ test('what was lost while a lookup waited makes it unknown; after that a time-ou
   await sleep(1200);
   give(message(2, 'request', wallClock()));
   await sleep(1200);
-  assert.deepEqual(outcomes(records), ['ring-full', 'timeout']);
+  assert.deepEqual(outcomes(records), ['ring_full', 'timeout']);
   await stop();
 });

@@ -74,6 +74,7 @@ const EDNS: Edns = {
   extendedRcode: 0,
   options: [],
   clientSubnet: '198.51.100.0/24',
+  clientSubnetScope: 0,
   extendedErrors: [],
 };
 

@@ -1,7 +1,7 @@
 /** toLogEvent: which fact goes into which attribute, and what is bounded. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Attributes } from '../../src/model.ts';
+import type { Attributes, Edns } from '../../src/model.ts';
 import { toLogEvent } from '../../src/sinks/record.ts';
 import { MAX_ANSWERS, MAX_CHARACTERS } from '../../src/sinks/record-attributes.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
@@ -16,7 +16,7 @@ test('every attribute is in the table, with the type the table says', () => {
   const specs: Spec[] = [
     { raw: { dialed: { address: '10.96.0.10', port: 53 } } },
     { outcome: 'timeout', retries: 3 },
-    { outcome: 'unknown', reason: 'ring-full' },
+    { outcome: 'unknown', reason: 'ring_full' },
     { conflictsWith: '0191f0a2-7c4e-7b3a-9d6e-2f1c0b8a7e55' },
     { search: { base: 'x', step: 3, wasted: 2 } },
     { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
@@ -48,10 +48,28 @@ function edns() {
     do: false,
     extendedRcode: 0,
     options: [],
-    clientSubnet: undefined,
+    clientSubnet: '198.51.100.0/24',
+    clientSubnetScope: 22,
     extendedErrors,
   };
 }
+
+test("the scope of a client subnet is the answer's, and only where it is about the subnet asked for", () => {
+  const name = 'whodns.edns.client_subnet_scope';
+  const asked = { ...edns(), clientSubnetScope: 0 };
+  const of = (request: Partial<Edns> | undefined, response: Partial<Edns> | undefined) =>
+    attributesOf({
+      request: { edns: request && { ...asked, ...request } },
+      response: { edns: response && { ...edns(), ...response } },
+    })[name];
+  assert.equal(of({}, {}), 22);
+  assert.equal(of({}, { clientSubnetScope: 0 }), 0);
+  assert.equal(of({ clientSubnetScope: 24 }, undefined), undefined);
+  assert.equal(of({}, { clientSubnet: undefined, clientSubnetScope: undefined }), undefined);
+  assert.equal(of({}, { clientSubnet: '203.0.113.0/24' }), undefined);
+  assert.equal(of({ clientSubnet: undefined, clientSubnetScope: undefined }, {}), undefined);
+  assert.equal(of(undefined, {}), undefined);
+});
 
 test('time, severity, body', () => {
   const good = logEvent();
