@@ -3,7 +3,8 @@
  * case of ASCII letters is folded where it says so (RFC 4343 section 3).
  */
 import { ByteWriter } from '../lib/byte-writer.ts';
-import { RR_TYPES } from '../tables/rrtypes.ts';
+import { CLASSES } from '../tables/classes.ts';
+import { isAddressType, RR_TYPES } from '../tables/rrtypes.ts';
 import { type Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_MALFORMED, RECORD_WORDS } from './frame.ts';
 import { labelAt, MAX_NAME } from './name.ts';
 
@@ -147,7 +148,10 @@ function hashRecord(message: Frame, record: number, seed: number): number {
   const start = base + (records[word + RECORD.START] as number);
   const end = base + (records[word + RECORD.END] as number);
   const hash = mix(seed, type);
-  if (isPlain(type) || records[word + RECORD.BITS] === RECORD_MALFORMED) {
+  if (
+    isPlain(type, records[word + RECORD.CLASS] as number) ||
+    records[word + RECORD.BITS] === RECORD_MALFORMED
+  ) {
     return hashRange(message.bytes, start, end, hash);
   }
   // Of the others a name may be compressed in another way.
@@ -157,9 +161,10 @@ function hashRecord(message: Frame, record: number, seed: number): number {
   return hashRange(scratch.bytes, 0, scratch.position, hash);
 }
 
-/** Whether RDATA of the type holds no name. */
-function isPlain(type: number): boolean {
-  return type === RR_TYPES.A || type === RR_TYPES.AAAA || type === RR_TYPES.TXT;
+/** Common types whose RDATA holds no name, and in the class where they mean what they are. */
+function isPlain(type: number, recordClass: number): boolean {
+  if (type === RR_TYPES.TXT) return true;
+  return isAddressType(type) && (recordClass & 0x7fff) === CLASSES.IN;
 }
 
 function hashRange(bytes: Uint8Array, start: number, end: number, seed: number): number {
