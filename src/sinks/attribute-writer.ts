@@ -73,7 +73,8 @@ export class AttributeKey {
     writer.varint(value);
   }
 
-  double(writer: ProtobufWriter, value: number): void {
+  /** A duration in seconds, as a double. @param ns a number that is passed on without an object */
+  seconds(writer: ProtobufWriter, ns: number): void {
     const prefix = this.#prefix;
     writer.reserve(prefix.length + 12);
     writer.byte(LOG_RECORD.attributes);
@@ -81,7 +82,7 @@ export class AttributeKey {
     writer.raw(prefix);
     writer.byte(9);
     writer.byte(ANY_VALUE.double);
-    writer.double(value);
+    writer.double(ns / 1e9);
   }
 
   text(writer: ProtobufWriter, value: string): void {

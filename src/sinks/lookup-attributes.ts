@@ -99,7 +99,7 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   const { request, answer, hasResponse } = lookup;
   writeQuestion(writer, request.message);
   writeFlags(writer, hasResponse ? answer.message.flags : request.message.flags);
-  if (lookup.durationNs >= 0) DURATION.double(writer, lookup.durationNs / 1e9);
+  if (lookup.durationNs >= 0) DURATION.seconds(writer, lookup.durationNs);
   if (hasResponse) writeAnswer(writer, answer.message);
   if (isError) writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : TIMEOUT);
   writeOutcome(writer, lookup);
