@@ -1,7 +1,7 @@
 /**
  * The shapes that flow from the kernel to the sinks, one direction, all readonly.
  * Raw* come from `wire/` (kernel) or `capture/pcap.ts` (file); DnsEvent from `streams/` + `dns/`; Lookup from
- * `correlate.ts`; Finding from `detect/`; LogEvent is what a sink accepts.
+ * `lookup/`; Finding from `detect/`; LogEvent is what a sink accepts.
  */
 
 import type { ByteWriter } from './lib/byte-writer.ts';

@@ -24,8 +24,8 @@ import { Fairness } from './lib/fairness.ts';
 import { Envelope } from './lookup/envelope.ts';
 import { FIELD_BITS } from './lookup/fields.ts';
 import { InFlight } from './lookup/inflight.ts';
+import { Losses, lossCounts } from './lookup/losses.ts';
 import { LookupView } from './lookup/view.ts';
-import { Losses, lossCounts } from './losses.ts';
 import type {
   Attributes,
   ConnectionEvent,

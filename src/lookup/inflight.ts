@@ -29,7 +29,6 @@ import { Fairness, type HolderId } from '../lib/fairness.ts';
 import { type Linked, LinkedQueue } from '../lib/linked-queue.ts';
 import { MultiMap } from '../lib/multi-map.ts';
 import { putUuidV7 } from '../lib/uuid.ts';
-import type { Losses } from '../losses.ts';
 import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
@@ -48,6 +47,7 @@ import {
   retryKey,
   serverKey,
 } from './keys.ts';
+import type { Losses } from './losses.ts';
 import { SLOT, SLOT_WORDS, Slab } from './slab.ts';
 import { SlotIndex, SlotQueue } from './slot-lists.ts';
 import { LookupView } from './view.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Fairness } from '../../src/lib/fairness.ts';
-import { Losses } from '../../src/losses.ts';
+import { Losses } from '../../src/lookup/losses.ts';
 import type { DnsMessage } from '../../src/model.ts';
 import { MS, PROCESS, SECOND, START, setUp } from './correlate-events.ts';
 

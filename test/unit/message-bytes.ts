@@ -56,13 +56,13 @@ export function nameBytes(name: string): Buffer {
   const parts: Buffer[] = [];
   if (name !== '.' && name !== '')
     for (const label of name.match(/(?:\\\d{3}|\\.|[^.\\])+/gs) ?? []) {
-      const octets = unescape(label);
+      const octets = unescaped(label);
       parts.push(Buffer.from([octets.length]), octets);
     }
   return Buffer.concat([...parts, Buffer.from([0])]);
 }
 
-function unescape(text: string): Buffer {
+function unescaped(text: string): Buffer {
   const bytes = Array.from(text.matchAll(/\\(\d{3})|\\(.)|([^\\])/gs), ([, decimal, escaped, plain]) =>
     decimal === undefined ? (escaped ?? plain ?? '').charCodeAt(0) : Number(decimal),
   );
@@ -102,7 +102,7 @@ function rdataBytes(type: number, data: string): Buffer {
     case RR_TYPES.TXT:
       return Buffer.concat(
         (data.match(/"(?:\\.|[^"\\])*"/gs) ?? []).flatMap((quoted) => {
-          const octets = unescape(quoted.slice(1, -1));
+          const octets = unescaped(quoted.slice(1, -1));
           return [Buffer.from([octets.length]), octets];
         }),
       );

@@ -5,11 +5,10 @@
  * Counters that only say how many (the kernel's drops) are read when a time-out is judged: what came since the last reading
  * was lost between the two.
  */
-import type { Source } from './capture/source.ts';
-import { RecentKeys } from './lib/recent-keys.ts';
-import { Envelope, type RawHead } from './lookup/envelope.ts';
-import { serverKey, wayKey } from './lookup/keys.ts';
-import type { UnknownReason } from './model.ts';
+import { RecentKeys } from '../lib/recent-keys.ts';
+import type { SourceStats, UnknownReason } from '../model.ts';
+import { Envelope, type RawHead } from './envelope.ts';
+import { serverKey, wayKey } from './keys.ts';
 
 /** One counter of what was lost, since the start. */
 export interface LossCount {
@@ -127,8 +126,14 @@ function reasonIn(intervals: readonly Interval[], from: number, to: number): Unk
   return undefined;
 }
 
+/** What is asked of a source (capture/source.ts). */
+interface LossSource {
+  stats(): Pick<SourceStats, 'drops' | 'missedRuns'>;
+  suppressedAnswers?(total: number): readonly { readonly cgroupId: bigint; readonly count: number }[];
+}
+
 /** What a source says it lost of the answers. Most of its counters do not say whose. */
-export function lossCounts(source: Pick<Source, 'stats' | 'suppressedAnswers'>): readonly LossCount[] {
+export function lossCounts(source: LossSource): readonly LossCount[] {
   const { drops, missedRuns } = source.stats();
   const suppressed = drops['response_suppressed'] ?? 0;
   const bySharer = suppressed === 0 ? [] : (source.suppressedAnswers?.(suppressed) ?? []);
