@@ -3,9 +3,10 @@
  * case of ASCII letters is folded where it says so (RFC 4343 section 3).
  */
 import { ByteWriter } from '../lib/byte-writer.ts';
-import { RR_TYPES } from '../tables/rrtypes.ts';
+import { CLASSES } from '../tables/classes.ts';
+import { isAddressType, RR_TYPES } from '../tables/rrtypes.ts';
 import { type Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_MALFORMED, RECORD_WORDS } from './frame.ts';
-import { labelAt } from './name.ts';
+import { labelAt, MAX_NAME } from './name.ts';
 
 /** 2: byte for byte; 1: but for the case of letters; 0: others. */
 export type Match = 0 | 1 | 2;
@@ -27,9 +28,10 @@ export function sameName(a: Frame, offsetA: number, b: Frame, offsetB: number): 
   let match: Match = 2;
   let atA = labelAt(a, a.base + offsetA);
   let atB = labelAt(b, b.base + offsetB);
-  while (atA < a.limit && atB < b.limit) {
+  for (let left = MAX_NAME; left > 0 && atA < a.limit && atB < b.limit; ) {
     const length = bytesA[atA] as number;
     if (length !== bytesB[atB]) return 0;
+    left -= length + 1;
     if (length === 0) return match;
     for (let i = 1; i <= length; i++) {
       const one = bytesA[atA + i] as number;
@@ -66,9 +68,16 @@ export function sameQuestions(a: Frame, b: Frame, classMask: number): Match {
   return match;
 }
 
-/** Whether an answer record bears the name and type of a question: multicast answers carry no question (RFC 6762 section 6). */
+/** Names compared for one `answersQuestion`: an honest request has some ten questions, its answer some ten records. */
+const MAX_COMPARED = 4096;
+
+/**
+ * Whether an answer record bears the name and type of a question: multicast answers carry no question (RFC 6762 section 6). False
+ * where that is not found in time.
+ */
 export function answersQuestion(response: Frame, request: Frame): boolean {
   const { questionWords } = request;
+  let left = MAX_COMPARED;
   const { records } = response;
   for (let question = 0; question < request.questionsRead; question++) {
     const at = question * QUESTION_WORDS;
@@ -77,6 +86,7 @@ export function answersQuestion(response: Frame, request: Frame): boolean {
     for (let record = 0; record < response.answerCount; record++) {
       const word = record * RECORD_WORDS;
       if (type !== records[word + RECORD.TYPE] && type !== RR_TYPES.ANY) continue;
+      if (left-- === 0) return false;
       if (sameName(request, name, response, records[word + RECORD.OWNER] as number) > 0) return true;
     }
   }
@@ -107,9 +117,11 @@ export function hashName(message: Frame, seed: number, offset: number): number {
 function hashLabels(message: Frame, start: number, seed: number, letters: Uint8Array): number {
   const { bytes, limit } = message;
   let hash = seed;
-  for (let at = labelAt(message, start); at < limit; ) {
+  let left = MAX_NAME;
+  for (let at = labelAt(message, start); at < limit && left > 0; ) {
     const length = bytes[at] as number;
     if (length === 0) break;
+    left -= length + 1;
     hash = step(hash, length);
     for (let i = at + 1; i <= at + length; i++) hash = step(hash, letters[bytes[i] as number] as number);
     at = labelAt(message, at + length + 1);
@@ -136,7 +148,10 @@ function hashRecord(message: Frame, record: number, seed: number): number {
   const start = base + (records[word + RECORD.START] as number);
   const end = base + (records[word + RECORD.END] as number);
   const hash = mix(seed, type);
-  if (isPlain(type) || records[word + RECORD.BITS] === RECORD_MALFORMED) {
+  if (
+    isPlain(type, records[word + RECORD.CLASS] as number) ||
+    records[word + RECORD.BITS] === RECORD_MALFORMED
+  ) {
     return hashRange(message.bytes, start, end, hash);
   }
   // Of the others a name may be compressed in another way.
@@ -146,9 +161,10 @@ function hashRecord(message: Frame, record: number, seed: number): number {
   return hashRange(scratch.bytes, 0, scratch.position, hash);
 }
 
-/** Whether RDATA of the type holds no name. */
-function isPlain(type: number): boolean {
-  return type === RR_TYPES.A || type === RR_TYPES.AAAA || type === RR_TYPES.TXT;
+/** Common types whose RDATA holds no name, and in the class where they mean what they are. */
+function isPlain(type: number, recordClass: number): boolean {
+  if (type === RR_TYPES.TXT) return true;
+  return isAddressType(type) && (recordClass & 0x7fff) === CLASSES.IN;
 }
 
 function hashRange(bytes: Uint8Array, start: number, end: number, seed: number): number {

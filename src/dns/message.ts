@@ -5,8 +5,6 @@ import { readOptions } from './edns.ts';
 import { Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_WORDS } from './frame.ts';
 import { readU16 } from './wire.ts';
 
-export { sameName, sameQuestions } from './compare.ts';
-
 const FLAG = {
   RESPONSE: 0x8000,
   AUTHORITATIVE: 0x0400,

@@ -22,7 +22,8 @@
  *
  * All state is bounded, by workload and process first (lib/fair-bound.ts); see the constants.
  */
-import { Message, sameQuestions } from '../dns/message.ts';
+import { answersQuestion, sameQuestions } from '../dns/compare.ts';
+import { Message } from '../dns/message.ts';
 import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness, type HolderId } from '../lib/fairness.ts';
@@ -36,7 +37,6 @@ import { Finished } from './finished.ts';
 import {
   answerDigest,
   answerKey,
-  answersQuestion,
   anyServerKey,
   exchangeKey,
   isMulticast,

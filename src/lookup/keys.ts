@@ -4,7 +4,7 @@
  */
 import type { Message } from '../dns/message.ts';
 import { hashAddress, isSameAddress, putAddress } from '../lib/address-words.ts';
-import type { DnsMessage, Owner } from '../model.ts';
+import type { Owner } from '../model.ts';
 import type { Envelope } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 
@@ -128,21 +128,6 @@ export function isSameWay(a: Envelope, b: Envelope): boolean {
   );
 }
 
-/** RFC 6762 section 6: multicast answers carry no question; the records say what they answer. */
-export function answersQuestion(response: DnsMessage, request: DnsMessage): boolean {
-  const ANY = 255;
-  return request.questions.some((question) =>
-    response.answers.some(
-      (answer) =>
-        (question.type === answer.type || question.type === ANY) && isSameName(question.name, answer.name),
-    ),
-  );
-}
-
 export function isSameProcess(a: Owner | undefined, b: Owner | undefined): boolean {
   return a === b || (a?.pid === b?.pid && a?.startTime === b?.startTime);
-}
-
-function isSameName(a: string, b: string): boolean {
-  return a === b || (a.length === b.length && a.toLowerCase() === b.toLowerCase());
 }
