@@ -4,6 +4,8 @@
  * `lookup/`; Finding from `detect/`; LogEvent is what a sink accepts.
  */
 
+import type { ByteWriter } from './lib/byte-writer.ts';
+
 export type HookFamily = 'fentry' | 'kprobe' | 'tracepoint' | 'pcap';
 export type Transport = 'udp' | 'tcp';
 export type Direction = 'request' | 'response';
@@ -200,8 +202,6 @@ export type AttributeValue =
   | readonly number[]
   | readonly boolean[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
-/** Takes one attribute. */
-export type AddAttribute<Name extends string = string> = (name: Name, value: AttributeValue) => void;
 
 /**
  * Everything known of a process, one interned object each: exporters group by this object's identity.
@@ -284,8 +284,8 @@ export interface LogEvent {
   readonly severity: number;
   readonly body: string;
   readonly attributes: Attributes;
-  /** Gives the same attributes in the same order, one by one; where there is this, `attributes` is made only when asked for. */
-  describe?(add: AddAttribute): void;
+  /** Writes the fields of its LogRecord; where there is this, `body` and `attributes` are made only when asked for. */
+  write?(writer: ByteWriter): void;
   readonly process: ProcessIdentity;
   /** Attributes left out because of a limit. */
   readonly droppedAttributes?: number;

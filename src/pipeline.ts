@@ -37,7 +37,7 @@ import type {
   ShareKey,
 } from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
-import { toLogEvent } from './sinks/record.ts';
+import { LookupRecord } from './sinks/lookup-record.ts';
 import type { Sink } from './sinks/sink.ts';
 import { toSuppressedLog } from './sinks/suppressed-record.ts';
 import type { StreamMessage } from './streams/message.ts';
@@ -142,6 +142,7 @@ export class Pipeline {
   readonly #dns;
   readonly #fairness: Fairness;
   readonly #losses: Losses;
+  readonly #lookupRecord: LookupRecord;
   readonly #delegated = new DelegatedCgroups();
   readonly #inspection: InspectionHold<LookupView | ConnectionEvent>;
   readonly #hold: WorkloadHold<LookupView | ConnectionEvent> | undefined;
@@ -160,6 +161,7 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     const { config, ledger } = parts;
     this.#parts = parts;
+    this.#lookupRecord = new LookupRecord(config);
     this.finished = parts.config.command === 'replay' ? this.#delivered() : parts.source.finished;
     this.finished.catch(() => {}); // whoever waits for it has the error
     const { source } = parts;
@@ -390,10 +392,9 @@ export class Pipeline {
   }
 
   #emit(lookup: LookupView): void {
-    const { sink, detections, config, gate } = this.#parts;
+    const { sink, detections, gate } = this.#parts;
     if (gate?.admits(lookup) === false) return;
-    const event = toLogEvent(lookup, wallClock(), config);
-    sink.accept(event);
+    sink.accept(this.#lookupRecord.of(lookup, wallClock()));
     // Told already of the lookup, with its first answer.
     if (lookup.conflictsWith === undefined) detections?.lookup(lookup);
   }

@@ -1,7 +1,7 @@
 /** Bytes written one after the other into one growing buffer: no object and no string for each. */
 
-/** Texts and runs up to this long are copied byte by byte, which is cheaper than a call into the runtime. */
-const SHORT_RUN = 64;
+/** Runs up to this long are copied byte by byte, which is cheaper than a call into the runtime. */
+const SHORT_RUN = 12;
 /** Digits of the largest integer that a double holds exactly. */
 const MAX_DIGITS = 16;
 
@@ -47,7 +47,12 @@ export class ByteWriter {
   }
 
   raw(source: Uint8Array): void {
-    this.range(source, 0, source.length);
+    const { length } = source;
+    this.reserve(length);
+    const { bytes, position } = this;
+    if (length <= SHORT_RUN) for (let i = 0; i < length; i++) bytes[position + i] = source[i] as number;
+    else bytes.set(source, position);
+    this.position = position + length;
   }
 
   /** The bytes start..end of `source`. */

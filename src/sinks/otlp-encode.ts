@@ -113,6 +113,8 @@ export class ProtobufWriter extends ByteWriter {
 
 /** Bytes of a varint. @param value integer from 0 to 2^53 - 1 */
 export function varintSize(value: number): number {
+  if (value <= 0x7f) return 1;
+  if (value <= 0x3fff) return 2;
   let size = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) size++;
   return size;

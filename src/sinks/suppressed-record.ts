@@ -2,8 +2,7 @@
 import { forTerminal } from '../lib/escape.ts';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, Suppression } from '../model.ts';
 import type { SuppressedAttributeName } from '../tables/suppressed-attributes.ts';
-import { SEVERITY } from './record.ts';
-import { bounded } from './record-attributes.ts';
+import { bounded, SEVERITY } from './record-common.ts';
 
 export const SUPPRESSED_EVENT_NAME = 'whodns.suppressed';
 
