@@ -53,9 +53,10 @@ static __noinline int append_path(struct process_record *record, struct dentry *
 				  __u32 cut)
 {
 	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
-	__u32 start = cursor(record);
+	__u32 start = cursor(record), i;
 
-	for (int i = 0; i < PATH_COMPONENTS; i++) {
+	REPEAT(i, PATH_COMPONENTS)
+	{
 		struct dentry *parent;
 
 		if (dentry == PROBE(vfsmount, mnt_root)) {
@@ -86,9 +87,10 @@ complete:
 /* Appends the components of a control group's path, leaf first; the root is one empty component. */
 static __noinline int append_cgroup(struct process_record *record, struct kernfs_node *node)
 {
-	__u32 start = cursor(record);
+	__u32 start = cursor(record), i;
 
-	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
+	REPEAT(i, CGROUP_COMPONENTS)
+	{
 		struct kernfs_node *parent = kernfs_parent(node);
 
 		if (!parent)
@@ -211,8 +213,10 @@ static __noinline int append_environment(struct process_record *record)
 	unsigned long at = PROBE(mm, env_start);
 	unsigned long end = PROBE(mm, env_end);
 	bool cut = false; /* `at` lies within a string longer than VARIABLE_BYTES */
+	__u32 i;
 
-	for (int i = 0; i < ENVIRONMENT_STRINGS; i++) {
+	REPEAT(i, ENVIRONMENT_STRINGS)
+	{
 		__u32 place = cursor(record);
 		char *string = record->strings + (place & (STRINGS_BYTES - 1));
 		long length;
