@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture.h"
 #include "log.h"
+#include "presence.h"
 #include "privileges.h"
 #include "rodata.h"
 #include "signals.h"
@@ -114,6 +115,12 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 		return Error{"ring", std::to_string(options.ring_bytes), EINVAL,
 			     "the size must be a power of two and at least one page", ""};
 
+	const BtfHandle kernel(btf__load_vmlinux_btf());
+	if (const auto absent = absence(options.family, kernel.get())) {
+		const bool loads = absent->op == std::string_view("load");
+		return failure(absent->op, loads ? options.family : options.family + "_udp_sendmsg", absent->code,
+			       options, log);
+	}
 	std::unique_ptr<Capture> capture(new Capture());
 	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = kObjectName);
 	capture->object_.reset(bpf_object__open_mem(options.object.data(), options.object.size(), &open));
@@ -121,7 +128,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 		return failure("open", kObjectName, errno, options, log);
 	bpf_object *object = capture->object_.get();
 
-	if (capture->select_programs(options) == 0)
+	if (capture->select_programs(options, kernel.get()) == 0)
 		return Error{"family", options.family, ENOENT, "use another hook family", ""};
 
 	capture->ring_ = bpf_object__find_map_by_name(object, "events");
@@ -151,9 +158,8 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 
 // Switches everything off but what is asked for, and of that what this kernel has no target for (a tracepoint or
 // function that other kernel versions have). Returns how many programs of the family are left.
-size_t Capture::select_programs(const CaptureOptions &options)
+size_t Capture::select_programs(const CaptureOptions &options, const btf *kernel)
 {
-	const BtfHandle kernel(btf__load_vmlinux_btf());
 	size_t of_family = 0;
 	bpf_program *program;
 	bpf_object__for_each_program(program, object_.get())
@@ -163,7 +169,7 @@ size_t Capture::select_programs(const CaptureOptions &options)
 		bool wanted = in_family;
 		for (const std::string &prefix : options.besides)
 			wanted = wanted || name.starts_with(prefix + "_");
-		if (wanted && kernel && !target_exists(kernel.get(), bpf_program__section_name(program))) {
+		if (wanted && kernel && !target_exists(kernel, bpf_program__section_name(program))) {
 			skipped_.emplace_back(name);
 			wanted = false;
 		}

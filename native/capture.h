@@ -62,7 +62,7 @@ class Capture
 
       private:
 	Capture() = default;
-	size_t select_programs(const CaptureOptions &options);
+	size_t select_programs(const CaptureOptions &options, const btf *kernel);
 
 	// Order matters: the links go first, the object with programs and maps last.
 	ObjectHandle object_;
