@@ -72,10 +72,10 @@ std::string hint_for(const std::string &op, int code, const std::string &family)
 	return "";
 }
 
-Error failure(const std::string &op, const std::string &subject, int code, const CaptureOptions &options,
+Error failure(const std::string &op, const std::string &subject, int code, const std::string &family,
 	      const LibbpfLog &log)
 {
-	return Error{op, subject, code, hint_for(op, code, options.family), log.text()};
+	return Error{op, subject, code, hint_for(op, code, family), log.text()};
 }
 
 // The kernel takes whole pages, a power of two of them (kernel/bpf/ringbuf.c, ringbuf_map_alloc). libbpf would round
@@ -119,13 +119,13 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	if (const auto absent = absence(options.family, kernel.get())) {
 		const bool loads = absent->op == std::string_view("load");
 		return failure(absent->op, loads ? options.family : options.family + "_udp_sendmsg", absent->code,
-			       options, log);
+			       options.family, log);
 	}
 	std::unique_ptr<Capture> capture(new Capture());
 	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = kObjectName);
 	capture->object_.reset(bpf_object__open_mem(options.object.data(), options.object.size(), &open));
 	if (!capture->object_)
-		return failure("open", kObjectName, errno, options, log);
+		return failure("open", kObjectName, errno, options.family, log);
 	bpf_object *object = capture->object_.get();
 
 	if (capture->select_programs(options, kernel.get()) == 0)
@@ -135,25 +135,32 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	if (capture->ring_ == nullptr || bpf_map__type(capture->ring_) != BPF_MAP_TYPE_RINGBUF)
 		return Error{"map", "events", ENOENT, "the BPF object has no ring buffer of this name", ""};
 	if (int error = bpf_map__set_max_entries(capture->ring_, options.ring_bytes); error != 0)
-		return failure("ring", "events", -error, options, log);
+		return failure("ring", "events", -error, options.family, log);
 
 	if (auto set = set_knobs(object, options.knobs); !set)
 		return set.error();
 	if (int error = load(object); error != 0)
-		return failure("load", options.family, -error, options, log);
+		return failure("load", options.family, -error, options.family, log);
 
 	capture->reading_ = Ring(capture->ring_fd(), capture->ring_bytes());
 	if (!capture->reading_)
-		return failure("ring", "events", errno, options, log);
+		return failure("ring", "events", errno, options.family, log);
 
-	for (bpf_program *program : capture->programs_) {
+	capture->family_ = options.family;
+	return capture;
+}
+
+Status Capture::attach()
+{
+	LibbpfLog log;
+	for (bpf_program *program : programs_) {
 		LinkHandle link(bpf_program__attach(program));
 		if (!link)
-			return failure("attach", bpf_program__name(program), errno, options, log);
-		capture->links_.push_back(std::move(link));
+			return failure("attach", bpf_program__name(program), errno, family_, log);
+		links_.push_back(std::move(link));
 	}
 	keep_memory_small();
-	return capture;
+	return Unit{};
 }
 
 // Switches everything off but what is asked for, and of that what this kernel has no target for (a tracepoint or
