@@ -132,3 +132,27 @@ test('a second OPT record, one among the answers, one with a name', () => {
   assert.equal(misplaced.answers.length, 1);
   assert.equal(decode([opt([], { name: 'a.test' })]).malformed?.reason, 'opt_misplaced');
 });
+
+test('options are read with the budget of names that was left when they were reached', () => {
+  // 249 owners in turn at two places of a name of 255 octets leave 42 of NAME_BUDGET; the last one is at the first place.
+  const name = Array.from({ length: 127 }, () => Buffer.from('a'));
+  const questions = [{ name, type: 1, class: 1 }];
+  const channel = opt([option(18, 'c00c')]);
+  const message = { id: 7, flags: 0x8180, questions, answers: [], authorities: [], additionals: [channel] };
+  const bytes = encodeMessage(message);
+  const start = bytes.length - 11 - 6;
+  const owners = Array.from({ length: 249 }, (_, i) =>
+    Buffer.concat([u16(0xc00c + 2 * (i % 2)), u16(1), u16(1), u16(0), u16(60), u16(4), u16(0), u16(1)]),
+  );
+  const whole = Buffer.concat([bytes.subarray(0, start), ...owners, bytes.subarray(start)]);
+  whole.writeUInt16BE(owners.length, 6);
+  const decoded = decodeMessage(whole);
+  const text = Array(127).fill('a').join('.');
+  // The place of the last owner again costs two octets, so it can be read; another place cannot.
+  assert.deepEqual([decoded.malformed, decoded.answers.length], [undefined, 249]);
+  for (let i = 0; i < 2; i++) assert.deepEqual(decoded.edns?.options, [{ code: 18, data: text }]);
+  whole.writeUInt16BE(0xc00e, whole.length - 2);
+  const other = decodeMessage(whole);
+  assert.equal(other.malformed?.reason, 'opt_option');
+  assert.deepEqual(other.edns?.options, [{ code: 18, data: 'c00e' }]);
+});
