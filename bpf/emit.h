@@ -13,6 +13,7 @@
 #include "drops.h"
 #include "message.h"
 #include "payload.h"
+#include "repeat.h"
 #include "thread_context.h"
 
 /*
@@ -229,6 +230,7 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 	struct buffer buffer = {};
 	struct walk walk = {};
 	__u64 head, room = 0;
+	__u32 i;
 
 	walk.wanted = payload_bytes(MEMBER(message, length));
 	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
@@ -239,7 +241,8 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 	}
 	read_head(record, head, message);
 	bpf_probe_read_kernel(&buffer, sizeof(buffer), (void *)buffers);
-	for (__u32 i = 0; i < PIECES_MAX; i++) {
+	REPEAT(i, PIECES_MAX)
+	{
 		bool done;
 
 		forget(&walk);
@@ -287,7 +290,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 	struct message_event *record;
 	struct walk walk = {};
 	__u64 head, room = 0, shared_info;
-	__u32 fragments;
+	__u32 fragments, i;
 
 	walk.wanted = payload_bytes(MEMBER(message, length));
 	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
@@ -302,7 +305,8 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 	walk.piece.address = (__u64)PROBE(skb, data);
 	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
 	walk.skip = start;
-	for (__u32 i = 0; i < PIECES_MAX; i++) {
+	REPEAT(i, PIECES_MAX)
+	{
 		__u64 passed;
 
 		forget(&walk);

@@ -42,26 +42,28 @@ static __always_inline __u64 thread_key(const struct owner *owner)
 __noinline int tell_owner(__u64 address, __u32 hook)
 {
 	struct owner_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct owner owner; /* what is put into a map is on the stack: verifiers before 5.11 want it so */
 	__u64 key;
-	__u32 id;
 
 	if (!event)
 		return 0;
-	bpf_probe_read_kernel(&event->owner, sizeof(event->owner), (void *)address);
+	owner.id = 0;
+	if (!bpf_probe_read_kernel(&owner, sizeof(owner), (void *)address))
+		owner.id = next_id();
+	if (!owner.id) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	key = thread_key(&owner);
+	bpf_map_update_elem(&owners_told, &key, &owner, BPF_ANY);
 	event->header.time = bpf_ktime_get_ns();
 	event->header.size = sizeof(*event);
 	event->header.kind = EVENT_OWNER;
 	event->header.hook = hook;
 	event->header.reserved = 0;
-	event->owner.id = id = next_id();
-	key = thread_key(&event->owner);
-	if (!id) {
-		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
-		return 0;
-	}
-	bpf_map_update_elem(&owners_told, &key, &event->owner, BPF_ANY);
+	event->owner = owner;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-	return id;
+	return owner.id;
 }
 
 /* Whether two are the same but for their ids. */

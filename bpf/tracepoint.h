@@ -117,7 +117,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	__u32 kind;
 	int result;
 
-	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
+	if (seen_on_other_device(head, packet, device_of(skb)->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -131,8 +131,8 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	}
 	message_from_packet(&message, packet, DIRECTION_REQUEST);
 	message.socket = identity_at(socket, sk->__sk_common.skc_num);
-	message.net_ns = skb->dev->nd_net.net->ns.inum;
-	message.interface = skb->dev->ifindex;
+	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
+	message.interface = device_of(skb)->ifindex;
 	if (here) {
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER;
@@ -186,7 +186,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (handshake)
 		track_stream(&message, packet, socket);
 	remember_asked(&message, socket);
-	remember_lower(packet, skb->dev, message.net_ns);
+	remember_lower(packet, device_of(skb), message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
@@ -196,7 +196,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
 {
-	struct sock *sk = skb->sk;
+	struct sock *sk = socket_of(skb);
 	struct packet packet;
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet)) {
@@ -204,8 +204,8 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 		return;
 	}
 	/* On its way out of another namespace's device a packet still names the socket that sent it. */
-	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net) {
-		remember_below(&packet, skb->dev->nd_net.net->ns.inum, sk->__sk_common.skc_net.net->ns.inum);
+	if (sk->__sk_common.skc_net.net != device_of(skb)->nd_net.net) {
+		remember_below(&packet, device_of(skb)->nd_net.net->ns.inum, sk->__sk_common.skc_net.net->ns.inum);
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -216,7 +216,7 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 /* A packet waits for neighbour resolution and will leave in softirq context: remember whose it is while he is here. */
 static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 {
-	struct sock *sk = skb->sk;
+	struct sock *sk = socket_of(skb);
 	struct owner owner = {};
 	struct packet packet;
 	__u64 key;
@@ -225,7 +225,7 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
 		return;
 	/* Below another namespace's device (ipvlan l3) it has been reported already: nobody would take the entry out. */
-	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net)
+	if (sk->__sk_common.skc_net.net != device_of(skb)->nd_net.net)
 		return;
 	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
 	owner_read(&owner);
@@ -281,8 +281,8 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	int result;
 
 	message_from_packet(&message, packet, DIRECTION_RESPONSE);
-	message.net_ns = skb->dev->nd_net.net->ns.inum;
-	message.interface = skb->dev->ifindex;
+	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
+	message.interface = device_of(skb)->ifindex;
 	asked_from_message(&key, &message);
 	question = bpf_map_lookup_elem(&asked, &key);
 	if (!question && any_below && rise_from_below(&message, &key))

@@ -387,6 +387,8 @@ export interface ContainerMetadata {
     | { readonly uid: string; readonly name: string; readonly namespace: string; readonly container: string }
     | undefined;
   readonly restartCount: number | undefined;
+  /** Only what an event said of it: its image is still asked for. */
+  readonly partial?: true;
 }
 
 /** What the Kubernetes API or the kubelet says of one pod. All strings are hostile. */

@@ -39,7 +39,7 @@ import type {
 import { toConnectionLog } from './sinks/connection-record.ts';
 import { LookupRecord } from './sinks/lookup-record.ts';
 import type { Sink } from './sinks/sink.ts';
-import { toSuppressedLog } from './sinks/suppressed-record.ts';
+import { toGaveWayLog, toSuppressedLog } from './sinks/suppressed-record.ts';
 import type { StreamMessage } from './streams/message.ts';
 import { Streams } from './streams/streams.ts';
 import type { VisibilityGate } from './visibility/gate.ts';
@@ -52,6 +52,8 @@ const TICK_MS = 200;
 /** A round of looking for exited processes begins this often, and goes on with so many at each tick: 500 a second. */
 const SWEEP_TICKS = 50;
 const SWEEP_PROCESSES = 100;
+/** Records each time of those who gave way: the others are told the next time. */
+const MOST_TOLD = 64;
 /** Kernel counters of processes that have not asked for this long are forgotten, if no sink does that. */
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
@@ -148,6 +150,8 @@ export class Pipeline {
   readonly #hold: WorkloadHold<LookupView | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
+  /** When it was last told who gave way, Unix ns. */
+  #toldAt = wallClock();
   #lastTick = performance.now();
   /** Of the events handed over, Unix ns. */
   #lastEvent = 0n;
@@ -256,7 +260,7 @@ export class Pipeline {
     clearInterval(this.#ticker);
     this.#parts.visibility?.stop();
     await this.#parts.source.stop();
-    this.#reportSuppressed();
+    this.#reportSuppressed(Number.POSITIVE_INFINITY);
     this.#streams.close(this.#message);
     if (this.#parts.config.command === 'run') this.#inFlight.expire(wallClock());
     this.#inFlight.flush();
@@ -441,15 +445,23 @@ export class Pipeline {
     this.#announcedLately = [];
   }
 
-  /** One record each for those who were left out since the last time. */
-  #reportSuppressed(): void {
-    const { source, sink, ledger, host = {} } = this.#parts;
+  /** One record each for those who were left out, or gave way, since the last time. */
+  #reportSuppressed(most = MOST_TOLD): void {
+    const { source, sink, ledger, processes, host = {} } = this.#parts;
     const stage = ledger.stage('suppressed');
     for (const suppression of source.suppressed?.() ?? []) {
       stage.in++;
       sink.accept(toSuppressedLog(suppression, this.#busiest(suppression.share), host, wallClock()));
       stage.out++;
     }
+    const now = wallClock();
+    for (const untold of this.#fairness.untold(most)) {
+      const known = untold.owner && processes.known(untold.owner);
+      stage.in++;
+      sink.accept(toGaveWayLog(untold, known, host, this.#toldAt, now));
+      stage.out++;
+    }
+    this.#toldAt = now;
   }
 
   /** Of the processes of a share that which sent most, among those that are known. */

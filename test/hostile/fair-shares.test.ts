@@ -132,6 +132,24 @@ async function assertTrue(zone: string, count: number, prefix: string): Promise<
   for (const { name, missing } of stats.stages) assert.equal(missing, 0, name);
 }
 
+/** What gave way is told as records on the workload that did, to one. */
+async function assertTold(reason: string, executable: string): Promise<number> {
+  const isOurs = ({ event_name, attributes }: JsonRecord) =>
+    event_name === 'whodns.suppressed' && attributes['whodns.suppressed.bound'] === reason;
+  const told = () =>
+    (agent?.records ?? [])
+      .filter(isOurs)
+      .reduce((sum, { attributes }) => sum + Number(attributes['whodns.suppressed.given_up']), 0);
+  const counted = async () =>
+    (await statsOf()).gaveWay.reduce((sum, { counts }) => sum + (counts[reason] ?? 0), 0);
+  // Every 10 s.
+  for (const deadline = performance.now() + 25_000; told() !== (await counted()); await sleep(200))
+    assert.ok(performance.now() < deadline, `${told()} of ${await counted()} told`);
+  const of = agent?.records.filter(isOurs).map(({ resource }) => resource['process.executable.name']);
+  assert.deepEqual([...new Set(of)], [executable]);
+  return told();
+}
+
 async function statsOf(): Promise<PipelineStats> {
   return (await ask(join(directory, 'control'), '/stats')) as PipelineStats;
 }
@@ -149,11 +167,13 @@ describe('fair shares', { timeout: 90_000 }, () => {
     const answered = await victim([...TCP, 'ask', VICTIMS_SERVER, '60', '0.1', zone]);
     assert.equal(answered, 60);
     await assertTrue(zone, 60, 't');
+    for (const child of children.splice(0)) await end(child, 'SIGKILL');
+    const told = await assertTold('streams-full', 'python3.11');
     reportAttack({
       attack: '6 000 half-sent TCP messages',
       stranger: 'user',
       holds: 'no TCP lookup of another process is lost or false; it is said whose streams gave way',
-      figure: `60 of 60 lookups right beside ${connections} connections`,
+      figure: `60 of 60 lookups right beside ${connections} connections, ${told} times given way and told`,
     });
   });
 
@@ -168,11 +188,12 @@ describe('fair shares', { timeout: 90_000 }, () => {
     const { sent } = JSON.parse(await flooded) as { sent: number };
     assert.equal(answered, 200);
     await assertTrue(zone, 200, 'u');
+    const told = await assertTold('requests-full', 'flood');
     reportAttack({
       attack: '20 000 unanswered queries a second',
       stranger: 'user',
       holds: 'no lookup of another process whose server takes 4 s is lost or called a time-out',
-      figure: `200 of 200 lookups right beside ${sent} unanswered`,
+      figure: `200 of 200 lookups right beside ${sent} unanswered, ${told} times given way and told`,
     });
   });
 

@@ -29,6 +29,7 @@ const ORDER = [
   'agent',
   'cli',
   'main',
+  'launch',
 ] as const;
 
 /** Modules that see nothing of their neighbours although they stand below them. */
@@ -56,13 +57,17 @@ const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly
     pattern: /from '@opentelemetry\//,
     files: /^src\/(sinks\/otlp-|config\/file)[\w-]*\.ts$/,
   },
-  { what: 'the addon', pattern: /createRequire|process\.dlopen/, files: /^src\/capture\/kernel\.ts$/ },
+  {
+    what: 'the addon',
+    pattern: /createRequire|process\.dlopen/,
+    files: /^src\/(capture\/kernel|lib\/package-files)\.ts$/,
+  },
   { what: 'node:child_process', pattern: /node:child_process/, files: /^src\/inspector\/channel\.ts$/ },
   {
     what: 'calls that make or change files',
     pattern:
       /\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|mkdir(?:Sync)?|O_CREAT|f?chmod(?:Sync)?|f?chown(?:Sync)?)\(|\bO_CREAT\b/,
-    files: /^src\/(lib\/safe-(file|path)|sinks\/spool-(lock|segment))\.ts$/,
+    files: /^src\/(lib\/(safe-(file|path)|extracted-files)|sinks\/spool-(lock|segment))\.ts$/,
   },
 ];
 
