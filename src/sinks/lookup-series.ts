@@ -220,8 +220,14 @@ function defined(attributes: Readonly<Record<string, AttributeValue | undefined>
 }
 
 function partOf(process: ProcessIdentity, names: readonly string[]): Part {
-  const attributes = pick(process.resource, names);
+  const attributes = measuredOf(process, names);
   return { attributes, key: JSON.stringify(attributes), owner: seriesOwner(process) };
+}
+
+/** Without what a user says of his own containers: a series has no place to mark it. */
+export function measuredOf({ resource, attribution }: ProcessIdentity, names: readonly string[]): Attributes {
+  const isClaim = attribution === 'unverified';
+  return pick(resource, isClaim ? names.filter((name) => !name.startsWith('container.')) : names);
 }
 
 /** The attributes of these names that there are. */
