@@ -102,10 +102,7 @@ export PATH
 
 make --no-print-directory -s -C bpf >&2
 make --no-print-directory -s -C native >&2
-if [ ! -e dist/main.js ] || [ -n "$(find src package.json tsconfig.json -newer dist/main.js -print -quit)" ]; then
-  say "compiling TypeScript to dist/"
-  rm -rf dist
-  tsc -p src >&2
-  cp src/enrich/runtimes/*.proto dist/enrich/runtimes/
-  chmod +x dist/main.js
+if [ ! -e dist/NOTICES.txt ] || [ -n "$(find src packaging package-lock.json tsconfig.json -newer dist/NOTICES.txt -print -quit)" ]; then
+  say "bundling src/ to dist/"
+  node packaging/bundle.ts >&2
 fi

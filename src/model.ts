@@ -1,8 +1,10 @@
 /**
  * The shapes that flow from the kernel to the sinks, one direction, all readonly.
  * Raw* come from `wire/` (kernel) or `capture/pcap.ts` (file); DnsEvent from `streams/` + `dns/`; Lookup from
- * `correlate.ts`; Finding from `detect/`; LogEvent is what a sink accepts.
+ * `lookup/`; Finding from `detect/`; LogEvent is what a sink accepts.
  */
+
+import type { ByteWriter } from './lib/byte-writer.ts';
 
 export type HookFamily = 'fentry' | 'kprobe' | 'tracepoint' | 'pcap';
 export type Transport = 'udp' | 'tcp';
@@ -85,7 +87,7 @@ export interface RawMessage {
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
   /** The span that the sending thread was in, where it publishes one (OTEP 4947). */
-  readonly trace?: TraceContext;
+  readonly trace?: TraceContext | undefined;
   /** Payload bytes there were; `payload.length` may be less (copy limit). */
   readonly length: number;
   readonly payload: Uint8Array;
@@ -200,8 +202,6 @@ export type AttributeValue =
   | readonly number[]
   | readonly boolean[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
-/** Takes one attribute. */
-export type AddAttribute<Name extends string = string> = (name: Name, value: AttributeValue) => void;
 
 /**
  * Everything known of a process, one interned object each: exporters group by this object's identity.
@@ -255,13 +255,13 @@ export interface Lookup {
    * `response` is a further answer to a lookup that was given out with another answer before, whose `uid` this is ('' unknown).
    * Nothing but a record is made of it. Of the request only what the answer repeats is known.
    */
-  readonly conflictsWith?: string;
+  readonly conflictsWith?: string | undefined;
   readonly retries: number;
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
   /** It belongs to the fan-out of one logical look-up, as far as is known; not set where that is not looked for. */
-  readonly search?: SearchStep;
+  readonly search?: SearchStep | undefined;
 }
 
 /** Place of a lookup among those that a stub resolver makes for one name (resolv.conf(5), `search`). */
@@ -284,8 +284,8 @@ export interface LogEvent {
   readonly severity: number;
   readonly body: string;
   readonly attributes: Attributes;
-  /** Gives the same attributes in the same order, one by one; where there is this, `attributes` is made only when asked for. */
-  describe?(add: AddAttribute): void;
+  /** Writes the fields of its LogRecord; where there is this, `body` and `attributes` are made only when asked for. */
+  write?(writer: ByteWriter): void;
   readonly process: ProcessIdentity;
   /** Attributes left out because of a limit. */
   readonly droppedAttributes?: number;

@@ -6,6 +6,7 @@
 import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness } from '../lib/fairness.ts';
+import { Envelope } from '../lookup/envelope.ts';
 import type { RawMessage } from '../model.ts';
 import type { StreamDrop } from '../tables/drops-streams.ts';
 import { GrowingBytes } from './growing-bytes.ts';
@@ -110,7 +111,10 @@ export class Datagrams {
 
   #through(raw: RawMessage, emit: OnMessage): void {
     this.#stage.out++;
-    emit({ raw: withoutPayload(raw), payload: raw.payload, length: raw.length });
+    // It came whole: nothing of it is kept, so it needs no copy.
+    emit(
+      raw instanceof Envelope ? raw : { raw: withoutPayload(raw), payload: raw.payload, length: raw.length },
+    );
   }
 
   #finish(corked: Corked, emit: OnMessage): void {

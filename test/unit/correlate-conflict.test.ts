@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Fairness } from '../../src/lib/fairness.ts';
-import { Losses } from '../../src/losses.ts';
+import { Losses } from '../../src/lookup/losses.ts';
 import type { DnsMessage } from '../../src/model.ts';
 import { MS, PROCESS, SECOND, START, setUp } from './correlate-events.ts';
 
@@ -12,17 +12,19 @@ const told = (...data: readonly string[]): { readonly message: Partial<DnsMessag
   },
 });
 
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
 describe('correlate: conflicting answers', () => {
   it('gives the second of two different answers out as the same lookup, with what it conflicts with', () => {
-    let uids = 0;
-    const { ask, reply, lookups, answers, stage } = setUp({ newUid: () => `uid ${uids++}` });
+    const { ask, reply, lookups, answers, stage } = setUp();
     ask();
     reply({ at: 5n * MS, ...told('6.6.6.6') });
     reply({ at: 9n * MS, ...told('10.1.2.3') });
     const [first, second] = lookups;
-    assert.equal(first?.uid, 'uid 0');
+    assert.match(first?.uid ?? '', UUID_V7);
     assert.equal(first?.conflictsWith, undefined);
-    assert.equal(second?.conflictsWith, 'uid 0');
+    assert.equal(second?.conflictsWith, first?.uid);
+    assert.notEqual(second?.uid, first?.uid);
     assert.equal(second?.response?.message.answers[0]?.data, '10.1.2.3');
     assert.equal(second?.request.raw.time, START);
     assert.equal(second?.duration, 9n * MS);
@@ -63,7 +65,7 @@ describe('correlate: conflicting answers', () => {
     ask();
     reply({ at: 5n * MS, message: { rcode: 3 } });
     reply({ at: 9n * MS, ...told('10.1.2.3') });
-    assert.equal(lookups[1]?.conflictsWith, '');
+    assert.equal(lookups[1]?.conflictsWith, lookups[0]?.uid);
   });
 
   it('many further answers give at most four records, the rest is counted', () => {
@@ -105,7 +107,7 @@ describe('correlate: conflicting answers', () => {
       reply({ ...flood, at: 7n * MS });
     }
     reply({ at: 9n * MS, ...told('10.1.2.3') });
-    assert.equal(lookups.at(-1)?.conflictsWith, '');
+    assert.match(lookups.at(-1)?.conflictsWith ?? '', UUID_V7);
   });
 });
 
@@ -151,7 +153,7 @@ describe('correlate: unknown outcomes', () => {
     test.ask({ id: 2, ...near, local: { address: '10.0.0.2', port: 1002 } });
     const [raw] = [test.lookups[0]?.request.raw];
     assert.equal(raw, undefined);
-    losses.noteConnection({ ...rawOf(near), time: START + SECOND }, 'stream_gap');
+    losses.noteConnection(rawOf(near), 'stream_gap', START + SECOND);
     test.end();
     assert.deepEqual(outcomes(test), [
       ['unknown', 'stream_gap'],
