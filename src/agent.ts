@@ -24,6 +24,7 @@ import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
+import { UserContainers } from './enrich/user-containers.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
@@ -109,6 +110,10 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      userContainers:
+        inspector === undefined || config.containerRuntime === 'off'
+          ? undefined
+          : new UserContainers(inspector),
       fairness: parts.fairness,
       inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),

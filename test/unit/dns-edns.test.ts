@@ -45,7 +45,7 @@ test('client subnet: address and source prefix, the scope beside it; only the oc
     ['00010020', '0.0.0.0/0', 32],
     ['00000000', '0/0', 0],
     ['0002380020010db8000100', '2001:db8:1::/56', 0],
-    ['00028080' + 'ff'.repeat(16), 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128', 128],
+    [`00028080${'ff'.repeat(16)}`, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128', 128],
   ] as const) {
     const { edns } = decode([opt([option(8, hex)])]);
     assert.deepEqual([edns?.clientSubnet, edns?.clientSubnetScope], [subnet, scope]);
