@@ -58,6 +58,8 @@ const UID = new AttributeKey('log.record.uid');
 const UNKNOWN = attributeRun('whodns.outcome', 'unknown');
 const CONFLICTING = attributeRun('whodns.answers.conflicting', true);
 const TRUNCATED = attributeRun('whodns.truncated', true);
+const FINAL = attributeRun('whodns.lookup.final', true);
+const LOOKUP_ID = new AttributeKey('whodns.lookup.id');
 const EDNS_DO = [attributeRun('whodns.edns.do', false), attributeRun('whodns.edns.do', true)] as const;
 
 /** Names of the header flags as in presentation form (dig), by bit of the header's second word (RFC 1035 section 4.1.1). */
@@ -102,9 +104,10 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   writeNetwork(writer, request.raw);
   writeEdns(writer, lookup);
   writeOddities(writer, lookup);
+  writeLookUp(writer, lookup);
   writeSearchStep(writer, lookup);
   PLACES.write(writer, request.raw, lookup.process);
-  writeUid(writer, lookup.uidBytes);
+  writeUuid(writer, UID, lookup.uidBytes);
 }
 
 /** A code that IANA does not list is one value, `_OTHER`: the attribute must have few (semantic conventions, error.type). */
@@ -262,6 +265,12 @@ function isCut({ captured, length }: Message): boolean {
   return captured < length;
 }
 
+/** Several servers were asked, or may be. */
+function writeLookUp(writer: ProtobufWriter, { hasLookupId, lookupId, isFinal }: LookupView): void {
+  if (hasLookupId) writeUuid(writer, LOOKUP_ID, lookupId);
+  if (isFinal) writer.raw(FINAL);
+}
+
 function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
   if (search === undefined) return;
   SEARCH_BASE.text(writer, bounded(search.base));
@@ -270,8 +279,8 @@ function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
 }
 
 /** Sixteen bytes as text (RFC 9562 section 4). */
-function writeUid(writer: ProtobufWriter, uid: Uint8Array): void {
-  const start = UID.begin(writer);
+function writeUuid(writer: ProtobufWriter, key: AttributeKey, uid: Uint8Array): void {
+  const start = key.begin(writer);
   writer.hex(uid, 0, 4);
   for (let at = 4; at < 10; at += 2) {
     writer.reserve(1);
@@ -281,7 +290,7 @@ function writeUid(writer: ProtobufWriter, uid: Uint8Array): void {
   writer.reserve(1);
   writer.byte(HYPHEN);
   writer.hex(uid, 10, 16);
-  UID.endText(writer, start);
+  key.endText(writer, start);
 }
 
 function writeSpace(writer: ProtobufWriter): void {
