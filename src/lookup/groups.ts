@@ -66,10 +66,14 @@ export class Groups {
 
   readonly #isSameQuestion: (slot: number, message: Message) => boolean;
 
+  /** ns of a clock that never goes back, of whoever calls: in an array, since a number that is handed over makes an object. */
+  readonly #clock: Float64Array;
+
   /** @param isSameQuestion whether the lookup in a slot asks what the message asks */
-  constructor(slab: Slab, isSameQuestion: (slot: number, message: Message) => boolean) {
+  constructor(slab: Slab, clock: Float64Array, isSameQuestion: (slot: number, message: Message) => boolean) {
     const { capacity } = slab;
     this.#slab = slab;
+    this.#clock = clock;
     this.#isSameQuestion = isSameQuestion;
     this.#byQuestion = new SlotIndex(capacity);
     this.#bits = new Uint8Array(capacity);
@@ -83,9 +87,10 @@ export class Groups {
 
   /**
    * A lookup begins.
-   * @param question hash of the first question; @param now ns of a clock that never goes back
+   * @param question hash of the first question
    */
-  begin(slot: number, raw: Envelope, message: Message, question: number, now: number): void {
+  begin(slot: number, raw: Envelope, message: Message, question: number): void {
+    const now = this.#now;
     const key = mix(question, askerOf(raw));
     const server = serverKey(raw, raw.has(FIELD_BITS.DIALED) ? FIELD.DIALED : FIELD.REMOTE);
     this.#bits[slot] = 0;
@@ -94,14 +99,14 @@ export class Groups {
     this.#firstServers[slot] = server;
     this.#began[slot] = now;
     this.#sent[slot] = now;
-    const other = this.#openOther(slot, raw, message, now);
+    const other = this.#openOther(slot, raw, message);
     if (other >= 0) this.#join(slot, other);
-    else if (now - this.#lastFailure < FAILED_NS) this.#joinFailed(slot, raw, now);
+    else if (now - this.#lastFailure < FAILED_NS) this.#joinFailed(slot, raw);
     this.#byQuestion.add(key, slot);
   }
 
   /** A lookup ends as the view shows it: says there what is known of its look-up. */
-  finish(slot: number, view: LookupView, now: number): void {
+  finish(slot: number, view: LookupView): void {
     this.#byQuestion.remove(slot);
     const bits = this.#bits[slot] as number;
     const isUsable = isUsableAnswer(view);
@@ -112,11 +117,16 @@ export class Groups {
     if (bits === 0) this.#name(slot);
     copyUid(this.#uids, slot, view.lookupId, 0);
     if (view.isFinal) this.#settle(slot, view.request.raw);
-    else if (isFailed) this.#remember(slot, view, now);
+    else if (isFailed) this.#remember(slot, view);
+  }
+
+  get #now(): number {
+    return this.#clock[0] as number;
   }
 
   /** The youngest open lookup of the same look-up at another server; -1: none. */
-  #openOther(slot: number, raw: Envelope, message: Message, now: number): number {
+  #openOther(slot: number, raw: Envelope, message: Message): number {
+    const now = this.#now;
     const { words, owners } = this.#slab;
     const id = words[slot * SLOT_WORDS + SLOT.ID];
     const key = this.#keys[slot] as number;
@@ -149,7 +159,8 @@ export class Groups {
     putUuidV7(this.#uids, slot * UUID_BYTES, Date.now());
   }
 
-  #joinFailed(slot: number, raw: Envelope, now: number): void {
+  #joinFailed(slot: number, raw: Envelope): void {
+    const now = this.#now;
     const failed = this.#find(slot, raw);
     if (failed < 0 || now - (this.#failedAt[failed] as number) >= FAILED_NS) return;
     if (now - (this.#failedBegan[failed] as number) >= LOOK_UP_NS) return;
@@ -174,7 +185,8 @@ export class Groups {
     return this.#failed.find(key, secondKey(key, raw));
   }
 
-  #remember(slot: number, { request, answer, hasResponse }: LookupView, now: number): void {
+  #remember(slot: number, { request, answer, hasResponse }: LookupView): void {
+    const now = this.#now;
     const key = this.#keys[slot] as number;
     const { owner } = request.raw;
     const workload = owner === undefined ? 0 : Number(owner.cgroupId & 0xffffn) << 16;

@@ -156,7 +156,7 @@ export class InFlight {
   readonly #seenMessage = new Message();
   readonly #view: LookupView = new LookupView(NO_PROCESS);
   /** ns that event time has advanced since the first event: never goes back, whatever the wall clock does. */
-  #clock = 0;
+  readonly #time = new Float64Array(1);
   #lastTime: number | undefined = undefined;
 
   constructor(options: InFlightOptions) {
@@ -175,6 +175,7 @@ export class InFlight {
     this.#byExchange = new SlotIndex(capacity);
     this.#groups = new Groups(
       this.#slab,
+      this.#time,
       (slot, message) => this.#matchQuestions(slot, message, WHOLE_CLASS) > 0,
     );
     options.stage.held = () => this.#open.size;
@@ -228,10 +229,14 @@ export class InFlight {
       this.#finish(slot, slot, 'sent', undefined);
   }
 
+  get #clock(): number {
+    return this.#time[0] as number;
+  }
+
   #advance(now: number): void {
     const elapsed = now - (this.#lastTime ?? now);
     if (elapsed >= 0 || elapsed < -STEP_BACK_NS) this.#lastTime = now;
-    if (elapsed > 0) this.#clock += elapsed;
+    if (elapsed > 0) this.#time[0] = this.#clock + elapsed;
     for (
       let slot = this.#open.oldest;
       slot >= 0 && (this.#deadlines[slot] as number) <= this.#clock;
@@ -263,7 +268,7 @@ export class InFlight {
     this.#open.push(slot);
     this.#openShares.add(holding, this.#openShares.holderOf(this.#ownerOf(raw)));
     this.#byRetry.add(retry, slot);
-    this.#groups.begin(slot, raw, message, question, this.#clock);
+    this.#groups.begin(slot, raw, message, question);
     this.#await(slot, raw, message, question);
   }
 
@@ -549,7 +554,7 @@ export class InFlight {
     this.#open.remove(lookup);
     this.#openShares.remove(this.#holdings[lookup] as SlotHolding);
     this.#byRetry.remove(lookup);
-    this.#groups.finish(lookup, view, this.#clock);
+    this.#groups.finish(lookup, view);
     const digest = view.hasResponse ? answerDigest(view.answer.message) : 0;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
       this.#byExchange.remove(slot);
