@@ -6,10 +6,12 @@
 #include "privileges.h"
 #include "seccomp.h"
 #include "trial.h"
+#include "watchdog.h"
 #include "wakeup.h"
 
 #include <cstring>
 #include <napi.h>
+#include <optional>
 #include <string>
 #include <uv.h>
 
@@ -98,6 +100,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	{
 		return DefineClass(env, "Capture",
 				   {
+				       InstanceMethod("attach", &CaptureObject::attach),
 				       InstanceMethod("watch", &CaptureObject::watch),
 				       InstanceMethod("drain", &CaptureObject::drain),
 				       InstanceMethod("detach", &CaptureObject::detach),
@@ -119,6 +122,11 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	~CaptureObject() override { end(); }
 
       private:
+	Napi::Value attach(const Napi::CallbackInfo &info)
+	{
+		return capture_ ? to_js(info.Env(), capture_->attach()) : closed(info.Env());
+	}
+
 	// watch(onWake: () => void)
 	Napi::Value watch(const Napi::CallbackInfo &info)
 	{
@@ -234,21 +242,48 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	std::shared_ptr<Wakeup> wakeup_;
 };
 
-// open(options) -> {capture, skipped: string[]} | {error}
+// Opens on a thread of libuv's, so that the event loop goes on meanwhile.
+class Opening : public Napi::AsyncWorker
+{
+      public:
+	Opening(Napi::Env env, CaptureOptions options)
+	    : Napi::AsyncWorker(env, "whodns.open"), options_(std::move(options)), done_(env)
+	{
+	}
+	Napi::Promise promise() const { return done_.Promise(); }
+
+      protected:
+	void Execute() override { opened_.emplace(Capture::open(options_)); }
+	void OnOK() override { done_.Resolve(result(Env())); }
+	void OnError(const Napi::Error &error) override { done_.Reject(error.Value()); }
+
+      private:
+	Napi::Object result(Napi::Env env)
+	{
+		if (!*opened_)
+			return to_js(env, opened_->error());
+		Napi::Object result = Napi::Object::New(env);
+		Napi::Array skipped = Napi::Array::New(env);
+		for (const std::string &name : opened_->value()->skipped())
+			skipped[skipped.Length()] = name;
+		result["skipped"] = skipped;
+		auto pointer = Napi::External<Capture>::New(env, opened_->value().release());
+		result["capture"] = env.GetInstanceData<Napi::FunctionReference>()->New({pointer});
+		return result;
+	}
+
+	CaptureOptions options_;
+	std::optional<Result<std::unique_ptr<Capture>>> opened_;
+	Napi::Promise::Deferred done_;
+};
+
+// open(options) -> Promise<{capture, skipped: string[]} | {error}>
 Napi::Value open(const Napi::CallbackInfo &info)
 {
-	Napi::Env env = info.Env();
-	auto opened = Capture::open(capture_options(info[0].As<Napi::Object>()));
-	if (!opened)
-		return to_js(env, opened.error());
-	Napi::Object result = Napi::Object::New(env);
-	Napi::Array skipped = Napi::Array::New(env);
-	for (const std::string &name : opened.value()->skipped())
-		skipped[skipped.Length()] = name;
-	result["skipped"] = skipped;
-	auto pointer = Napi::External<Capture>::New(env, opened.value().release());
-	result["capture"] = env.GetInstanceData<Napi::FunctionReference>()->New({pointer});
-	return result;
+	auto *opening = new Opening(info.Env(), capture_options(info[0].As<Napi::Object>())); // deletes itself
+	const Napi::Promise promise = opening->promise();
+	opening->Queue();
+	return promise;
 }
 
 // tryFamily(options, portsKnob) -> {fires?: boolean} | {error}
@@ -289,6 +324,22 @@ Napi::Value filter_system_calls_js(const Napi::CallbackInfo &info)
 	return to_js(info.Env(), filter_system_calls(is_log ? FilterMode::log : FilterMode::enforce));
 }
 
+// watchdog({cells: Uint32Array, names: string[], processorSeconds, seconds, exitCode}) -> {} | {error}
+Napi::Value watchdog_js(const Napi::CallbackInfo &info)
+{
+	const auto given = info[0].As<Napi::Object>();
+	auto cells = given.Get("cells").As<Napi::Uint32Array>();
+	// The thread reads them to the end of the process.
+	new Napi::ObjectReference(Napi::Persistent(cells.As<Napi::Object>()));
+	const auto number = [&](const char *name) { return given.Get(name).ToNumber().Uint32Value(); };
+	WatchdogOptions options{cells.Data(), {}, number("processorSeconds"), number("seconds"), 0};
+	options.exit_code = static_cast<int>(number("exitCode"));
+	const auto names = given.Get("names").As<Napi::Array>();
+	for (uint32_t i = 0; i < names.Length(); i++)
+		options.names.push_back(names.Get(i).ToString().Utf8Value());
+	return to_js(info.Env(), start_watchdog(std::move(options)));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
@@ -298,6 +349,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports)
 	exports["mapCapability"] = Napi::Function::New(env, map_capability_js, "mapCapability");
 	exports["limitCapabilities"] = Napi::Function::New(env, limit_capabilities_js, "limitCapabilities");
 	exports["filterSystemCalls"] = Napi::Function::New(env, filter_system_calls_js, "filterSystemCalls");
+	exports["watchdog"] = Napi::Function::New(env, watchdog_js, "watchdog");
 	return exports;
 }
 
