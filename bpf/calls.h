@@ -108,7 +108,7 @@ static __noinline int account_response(__u32 length)
 	struct process_value *value;
 	int result;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
 	} else {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -213,7 +213,7 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 /* The port of a given name, not 0 with AF_UNSPEC: that means the connected peer (net/ipv6/udp.c). */
 static __always_inline bool name_port(struct socket_name *name, void *address, const bool v6)
 {
-	if (LINUX_KERNEL_VERSION < CASTS) {
+	if (!CASTS) {
 		bpf_probe_read_kernel(name, v6 ? sizeof(*name) : 8, address);
 	} else if (v6) {
 		name->family = LOAD(false, (struct sockaddr_in6 *)address, sin6_family);
@@ -226,7 +226,7 @@ static __always_inline bool name_port(struct socket_name *name, void *address, c
 
 static __always_inline void name_address(struct socket_name *name, void *address, const bool v6)
 {
-	if (LINUX_KERNEL_VERSION < CASTS)
+	if (!CASTS)
 		return;
 	if (v6)
 		LOAD_IN6(false, name->address6, (struct sockaddr_in6 *)address, sin6_addr);

@@ -9,8 +9,19 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+/*
+ * Whether a kernel has a helper: so the loader puts a constant into the program, where a look at LINUX_KERNEL_VERSION would
+ * be a load each time.
+ */
+enum bpf_func_id___since {
+	BPF_FUNC_get_current_task_btf___since,
+	BPF_FUNC_cgrp_storage_get___since, /* 6.2 */
+};
+
+#define KERNEL_SINCE(helper) bpf_core_enum_value_exists(enum bpf_func_id___since, helper)
+
 /* Since when a program can take any address for a typed, faulting-safe pointer; verified away, it costs no call. */
-#define CASTS KERNEL(6, 2, 0)
+#define CASTS KERNEL_SINCE(BPF_FUNC_cgrp_storage_get___since)
 extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
 
 /* One field, by bpf_probe_read_kernel: some 90 instructions. A pointer so read is a plain number to the verifier. */
@@ -30,7 +41,7 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 		typeof((pointer)->field) value_;                                                                       \
 		if (direct) {                                                                                          \
 			value_ = (pointer)->field;                                                                     \
-		} else if (LINUX_KERNEL_VERSION >= CASTS) {                                                            \
+		} else if (CASTS) {                                                                                    \
 			typeof(pointer) typed_ =                                                                       \
 			    bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(typeof(*(pointer))));                     \
 			value_ = typed_->field;                                                                        \
@@ -45,7 +56,7 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
  * all names of the kernel's types for whether it may vouch for the next one (kernel/bpf/btf.c: btf_nested_type_is_trusted),
  * which took most of the time of a load.
  */
-#define UNTRUSTED(pointer, field) (LINUX_KERNEL_VERSION >= CASTS ? LOAD(false, pointer, field) : (pointer)->field)
+#define UNTRUSTED(pointer, field) (CASTS ? LOAD(false, pointer, field) : (pointer)->field)
 
 /* A pointer as a number, by way of memory: the verifier lets no pointer be computed with. */
 static __always_inline __u64 address_of(const void *pointer)
@@ -56,7 +67,7 @@ static __always_inline __u64 address_of(const void *pointer)
 	return address;
 }
 
-#define TASK_BTF KERNEL(5, 11, 0) /* since when bpf_get_current_task_btf is there */
+#define TASK_BTF KERNEL_SINCE(BPF_FUNC_get_current_task_btf___since) /* 5.11 */
 
 #define SOFTIRQ_OFFSET   0x100 /* include/linux/preempt.h: set while a softirq is served */
 #define HARDIRQ_NMI_MASK 0x00ff0000
@@ -78,7 +89,7 @@ static __always_inline bool in_task_context(void *context)
 	unsigned int flags;
 	__u64 stack;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		struct task_struct *typed = (struct task_struct *)bpf_get_current_task_btf();
 
 		flags = typed->flags;
@@ -175,7 +186,7 @@ static __always_inline void owner_read(struct owner *owner)
 	owner->tgid = pid_tgid >> 32;
 	owner->tid = pid_tgid;
 	owner->cgroup_id = bpf_get_current_cgroup_id();
-	if (LINUX_KERNEL_VERSION >= TASK_BTF)
+	if (TASK_BTF)
 		owner_read_task(owner, (struct task_struct *)bpf_get_current_task_btf(), true);
 	else
 		owner_read_task(owner, (struct task_struct *)bpf_get_current_task(), false);
@@ -201,7 +212,7 @@ static __always_inline bool current_is_self(void)
 
 	if (!self_vpid)
 		return false;
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 
 		owner_read_pid(&owner, task->group_leader, true);

@@ -34,6 +34,12 @@ static __always_inline __u32 next_id(void)
 	return 0;
 }
 
+static __always_inline __u64 added(__u64 sum, __u64 word)
+{
+	sum = (sum ^ word) * 0x9fb21c651e98df25ull;
+	return sum ^ sum >> 32;
+}
+
 /*
  * What was told of a thread, in one word, so that no one finds half of it: the id, and below it a sum of all that was told. A
  * thread of which anything is different has another sum; that it has the same by chance is one in 2^32, and `identity_seed` keeps
@@ -45,8 +51,12 @@ static __always_inline __u32 owner_sum(const struct owner *owner)
 	__u64 sum = identity_seed;
 
 #pragma unroll
-	for (int i = 0; i < (int)(sizeof(*owner) / 8); i++)
-		sum = (sum ^ words[i]) * 0x9fb21c651e98df25ull ^ sum >> 32;
+	for (int i = 0; i < (int)(offsetof(struct owner, leader_comm) / 8); i++)
+		sum = added(sum, words[i]);
+	if (owner->tid != owner->tgid) { /* else it is the thread's own name */
+		sum = added(sum, words[offsetof(struct owner, leader_comm) / 8]);
+		sum = added(sum, words[offsetof(struct owner, leader_comm) / 8 + 1]);
+	}
 	return sum >> 32;
 }
 

@@ -22,7 +22,7 @@ static __always_inline __u32 current_exec(void)
 {
 	struct task_struct *task;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		task = (struct task_struct *)bpf_get_current_task_btf();
 		return task->self_exec_id;
 	}
