@@ -67,6 +67,23 @@ static __always_inline __u64 address_of(const void *pointer)
 	return address;
 }
 
+/* State: its own address, once it is known. */
+__u64 own_address;
+
+/*
+ * The same of a pointer that the verifier knows as one, without a call: it lets two pointers be subtracted, and takes the result for a
+ * number.
+ */
+static __always_inline __u64 typed_address(const void *pointer)
+{
+	__u64 address = 0;
+
+	if (!own_address)
+		own_address = address_of(&own_address);
+	asm volatile("%[a] = %[p]\n\t%[a] -= %[own]" : [a] "=&r"(address) : [p] "r"(pointer), [own] "r"(&own_address));
+	return address + own_address;
+}
+
 #define TASK_BTF KERNEL_SINCE(BPF_FUNC_get_current_task_btf___since) /* 5.11 */
 
 #define SOFTIRQ_OFFSET   0x100 /* include/linux/preempt.h: set while a softirq is served */
@@ -107,7 +124,7 @@ static __always_inline bool in_task_context(void *context)
 		return !(PROBE((struct task_struct___arm64 *)task, thread_info.preempt.count) &
 			 (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
 #ifdef __TARGET_ARCH_x86
-	return address_of(context) - stack < THREAD_SIZE;
+	return typed_address(context) - stack < THREAD_SIZE;
 #else
 	return false;
 #endif

@@ -48,16 +48,21 @@ static __always_inline __u64 added(__u64 sum, __u64 word)
 static __always_inline __u32 owner_sum(const struct owner *owner)
 {
 	const __u64 *words = (const __u64 *)owner;
-	__u64 sum = identity_seed;
+	__u64 one = identity_seed, other = ~identity_seed; /* the processor adds to both at the same time */
 
 #pragma unroll
-	for (int i = 0; i < (int)(offsetof(struct owner, leader_comm) / 8); i++)
-		sum = added(sum, words[i]);
-	if (owner->tid != owner->tgid) { /* else it is the thread's own name */
-		sum = added(sum, words[offsetof(struct owner, leader_comm) / 8]);
-		sum = added(sum, words[offsetof(struct owner, leader_comm) / 8 + 1]);
+	for (int i = 0; i + 1 < (int)(offsetof(struct owner, comm) / 8); i += 2) {
+		one = added(one, words[i]);
+		other = added(other, words[i + 1]);
 	}
-	return sum >> 32;
+	one = added(one, words[offsetof(struct owner, comm) / 8 - 1]);
+	other = added(other, words[offsetof(struct owner, comm) / 8]);
+	one = added(one, words[offsetof(struct owner, comm) / 8 + 1]);
+	if (owner->tid != owner->tgid) { /* else it is the thread's own name */
+		one = added(one, words[offsetof(struct owner, leader_comm) / 8]);
+		other = added(other, words[offsetof(struct owner, leader_comm) / 8 + 1]);
+	}
+	return added(one, other) >> 32;
 }
 
 /* The id of a thread whose sum is that; 0: what was told is another, or too long ago. */
