@@ -58,6 +58,12 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
  */
 #define UNTRUSTED(pointer, field) (CASTS ? LOAD(false, pointer, field) : (pointer)->field)
 
+/*
+ * Eight bytes at any address at once. Of pointers that the verifier does not vouch for, each load is preceded by six instructions that look
+ * at the address.
+ */
+#define WORD_AT(pointer) LOAD(false, (struct timespec64 *)(pointer), tv_sec)
+
 /* A pointer as a number, by way of memory: the verifier lets no pointer be computed with. */
 static __always_inline __u64 address_of(const void *pointer)
 {
@@ -130,7 +136,9 @@ static __always_inline bool in_task_context(void *context)
 #endif
 }
 
-/* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). */
+#define INITIAL_PID_NS 0xeffffffc /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
+
+/* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). `tgid` is known already. */
 static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader, const bool direct)
 {
 	struct pid *pid = LOAD(direct, leader, thread_pid);
@@ -139,10 +147,9 @@ static __always_inline void owner_read_pid(struct owner *owner, struct task_stru
 	struct upid innermost;
 	__u64 numbers;
 
-	if (direct && level == 0) {
-		namespace = pid->numbers[0].ns;
-		owner->vpid = pid->numbers[0].nr;
-		owner->pid_ns = namespace->ns.inum;
+	if (level == 0) {
+		owner->vpid = owner->tgid;
+		owner->pid_ns = INITIAL_PID_NS;
 		return;
 	}
 	if (level > 32) /* MAX_PID_NS_LEVEL */
@@ -164,6 +171,19 @@ static __always_inline void copy_name(char *name, struct task_struct *task)
 	((__u64 *)name)[1] = words[1];
 }
 
+static __always_inline void owner_read_ids(struct owner *owner, struct cred *cred, const bool direct)
+{
+	if (CASTS && bpf_core_field_offset(cred->egid) == bpf_core_field_offset(cred->euid) + 4) {
+		__u64 ids = WORD_AT((void *)cred + bpf_core_field_offset(cred->euid));
+
+		owner->uid = ids;
+		owner->gid = ids >> 32;
+	} else {
+		owner->uid = LOAD(direct, cred, euid.val);
+		owner->gid = LOAD(direct, cred, egid.val);
+	}
+}
+
 static __always_inline void owner_read_task(struct owner *owner, struct task_struct *task, const bool direct)
 {
 	struct task_struct *leader = LOAD(direct, task, group_leader);
@@ -173,8 +193,7 @@ static __always_inline void owner_read_task(struct owner *owner, struct task_str
 
 	owner->start_time = LOAD(direct, leader, start_boottime);
 	owner->ppid = LOAD(direct, parent, tgid);
-	owner->uid = LOAD(direct, cred, euid.val);
-	owner->gid = LOAD(direct, cred, egid.val);
+	owner_read_ids(owner, cred, direct);
 	owner_read_pid(owner, leader, direct);
 	if (nsproxy) { /* NULL while the task exits */
 		struct mnt_namespace *mnt_ns = LOAD(direct, nsproxy, mnt_ns);
@@ -225,7 +244,7 @@ static __always_inline bool owner_is_self(const struct owner *owner)
 /* Is the current task the agent? For receives, whose owner is not read. */
 static __always_inline bool current_is_self(void)
 {
-	struct owner owner = {};
+	struct owner owner = {.tgid = bpf_get_current_pid_tgid() >> 32};
 
 	if (!self_vpid)
 		return false;
