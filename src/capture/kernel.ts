@@ -5,10 +5,11 @@
 import { createHash, randomInt } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { release } from 'node:os';
 import type { Stage } from '../health.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
+import { nativeFile } from '../lib/package-files.ts';
 import type {
   ExitedCounts,
   ProcessCount,
@@ -39,9 +40,8 @@ export function familiesInOrder(mode: Preemption): readonly KernelFamily[] {
   return isPreempted(mode) ? ['kprobe', 'tracepoint', 'fentry'] : ['fentry', 'kprobe', 'tracepoint'];
 }
 
-/** Both are in build/ of the package, two folders above src/capture/ and dist/capture/. */
-const ADDON = new URL('../../build/whodns.node', import.meta.url);
-const OBJECT = fileURLToPath(new URL('../../build/dns.bpf.o', import.meta.url));
+/** The first with the BPF ring buffer. 5.10 is the oldest that is tested. */
+const OLDEST_KERNEL = [5, 8] as const;
 
 export interface KernelOptions {
   readonly hook: 'auto' | KernelFamily;
@@ -61,7 +61,7 @@ export interface KernelOptions {
   readonly cgroupRate?: number;
   readonly cgroupBurst?: number;
   /** The stage `wire`. */
-  readonly stage: Stage;
+  readonly stage: Stage<'wire'>;
   readonly clock?: Clock;
   /** BPF object file; default: the package's own. */
   readonly object?: string;
@@ -339,7 +339,7 @@ export class KernelSource implements Source {
 /** Tries one family: load, attach, one datagram to itself, and out again. Seen by `whodns doctor`. */
 export function tryFamily(
   family: KernelFamily,
-  object: string = OBJECT,
+  object: string = nativeFile('dns.bpf.o'),
 ): { readonly fires: boolean | undefined } | { readonly error: CaptureError } {
   const addon = loadAddon();
   const read = readObject(addon, object);
@@ -363,7 +363,7 @@ const noop = (): void => undefined;
 /** The first family that loads, behind those that failed already. */
 async function loadFirst(options: KernelOptions, failed: readonly CaptureError[] = []): Promise<Loaded> {
   const addon = loadAddon();
-  const read = readObject(addon, options.object ?? OBJECT);
+  const read = readObject(addon, options.object ?? nativeFile('dns.bpf.o'));
   if ('error' in read) throw read.error;
   const failures = [...failed];
   const families = options.hook === 'auto' ? familiesInOrder(currentPreemption()) : [options.hook];
@@ -428,6 +428,13 @@ function noFamily(failures: readonly CaptureError[]): UserError {
       cause: first,
     });
   }
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  if (major < OLDEST_KERNEL[0] || (major === OLDEST_KERNEL[0] && minor < OLDEST_KERNEL[1])) {
+    return new UserError(`kernel ${release()} is too old: whodns needs ${OLDEST_KERNEL.join('.')} or later`, {
+      hint: first.message,
+      cause: first,
+    });
+  }
   const general = !['load', 'attach', 'family'].includes(first.op);
   if (failures.length === 1 || general) return first;
   // Families that this kernel has not at all (op `family`) are not what stands in the way.
@@ -450,13 +457,18 @@ function selfKnobs(): Readonly<Record<string, readonly number[]>> {
   return { self_pid_ns: [statSync('/proc/self/ns/pid').ino], self_vpid: [process.pid] };
 }
 
+let loaded: NativeAddon | undefined;
+
 /** @throws UserError: it is not built, or a library is missing. */
 export function loadAddon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const path = nativeFile('whodns.node');
   try {
-    return createRequire(import.meta.url)(fileURLToPath(ADDON)) as NativeAddon;
+    loaded = createRequire(path)(path) as NativeAddon;
+    return loaded;
   } catch (cause) {
-    throw new UserError('the native addon build/whodns.node cannot be loaded', {
-      hint: `build it with npm run build (${(cause as Error).message.split('\n')[0]})`,
+    throw new UserError(`the native addon ${path} cannot be loaded`, {
+      hint: `install whodns again, or in a checkout: npm run build (${(cause as Error).message.split('\n')[0]})`,
       cause,
     });
   }

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -69,6 +69,12 @@ function assertKept(stages: readonly StageSnapshot[]): void {
   for (const { name, missing } of stages) assert.equal(missing, 0, `stage ${name}`);
 }
 
+/** Of those that this process may use, which are not always from 0 on. */
+function firstProcessor(): string {
+  const allowed = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  return allowed?.[1] ?? '0';
+}
+
 const ask = (label: string) =>
   namespace.run(['dig', '+tries=1', '+time=1', '+short', '@127.0.0.1', `${label}.${zone}`]);
 
@@ -102,17 +108,20 @@ describe('detections that others try to blind', () => {
   });
 
   it('processors kept busy: a detector that is quick stays on', async () => {
-    const burning = 12;
-    const script = join(HERE, 'busy.ts');
-    const spinners = `for i in $(seq ${burning}); do timeout 8 sh -c 'while :; do :; done' & done; exec "$0" "$1"`;
-    const { exitCode, output, errors } = await namespace.run(
-      ['taskset', '-c', '0', 'sh', '-c', spinners, process.execPath, script],
-      30_000,
-    );
+    const burning = 64;
+    const argv = [
+      'taskset',
+      '-c',
+      firstProcessor(),
+      process.execPath,
+      join(HERE, 'busy.ts'),
+      String(burning),
+    ];
+    const { exitCode, output, errors } = await namespace.run(argv, 120_000);
     assert.equal(exitCode, 0, errors);
     const { calls, off, late } = JSON.parse(output) as { calls: number; off: string[]; late: number };
     assert.deepEqual(off, []);
-    assert.ok(late >= 3, `the host was not busy enough to say anything: ${output}`);
+    assert.ok(late >= 10, `no one kept it from its processor: ${output}`);
     reportAttack({
       attack: `${burning} processes burn the processor that the agent runs on`,
       stranger: 'user',
@@ -159,6 +168,42 @@ describe('a detector of the operator', () => {
       strays.remove();
     }
   });
+});
+
+describe('a detector of the operator that never returns', { concurrency: 2 }, () => {
+  for (const [how, code, says] of [
+    ['in a loop', 'onEvent: () => { for (;;); }', /^whodns: detector endless does not return: /m],
+    [
+      'in a chain of promises',
+      'onEvent() { const more = () => Promise.resolve().then(more); void more(); }',
+      /^whodns: the event loop stands still; these detectors are not whodns's own: endless: /m,
+    ],
+  ] as const)
+    it(`${how}: it is said which one it was, and the agent ends with a code of its own`, async () => {
+      const folder = join(HERE, '../../../build/hostile', zone);
+      mkdirSync(folder, { recursive: true });
+      const file = join(folder, 'endless.mjs');
+      writeFileSync(file, `export default { name: 'endless', severity: 'info', describe: 'x', ${code} };\n`);
+      const agent = await agentWith(`endless-${how.length}`, '--detector', file, '--detect', 'all');
+      try {
+        const started = performance.now();
+        await ask('endless');
+        while (agent.running && performance.now() - started < 90_000) await sleep(50);
+        const seconds = Math.round((performance.now() - started) / 1000);
+        assert.equal(await agent.stop(), 71, agent.errors);
+        assert.match(agent.errors, says);
+        assert.equal(agent.errors.split('\nwhodns: ').length, agent.errors.trimEnd().split('\n').length);
+        reportAttack({
+          attack: `a detector never returns, ${how}`,
+          stranger: 'detector',
+          holds: 'the agent says which one it was, and ends with exit code 71, so that it is started again',
+          figure: `ended after ${seconds} s`,
+        });
+      } finally {
+        await agent.stop();
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
 });
 
 describe('a defect of the agent itself', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Ledger } from '../../src/health.ts';
+import { Envelope } from '../../src/lookup/envelope.ts';
 import type { RawConnection, RawMessage, RawProcess } from '../../src/model.ts';
 import { decodeBatch } from '../../src/wire/decode.ts';
 import {
@@ -140,8 +141,9 @@ describe('message events', () => {
   it('gives every field', () => {
     const { events } = decode(message(Buffer.from('payload')));
     const [event] = events as RawMessage[];
+    assert.ok(event instanceof Envelope);
     assert.deepEqual(
-      { ...event, payload: Buffer.from(event?.payload ?? []).toString() },
+      { ...event.head(), payload: Buffer.from(event.payload).toString() },
       {
         kind: 'message',
         time: TO_UNIX + 123_456_789n,
