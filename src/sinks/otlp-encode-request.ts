@@ -1,14 +1,15 @@
 /**
  * Log events -> ExportLogsServiceRequest (collector/logs/v1/logs_service.proto), or ExportTraceServiceRequest, whose field
  * numbers are the same down to the record (trace/v1/trace.proto). Each is encoded when it comes, so that
- * nothing of the event stays alive. Records stand one after the other in one buffer; sealing copies them into a buffer of
- * exactly the request's size, grouped by process, in the order they came.
+ * nothing of the event stays alive. Records stand one after the other in one buffer; sealing copies them into one of the request's
+ * own, grouped by process, in the order they came.
  */
 import { LRUCache } from 'lru-cache';
 import type { LogEvent, ProcessIdentity } from '../model.ts';
 import type { RequestEncoder } from './delivery.ts';
 import { ProtobufWriter, TAG, varintSize } from './otlp-encode.ts';
 import { encodeResource, encodeScope, writeLogRecord } from './otlp-encode-record.ts';
+import { RequestBuffers } from './request-buffers.ts';
 import type { SealedRequest } from './request-store.ts';
 
 const REQUEST = { resourceLogs: TAG.bytes(1) } as const;
@@ -49,6 +50,7 @@ export class LogsRequestEncoder implements RequestEncoder {
     sizeCalculation: ({ length }) => length + RESOURCE_OVERHEAD,
   });
   readonly #writer = new ProtobufWriter(FIRST_CAPACITY);
+  readonly #buffers = new RequestBuffers();
   /** Of the request being built. */
   readonly #groups = new Map<ProcessIdentity, Group>();
   /** The group of the record before. */
@@ -94,7 +96,7 @@ export class LogsRequestEncoder implements RequestEncoder {
 
   seal(): SealedRequest | undefined {
     if (this.#records === 0) return undefined;
-    const bytes = Buffer.allocUnsafeSlow(this.#layOut());
+    const bytes = this.#buffers.take(this.#layOut());
     this.#copyRecords(bytes);
     const sealed = { bytes, records: this.#records, resourceCount: this.#groups.size };
     this.#groups.clear();
@@ -104,6 +106,10 @@ export class LogsRequestEncoder implements RequestEncoder {
     this.#end = 0;
     this.#overhead = 0;
     return sealed;
+  }
+
+  release({ bytes }: SealedRequest): void {
+    this.#buffers.release(bytes);
   }
 
   /** Bytes that a record of this process adds to the request besides its own. */
