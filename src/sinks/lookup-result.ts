@@ -1,7 +1,7 @@
 /** What a series says of the lookups in it, besides whose they are: as a number for each lookup, as attributes for a new series. */
 import { FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
-import type { Attributes, AttributeValue, Outcome } from '../model.ts';
+import type { Attributes, AttributeValue, Outcome, ProcessIdentity } from '../model.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
 import { errorName } from './lookup-attributes.ts';
@@ -70,6 +70,12 @@ function rcodeOf({ hasResponse, answer }: LookupView): number {
 
 function defined(attributes: Readonly<Record<string, AttributeValue | undefined>>): Attributes {
   return pick(attributes, Object.keys(attributes));
+}
+
+/** Without what a user says of his own containers: a series has no place to mark it. */
+export function measuredOf({ resource, attribution }: ProcessIdentity, names: readonly string[]): Attributes {
+  const isClaim = attribution === 'unverified';
+  return pick(resource, isClaim ? names.filter((name) => !name.startsWith('container.')) : names);
 }
 
 /** The attributes of these names that there are. */

@@ -1,7 +1,7 @@
 /** What a metric says of a process, numbered: a process is looked up by its object, without a string. */
 import { type HolderId, textHash } from '../lib/fairness.ts';
 import type { Attributes, ProcessIdentity } from '../model.ts';
-import { pick } from './lookup-result.ts';
+import { measuredOf } from './lookup-result.ts';
 
 /** Attributes of a process that one metric shows; those of different owners are different parts. */
 export interface Part {
@@ -33,7 +33,7 @@ export class ProcessParts {
   }
 
   #add(process: ProcessIdentity): Part {
-    const attributes = pick(process.resource, this.#names);
+    const attributes = measuredOf(process, this.#names);
     const owner = ownerOf(process);
     const key = JSON.stringify(attributes);
     const whole = `${key}\0${owner.cgroupId}:${owner.uid}:${owner.pid}`;

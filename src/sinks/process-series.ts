@@ -10,7 +10,7 @@ import { FairBound, Holding } from '../lib/fair-bound.ts';
 import type { HolderId } from '../lib/fairness.ts';
 import type { Attributes, ExitedCounts, ProcessCount, ProcessIdentity, ProcessKey } from '../model.ts';
 import { PROCESS_ATTRIBUTES } from '../tables/metrics.ts';
-import { pick } from './lookup-result.ts';
+import { measuredOf } from './lookup-result.ts';
 import { OVERFLOW } from './series-table.ts';
 
 export interface ProcessSource {
@@ -195,7 +195,7 @@ export class ProcessSeries {
 
   #attributes(process: ProcessCount, key: string, known: Known): Attributes {
     const identity = this.#identities.get(key);
-    if (identity !== undefined) known.attributes = pick(identity.resource, PROCESS_ATTRIBUTES);
+    if (identity !== undefined) known.attributes = measuredOf(identity, PROCESS_ATTRIBUTES);
     // Every record of it may have been lost: then only the pid is known, and nothing else is made up.
     return known.attributes ?? { 'process.pid': process.pid };
   }
