@@ -18,6 +18,8 @@ const SCOPE_LOGS = { scope: TAG.bytes(1), logRecords: TAG.bytes(2) } as const;
 
 /** Tags and lengths around the records of one process: three tags, four lengths of at most 4 bytes. */
 const GROUP_OVERHEAD = 24;
+/** Bytes of a record's length: most have some hundred bytes. */
+const RECORD_LENGTH = 2;
 const FIRST_CAPACITY = 64 * 1024;
 /** Resources are kept encoded for some thousand processes; one of 1 KB costs 5 us to encode. */
 const RESOURCES_BYTES = 8 * 1024 * 1024;
@@ -81,9 +83,9 @@ export class LogsRequestEncoder implements RequestEncoder {
     writer.position = start; // behind it may lie the half of a record that could not be encoded
     writer.reserve(1);
     writer.byte(SCOPE_LOGS.logRecords);
-    const record = writer.begin();
+    const record = writer.begin(RECORD_LENGTH);
     this.#write(writer, event);
-    writer.end(record);
+    writer.end(record, RECORD_LENGTH);
     const size = writer.position - start;
     let sealed: SealedRequest | undefined;
     if (this.#records > 0 && start + this.#overhead + size + this.#added(event.process) > this.#maxBytes) {
