@@ -9,7 +9,7 @@ import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
 import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
-import { attacksSection } from '../test/hostile/page.ts';
+import { attacksPage } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -222,7 +222,7 @@ function detections(): string {
 /** What the stages `collector` and `hostile` measured: the latter is kept in test/hostile/results.jsonl. */
 function faults(): string {
   const file = 'docs/faults.md';
-  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksSection());
+  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksPage());
 }
 
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
