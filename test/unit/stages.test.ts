@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
+import { LOST_RECORDS } from '../../otel-config/grafana/queries.ts';
 import { Ledger } from '../../src/health.ts';
 import type { StageReasons } from '../../src/tables/drop-definition.ts';
 import {
@@ -79,16 +80,23 @@ describe('alerts on whodns.dropped', () => {
   const { groups } = parse(text) as {
     groups: readonly { rules: readonly { alert?: string; expr: string }[] }[];
   };
-  const matches = (alert: string, stage: string, reason: string): boolean => {
+  const selectorOf = (alert: string): string => {
     const rule = groups.flatMap(({ rules }) => rules).find((each) => each.alert === alert);
-    const inside = /whodns_dropped_total\{([^}]*)\}/.exec(rule?.expr ?? '')?.[1];
-    assert.ok(inside, alert);
+    return /whodns_dropped_total\{([^}]*)\}/.exec(rule?.expr ?? '')?.[1] ?? '';
+  };
+  const matches = (alert: string, stage: string, reason: string): boolean => {
+    const inside = selectorOf(alert);
+    assert.notEqual(inside, '', alert);
     const labels: Readonly<Record<string, string>> = { whodns_stage: stage, whodns_reason: reason };
     return [...inside.matchAll(/(\w+)(=~|!~|=|!=)"([^"]*)"/g)].every(([, label = '', operator, pattern]) => {
       const is = new RegExp(`^(?:${pattern})$`).test(labels[label] ?? '');
       return operator?.startsWith('!') ? !is : is;
     });
   };
+
+  it('are what the dashboards show as lost', () => {
+    assert.equal(selectorOf('WhodnsLosesRecords'), LOST_RECORDS);
+  });
 
   it('tell lost records from what a budget leaves out, and from everything else', () => {
     const alerts = { record: 0, budget: 0, none: 0 };
