@@ -113,7 +113,7 @@ export class ProcessTable {
     this.#contexts = contexts;
     this.#slots = new FairMap(options.maxProcesses ?? 16_384, {
       fairness: options.fairness,
-      reason: 'processes-full',
+      reason: 'processes_full',
       onEvict: (_pid, slot) => {
         this.counts.evicted++;
         this.#contexts?.forget(slot.entries.map(({ owner }) => owner));

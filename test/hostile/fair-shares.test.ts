@@ -168,7 +168,7 @@ describe('fair shares', { timeout: 90_000 }, () => {
     assert.equal(answered, 60);
     await assertTrue(zone, 60, 't');
     for (const child of children.splice(0)) await end(child, 'SIGKILL');
-    const told = await assertTold('streams-full', 'python3.11');
+    const told = await assertTold('streams_full', 'python3.11');
     reportAttack({
       attack: '6 000 half-sent TCP messages',
       stranger: 'user',
@@ -188,7 +188,7 @@ describe('fair shares', { timeout: 90_000 }, () => {
     const { sent } = JSON.parse(await flooded) as { sent: number };
     assert.equal(answered, 200);
     await assertTrue(zone, 200, 'u');
-    const told = await assertTold('requests-full', 'flood');
+    const told = await assertTold('requests_full', 'flood');
     reportAttack({
       attack: '20 000 unanswered queries a second',
       stranger: 'user',

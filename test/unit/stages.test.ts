@@ -1,6 +1,6 @@
 /** Every reason that a stage can count is declared, spelt alike, and seen by the right alert. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { LOST_RECORDS } from '../../otel-config/grafana/queries.ts';
@@ -31,6 +31,15 @@ describe('reasons', () => {
     ];
     assert.ok(words.length > 50);
     for (const word of words) assert.match(word, /^[a-z]+(_[a-z]+)*$/);
+  });
+
+  it('of a full bound too, wherever it is counted (whodns.suppressed.bound)', () => {
+    const sources = globSync('src/**/*.ts').map((file) => readFileSync(file, 'utf8'));
+    const words = sources.flatMap((text) =>
+      [...text.matchAll(/'([a-z_-]+[_-]full)'/g)].map(([, word = '']) => word),
+    );
+    assert.ok(words.length > 8);
+    for (const word of words) assert.doesNotMatch(word, /-/);
   });
 
   it('of the kernel are those of bpf/event.h', () => {
