@@ -15,7 +15,7 @@ import { conmonOf, imageIn, UserContainers } from '../../src/enrich/user-contain
 import { UserNames } from '../../src/enrich/users.ts';
 import { Inspector } from '../../src/inspector/inspector.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { measuredOf } from '../../src/sinks/lookup-series.ts';
+import { measuredOf } from '../../src/sinks/lookup-result.ts';
 import { WORKLOAD_ATTRIBUTES } from '../../src/tables/metrics.ts';
 import { identity } from './sink-events.ts';
 import { ID, ownerIn } from './workload-sources.ts';
