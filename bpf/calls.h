@@ -12,9 +12,10 @@
 #include "socket.h"
 #include "visibility.h"
 
-#define MSG_MORE   0x8000 /* include/linux/socket.h */
-#define TCP_CLOSE  7      /* include/net/tcp_states.h */
-#define TCP_LISTEN 10
+#define MSG_MORE     0x8000 /* include/linux/socket.h */
+#define TCP_SYN_SENT 2      /* include/net/tcp_states.h */
+#define TCP_CLOSE    7
+#define TCP_LISTEN   10
 
 /* struct sockaddr_in and sockaddr_in6 (uapi) in one. */
 struct socket_name {
@@ -288,8 +289,9 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
+/* `opens`: the bytes are given to the SYN, which takes the place before them. */
 static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 level,
-					    const __u32 hook, const bool direct)
+					    const __u32 hook, const bool direct, const bool opens)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	struct message_event message = {};
@@ -297,14 +299,23 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 
 	fill_stream(&message, sk, port, direct);
 	message.length = length;
-	message.sequence = LOAD(false, tcp, write_seq);
+	message.sequence = LOAD(false, tcp, write_seq) + opens;
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
-	if (first_byte_sent(tcp, message.sequence))
+	if (opens || first_byte_sent(tcp, message.sequence))
 		message.flags |= MESSAGE_STREAM_START;
 	if (!account(&message, level, hook))
 		return;
-	buffer = buffer_of(msg, direct);
+	buffer = buffer_of(msg, direct && !opens);
 	emit_buffer(&message, &buffer);
+}
+
+/*
+ * TCP_FASTOPEN_CONNECT: connect() has only said where to, and this send is what connects (net/ipv4/tcp_fastopen.c:
+ * tcp_fastopen_defer_connect). A socket that has sent its SYN has offered a window with it.
+ */
+static __always_inline bool is_connect_deferred(struct sock *sk, const bool direct)
+{
+	return LOAD(direct, sk, __sk_common.skc_state) == TCP_SYN_SENT && !LOAD(false, (struct tcp_sock *)sk, rcv_wnd);
 }
 
 static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
@@ -317,12 +328,40 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 		count(COUNTER_SKIPPED);
 		return;
 	}
+	if (is_connect_deferred(sk, direct)) /* tcp_connect comes, within this very call */
+		return;
 	level = current_level();
 	if (level == VISIBILITY_OFF) {
 		count(COUNTER_OFF);
 		return;
 	}
-	send_dns_stream(sk, msg, length, port, level, hook, direct);
+	send_dns_stream(sk, msg, length, port, level, hook, direct, false);
+}
+
+/*
+ * tcp_connect: a send with MSG_FASTOPEN, or one after TCP_FASTOPEN_CONNECT, has come so far that the ends and the first sequence number
+ * are known. What does not go with the SYN (the server has given no cookie yet, there is not so much room) goes after it, within the
+ * same call; a program that does not wait for that sends it again, which is then a retransmission.
+ */
+static __always_inline void open_stream(struct sock *sk, const __u32 hook, const bool direct)
+{
+	struct tcp_fastopen_request *request;
+	struct msghdr *data;
+	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	__u32 level;
+
+	if (!is_dns_port(port))
+		return;
+	request = PROBE((struct tcp_sock *)sk, fastopen_req);
+	data = request ? PROBE(request, data) : NULL;
+	if (!data)
+		return;
+	level = current_level();
+	if (level == VISIBILITY_OFF) {
+		count(COUNTER_OFF);
+		return;
+	}
+	send_dns_stream(sk, data, PROBE(request, size), port, level, hook, direct, true);
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */

@@ -73,6 +73,13 @@ int BPF_PROG(fentry_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t len
 	return 0;
 }
 
+SEC("fentry/tcp_connect")
+int BPF_PROG(fentry_tcp_connect, struct sock *sk)
+{
+	open_stream(sk, HOOK_FENTRY, true);
+	return 0;
+}
+
 SEC("fentry/tcp_close")
 int BPF_PROG(fentry_tcp_close, struct sock *sk)
 {
@@ -145,6 +152,13 @@ SEC("kprobe/tcp_sendmsg")
 int BPF_KPROBE(kprobe_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
 {
 	send_stream(sk, msg, length, HOOK_KPROBE, false);
+	return 0;
+}
+
+SEC("kprobe/tcp_connect")
+int BPF_KPROBE(kprobe_tcp_connect, struct sock *sk)
+{
+	open_stream(sk, HOOK_KPROBE, false);
 	return 0;
 }
 

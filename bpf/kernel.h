@@ -303,6 +303,13 @@ struct tcp_sock {
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	bool is_mptcp; /* with CONFIG_MPTCP */
+	struct tcp_fastopen_request *fastopen_req;
+};
+
+/* TCP Fast Open: what the SYN takes along. */
+struct tcp_fastopen_request {
+	struct msghdr *data; /* NULL: nothing */
+	size_t size;
 };
 
 struct udp_sock {
@@ -388,6 +395,7 @@ struct net_device {
 /* One device on top of another. */
 struct netdev_adjacent {
 	struct net_device *dev;
+	bool master;
 	struct list_head list;
 };
 
@@ -420,6 +428,8 @@ struct sk_buff {
 	struct sock *sk;
 	unsigned int len;
 	unsigned int data_len;
+	int skb_iif;
+	__u8 cloned : 1;
 	__u8 pkt_type : 3;
 	__u8 ip_summed : 2;
 	__be16 protocol;

@@ -250,16 +250,17 @@ struct {
 } below SEC(".maps");
 
 /*
- * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (VLAN,
- * bond, bridge). A collision overwrites: the packet would then be reported once more.
+ * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (seen.h). A collision
+ * overwrites: the packet would then be reported once more.
  */
-#define SEEN_MAX 4096
+#define SEEN_MAX     4096
+#define SEEN_DEVICES 8 /* a packet that passes more: the last one is overwritten */
 
 struct seen_packet {
 	__u64 buffer;
 	__u64 fingerprint;
-	__u32 interface;
-	__u32 reserved;
+	__u64 devices[SEEN_DEVICES]; /* struct net_device *, which may be gone; 0: no more */
+	__u64 copied;
 };
 
 struct {

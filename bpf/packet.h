@@ -3,6 +3,7 @@
 #ifndef WHODNS_PACKET_H
 #define WHODNS_PACKET_H
 
+#include "config.h"
 #include "event.h"
 #include "kernel.h"
 #include <bpf/bpf_endian.h>
@@ -34,11 +35,26 @@ struct packet {
 	__u8 reserved;
 };
 
-/* Tells two packets apart that use one buffer after the other: ports, length, and the DNS id or the place in the stream. */
-static __always_inline __u64 packet_fingerprint(const struct packet *packet)
+static __always_inline __u64 stirred(__u64 sum, __u64 value)
 {
-	return packet->sequence ^ packet->id ^ (__u64)packet->length << 32 ^ (__u64)packet->source_port << 16 ^
-	       (__u64)packet->destination_port << 48 ^ packet->tcp_flags;
+	sum = (sum ^ value) * 0x9e3779b97f4a7c15ull;
+	return sum ^ sum >> 32;
+}
+
+/*
+ * What a packet is, in one number: ends, namespace, length, and the DNS id or the place in the stream. Nobody who does not know
+ * the seed can make two that have the same.
+ */
+static __always_inline __u64 packet_fingerprint(const struct packet *packet, __u32 net_ns)
+{
+	__u64 sum = stirred(identity_seed, (__u64)packet->source[0] << 32 | packet->source[1]);
+
+	sum = stirred(sum, (__u64)packet->source[2] << 32 | packet->source[3]);
+	sum = stirred(sum, (__u64)packet->destination[0] << 32 | packet->destination[1]);
+	sum = stirred(sum, (__u64)packet->destination[2] << 32 | packet->destination[3]);
+	sum = stirred(sum, (__u64)packet->sequence << 32 | packet->id);
+	sum = stirred(sum, (__u64)packet->length << 32 | (__u32)packet->source_port << 16 | packet->destination_port);
+	return stirred(sum, (__u64)net_ns << 32 | packet->protocol << 8 | packet->tcp_flags);
 }
 
 static __always_inline __u32 be16_at(const __u8 *bytes)

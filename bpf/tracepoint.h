@@ -10,6 +10,7 @@
 #include "emit.h"
 #include "packet.h"
 #include "process.h"
+#include "seen.h"
 #include "sender.h"
 #include "socket.h"
 #include "translate.h"
@@ -18,21 +19,16 @@
 #define TCP_TIME_WAIT    6 /* include/net/tcp_states.h; a mini socket, as is: */
 #define TCP_NEW_SYN_RECV 12
 
-/* The same packet once more, on a device stacked below or above? Same buffer, same content, another device. */
-static __always_inline bool seen_on_other_device(__u64 buffer, const struct packet *packet, __u32 interface)
+static __always_inline bool sent_before(struct sk_buff *skb, __u64 head, __u64 fingerprint)
 {
-	__u64 fingerprint = packet_fingerprint(packet);
-	__u32 index = (buffer >> 6 ^ buffer >> 18) & (SEEN_MAX - 1);
-	struct seen_packet *slot = bpf_map_lookup_elem(&seen, &index);
+	return seen_on_other_device(head, fingerprint, address_of(skb->dev), BPF_CORE_READ_BITFIELD(skb, cloned),
+				    skb->skb_iif);
+}
 
-	if (!slot)
-		return false;
-	if (slot->buffer == buffer && slot->fingerprint == fingerprint && slot->interface != interface)
-		return true;
-	slot->buffer = buffer;
-	slot->fingerprint = fingerprint;
-	slot->interface = interface;
-	return false;
+/* A bridge's cable to another bridge of the host tells nothing of where a packet has been; and an answer that comes twice says no more. */
+static __always_inline bool received_before(struct sk_buff *skb, __u64 head, __u64 fingerprint)
+{
+	return seen_on_other_device(head, fingerprint, address_of(skb->dev), false, true);
 }
 
 static __always_inline void message_from_packet(struct message_event *message, const struct packet *packet,
@@ -48,12 +44,14 @@ static __always_inline void message_from_packet(struct message_event *message, c
 	message->local_port = request ? packet->source_port : packet->destination_port;
 	message->remote_port = request ? packet->destination_port : packet->source_port;
 	message->length = packet->length;
-	message->sequence = packet->sequence;
+	message->sequence = packet->sequence + !!(packet->tcp_flags & TCP_SYN); /* TCP Fast Open: a SYN with payload */
 	message->direction = direction;
 	message->protocol = packet->protocol;
 	message->family = packet->family;
 	if (packet->tcp_flags & (TCP_FIN | TCP_RST))
 		message->flags |= MESSAGE_STREAM_END;
+	if (packet->tcp_flags & TCP_SYN && packet->length)
+		message->flags |= MESSAGE_STREAM_START;
 }
 
 /*
@@ -111,13 +109,14 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 					      const struct packet *packet)
 {
 	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
+	__u64 fingerprint = packet_fingerprint(packet, skb->dev->nd_net.net->ns.inum);
 	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
 	struct message_event message = {};
 	__u32 level = VISIBILITY_ON;
 	__u32 kind;
 	int result;
 
-	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
+	if (sent_before(skb, head, fingerprint)) {
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -136,7 +135,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (here) {
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER;
-	} else if (recall_owner(&message, packet, socket, head)) {
+	} else if (recall_owner(&message, packet, socket, head, fingerprint)) {
 		level = recalled_level(&message.owner);
 	} else if (current_has_open(socket)) {
 		here = true;
@@ -226,7 +225,8 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 	/* Below another namespace's device (ipvlan l3) it has been reported already: nobody would take the entry out. */
 	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net)
 		return;
-	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
+	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk),
+			     packet_fingerprint(&packet, skb->dev->nd_net.net->ns.inum));
 	owner_read(&owner);
 	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF)
 		process_admits(&owner, bpf_ktime_get_ns(), 0, 0, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY,
@@ -299,7 +299,7 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	}
 	if (packet->protocol == PROTOCOL_TCP && !track_answer(&message, packet, question))
 		return;
-	if (seen_on_other_device(data - headroom(skb), packet, message.interface)) {
+	if (received_before(skb, data - headroom(skb), packet_fingerprint(packet, skb->dev->nd_net.net->ns.inum))) {
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}

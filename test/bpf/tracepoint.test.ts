@@ -202,6 +202,30 @@ describe('tracepoint family between two hosts', { skip: missing }, () => {
     assert.ok((captured.counters[DUPLICATE_DEVICE] ?? 0) >= 2 * said.requests.length);
   });
 
+  test('one message to two servers over two devices, and to one server over either', async () => {
+    const script = 'exec python3 test/bpf/packets.py two-devices';
+    const { captured, output } = await captureWhile('tracepoint', script);
+    const { pid, sent } = JSON.parse(output) as { pid: number; sent: string[] };
+    assert.equal(sent.length, 200);
+    const of = (direction: string) =>
+      captured.messages
+        .filter((message) => message.direction === direction && message.protocol === 17)
+        .map((message) => message.remote.replace('::ffff:', ''));
+    assert.deepEqual(of('request').sort(), sent.toSorted());
+    const dead = ['10.96.0.9', 'fd96::9'];
+    assert.deepEqual(
+      [...new Set(of('response'))].sort(),
+      [...new Set(sent)].filter((address) => !dead.includes(address)).sort(),
+    );
+    assert.equal(captured.counted.find(({ tgid }) => tgid === pid)?.udp, sent.length);
+  });
+
+  test('two bridges with a cable between them are one way', async () => {
+    const { said, requests, responses } = await scene('two-bridges');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+  });
+
   test('IPv4 options and IPv6 extension headers', async () => {
     const { said, requests, responses } = await scene('options');
     assert.deepEqual(payloads(requests), said.requests);
