@@ -221,47 +221,77 @@ static __always_inline void emit_buffer(struct message_event *message, struct bu
 	emit_run(message, first.address, first.address ? first.length : 0, buffer->kind == BUFFER_IOVEC);
 }
 
+/* Where a walk over a packet is: in the packet itself or, where IP has joined fragments, in one of those behind it. */
+struct packet_walk {
+	struct walk walk;
+	__u64 shared_info;
+	__u64 next; /* packet behind the one that `shared_info` is of */
+	__u32 index;
+	__u32 fragments;
+};
+
+static __always_inline void begin_packet(struct packet_walk *at, struct sk_buff *skb)
+{
+	at->shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
+	at->fragments = LOAD(false, (struct skb_shared_info *)at->shared_info, nr_frags);
+	at->index = 0;
+	at->walk.piece.address = (__u64)PROBE(skb, data);
+	at->walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
+}
+
+/* Goes on to the next piece. False: there is none. */
+static __always_inline bool next_piece(struct packet_walk *at)
+{
+	struct sk_buff *skb = (struct sk_buff *)at->next;
+
+	if (at->index < at->fragments) {
+		at->walk.piece = packet_fragment(at->shared_info, at->index++);
+		return true;
+	}
+	if (!skb)
+		return false;
+	begin_packet(at, skb);
+	at->next = (__u64)PROBE(skb, next);
+	return true;
+}
+
 /*
- * Emits with a packet's payload from `start` bytes behind skb->data on: in the linear part and the page
- * fragments. `packet` is the address of the struct sk_buff.
+ * Emits with a packet's payload from `start` bytes behind skb->data on: in the linear part, the page fragments, and the packets
+ * that IP has joined to it. `packet` is the address of the struct sk_buff.
  */
 __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 {
-	struct sk_buff *skb = (struct sk_buff *)packet;
 	struct message_event *record;
-	struct walk walk = {};
-	__u64 room = 0, shared_info;
-	__u32 fragments;
+	struct packet_walk at = {};
+	struct walk *walk = &at.walk;
+	__u64 room = 0;
 
-	walk.wanted = wanted_bytes((struct message_event *)message);
-	record = reserve_gather(walk.wanted, &room);
+	walk->wanted = wanted_bytes((struct message_event *)message);
+	record = reserve_gather(walk->wanted, &room);
 	if (!record) {
 		drop_message(direction_of(message));
 		return 0;
 	}
 	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
-	shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
-	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
-	walk.piece.address = (__u64)PROBE(skb, data);
-	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
-	walk.skip = start;
-	for (__u32 i = 0; i < PIECES_MAX; i++) {
+	begin_packet(&at, (struct sk_buff *)packet);
+	at.next = (__u64)PROBE((struct skb_shared_info *)at.shared_info, frag_list);
+	walk->skip = start;
+	for (__u32 i = 0; i < PACKET_PIECES_MAX; i++) {
 		__u64 passed;
 
-		forget(&walk);
-		passed = walk.skip < walk.piece.length ? walk.skip : walk.piece.length;
-		if (walk.piece.address)
-			walk.piece.address += passed;
-		walk.piece.length -= passed;
-		walk.skip -= passed;
-		forget(&walk);
-		if (!append_piece(record, room, &walk, false))
+		bpf_probe_read_kernel(&at, sizeof(at), &at);
+		passed = walk->skip < walk->piece.length ? walk->skip : walk->piece.length;
+		if (walk->piece.address)
+			walk->piece.address += passed;
+		walk->piece.length -= passed;
+		walk->skip -= passed;
+		forget(walk);
+		if (!append_piece(record, room, walk, false))
 			break;
-		if (i >= fragments || gathered(record) >= walk.wanted)
+		if (gathered(record) >= walk->wanted || !next_piece(&at))
 			break;
-		walk.piece = packet_fragment(shared_info, i);
 	}
-	submit(record, gathered(record), walk.wanted);
+	submit(record, gathered(record), walk->wanted);
 	return 0;
 }
 

@@ -45,6 +45,12 @@ enum message_flags {
 	MESSAGE_DIALED = 1 << 6,       /* `dialed_*` is filled: the program connected to another address (NAT) */
 	MESSAGE_LOCAL_ANY = 1 << 7,    /* the local address was not bound yet: `local_address` is unspecified */
 	MESSAGE_TRACE = 1 << 8,        /* a struct trace_context stands between the event and its payload */
+	/*
+	 * UDP: an IP fragment of the datagram `sequence`. The first one has the ports, its payload begins with the UDP header, and
+	 * `skipped` lies before that in what IP carries. Others have remote port 0, and `local_port` is their place: offset in units of
+	 * 8 bytes, 0x2000: more follow.
+	 */
+	MESSAGE_FRAGMENT = 1 << 10,
 };
 
 /*
@@ -108,7 +114,8 @@ struct message_event {
 	__u8 direction; /* enum message_direction */
 	__u8 protocol;  /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
 	__u8 family;    /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
-	__u8 reserved[9];
+	__u8 skipped;   /* MESSAGE_FRAGMENT: extension headers, in units of 8 bytes */
+	__u8 reserved[8];
 };
 
 /* connection_event.flags */

@@ -422,6 +422,7 @@ struct nf_conn {
 };
 
 struct sk_buff {
+	struct sk_buff *next;
 	unsigned long _skb_refdst;
 	unsigned long _nfct; /* struct nf_conn *, and in the lowest three bits enum ip_conntrack_info */
 	struct net_device *dev;
@@ -448,6 +449,7 @@ struct skb_frag {             /* since 6.9; until then skb_frag_t is struct bio_
 
 struct skb_shared_info {
 	__u8 nr_frags;
+	struct sk_buff *frag_list;
 	struct bio_vec frags[17];
 };
 

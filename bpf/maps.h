@@ -250,6 +250,17 @@ struct {
 } below SEC(".maps");
 
 /*
+ * Tracepoint family. Datagrams whose first fragment was seen (fragments.h, datagram_of), and who asked for them. Oldest evicted: what
+ * follows is then charged to no one's share.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct process_key);
+} fragmented SEC(".maps");
+
+/*
  * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (seen.h). A collision
  * overwrites: the packet would then be reported once more.
  */

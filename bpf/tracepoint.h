@@ -8,6 +8,7 @@
 
 #include "accept.h"
 #include "emit.h"
+#include "fragments.h"
 #include "packet.h"
 #include "process.h"
 #include "seen.h"
@@ -280,6 +281,12 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	int result;
 
 	message_from_packet(&message, packet, DIRECTION_RESPONSE);
+	if (packet->fragment) {
+		message.flags |= MESSAGE_FRAGMENT;
+		message.length = packet->sequence;
+		message.skipped = (packet->payload - UDP_HEADER - packet->carried) / 8;
+		message.sequence = datagram_of(packet, skb->dev->nd_net.net->ns.inum);
+	}
 	message.net_ns = skb->dev->nd_net.net->ns.inum;
 	message.interface = skb->dev->ifindex;
 	asked_from_message(&key, &message);
@@ -304,7 +311,44 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 		return;
 	}
 	count(COUNTER_RESPONSES);
-	result = answer_admitted(question, packet->length, packet->protocol);
+	if (packet->fragment)
+		bpf_map_update_elem(&fragmented, &message.sequence, &question->process, BPF_ANY);
+	result = answer_admitted(question, message.length, packet->protocol);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_packet(&message, skb, data, tags + packet->payload - (packet->fragment ? UDP_HEADER : 0), true,
+			    true);
+}
+
+/* A fragment without ports. Whether the datagram is an answer is known by its first one, which may come later. */
+static __always_inline void trace_later_fragment(struct sk_buff *skb, const struct packet *packet, __u32 tags)
+{
+	__u32 net_ns = skb->dev->nd_net.net->ns.inum, bytes;
+	__u64 data = (__u64)PROBE(skb, data);
+	struct message_event message = {};
+	struct process_key *asking;
+	int result;
+
+	if ((packet->family == 4 && packet->protocol != PROTOCOL_UDP) || !is_asked_server(packet->source, net_ns)) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	if (received_before(skb, data - headroom(skb), packet_fingerprint(packet, net_ns))) {
+		count(COUNTER_DUPLICATE_DEVICE);
+		return;
+	}
+	message_from_packet(&message, packet, DIRECTION_RESPONSE);
+	message.flags = MESSAGE_FRAGMENT;
+	message.net_ns = net_ns;
+	message.interface = skb->dev->ifindex;
+	message.protocol = PROTOCOL_UDP;
+	message.local_port = packet->sequence;
+	message.sequence = datagram_of(packet, net_ns);
+	count(COUNTER_RESPONSES);
+	asking = bpf_map_lookup_elem(&fragmented, &message.sequence);
+	bytes = message_bytes(message.length, false);
+	result = share_ask(asking ? asking->start_time : 0, asking ? asking->tgid : 0,
+			   asking ? COMMON_UNKNOWN : COMMON_UNASKED, bytes, SHARE_RESPONSE);
 	message.header.reserved = result & ADMITTED_WAKE;
 	if (result)
 		emit_packet(&message, skb, data, tags + packet->payload, true, true);
@@ -332,9 +376,12 @@ static __always_inline void trace_response(struct sk_buff *skb)
 	__u32 tags = vlan_tags(skb), length = skb->len;
 	struct packet packet;
 
-	if (is_ip(skb) && length > tags && parse_packet(skb->data + tags, length - tags, &packet) &&
-	    is_answer_port(packet.source_port))
+	if (!is_ip(skb) || length <= tags)
+		count(COUNTER_SKIPPED);
+	else if (parse_packet(skb->data + tags, length - tags, &packet) && is_answer_port(packet.source_port))
 		trace_dns_response(skb, &packet, tags);
+	else if (packet.fragment == FRAGMENT_LATER)
+		trace_later_fragment(skb, &packet, tags);
 	else
 		count(COUNTER_SKIPPED);
 }

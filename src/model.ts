@@ -84,6 +84,16 @@ export interface RawMessage {
   readonly more: boolean;
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
+  /**
+   * An IP fragment of the answer `datagram` (fragments of one share that number). `offset` is its place in what IP carries, bytes; the
+   * payload of the first one begins with the UDP header, `skipped` bytes behind that place. Only the first has ports.
+   */
+  readonly fragment?: {
+    readonly datagram: number;
+    readonly offset: number;
+    readonly more: boolean;
+    readonly skipped: number;
+  };
   /** The span that the sending thread was in, where it publishes one (OTEP 4947). */
   readonly trace?: TraceContext;
   /** Payload bytes there were; `payload.length` may be less (copy limit). */
@@ -235,6 +245,7 @@ export type UnknownReason =
   | 'unreadable'
   | 'stream-gap'
   | 'streams-full'
+  | 'fragments'
   | 'requests-full'
   | 'answers-full';
 

@@ -163,7 +163,8 @@ export class Pipeline {
       ...(config.command === 'run' ? { read: () => lossCounts(source), now: wallClock } : {}),
     });
     const onLoss = this.#losses.noteConnection.bind(this.#losses);
-    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
+    const maxPayload = config.command === 'run' ? config.maxPayload : undefined;
+    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss, maxPayload);
     this.#dns = ledger.stage('dns');
     this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();

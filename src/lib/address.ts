@@ -61,6 +61,12 @@ export function canonicalAddress(text: string): string | undefined {
   return isV4Mapped(bytes, 0) ? formatIPv4(bytes, 12) : formatIPv6(bytes, 0);
 }
 
+/** The bytes of an address as this program shows it, 4 or 16; a zone (RFC 4007) is left out. */
+export function addressBytes(address: string): Uint8Array {
+  if (address.includes(':')) return parseIPv6(address) ?? new Uint8Array(16);
+  return Uint8Array.from(address.split('.'), Number);
+}
+
 const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
 const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
 

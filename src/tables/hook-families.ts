@@ -29,7 +29,7 @@ export const HOOK_FAMILIES = {
     missed: [
       'requests that never reach a network device (no route, dropped by a packet filter)',
       'the owner of a packet sent in softirq context whose socket was not seen before',
-      'messages sent as IP fragments: only the first fragment is read',
+      'requests sent as IP fragments: only the first fragment is read',
     ],
     missedWherePreempted: [
       'with --connections: a connection begun while a preempted task is in the same program on the same CPU; counted as missed runs',

@@ -44,6 +44,8 @@ export const WIRE_DROPS = {
   field: 'field',
 } as const;
 
+/** In the place of a fragment (bpf/event.h, MESSAGE_FRAGMENT). */
+const MORE_FRAGMENTS = 0x2000;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 
@@ -170,9 +172,21 @@ function decodeMessage(
     streamEnd: (flags & F.STREAM_END) !== 0,
     more: (flags & F.MORE) !== 0,
     unreadable: (flags & F.UNREADABLE) !== 0,
+    ...((flags & F.FRAGMENT) === 0 ? {} : { fragment: decodeFragment(view, at) }),
     ...(traced ? decodeTrace(bytes, at + M.SIZEOF) : {}),
     length,
     payload: tcp ? bytes.slice(start, start + captured) : bytes.subarray(start, start + captured),
+  };
+}
+
+function decodeFragment(view: DataView, at: number): NonNullable<RawMessage['fragment']> {
+  const isFirst = view.getUint16(at + M.remote_port, LITTLE) !== 0;
+  const place = isFirst ? MORE_FRAGMENTS : view.getUint16(at + M.local_port, LITTLE);
+  return {
+    datagram: view.getUint32(at + M.sequence, LITTLE),
+    offset: (place & ~MORE_FRAGMENTS) * 8,
+    more: (place & MORE_FRAGMENTS) !== 0,
+    skipped: view.getUint8(at + M.skipped) * 8,
   };
 }
 

@@ -50,7 +50,8 @@ export const MESSAGE_EVENT = {
   direction: 188,
   protocol: 189,
   family: 190,
-  reserved: 191,
+  skipped: 191,
+  reserved: 192,
 } as const;
 
 /** struct trace_context: size and byte offsets. */
@@ -211,6 +212,7 @@ export const MESSAGE_FLAGS = {
   DIALED: 64,
   LOCAL_ANY: 128,
   TRACE: 256,
+  FRAGMENT: 1024,
 } as const;
 
 /** enum process_flags */

@@ -86,6 +86,7 @@ def server_host():
         run("ip link set lo up")
         run(f"ip addr add {SERVER4}/24 dev veth1")
         run(f"ip addr add {SERVER6}/64 dev veth1 nodad")
+        run("ip addr add fd99::3/64 dev veth1 nodad")
         run("ip link set veth1 up")
         for family, address in (socket.AF_INET, SERVER4), (socket.AF_INET6, SERVER6):
             serve(family, address)
@@ -299,10 +300,35 @@ def options():
 
 
 def fragments():
-    two_hosts()
+    """A request and an answer in IP fragments, in each family; those of IPv6 begin with destination options."""
+    server = two_hosts()
     resolve_neighbours()
-    message = query(1, 4000)
-    report([message], [ask(datagram_socket(), message)])
+    messages = [query(1, 4000), query(2)]
+    answers = [ask(datagram_socket(), messages[0])]
+    # A server that sends options before the UDP header, and other fragments first.
+    run_in(
+        server,
+        f"""
+import os, socket, struct, sys, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.SOL_SOCKET, 15, 1)
+s.bind(("fd99::3", 53))
+if os.fork():
+    sys.exit()
+s.settimeout(10)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+m, peer = s.recvfrom(100)
+other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+other.bind(("fd99::3", 0))
+other.sendto(bytes(3000), peer[:1] + (9,) + peer[2:])
+s.sendto(m[:2] + b"\\x85\\x80" + m[4:] + bytes(i % 251 for i in range(3000)), peer)
+""",
+    )
+    client = datagram_socket("fd99::3")
+    answers.append(ask(client, messages[1]))
+    time.sleep(0.2)
+    report(messages, answers)
 
 
 def unasked():

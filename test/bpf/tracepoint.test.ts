@@ -232,17 +232,38 @@ describe('tracepoint family between two hosts', { skip: missing }, () => {
     assert.deepEqual(payloads(responses), said.responses);
   });
 
-  test('fragments: the first tells the length, what is in it is captured', async () => {
-    const { said, requests, responses } = await scene('fragments');
-    for (const [messages, whole] of [
-      [requests, said.requests],
-      [responses, said.responses],
-    ] as const) {
-      assert.equal(messages.length, 1);
-      assert.equal(messages[0]?.length, (whole[0]?.length ?? 0) / 2);
-      assert.ok((messages[0]?.captured ?? 0) > 1400 && whole[0]?.startsWith(messages[0]?.payload ?? '-'));
-      assert.ok((messages[0]?.flags ?? 0) & FLAG.unreadable);
-    }
+  test('fragments: all of an answer, and of a request the first', async () => {
+    const { captured, said, requests, responses } = await scene('fragments');
+    const [long = '', short] = said.requests;
+    assert.deepEqual(
+      requests.map(({ length }) => length),
+      [4000, short?.length === undefined ? 0 : short.length / 2],
+    );
+    assert.ok((requests[0]?.captured ?? 0) > 1400 && long.startsWith(requests[0]?.payload ?? '-'));
+    assert.ok((requests[0]?.flags ?? 0) & FLAG.unreadable);
+    const of = (first: (typeof responses)[number]) =>
+      responses
+        .filter(({ sequence }) => sequence === first.sequence)
+        .sort(
+          (a, b) =>
+            Number(b.remote_port > 0) - Number(a.remote_port > 0) ||
+            (a.local_port & 0x1fff) - (b.local_port & 0x1fff),
+        );
+    const firsts = responses.filter(({ remote_port }) => remote_port === 53);
+    // behind the UDP header
+    const whole = firsts.map((first) =>
+      of(first)
+        .map(({ payload }) => payload)
+        .join('')
+        .slice(16),
+    );
+    assert.deepEqual(whole, said.responses);
+    assert.ok(
+      responses.every(({ flags, captured: bytes, length }) => flags & FLAG.fragment && bytes === length),
+    );
+    // Of the datagram to another port the server's address alone is known, but for its first fragment.
+    assert.equal(responses.length, 3 + 3 + 2);
+    assert.equal(captured.drops[DROP.responseSuppressed], 0);
   });
 
   test('a response that nobody asked for is no event', async () => {
