@@ -45,21 +45,23 @@ static int take(void *context, void *data, size_t size)
 {
 	const struct event_header *header = data;
 	const struct message_event *m = data;
-	const __u8 *payload = (const __u8 *)(m + 1);
+	const __u8 *payload = (const __u8 *)(m + 1), *end = (const __u8 *)data + header->size;
 
 	(void)context;
 	if (size < sizeof *header)
 		return 0;
 	if (header->kind != EVENT_MESSAGE) {
-		processes++;
+		processes += header->kind == EVENT_PROCESS;
 		return 0;
 	}
+	if (m->flags & MESSAGE_ADDRESSES)
+		payload += sizeof(struct message_addresses);
 	if (m->direction == DIRECTION_REQUEST)
 		requests++;
 	else
 		responses++;
-	for (__u32 at = DNS_HEADER; at < m->captured && payload[at] != 0 && payload[at] < 64; at += payload[at] + 1)
-		name_bytes += payload[at];
+	for (payload += DNS_HEADER; payload < end && *payload != 0 && *payload < 64; payload += *payload + 1)
+		name_bytes += *payload;
 	return 0;
 }
 

@@ -108,6 +108,16 @@ struct process_record {
 };
 
 /*
+ * What the ring has told of a thread: key is pid_tgid. Oldest evicted: it is told once more, with a new id.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, OWNER_SLOTS);
+	__type(key, __u64);
+	__type(value, struct owner);
+} owners_told SEC(".maps");
+
+/*
  * Where a process record is put together, since only then is it known how much room it needs. A program can be preempted
  * there, and another on the same CPU want the same: hence several places. `claims`: how many programs want this one. Each
  * counts itself in before it looks, so that at most one finds itself alone. All taken: DROP_PROCESS_RING_FULL.

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "event.h"
 #include "kernel.h"
+#include "owner.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -46,6 +47,16 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 fragment; /* enum packet_fragment */
 };
+
+static __always_inline struct net_device *device_of(struct sk_buff *skb)
+{
+	return UNTRUSTED(skb, dev);
+}
+
+static __always_inline struct sock *socket_of(struct sk_buff *skb)
+{
+	return UNTRUSTED(skb, sk);
+}
 
 static __always_inline __u64 stirred(__u64 sum, __u64 value)
 {

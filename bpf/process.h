@@ -7,10 +7,13 @@
 #define WHODNS_PROCESS_H
 
 #include "drops.h"
+#include "message.h"
 #include "owner.h"
+#include "owner_ids.h"
 #include "packet.h"
 #include "payload.h"
 #include "share.h"
+#include "thread_context.h"
 
 #define NAME_BYTES          256 /* NAME_MAX + NUL: one path component at most */
 #define PATH_COMPONENTS     40  /* bound of a walk: components and mount crossings */
@@ -50,9 +53,10 @@ static __noinline int append_path(struct process_record *record, struct dentry *
 				  __u32 cut)
 {
 	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
-	__u32 start = cursor(record);
+	__u32 start = cursor(record), i;
 
-	for (int i = 0; i < PATH_COMPONENTS; i++) {
+	REPEAT(i, PATH_COMPONENTS)
+	{
 		struct dentry *parent;
 
 		if (dentry == PROBE(vfsmount, mnt_root)) {
@@ -83,9 +87,10 @@ complete:
 /* Appends the components of a control group's path, leaf first; the root is one empty component. */
 static __noinline int append_cgroup(struct process_record *record, struct kernfs_node *node)
 {
-	__u32 start = cursor(record);
+	__u32 start = cursor(record), i;
 
-	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
+	REPEAT(i, CGROUP_COMPONENTS)
+	{
 		struct kernfs_node *parent = kernfs_parent(node);
 
 		if (!parent)
@@ -208,8 +213,10 @@ static __noinline int append_environment(struct process_record *record)
 	unsigned long at = PROBE(mm, env_start);
 	unsigned long end = PROBE(mm, env_end);
 	bool cut = false; /* `at` lies within a string longer than VARIABLE_BYTES */
+	__u32 i;
 
-	for (int i = 0; i < ENVIRONMENT_STRINGS; i++) {
+	REPEAT(i, ENVIRONMENT_STRINGS)
+	{
 		__u32 place = cursor(record);
 		char *string = record->strings + (place & (STRINGS_BYTES - 1));
 		long length;
@@ -280,7 +287,7 @@ static __always_inline bool ring_has(__u64 room)
 	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + room < bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
 }
 
-static __always_inline void fill_process(struct process_record *record, __u64 owner, __u32 hook)
+static __always_inline void fill_process(struct process_record *record, __u32 owner, __u32 hook)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct task_struct *parent;
@@ -289,7 +296,7 @@ static __always_inline void fill_process(struct process_record *record, __u64 ow
 	__u32 start;
 
 	__builtin_memset(&record->event, 0, sizeof(record->event));
-	bpf_probe_read_kernel(&record->event.owner, sizeof(record->event.owner), (void *)owner);
+	record->event.owner_id = owner;
 	record->event.header.time = bpf_ktime_get_ns();
 	record->event.header.kind = EVENT_PROCESS;
 	record->event.header.hook = hook;
@@ -321,11 +328,11 @@ static __always_inline void fill_process(struct process_record *record, __u64 ow
 }
 
 /*
- * Puts the process record of the current task into the ring; `owner` is the address of its struct owner. 0: no room.
- * Global: the verifier checks it once, a static function anew for every way that leads to it. Kernels before 5.12 know
+ * Puts the process record of the current task into the ring; `owner` is its id. 0: no room.
+ * Global: the verifier checks it once, a static function for every way that leads to it. Kernels before 5.12 know
  * no other arguments of such than numbers.
  */
-__noinline int emit_process(__u64 owner, __u32 hook)
+__noinline int emit_process(__u32 owner, __u32 hook)
 {
 	struct process_scratch *scratch = NULL;
 	long failed = -1;
@@ -460,39 +467,48 @@ static __noinline int process_announced(const struct owner *owner)
 }
 
 /* The current process's record goes into the ring before its first message. No room: again with its next. */
-static __always_inline void process_announce(const struct owner *owner, const __u32 hook)
+static __always_inline void process_announce(const struct owner *owner, __u32 id, const __u32 hook)
 {
-	if (emit_process(address_of(owner), hook))
+	if (id && emit_process(id, hook))
 		process_announced(owner);
 }
 
 /*
- * Counts a request in its process's entry, asks its share, announces the process before its first. Returns enum admission; 0: it is
- * left out.
+ * Counts a request in its process's entry, asks its share, announces owner and process before its first. Returns enum
+ * admission; 0: it is left out. `id`: of the owner; 0: it found no room.
  */
 static __always_inline int process_admits(const struct owner *owner, __u64 time, __u32 length, __u32 protocol,
-					  __u32 kind, const __u32 hook)
+					  __u32 kind, const __u32 hook, __u32 *id)
 {
 	int seen = process_seen(owner, time, length, protocol, kind), result = seen;
 
+	if (!seen)
+		return 0;
 	if (seen & SEEN_ASK) {
 		result = share_ask(owner->start_time, owner->tgid, COMMON_TABLE_FULL,
 				   message_bytes(length, seen & SEEN_ANNOUNCE), kind);
 		if (!result)
 			return 0;
 	}
+	*id = owner_id(owner, hook);
 	if (seen & SEEN_ANNOUNCE)
-		process_announce(owner, hook);
+		process_announce(owner, *id, hook);
 	return result;
 }
 
 /* The same of a message, which is marked where the reader is to be woken with it. */
-static __always_inline bool process_request(struct message_event *message, __u32 kind, const __u32 hook)
+static __always_inline bool process_request(struct message *message, __u32 kind, const __u32 hook)
 {
-	int result =
-	    process_admits(&message->owner, message->header.time, message->length, message->protocol, kind, hook);
+	int result = process_admits(&message->owner, message->header.time, message->length, message->protocol, kind,
+				    hook, &message->owner_id);
 
 	message->header.reserved = result & ADMITTED_WAKE;
+	if (result && !message->owner_id && !(kind & SEEN_COUNTED_ONLY)) {
+		message->flags &= ~(MESSAGE_OWNER | MESSAGE_OWNER_CACHED);
+		drop(DROP_NO_OWNER);
+	}
+	if (trace_bytes && result && (message->flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) == MESSAGE_OWNER)
+		message->trace_record = thread_context_record(&message->owner);
 	return result;
 }
 

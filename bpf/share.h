@@ -15,6 +15,7 @@
 
 #include "drops.h"
 #include "owner.h"
+#include "repeat.h"
 
 #define SHARE_TIMES     4
 #define SHARE_DEPTH_MAX 64 /* bound of a walk up the control groups */
@@ -60,8 +61,10 @@ static __always_inline __u32 share_user(struct task_struct *task)
 	struct cred *cred = PROBE(task, cred);
 	struct user_namespace *space = PROBE(cred, user_ns);
 	struct pid *pid = PROBE(task, thread_pid);
+	__u32 i;
 
-	for (int i = 0; i < USER_NS_DEPTH; i++) {
+	REPEAT(i, USER_NS_DEPTH)
+	{
 		int level = PROBE(space, level);
 
 		if (level == 1)
@@ -99,6 +102,7 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 	struct cgroup *group = PROBE(set, dfl_cgrp);
 	struct kernfs_node *root = PROBE(group, kn), *node;
 	__u64 charged, below;
+	__u32 i;
 
 	if (!value)
 		return 0;
@@ -109,7 +113,8 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 	value->share.user = share_user(task);
 	value->generation = generation;
 	value->found = 1;
-	for (int i = 0; i < SHARE_DEPTH_MAX; i++) {
+	REPEAT(i, SHARE_DEPTH_MAX)
+	{
 		struct kernfs_node *parent = kernfs_parent(node);
 		struct kernfs_iattrs *attributes;
 		__u64 id;

@@ -21,6 +21,7 @@ import type {
 } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
 import { COUNTERS, DROP_REASONS, GONE, TRACE_CONTEXT, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
+import { Owners } from '../wire/owners.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
 import { decodeCommonShares, decodeShares, encodeRate } from '../wire/shares.ts';
 import { encodeTracePlace } from '../wire/trace-places.ts';
@@ -103,6 +104,7 @@ export class KernelSource implements Source {
   readonly #exited = new Map<string, ProcessCount>();
   readonly #suppressions = new Suppressions();
   #ratesGeneration = 0;
+  readonly #owners = new Owners();
 
   constructor(options: KernelOptions) {
     this.#options = options;
@@ -259,7 +261,7 @@ export class KernelSource implements Source {
   #deliver(batch: Uint8Array, onBatch: OnBatch): void {
     this.#batches++;
     this.#batchBytes += batch.length;
-    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage);
+    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage, this.#owners);
     onBatch(this.#withoutExits(events));
   }
 

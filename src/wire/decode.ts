@@ -5,33 +5,57 @@
 
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type {
-  Endpoint,
-  HookFamily,
-  RawConnection,
-  RawEvent,
-  RawExit,
-  RawMessage,
-  RawProcess,
-} from '../model.ts';
+import type { HookFamily, RawConnection, RawEvent, RawExit, RawMessage, RawProcess } from '../model.ts';
 import { LITTLE } from './byte-order.ts';
 import {
-  CONNECTION_EVENT as C,
-  CONNECTION_FLAGS,
+  connectionFamily,
+  connectionLocal,
+  connectionLocalPort,
+  connectionNamespace,
+  connectionOwner,
+  connectionRemote,
+  connectionRemotePort,
+  isConnection,
+} from './connection.ts';
+import {
+  CONNECTION_EVENT,
   EVENT_HEADER,
   EVENT_KIND,
   EXIT_EVENT,
   MESSAGE_FLAGS as F,
   HOOK_FAMILY,
-  MESSAGE_EVENT as M,
   MESSAGE_DIRECTION,
+  MESSAGE_EVENT,
+  OWNER_EVENT,
   PROCESS_EVENT as P,
   PROCESS_FLAGS,
   TRACE_CONTEXT,
 } from './layout.gen.ts';
-import { ownerAt, taskName } from './owners.ts';
+import {
+  isMessage,
+  messageCaptured,
+  messageDialed,
+  messageDialedPort,
+  messageDirection,
+  messageFamily,
+  messageFlags,
+  messageFragment,
+  messageLength,
+  messageLocal,
+  messageLocalPort,
+  messageNamespace,
+  messageOwner,
+  messagePayload,
+  messageProtocol,
+  messageRemote,
+  messageRemotePort,
+  messageSequence,
+  messageTrace,
+} from './message.ts';
+import { type Owners, taskName } from './owners.ts';
 import { processCountAt } from './processes.ts';
-import { Slots } from './slots.ts';
+import { recordHook, recordKind, recordSize, recordStep } from './record.ts';
+import { Slots, WordSlots } from './slots.ts';
 import { argumentTexts, pathText } from './strings.ts';
 
 /** Why bytes of a batch became no event (drop reasons of the stage `wire`). */
@@ -44,10 +68,7 @@ export const WIRE_DROPS = {
   field: 'field',
 } as const;
 
-/** In the place of a fragment (bpf/event.h, MESSAGE_FRAGMENT). */
-const MORE_FRAGMENTS = 0x2000;
 const IPPROTO_TCP = 6;
-const IPPROTO_UDP = 17;
 
 const HOOKS: readonly (HookFamily | undefined)[] = (() => {
   const hooks: HookFamily[] = [];
@@ -60,54 +81,68 @@ const HOOKS: readonly (HookFamily | undefined)[] = (() => {
 const addresses = new Slots(4096, (bytes, offset) =>
   isV4Mapped(bytes, offset) ? formatIPv4(bytes, offset + 12) : formatIPv6(bytes, offset),
 );
+const ipv4Addresses = new WordSlots(4096, formatIPv4);
 
 /**
- * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`.
+ * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`; but for those that tell an
+ * owner, which are a part of the records that name him.
  *
  * @param toUnix what to add to CLOCK_MONOTONIC nanoseconds to have Unix time.
+ * @param owners what the ring has told so far; it learns what this batch tells.
  * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
  *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
  */
-export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (RawEvent | RawExit)[] {
+export function decodeBatch(
+  batch: Uint8Array,
+  toUnix: bigint,
+  stage: Stage,
+  owners: Owners,
+): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const events: (RawEvent | RawExit)[] = [];
   let at = 0;
   while (at < batch.length) {
-    stage.in++;
-    const left = batch.length - at;
-    const size = left < EVENT_HEADER.SIZEOF ? 0 : view.getUint32(at + EVENT_HEADER.size, LITTLE);
-    if (size < EVENT_HEADER.SIZEOF || size > left) {
-      stage.drop(WIRE_DROPS.cut);
-      break;
-    }
-    const event = decodeEvent(view, batch, at, size, toUnix);
+    const size = recordSize(view, at, batch.length);
+    const event = size === 0 ? WIRE_DROPS.cut : decodeEvent({ view, bytes: batch, owners, toUnix }, at, size);
+    if (event !== undefined) stage.in++;
     if (typeof event === 'string') {
       stage.drop(event);
-    } else {
+    } else if (event !== undefined) {
       stage.out++;
       events.push(event);
     }
-    at += (size + 7) & ~7;
+    if (size === 0) break;
+    at += recordStep(size);
   }
   return events;
 }
 
-function decodeEvent(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  size: number,
-  toUnix: bigint,
-): RawEvent | RawExit | string {
-  const kind = view.getUint16(at + EVENT_HEADER.kind, LITTLE);
+interface Batch {
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  readonly owners: Owners;
+  readonly toUnix: bigint;
+}
+
+/** A drop reason; undefined: a record that is no event. */
+function decodeEvent(batch: Batch, at: number, size: number): RawEvent | RawExit | string | undefined {
+  const { view, bytes, owners, toUnix } = batch;
+  const kind = recordKind(view, at);
   if (kind === EVENT_KIND.MESSAGE) {
-    return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, toUnix);
+    if (size < MESSAGE_EVENT.SIZEOF) return WIRE_DROPS.cut;
+    return isMessage(view, at, size) ? decodeMessage(batch, at) : WIRE_DROPS.field;
+  }
+  if (kind === EVENT_KIND.OWNER) {
+    if (size < OWNER_EVENT.SIZEOF) return WIRE_DROPS.cut;
+    owners.learn(view, bytes, at);
+    return undefined;
   }
   if (kind === EVENT_KIND.PROCESS) {
-    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, toUnix);
+    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(batch, at, size);
   }
   if (kind === EVENT_KIND.CONNECTION) {
-    return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, toUnix);
+    if (size < CONNECTION_EVENT.SIZEOF) return WIRE_DROPS.cut;
+    return isConnection(view, at, size) ? decodeConnection(batch, at) : WIRE_DROPS.field;
   }
   if (kind === EVENT_KIND.EXIT) {
     return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, toUnix);
@@ -122,71 +157,41 @@ function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
   };
 }
 
-function decodeMessage(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  size: number,
-  toUnix: bigint,
-): RawMessage | string {
-  const hook = HOOKS[view.getUint8(at + EVENT_HEADER.hook)];
-  const direction = view.getUint8(at + M.direction);
-  const protocol = view.getUint8(at + M.protocol);
-  const family = view.getUint8(at + M.family);
-  const length = view.getUint32(at + M.length, LITTLE);
-  const captured = view.getUint32(at + M.captured, LITTLE);
-  const flags = view.getUint16(at + M.flags, LITTLE);
-  const traced = (flags & F.TRACE) !== 0;
-  const head = traced ? M.SIZEOF + TRACE_CONTEXT.SIZEOF : M.SIZEOF;
-  if (
-    hook === undefined ||
-    (direction !== MESSAGE_DIRECTION.REQUEST && direction !== MESSAGE_DIRECTION.RESPONSE) ||
-    (protocol !== IPPROTO_UDP && protocol !== IPPROTO_TCP) ||
-    (family !== 4 && family !== 6) ||
-    captured > size - head ||
-    captured > length
-  ) {
-    return WIRE_DROPS.field;
-  }
-  const start = at + head;
-  const tcp = protocol === IPPROTO_TCP;
-  const cached = (flags & F.OWNER_CACHED) !== 0;
+function decodeMessage(batch: Batch, at: number): RawMessage {
+  const { view, bytes } = batch;
+  const flags = messageFlags(view, at);
+  const family = messageFamily(view, at) === 4 ? 4 : 6;
+  const tcp = messageProtocol(view, at) === IPPROTO_TCP;
+  const start = messagePayload(view, at);
+  const end = start + messageCaptured(view, at);
+  const endpoint = (address: number, port: number) => ({
+    address: addressText(view, bytes, family, address),
+    port,
+  });
   return {
     kind: 'message',
-    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
-    hook,
-    direction: direction === MESSAGE_DIRECTION.REQUEST ? 'request' : 'response',
+    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + batch.toUnix,
+    hook: HOOKS[recordHook(view, at)] as HookFamily,
+    direction: messageDirection(view, at) === MESSAGE_DIRECTION.REQUEST ? 'request' : 'response',
     transport: tcp ? 'tcp' : 'udp',
     family,
-    networkNamespace: view.getUint32(at + M.net_ns, LITTLE),
-    socket: view.getBigUint64(at + M.socket, LITTLE),
-    local: endpoint(view, bytes, at + M.local_address, at + M.local_port),
-    remote: endpoint(view, bytes, at + M.remote_address, at + M.remote_port),
+    networkNamespace: messageNamespace(view, at),
+    socket: view.getBigUint64(at + MESSAGE_EVENT.socket, LITTLE),
+    local: endpoint(messageLocal(view, at), messageLocalPort(view, at)),
+    remote: endpoint(messageRemote(view, at), messageRemotePort(view, at)),
     localAny: (flags & F.LOCAL_ANY) !== 0,
     dialed:
-      (flags & F.DIALED) === 0 ? undefined : endpoint(view, bytes, at + M.dialed_address, at + M.dialed_port),
-    owner:
-      (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : ownerAt(view, bytes, at + M.owner, cached),
-    sequence: view.getUint32(at + M.sequence, LITTLE),
+      (flags & F.DIALED) === 0 ? undefined : endpoint(messageDialed(view, at), messageDialedPort(view, at)),
+    owner: batch.owners.get(messageOwner(view, at), (flags & F.OWNER_CACHED) !== 0),
+    sequence: messageSequence(view, at),
     streamStart: (flags & F.STREAM_START) !== 0,
     streamEnd: (flags & F.STREAM_END) !== 0,
     more: (flags & F.MORE) !== 0,
     unreadable: (flags & F.UNREADABLE) !== 0,
-    ...((flags & F.FRAGMENT) === 0 ? {} : { fragment: decodeFragment(view, at) }),
-    ...(traced ? decodeTrace(bytes, at + M.SIZEOF) : {}),
-    length,
-    payload: tcp ? bytes.slice(start, start + captured) : bytes.subarray(start, start + captured),
-  };
-}
-
-function decodeFragment(view: DataView, at: number): NonNullable<RawMessage['fragment']> {
-  const isFirst = view.getUint16(at + M.remote_port, LITTLE) !== 0;
-  const place = isFirst ? MORE_FRAGMENTS : view.getUint16(at + M.local_port, LITTLE);
-  return {
-    datagram: view.getUint32(at + M.sequence, LITTLE),
-    offset: (place & ~MORE_FRAGMENTS) * 8,
-    more: (place & MORE_FRAGMENTS) !== 0,
-    skipped: view.getUint8(at + M.skipped) * 8,
+    ...((flags & F.FRAGMENT) === 0 ? {} : { fragment: messageFragment(view, at) }),
+    ...((flags & F.TRACE) === 0 ? {} : decodeTrace(bytes, messageTrace(view, at))),
+    length: messageLength(view, at),
+    payload: tcp ? bytes.slice(start, end) : bytes.subarray(start, end),
   };
 }
 
@@ -201,50 +206,44 @@ function decodeTrace(bytes: Uint8Array, at: number): Pick<RawMessage, 'trace'> {
   return { trace: { traceId, spanId, flags: bytes[at + TRACE_CONTEXT.flags] as number } };
 }
 
-function endpoint(view: DataView, bytes: Uint8Array, address: number, port: number): Endpoint {
-  return { address: addresses.text(view, bytes, address), port: view.getUint16(port, LITTLE) };
+/** 4 bytes where the family is 4, else 16. */
+function addressText(view: DataView, bytes: Uint8Array, family: number, at: number): string {
+  return (family === 4 ? ipv4Addresses : addresses).text(view, bytes, at);
 }
 
-function decodeConnection(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  toUnix: bigint,
-): RawConnection | string {
-  const family = view.getUint8(at + C.family);
-  if (family !== 4 && family !== 6) return WIRE_DROPS.field;
-  const owned = (view.getUint8(at + C.flags) & CONNECTION_FLAGS.OWNER) !== 0;
+function decodeConnection({ view, bytes, owners, toUnix }: Batch, at: number): RawConnection {
+  const family = connectionFamily(view, at) === 4 ? 4 : 6;
+  const text = (address: number) => addressText(view, bytes, family, address);
   return {
     kind: 'connection',
     time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
     family,
-    networkNamespace: view.getUint32(at + C.net_ns, LITTLE),
-    socket: view.getBigUint64(at + C.socket, LITTLE),
-    local: endpoint(view, bytes, at + C.local_address, at + C.local_port),
-    remote: endpoint(view, bytes, at + C.remote_address, at + C.remote_port),
-    owner: owned ? ownerAt(view, bytes, at + C.owner, false) : undefined,
+    networkNamespace: connectionNamespace(view, at),
+    socket: view.getBigUint64(at + CONNECTION_EVENT.socket, LITTLE),
+    local: { address: text(connectionLocal(view, at)), port: connectionLocalPort(view, at) },
+    remote: { address: text(connectionRemote(view, at)), port: connectionRemotePort(view, at) },
+    owner: owners.get(connectionOwner(view, at)),
   };
 }
 
 function decodeProcess(
-  view: DataView,
-  bytes: Uint8Array,
+  { view, bytes, owners, toUnix }: Batch,
   at: number,
   size: number,
-  toUnix: bigint,
 ): RawProcess | string {
+  const owner = owners.get(view.getUint32(at + P.owner_id, LITTLE));
   const flags = view.getUint32(at + P.flags, LITTLE);
   const exeEnd = P.SIZEOF + view.getUint16(at + P.exe_bytes, LITTLE);
   const argsEnd = exeEnd + view.getUint16(at + P.args_bytes, LITTLE);
   const cwdEnd = argsEnd + view.getUint16(at + P.cwd_bytes, LITTLE);
   const cgroupEnd = cwdEnd + view.getUint16(at + P.cgroup_bytes, LITTLE);
   const environmentEnd = cgroupEnd + view.getUint16(at + P.environment_bytes, LITTLE);
-  if (environmentEnd > size) return WIRE_DROPS.field;
+  if (owner === undefined || environmentEnd > size) return WIRE_DROPS.field;
   const piece = (from: number, to: number) => bytes.subarray(at + from, at + to);
   return {
     kind: 'process',
     time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
-    owner: ownerAt(view, bytes, at + P.owner, false),
+    owner,
     executablePath: pathText(piece(P.SIZEOF, exeEnd), (flags & PROCESS_FLAGS.EXE_CUT) !== 0),
     executableDeleted: (flags & PROCESS_FLAGS.EXE_DELETED) !== 0,
     kernelThread: (flags & PROCESS_FLAGS.KERNEL_THREAD) !== 0,
