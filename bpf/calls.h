@@ -102,10 +102,10 @@ static __always_inline bool account(struct message *message, __u32 level, const 
 }
 
 /* Counts a response of `length` payload bytes, and asks the share of the current process for it. Returns enum admission. */
-static __noinline int account_response(__u32 length)
+static __noinline int account_response(__u32 length, __u32 protocol)
 {
 	struct process_key key = {.tgid = bpf_get_current_pid_tgid() >> 32};
-	__u32 bytes = message_bytes(length, false), kind = SHARE_RESPONSE;
+	__u32 bytes = message_bytes(length, protocol, false), kind = SHARE_RESPONSE;
 	struct process_value *value;
 	int result;
 
@@ -289,6 +289,15 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
+/* Emits what was sent to or received from a stream. */
+static __always_inline void emit_bytes(struct message *message, struct buffer *buffer)
+{
+	if (message->length > STREAM_CHUNK)
+		emit_long_buffer(message, buffer);
+	else
+		emit_buffer(message, buffer);
+}
+
 /* `opens`: the bytes are given to the SYN, which takes the place before them. */
 static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 level,
 					    const __u32 hook, const bool direct, const bool opens)
@@ -306,7 +315,7 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 	if (!account(&message, level, hook))
 		return;
 	buffer = buffer_of(msg, direct && !opens);
-	emit_buffer(&message, &buffer);
+	emit_bytes(&message, &buffer);
 }
 
 /*
@@ -413,7 +422,7 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	message.length = LOAD(direct, skb, len);
 	message.protocol = PROTOCOL_UDP;
 	message.family = packet.family;
-	result = account_response(message.length);
+	result = account_response(message.length, message.protocol);
 	message.header.reserved = result & ADMITTED_WAKE;
 	if (result)
 		emit_packet(&message, skb, data, 0, direct, false);
@@ -500,7 +509,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	received = LOAD(false, tcp, bytes_received);
 	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
 		message.flags |= MESSAGE_STREAM_START;
-	result = account_response(message.length);
+	result = account_response(message.length, message.protocol);
 	if (!result)
 		return;
 	message.header.reserved = result & ADMITTED_WAKE;
@@ -510,7 +519,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 		buffer.segments = state->segments;
 		buffer.kind = state->kind;
 	}
-	emit_buffer(&message, &buffer);
+	emit_bytes(&message, &buffer);
 }
 
 #endif

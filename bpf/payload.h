@@ -92,6 +92,11 @@ static __always_inline struct piece buffer_segment(const struct buffer *buffer, 
 {
 	struct piece piece = {};
 
+	if (buffer->kind == BUFFER_USER) {
+		piece.address = buffer->segment;
+		piece.length = PAYLOAD_MAX;
+		return piece;
+	}
 	if (buffer->kind == BUFFER_BVEC) {
 		struct bio_vec *vec = (void *)buffer->segment + index * bpf_core_type_size(struct bio_vec);
 		__u64 page = (__u64)PROBE(vec, bv_page);

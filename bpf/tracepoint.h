@@ -106,6 +106,14 @@ static __always_inline bool is_message(const struct packet *packet)
 	return packet->protocol == PROTOCOL_UDP || packet->length || packet->tcp_flags & (TCP_FIN | TCP_RST);
 }
 
+static __always_inline void emit_piece(struct message *message, struct sk_buff *skb, __u64 data, __u32 start)
+{
+	if (message->protocol == PROTOCOL_TCP && message->length > STREAM_CHUNK)
+		emit_long_packet(message, skb, start);
+	else
+		emit_packet(message, skb, data, start, true, true);
+}
+
 static __always_inline void trace_dns_request(void *context, struct sk_buff *skb, struct sock *sk,
 					      const struct packet *packet)
 {
@@ -175,7 +183,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 			drop(DROP_NO_OWNER);
 			count(COUNTER_REQUESTS);
 		}
-		result = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, false),
+		result = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, packet->protocol, false),
 				   wanted ? SHARE_REQUEST : SHARE_RECORD);
 	}
 	if (!result) {
@@ -191,7 +199,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
 	if (wanted)
-		emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
+		emit_piece(&message, skb, data, head + skb->network_header - data + packet->payload);
 }
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
@@ -255,7 +263,7 @@ static __always_inline bool track_answer(struct message *message, const struct p
  */
 static __always_inline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
 {
-	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, false);
+	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, protocol, false);
 
 	if (question->owed) {
 		int result = admitted_calm();
@@ -318,8 +326,7 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	result = answer_admitted(question, message.length, packet->protocol);
 	message.header.reserved = result & ADMITTED_WAKE;
 	if (result)
-		emit_packet(&message, skb, data, tags + packet->payload - (packet->fragment ? UDP_HEADER : 0), true,
-			    true);
+		emit_piece(&message, skb, data, tags + packet->payload - (packet->fragment ? UDP_HEADER : 0));
 }
 
 /* A fragment without ports. Whether the datagram is an answer is known by its first one, which may come later. */
@@ -348,7 +355,7 @@ static __always_inline void trace_later_fragment(struct sk_buff *skb, const stru
 	message.sequence = datagram_of(packet, net_ns);
 	count(COUNTER_RESPONSES);
 	asking = bpf_map_lookup_elem(&fragmented, &message.sequence);
-	bytes = message_bytes(message.length, false);
+	bytes = message_bytes(message.length, PROTOCOL_UDP, false);
 	result = share_ask(asking ? asking->start_time : 0, asking ? asking->tgid : 0,
 			   asking ? COMMON_UNKNOWN : COMMON_UNASKED, bytes, SHARE_RESPONSE);
 	message.header.reserved = result & ADMITTED_WAKE;

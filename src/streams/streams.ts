@@ -31,7 +31,7 @@ export class Streams {
   ) {
     this.#datagrams = new Datagrams(stage, limits, fairness);
     this.#fragments = new AnswerFragments(stage, onLoss, maxPayload);
-    this.#tcp = new TcpStreams(stage, limits, fairness, onLoss);
+    this.#tcp = new TcpStreams(stage, limits, fairness, onLoss, maxPayload);
     stage.held = () => this.#datagrams.held + this.#fragments.held + this.#tcp.held;
   }
 

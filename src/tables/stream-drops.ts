@@ -1,8 +1,10 @@
 /** Why `streams/` gave no message for a piece: the words of its stage in the ledger. */
 export const STREAM_DROPS = {
   'stream-unsynchronized':
-    'TCP bytes outside any known message: attached in mid-stream, or the copy limit hid a length prefix.',
+    'TCP bytes outside any known message: attached in mid-stream, or bytes before them were not seen.',
   'stream-gap': 'TCP bytes went missing and took the start of a message with them.',
+  'stream-gap-answers':
+    'Answers that lay in missing TCP bytes: as many as the connection has requests without one.',
   'stream-unfinished': 'A TCP stream ended, or the capture did, in the middle of a message.',
   'stream-replaced': 'Another connection with the same addresses and ports began.',
   'stream-idle': 'A TCP stream was silent too long in the middle of a message.',
