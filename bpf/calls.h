@@ -7,9 +7,11 @@
 #define WHODNS_CALLS_H
 
 #include "emit.h"
+#include "interface.h"
 #include "packet.h"
 #include "process.h"
 #include "socket.h"
+#include "unreachable.h"
 #include "visibility.h"
 
 #define MSG_MORE     0x8000 /* include/linux/socket.h */
@@ -23,6 +25,7 @@ struct socket_name {
 	__be16 port;
 	__u32 address4; /* IPv6: flow information */
 	__u32 address6[4];
+	__u32 scope;
 };
 
 /* Read in any case: one load through either of two pointers, as the compiler would make it, is not verifiable. */
@@ -79,6 +82,24 @@ static __always_inline void fill_call(struct message *message, struct sock *sk, 
 		message->socket = socket_identity(sk, 0, true);
 	else
 		message->socket = socket_identity(sk, LOAD(false, sk, __sk_common.skc_num), false);
+}
+
+/*
+ * The link of a request to an address of link-local scope: what the name says (`scope`), or what the socket is bound to, as
+ * connect() to such an address does (net/ipv6/datagram.c).
+ */
+static __always_inline void fill_zone(struct message *message, struct sock *sk, __u32 scope, const __u32 hook,
+				      const bool direct)
+{
+	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
+	__u64 device;
+
+	if (message->family != 6 || !needs_zone(message->remote_address))
+		return;
+	message->interface = scope ? scope : LOAD(direct, sk, __sk_common.skc_bound_dev_if);
+	device = message->interface ? device_by_index(net, message->interface) : 0;
+	if (device)
+		tell_interface(device, message->net_ns, hook);
 }
 
 /* Owner, counters and process record of a request. False: it is the agent's own, or only to be counted. */
@@ -203,6 +224,8 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (!account(&message, level, hook))
 		return;
+	if (v6)
+		fill_zone(&message, sk, name ? name->scope : 0, hook, direct);
 	if (is_corked(sk))
 		remember_cork(&message, sk);
 	else if (LOAD(direct, msg, msg_flags) & MSG_MORE)
@@ -229,9 +252,10 @@ static __always_inline void name_address(struct socket_name *name, void *address
 {
 	if (LINUX_KERNEL_VERSION < CASTS)
 		return;
-	if (v6)
+	if (v6) {
 		LOAD_IN6(false, name->address6, (struct sockaddr_in6 *)address, sin6_addr);
-	else
+		name->scope = LOAD(false, (struct sockaddr_in6 *)address, sin6_scope_id);
+	} else
 		name->address4 = LOAD(false, (struct sockaddr_in *)address, sin_addr.s_addr);
 }
 
@@ -314,6 +338,7 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 		message.flags |= MESSAGE_STREAM_START;
 	if (!account(&message, level, hook))
 		return;
+	fill_zone(&message, sk, 0, hook, direct);
 	buffer = buffer_of(msg, direct && !opens);
 	emit_bytes(&message, &buffer);
 }
@@ -520,6 +545,35 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 		buffer.kind = state->kind;
 	}
 	emit_bytes(&message, &buffer);
+}
+
+/*
+ * udp_err and icmpv6_notify: an ICMP error has come, and skb->data is the packet that it quotes (net/ipv4/icmp.c, icmp_unreach). Who asked
+ * is found by what it is about.
+ */
+static __always_inline void receive_unreachable(struct sk_buff *skb, const __u32 hook, const bool direct, const bool v6)
+{
+	struct net_device *device = PROBE(skb, dev);
+	struct net *net = PROBE(device, nd_net.net);
+	__u64 data = (__u64)PROBE(skb, data);
+	__u32 there = LOAD(direct, skb, len) - LOAD(direct, skb, data_len);
+	struct message message = {};
+	struct packet packet;
+	__u8 icmp[2] = {};
+	int result;
+
+	bpf_probe_read_kernel(icmp, sizeof(icmp), (void *)PROBE(skb, head) + LOAD(direct, skb, transport_header));
+	if (!parse_packet((void *)data, there, &packet) || !is_dns_port(packet.destination_port) ||
+	    !fill_unreachable(&message, &packet, there,
+			      v6 ? unreachable6(icmp[0], icmp[1]) : unreachable4(icmp[0], icmp[1])))
+		return;
+	message.header.hook = hook;
+	message.net_ns = LOAD(false, net, ns.inum);
+	count(COUNTER_RESPONSES);
+	result = share_ask(0, 0, COMMON_UNASKED, message_bytes(message.length, PROTOCOL_UDP, false), SHARE_RESPONSE);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_run(&message, data + packet.payload, message.length, false);
 }
 
 #endif

@@ -32,6 +32,7 @@ struct net {
 	struct {
 		struct ipv4_devconf *devconf_all;
 	} ipv4;
+	void *dev_index_head; /* struct hlist_head[], which is one pointer */
 };
 
 typedef struct {
@@ -276,6 +277,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct in6_addr___kernel skc_v6_daddr;
 	struct in6_addr___kernel skc_v6_rcv_saddr;
@@ -366,6 +368,7 @@ struct sockaddr_in6 {
 	unsigned short sin6_family;
 	__be16 sin6_port;
 	struct in6_addr___kernel sin6_addr;
+	__u32 sin6_scope_id;
 };
 
 struct msghdr {
@@ -382,6 +385,8 @@ struct list_head {
 };
 
 struct net_device {
+	char name[16];
+	void *index_hlist[2]; /* struct hlist_node: `next` first */
 	int ifindex;
 	unsigned int flags;
 	struct in_device *ip_ptr;

@@ -291,6 +291,23 @@ struct {
 	__type(value, struct seen_packet);
 } seen SEC(".maps");
 
+/* Devices whose name user space was told (interface.h). Oldest evicted: it is told again. */
+struct interface_key {
+	__u32 net_ns;
+	__u32 index;
+};
+
+struct interface_name {
+	__u64 words[INTERFACE_NAME / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct interface_key);
+	__type(value, struct interface_name);
+} interfaces SEC(".maps");
+
 /*
  * fentry and kprobe families. Sockets with an unfinished datagram under UDP_CORK (struct sock *). Oldest evicted: the end
  * of its datagram is then known by the answer only.

@@ -110,6 +110,7 @@ static __always_inline bool parse_transport(const __u8 *transport, __u32 offset,
 	} else if (packet->protocol == PROTOCOL_UDP) {
 		packet->id = word_at(transport + 8);
 	} else {
+		packet->payload = offset;
 		return false;
 	}
 	if (total < offset + header)
@@ -165,6 +166,7 @@ static __always_inline bool parse_ipv4(const __u8 *header, const void *address, 
 	}
 	if (length == 20)
 		return parse_transport(header + 20, 20, total, packet);
+	packet->payload = length;
 	if (packet->protocol != PROTOCOL_UDP && packet->protocol != PROTOCOL_TCP)
 		return false;
 	if (bpf_probe_read_kernel(transport, sizeof(transport), address + length))
@@ -188,8 +190,11 @@ static __always_inline bool parse_ipv6(const __u8 *header, const void *address, 
 		__u32 place;
 
 		if (next != 0 && next != 43 && next != 44 && next != 51 &&
-		    next != 60) /* RFC 8200 section 4, RFC 4302 */
+		    next != 60) { /* RFC 8200 section 4, RFC 4302 */
+			packet->protocol = next;
+			packet->payload = offset;
 			return false;
+		}
 		if (bpf_probe_read_kernel(extension, sizeof(extension), address + offset))
 			return false;
 		if (next == 44) {

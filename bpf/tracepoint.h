@@ -9,12 +9,14 @@
 #include "accept.h"
 #include "emit.h"
 #include "fragments.h"
+#include "interface.h"
 #include "packet.h"
 #include "process.h"
 #include "seen.h"
 #include "sender.h"
 #include "socket.h"
 #include "translate.h"
+#include "unreachable.h"
 #include "visibility.h"
 
 #define TCP_TIME_WAIT    6 /* include/net/tcp_states.h; a mini socket, as is: */
@@ -198,6 +200,8 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
+	if (message.family == 6 && needs_zone(message.remote_address))
+		tell_interface(address_of(device_of(skb)), message.net_ns, HOOK_TRACEPOINT);
 	if (wanted)
 		emit_piece(&message, skb, data, head + skb->network_header - data + packet->payload);
 }
@@ -380,6 +384,56 @@ static __always_inline bool is_answer_port(__u16 port)
 	return is_dns_port(port) || translated_ports[port >> 6 & 1023] & 1ull << (port & 63);
 }
 
+/*
+ * An ICMP error came: is it about what was asked here? `packet` is it, and then the packet that it quotes. The kernel looks at its
+ * checksum before it tells a program.
+ */
+static __noinline int trace_unreachable(struct sk_buff *skb, struct packet *packet, __u32 tags)
+{
+	__u64 data = (__u64)PROBE(skb, data);
+	struct message message = {};
+	struct asked_value *question;
+	struct asked_key key = {};
+	__u32 start, length, what;
+	__u8 icmp[4] = {};
+	int result;
+
+	if (!packet)
+		return 0;
+	start = tags + packet->payload;
+	length = skb->len;
+	if (length < start + ICMP_HEADER)
+		return 0;
+	length -= start;
+	bpf_probe_read_kernel(icmp, sizeof(icmp), (void *)data + start);
+	what = packet->family == 4 ? unreachable4(icmp[0], icmp[1]) : unreachable6(icmp[0], icmp[1]);
+	if (!what)
+		return 0;
+	if (icmp_is_wrong(skb, packet, start, length))
+		return 0;
+	start += ICMP_HEADER;
+	length -= ICMP_HEADER;
+	/* What is quoted is cut: lengths are those of the whole packet. */
+	if (!parse_packet((void *)data + start, length, packet) || !fill_unreachable(&message, packet, length, what) ||
+	    !is_answer_port(packet->destination_port))
+		return 0;
+	message.header.hook = HOOK_TRACEPOINT;
+	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
+	asked_from_message(&key, &message);
+	question = bpf_map_lookup_elem(&asked, &key);
+	if (!question && any_below && rise_from_below(&message, &key))
+		question = bpf_map_lookup_elem(&asked, &key);
+	if (!question)
+		return 0;
+	count(COUNTER_RESPONSES);
+	result = share_ask(question->process.start_time, question->process.tgid, COMMON_UNKNOWN,
+			   message_bytes(message.length, PROTOCOL_UDP, false), SHARE_RESPONSE);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_run(&message, data + start + packet->payload, message.length, false);
+	return 0;
+}
+
 static __always_inline void trace_response(struct sk_buff *skb)
 {
 	__u32 tags = vlan_tags(skb), length = skb->len;
@@ -391,6 +445,8 @@ static __always_inline void trace_response(struct sk_buff *skb)
 		trace_dns_response(skb, &packet, tags);
 	else if (packet.fragment == FRAGMENT_LATER)
 		trace_later_fragment(skb, &packet, tags);
+	else if (packet.protocol == PROTOCOL_ICMP || packet.protocol == PROTOCOL_ICMPV6)
+		trace_unreachable(skb, &packet, tags);
 	else
 		count(COUNTER_SKIPPED);
 }

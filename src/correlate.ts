@@ -44,7 +44,7 @@ import { Fairness, type HolderId } from './lib/fairness.ts';
 import { type Linked, LinkedQueue } from './lib/linked-queue.ts';
 import { MultiMap } from './lib/multi-map.ts';
 import type { Losses } from './losses.ts';
-import type { DnsEvent, Lookup, Outcome, ProcessIdentity, UnknownReason } from './model.ts';
+import type { DnsEvent, Lookup, Outcome, ProcessIdentity, UnknownReason, Unreachable } from './model.ts';
 
 /** Answers that came before their request: rings of several CPUs are read in turn. Longer waits are no race. */
 const HOLD_NS = 50_000_000;
@@ -280,6 +280,35 @@ export class Correlator {
     return attempt;
   }
 
+  /**
+   * An ICMP error about a request: what it quotes has the request's id and, if there is so much, its question. The lookup is over if this
+   * was the only way it was sent on; else another server may answer.
+   */
+  unreachable(event: DnsEvent, what: Unreachable): void {
+    const { answers, emit } = this.#options;
+    answers.in++;
+    if (emit === 'request') {
+      answers.filter('not-awaited');
+      return;
+    }
+    this.expire(event.raw.time);
+    const attempt = this.#byExchange
+      .get(exchangeKey(event), MOST_CANDIDATES)
+      .find(({ event: { raw, message } }) => message.id === event.message.id && isOnSameWay(raw, event.raw));
+    if (attempt === undefined) {
+      answers.filter('late');
+      return;
+    }
+    answers.out++;
+    const { lookup } = attempt;
+    if (lookup.attempts.length > 1) {
+      this.#withdraw(attempt);
+      return;
+    }
+    const elapsed = event.raw.time - lookup.request.raw.time;
+    this.#finish(lookup, what, undefined, elapsed > 0n ? elapsed : 0n);
+  }
+
   /** Pairs the answer, or tells why it will never be. False: its request may still come. */
   #settle(response: DnsEvent, exchange: number): boolean {
     let best: Attempt | undefined;
@@ -338,6 +367,14 @@ export class Correlator {
     if (message.questions.length > 0 && response.message.questions.length > 0) return false;
     if (response.raw.time + CLOCK_SLACK_NS < raw.time || !isOnSameWay(raw, response.raw)) return false;
     return !isMulticast(raw) || answersQuestion(response.message, message);
+  }
+
+  /** Nothing comes on this way any more. */
+  #withdraw(attempt: Attempt): void {
+    const { lookup } = attempt;
+    lookup.attempts = lookup.attempts.filter((other) => other !== attempt);
+    this.#byExchange.delete(attempt.exchangeKey, attempt);
+    this.#byAnswer.delete(attempt.answerKey, attempt);
   }
 
   /** An answer that was read before this request. */

@@ -104,7 +104,8 @@ export function isSameWay(a: Raw, b: Raw): boolean {
     a.local.port === b.local.port &&
     (a.socket === b.socket || a.socket === 0n || b.socket === 0n) &&
     (a.localAny || b.localAny || a.local.address === b.local.address) &&
-    isSameEndpoint(a.remote, b.remote)
+    isSameEndpoint(a.remote, b.remote) &&
+    a.zone === b.zone
   );
 }
 

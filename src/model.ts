@@ -57,6 +57,9 @@ export interface TracePlace {
   readonly step: number;
 }
 
+/** Why a request did not arrive, as the program is told it (errno): values of `error.type`. */
+export type Unreachable = 'connection_refused' | 'host_unreachable' | 'network_unreachable';
+
 /** One datagram, TCP segment or TCP send/receive as captured (struct message_event). */
 export interface RawMessage {
   readonly kind: 'message';
@@ -84,6 +87,10 @@ export interface RawMessage {
   readonly more: boolean;
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
+  /** Of requests to IPv6 addresses of link-local scope: the link they are on, by its device's name or index (RFC 4007 section 11). */
+  readonly zone?: string;
+  /** An ICMP error about the request instead of its answer: `remote` is where that went, `payload` what is quoted of it. */
+  readonly unreachable?: Unreachable;
   /**
    * An IP fragment of the answer `datagram` (fragments of one share that number). `offset` is its place in what IP carries, bytes; the
    * payload of the first one begins with the UDP header, `skipped` bytes behind that place. Only the first has ports.
@@ -233,8 +240,11 @@ export interface ProcessIdentity {
   readonly resource: Attributes;
 }
 
-/** 'timeout': no answer came; 'unknown': none was seen, but one may have been lost by the agent; 'sent': --emit request. */
-export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
+/**
+ * 'timeout': nothing came; 'unknown': nothing was seen, but an answer may have been lost by the agent; 'sent': --emit request; an
+ * Unreachable: the program was told so.
+ */
+export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent' | Unreachable;
 
 /** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
 export type UnknownReason =
@@ -266,7 +276,7 @@ export interface Lookup {
    */
   readonly conflictsWith?: string;
   readonly retries: number;
-  /** ns from the first request to the answer; undefined without answer. */
+  /** ns from the first request to the answer, or to the error that came in place of it; else undefined. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
   /** It belongs to the fan-out of one logical look-up, as far as is known; not set where that is not looked for. */

@@ -313,7 +313,10 @@ export class Pipeline {
     const event = { raw, length, captured: payload.length, message };
     const isReadable = message.id >= 0;
     this.#dns.in++;
-    if (raw.direction === 'request') {
+    if (raw.unreachable !== undefined) {
+      this.#dns.out++;
+      this.#correlator.unreachable(event, raw.unreachable);
+    } else if (raw.direction === 'request') {
       // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
       if (isReadable && message.response) {
         this.#dns.filter('answer-sent');

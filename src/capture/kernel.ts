@@ -20,6 +20,7 @@ import type {
   TracePlace,
 } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
+import { Interfaces } from '../wire/interfaces.ts';
 import { COUNTERS, DROP_REASONS, GONE, TRACE_CONTEXT, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
 import { Owners } from '../wire/owners.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
@@ -104,6 +105,7 @@ export class KernelSource implements Source {
   readonly #exited = new Map<string, ProcessCount>();
   readonly #suppressions = new Suppressions();
   #ratesGeneration = 0;
+  readonly #interfaces = new Interfaces();
   readonly #owners = new Owners();
 
   constructor(options: KernelOptions) {
@@ -261,7 +263,13 @@ export class KernelSource implements Source {
   #deliver(batch: Uint8Array, onBatch: OnBatch): void {
     this.#batches++;
     this.#batchBytes += batch.length;
-    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage, this.#owners);
+    const events = decodeBatch(
+      batch,
+      this.#clock.monotonicToUnix(),
+      this.#options.stage,
+      this.#owners,
+      this.#interfaces,
+    );
     onBatch(this.#withoutExits(events));
   }
 

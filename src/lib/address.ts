@@ -49,6 +49,14 @@ export function isV4Mapped(bytes: Uint8Array, offset: number): boolean {
   return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
 
+/** fe80::/10, and multicast of interface and link scope (RFC 4291 sections 2.5.6 and 2.7): they mean something on one link only. */
+export function needsZone(bytes: Uint8Array, offset: number): boolean {
+  const first = bytes[offset] as number;
+  const second = bytes[offset + 1] as number;
+  if (first === 0xff) return (second & 15) === 1 || (second & 15) === 2;
+  return first === 0xfe && (second & 0xc0) === 0x80;
+}
+
 /**
  * An address in any textual form as this program shows it (model.ts, Endpoint): dotted decimal, RFC 5952, a v4-mapped one
  * as IPv4. undefined: it is none. IPv4 is strict (RFC 6943 section 3.1.1): `010.1.1.1` and `127.1` mean different things to

@@ -139,10 +139,18 @@ function resultNumber({ request, response, outcome }: Lookup): number {
   const type = request.message.questions[0]?.type ?? -1;
   const code = response?.message.rcode ?? -1;
   const rest = OUTCOMES.indexOf(outcome) * 2 + Number(request.raw.transport === 'tcp');
-  return ((type + 1) * 8192 + code + 1) * 8 + rest;
+  return ((type + 1) * 8192 + code + 1) * 16 + rest;
 }
 
-const OUTCOMES: readonly Outcome[] = ['answered', 'timeout', 'sent', 'unknown'];
+const OUTCOMES: readonly Outcome[] = [
+  'answered',
+  'timeout',
+  'sent',
+  'unknown',
+  'connection_refused',
+  'host_unreachable',
+  'network_unreachable',
+];
 
 function resultAttributes({ attributes }: LogEvent): Attributes {
   return defined({

@@ -104,12 +104,14 @@ function setFlags(message: DnsMessage): readonly string[] {
 /** The server is what the program used; where destination NAT changed it, the packet's goes to network.peer.*. */
 function describeNetwork({ raw }: DnsEvent, add: Add): void {
   const server = raw.dialed ?? raw.remote;
-  add('server.address', server.address);
+  // With its zone (RFC 4007 section 11), without which two servers on two links were one.
+  add('server.address', raw.zone === undefined ? server.address : `${server.address}%${raw.zone}`);
   add('server.port', server.port);
   add('network.local.port', raw.local.port);
   add('network.transport', raw.transport);
   add('network.type', raw.family === 4 ? 'ipv4' : 'ipv6');
   add('network.protocol.name', 'dns');
+  if (raw.zone !== undefined) add('network.interface.name', raw.zone);
   if (!raw.localAny) add('network.local.address', raw.local.address);
   if (raw.dialed !== undefined) {
     add('network.peer.address', raw.remote.address);

@@ -8,8 +8,10 @@ import type {
   AttributeValue,
   LogEvent,
   Lookup,
+  Outcome,
   ProcessIdentity,
   TraceContext,
+  Unreachable,
 } from '../model.ts';
 import type { RecordAttributeName } from '../tables/attributes.ts';
 import type { SamplerName } from '../tables/options.ts';
@@ -118,11 +120,11 @@ export function newUid(time: bigint): string {
 }
 
 /**
- * `timeout`, or the response code when it is an error. Codes that IANA does not list are one value, `_OTHER`: the
+ * `timeout`, what the program was told in place of an answer, or the response code when it is an error. Codes that IANA does not list are one value, `_OTHER`: the
  * attribute must keep a low cardinality (semantic conventions, error.type).
  */
 function errorType({ outcome, response }: Lookup, nxdomainError: boolean): string | undefined {
-  if (outcome === 'timeout') return 'timeout';
+  if (outcome === 'timeout' || isUnreachable(outcome)) return outcome;
   const rcode = response?.message.rcode;
   // Negative: the header could not be read (dns/message.ts); whodns.malformed says so.
   if (rcode === undefined || rcode <= RCODES.NOERROR) return undefined;
@@ -130,6 +132,16 @@ function errorType({ outcome, response }: Lookup, nxdomainError: boolean): strin
   const name = rcodeName(rcode);
   return name.startsWith('RCODE') ? '_OTHER' : name;
 }
+
+function isUnreachable(outcome: Outcome): outcome is Unreachable {
+  return UNREACHABLE.has(outcome);
+}
+
+const UNREACHABLE: ReadonlySet<Outcome> = new Set([
+  'connection_refused',
+  'host_unreachable',
+  'network_unreachable',
+]);
 
 /** `A www.example.com: 192.0.2.1 +1 in 12.3ms (curl)`: one line for people, safe for a terminal. */
 function displayLine(lookup: Lookup): string {

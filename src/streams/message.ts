@@ -42,5 +42,12 @@ export function withoutPayload(raw: RawMessage): RawHead {
     length: raw.length,
   };
   // Few have one: the others keep their shape.
-  return raw.trace === undefined ? head : { ...head, trace: raw.trace };
+  const { trace, zone, unreachable } = raw;
+  if (trace === undefined && zone === undefined && unreachable === undefined) return head;
+  return {
+    ...head,
+    ...(trace === undefined ? {} : { trace }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(unreachable === undefined ? {} : { unreachable }),
+  };
 }

@@ -4,8 +4,16 @@
  */
 
 import type { Stage } from '../health.ts';
-import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type { HookFamily, RawConnection, RawEvent, RawExit, RawMessage, RawProcess } from '../model.ts';
+import { formatIPv4, formatIPv6, isV4Mapped, needsZone } from '../lib/address.ts';
+import type {
+  HookFamily,
+  RawConnection,
+  RawEvent,
+  RawExit,
+  RawMessage,
+  RawProcess,
+  Unreachable,
+} from '../model.ts';
 import { LITTLE } from './byte-order.ts';
 import {
   connectionFamily,
@@ -17,6 +25,7 @@ import {
   connectionRemotePort,
   isConnection,
 } from './connection.ts';
+import { Interfaces } from './interfaces.ts';
 import {
   CONNECTION_EVENT,
   EVENT_HEADER,
@@ -24,12 +33,14 @@ import {
   EXIT_EVENT,
   MESSAGE_FLAGS as F,
   HOOK_FAMILY,
+  INTERFACE_EVENT,
   MESSAGE_DIRECTION,
   MESSAGE_EVENT,
   OWNER_EVENT,
   PROCESS_EVENT as P,
   PROCESS_FLAGS,
   TRACE_CONTEXT,
+  UNREACHABLE,
 } from './layout.gen.ts';
 import {
   isMessage,
@@ -40,6 +51,7 @@ import {
   messageFamily,
   messageFlags,
   messageFragment,
+  messageInterface,
   messageLength,
   messageLocal,
   messageLocalPort,
@@ -88,7 +100,7 @@ const ipv4Addresses = new WordSlots(4096, formatIPv4);
  * owner, which are a part of the records that name him.
  *
  * @param toUnix what to add to CLOCK_MONOTONIC nanoseconds to have Unix time.
- * @param owners what the ring has told so far; it learns what this batch tells.
+ * @param owners what the ring has told so far, as `interfaces`; they learn what this batch tells.
  * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
  *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
  */
@@ -97,13 +109,15 @@ export function decodeBatch(
   toUnix: bigint,
   stage: Stage,
   owners: Owners,
+  interfaces = new Interfaces(),
 ): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const events: (RawEvent | RawExit)[] = [];
   let at = 0;
   while (at < batch.length) {
     const size = recordSize(view, at, batch.length);
-    const event = size === 0 ? WIRE_DROPS.cut : decodeEvent({ view, bytes: batch, owners, toUnix }, at, size);
+    const event =
+      size === 0 ? WIRE_DROPS.cut : decodeEvent({ view, bytes: batch, owners, interfaces, toUnix }, at, size);
     if (event !== undefined) stage.in++;
     if (typeof event === 'string') {
       stage.drop(event);
@@ -121,12 +135,13 @@ interface Batch {
   readonly view: DataView;
   readonly bytes: Uint8Array;
   readonly owners: Owners;
+  readonly interfaces: Interfaces;
   readonly toUnix: bigint;
 }
 
 /** A drop reason; undefined: a record that is no event. */
 function decodeEvent(batch: Batch, at: number, size: number): RawEvent | RawExit | string | undefined {
-  const { view, bytes, owners, toUnix } = batch;
+  const { view, bytes, owners, interfaces, toUnix } = batch;
   const kind = recordKind(view, at);
   if (kind === EVENT_KIND.MESSAGE) {
     if (size < MESSAGE_EVENT.SIZEOF) return WIRE_DROPS.cut;
@@ -135,6 +150,11 @@ function decodeEvent(batch: Batch, at: number, size: number): RawEvent | RawExit
   if (kind === EVENT_KIND.OWNER) {
     if (size < OWNER_EVENT.SIZEOF) return WIRE_DROPS.cut;
     owners.learn(view, bytes, at);
+    return undefined;
+  }
+  if (kind === EVENT_KIND.INTERFACE) {
+    if (size < INTERFACE_EVENT.SIZEOF) return WIRE_DROPS.cut;
+    interfaces.learn(view, bytes, at);
     return undefined;
   }
   if (kind === EVENT_KIND.PROCESS) {
@@ -189,10 +209,25 @@ function decodeMessage(batch: Batch, at: number): RawMessage {
     more: (flags & F.MORE) !== 0,
     unreadable: (flags & F.UNREADABLE) !== 0,
     ...((flags & F.FRAGMENT) === 0 ? {} : { fragment: messageFragment(view, at) }),
+    ...((flags & F.UNREACHABLE) === 0 ? {} : { unreachable: unreachable(messageSequence(view, at)) }),
+    ...zoneOf(batch, at),
     ...((flags & F.TRACE) === 0 ? {} : decodeTrace(bytes, messageTrace(view, at))),
     length: messageLength(view, at),
     payload: tcp ? bytes.slice(start, end) : bytes.subarray(start, end),
   };
+}
+
+function unreachable(what: number): Unreachable {
+  if (what === UNREACHABLE.NETWORK) return 'network_unreachable';
+  return what === UNREACHABLE.HOST ? 'host_unreachable' : 'connection_refused';
+}
+
+/** Of requests to addresses of link-local scope. */
+function zoneOf({ view, bytes, interfaces }: Batch, at: number): Pick<RawMessage, 'zone'> {
+  if (messageFamily(view, at) !== 6 || messageDirection(view, at) !== MESSAGE_DIRECTION.REQUEST) return {};
+  if (!needsZone(bytes, messageRemote(view, at))) return {};
+  const zone = interfaces.zone(messageNamespace(view, at), messageInterface(view, at));
+  return zone === undefined ? {} : { zone };
 }
 
 /** A record that is not valid (OTEP 4947) and ids of zeros (W3C Trace Context) are none. */

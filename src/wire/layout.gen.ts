@@ -76,6 +76,15 @@ export const TRACE_CONTEXT = {
   reserved: 26,
 } as const;
 
+/** struct interface_event: size and byte offsets. */
+export const INTERFACE_EVENT = {
+  SIZEOF: 40,
+  header: 0,
+  net_ns: 16,
+  index: 20,
+  name: 24,
+} as const;
+
 /** struct process_event: size and byte offsets. */
 export const PROCESS_EVENT = {
   SIZEOF: 72,
@@ -207,6 +216,7 @@ export const EVENT_KIND = {
   CONNECTION: 3,
   EXIT: 4,
   OWNER: 5,
+  INTERFACE: 6,
 } as const;
 
 /** enum owner_ids */
@@ -241,6 +251,14 @@ export const MESSAGE_FLAGS = {
   TRACE: 256,
   ADDRESSES: 512,
   FRAGMENT: 1024,
+  UNREACHABLE: 2048,
+} as const;
+
+/** enum unreachable */
+export const UNREACHABLE = {
+  REFUSED: 1,
+  HOST: 2,
+  NETWORK: 3,
 } as const;
 
 /** enum process_flags */

@@ -3,7 +3,8 @@
 wire.py serve FAMILY ADDRESS   answers on UDP and TCP port 53 by what the first label asks for, until killed; prints `ready`
 wire.py SCENE ADDRESS ZONE     asks as the scene does; prints {NAME: what the program saw} as one line of JSON
 
-First labels: frag-N: UDP, 55 addresses and N bytes of text; pipe-N: N bytes of text; anything else: one address.
+First labels: frag-N: UDP, 55 addresses and N bytes of text; pipe-N: N bytes of text; forge: after forged ICMP errors; anything else:
+one address.
 """
 
 import ctypes
@@ -66,6 +67,34 @@ def messages_of(stream, most):
     return got
 
 
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1])) + (data[-1] << 8 if len(data) & 1 else 0)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def forge(address, peer, message):
+    """ICMP port unreachable that is not about this request, or that the kernel does not take."""
+    v6 = ":" in address
+    family = socket.AF_INET6 if v6 else socket.AF_INET
+    ends = socket.inet_pton(family, peer[0]), socket.inet_pton(family, address)
+    other_id = struct.pack("!H", struct.unpack("!H", message[:2])[0] ^ 1) + message[2:]
+    for port, quoted, damage in (peer[1] ^ 1, message, 0), (peer[1], other_id, 0), (peer[1], message, 1):
+        udp = struct.pack("!4H", port, PORT, 8 + len(quoted), 0) + quoted
+        if v6:
+            if damage:  # the kernel computes it itself
+                continue
+            packet = struct.pack("!IHBB", 6 << 28, len(udp), 17, 64) + ends[0] + ends[1] + udp
+            error, kind = struct.pack("!BBHI", 1, 4, 0, 0) + packet, socket.IPPROTO_ICMPV6
+        else:
+            packet = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + ends[0] + ends[1] + udp
+            error, kind = struct.pack("!BBHI", 3, 3, 0, 0) + packet, socket.IPPROTO_ICMP
+            error = error[:2] + struct.pack("!H", checksum(error) ^ damage) + error[4:]
+        with socket.socket(family, socket.SOCK_RAW, kind) as raw:
+            raw.sendto(error, (peer[0], 0))
+
+
 def serve(family, address):
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     kind = socket.AF_INET6 if family == "6" else socket.AF_INET
@@ -75,7 +104,7 @@ def serve(family, address):
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
     for server in udp, listener:
-        server.bind((address, PORT))
+        server.bind(socket.getaddrinfo(address, PORT, kind, socket.SOCK_DGRAM)[0][4])
     listener.listen(16)
 
     def connection(stream):
@@ -98,6 +127,9 @@ def serve(family, address):
     print("ready", flush=True)
     while True:
         message, peer = udp.recvfrom(65535)
+        if message[13:18] == b"forge":
+            forge(address, peer, message)
+            time.sleep(0.3)
         udp.sendto(answer(message), peer)
 
 
@@ -147,7 +179,67 @@ def fast_open(address, zone):
     return seen
 
 
-SCENES = {"fragments": fragments, "pipeline": pipeline, "fast-open": fast_open}
+def unreachable(addresses, zone):
+    """Of several addresses, each by a connected and an unconnected socket: what the connected one is told."""
+    seen = {}
+    for number, address in enumerate(addresses.split(",")):
+        name = f"connected-{number}.{zone}"
+        client = datagram(address)
+        client.settimeout(1)  # Linux tells of a route that leads nowhere only who asks for it (ip(7), IP_RECVERR)
+        client.send(query(name, number))
+        try:
+            client.recv(100)
+        except OSError as error:
+            seen[name] = error.errno
+        name = f"unconnected-{number}.{zone}"
+        client = socket.socket(client.family, socket.SOCK_DGRAM)
+        client.sendto(query(name, number), (address, PORT))
+        seen[name] = 0
+        time.sleep(0.1)
+    return seen
+
+
+def forged(address, zone):
+    client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(10)
+    name = f"forge.{zone}"
+    client.sendto(query(name, 77), (address, PORT))
+    return {name: len(client.recv(1000))}
+
+
+def zones(devices, zone):
+    """One address that is on each of several links, asked by name and by a connected socket."""
+    seen = {}
+    for device in devices.split(","):
+        there = ("fe80::53", PORT, 0, socket.if_nametoindex(device))
+        for way in "connect", "sendto":
+            name = f"{way}-{device}.{zone}"
+            client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            client.settimeout(10)
+            if way == "connect":
+                client.connect(there)
+                client.send(query(name, 5))
+            else:
+                client.sendto(query(name, 5), there)
+            seen[name] = len(client.recv(1000))
+        name = f"tcp-{device}.{zone}"
+        client = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        client.settimeout(10)
+        client.connect(there)
+        client.sendall(framed(query(name, 5)))
+        seen[name] = len(messages_of(client, 1)[0])
+        client.close()
+    return seen
+
+
+SCENES = {
+    "fragments": fragments,
+    "pipeline": pipeline,
+    "fast-open": fast_open,
+    "unreachable": unreachable,
+    "forged": forged,
+    "zones": zones,
+}
 
 if sys.argv[1] == "serve":
     serve(*sys.argv[2:])
