@@ -16,6 +16,7 @@ import { latency } from './latency.ts';
 import { buildPrograms, describeMachine, enterNamespace, type Machine, REPOSITORY } from './machine.ts';
 import { memory } from './memory.ts';
 import { nativeCost } from './native-cost.ts';
+import { parse } from './parse.ts';
 import { profile } from './profile.ts';
 import type { Question, RunOptions } from './question.ts';
 import { rate } from './rate.ts';
@@ -40,6 +41,7 @@ const QUESTIONS = [
   nativeCost,
   instructions,
   profile,
+  parse,
   dnsCache,
   detect,
 ] as unknown as readonly Question<unknown>[];

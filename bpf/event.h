@@ -235,7 +235,7 @@ _Static_assert(sizeof(struct connection_addresses) == 32, "connection_addresses"
 _Static_assert(sizeof(struct trace_context) == 32, "trace_context");
 _Static_assert(sizeof(struct process_event) == 16 + 8 + 8 + 8 + 8 + 8 + 16, "process_event");
 
-/* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. Mirrored in src/tables/drops.ts by the generator. */
+/* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. What they mean: src/tables/drops-kernel.ts. */
 enum drop_reason {
 	DROP_RING_FULL = 0,         /* a request found no room */
 	DROP_PROCESS_RING_FULL = 1, /* a process record found no room: /proc fills the gap */

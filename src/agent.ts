@@ -327,7 +327,9 @@ function createSource(
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
   const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
-  return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
+  const source = new KernelSource({ ...kernel, stage: ledger.stage('wire') });
+  source.prepare();
+  return source;
 }
 
 /** Loaded only where it is used. */

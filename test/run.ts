@@ -16,6 +16,11 @@ interface Stage {
   readonly concurrency: number;
   /** It waits more than it computes: it runs beside that stage, if both run, and its output comes behind. */
   readonly beside?: string;
+  /**
+   * A program that makes what it needs, for minutes. It runs from the beginning on with what processor time the stages before leave
+   * (SCHED_IDLE). The stage asks for the same thing itself, so that it waits for the program, and says what is wrong if it failed.
+   */
+  readonly build?: string;
   /** Not part of `npm test`: in `npm run test:all`, and it has a script of its own. */
   readonly onlyInAll?: true;
 }
@@ -42,6 +47,7 @@ const STAGES: readonly Stage[] = [
     timeoutMs: 35 * MINUTE,
     concurrency: 1,
     beside: 'kernel',
+    build: 'test/collector/build.ts',
   },
   {
     name: 'k8s',
@@ -198,6 +204,13 @@ if (isWanted({ name: 'check' })) {
 const stages = STAGES.filter(isWanted);
 const attacks = process.env['ATTACKS_FILE'] ?? '';
 if (attacks !== '' && stages.some(({ name }) => name === 'hostile')) beginReport(attacks);
+/** Those of the first stage build themselves. */
+const builds = stages
+  .slice(1)
+  .flatMap(({ build }) => build ?? [])
+  .map((build) =>
+    spawn('chrt', ['--idle', '0', process.execPath, build], { stdio: 'ignore' }).on('error', () => {}),
+  );
 for (const stage of stages) {
   if (stages.some(({ name }) => name === stage.beside)) continue;
   const output: string[] = [];
@@ -213,6 +226,9 @@ for (const stage of stages) {
   await Promise.all(beside);
   for (const text of output) process.stdout.write(text);
 }
+// A stage that failed has not waited for them.
+for (const { pid, exitCode } of builds)
+  if (pid !== undefined && exitCode === null) for (const each of descendants(pid)) endProcess(each.pid);
 if (total.faults !== '') console.log(`\n== failures once more\n${total.faults}`);
 if (total.skips !== '') console.log(`\n== skipped\n${total.skips}`);
 console.log(`\n${rows.join('\n')}\n`);

@@ -167,8 +167,9 @@ export class ProcessTable {
   }
 
   /** Its identity as far as it is known; nothing is read or remembered for it. */
-  known({ pid, uid }: Pick<Owner, 'pid' | 'uid'>): ProcessIdentity | undefined {
-    const entries = this.#slots.peek(pid)?.entries;
+  known({ pid, uid, cgroupId }: Pick<Owner, 'pid' | 'uid' | 'cgroupId'>): ProcessIdentity | undefined {
+    // The pid may be another process's by now.
+    const entries = this.#slots.peek(pid)?.entries.filter(({ owner }) => owner.cgroupId === cgroupId);
     return (entries?.find(({ owner }) => owner.uid === uid) ?? entries?.[0])?.identity;
   }
 

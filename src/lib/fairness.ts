@@ -15,8 +15,18 @@ export interface GaveWay {
   readonly cgroupId: bigint;
   /** The process that had to last. */
   readonly owner: HolderId;
-  /** By what was full, for example `requests-full`. */
+  /** By what was full, for example `requests_full`. */
   readonly counts: Readonly<Record<string, number>>;
+}
+
+/** What a workload had to give up since it was last told, at one bound. */
+export interface Untold {
+  /** The process that had to last; undefined: of several workloads that are no longer counted apart. */
+  readonly owner: HolderId | undefined;
+  readonly cgroupId: bigint;
+  /** What was full, for example `requests-full`. */
+  readonly bound: string;
+  readonly count: number;
 }
 
 /** Workloads counted apart; beyond it that which gave way longest ago is counted with the others. */
@@ -24,15 +34,20 @@ const MAX_WORKLOADS = 256;
 /** cgroups below a delegated one that are remembered. */
 const MAX_DELEGATED = 16_384;
 
+interface Count {
+  total: number;
+  told: number;
+}
+
 interface Counted {
   owner: HolderId;
-  readonly counts: Map<string, number>;
+  readonly counts: Map<string, Count>;
 }
 
 export class Fairness {
   readonly #workloads = new Map<bigint, Counted>();
   readonly #delegated = new Map<bigint, bigint>();
-  readonly #others = new Map<string, number>();
+  readonly #others = new Map<string, Count>();
 
   /** The cgroup was made below `root`, which belongs to a user: whoever may make cgroups has one share, not one each. */
   delegate(cgroupId: bigint, root: bigint): void {
@@ -61,14 +76,14 @@ export class Fairness {
     if (count === 0) return;
     const workload = this.workloadOf(owner.cgroupId);
     const known = this.#workloads.get(workload);
-    const counted = known ?? { owner, counts: new Map<string, number>() };
+    const counted = known ?? { owner, counts: new Map<string, Count>() };
     counted.owner = owner;
-    counted.counts.set(reason, (counted.counts.get(reason) ?? 0) + count);
+    add(counted.counts, reason, count, 0);
     if (known !== undefined) return;
     this.#workloads.set(workload, counted);
     if (this.#workloads.size <= MAX_WORKLOADS) return;
     for (const [oldest, { counts }] of this.#workloads) {
-      for (const [name, times] of counts) this.#others.set(name, (this.#others.get(name) ?? 0) + times);
+      for (const [name, { total, told }] of counts) add(this.#others, name, total, told);
       this.#workloads.delete(oldest);
       return;
     }
@@ -79,14 +94,43 @@ export class Fairness {
     return Array.from(this.#workloads, ([cgroupId, { owner, counts }]) => ({
       cgroupId,
       owner,
-      counts: Object.fromEntries(counts),
+      counts: totals(counts),
     }));
   }
 
   /** Of the workloads that are no longer counted apart. */
   others(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#others);
+    return totals(this.#others);
   }
+
+  /** What was not told yet, which it is with this call. At most so many; the others stay for the next time. */
+  untold(most: number): readonly Untold[] {
+    const found: Untold[] = [];
+    const tell = (cgroupId: bigint, owner: HolderId | undefined, counts: Map<string, Count>): void => {
+      for (const [bound, count] of counts) {
+        if (count.total === count.told || found.length >= most) continue;
+        found.push({ owner, cgroupId, bound, count: count.total - count.told });
+        count.told = count.total;
+      }
+    };
+    tell(0n, undefined, this.#others);
+    for (const [cgroupId, { owner, counts }] of this.#workloads) tell(cgroupId, owner, counts);
+    return found;
+  }
+}
+
+function add(counts: Map<string, Count>, reason: string, total: number, told: number): void {
+  const count = counts.get(reason);
+  if (count === undefined) {
+    counts.set(reason, { total, told });
+    return;
+  }
+  count.total += total;
+  count.told += told;
+}
+
+function totals(counts: ReadonlyMap<string, Count>): Record<string, number> {
+  return Object.fromEntries(Array.from(counts, ([reason, { total }]) => [reason, total]));
 }
 
 /** FNV-1a, 31 bits: for owners that are known by a text. */

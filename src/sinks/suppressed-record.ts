@@ -1,9 +1,9 @@
-/** What the kernel left out of a workload that is over its share, as a log event on that workload. */
+/** What was left out of a workload that is over its share, by the kernel or at a bound of the agent, as a log event on that workload. */
 import { forTerminal } from '../lib/escape.ts';
+import type { Untold } from '../lib/fairness.ts';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, Suppression } from '../model.ts';
 import type { SuppressedAttributeName } from '../tables/suppressed-attributes.ts';
-import { SEVERITY } from './record.ts';
-import { bounded } from './record-attributes.ts';
+import { bounded, SEVERITY } from './record-common.ts';
 
 export const SUPPRESSED_EVENT_NAME = 'whodns.suppressed';
 
@@ -43,6 +43,45 @@ export function toSuppressedLog(
         `${whose}: ${requests} requests, ${responses} answers, ${connections} connections left out`,
       ),
     ),
+    attributes,
+    process: workload,
+    lookup: undefined,
+  };
+}
+
+/**
+ * @param process that which had to give way last; undefined: it is not known
+ * @param host resource attributes of the host
+ * @param since Unix ns of the last such records
+ * @param time Unix ns
+ */
+export function toGaveWayLog(
+  { owner, cgroupId, bound, count }: Untold,
+  process: ProcessIdentity | undefined,
+  host: Attributes,
+  since: bigint,
+  time: bigint,
+): LogEvent {
+  // Below 0: who is known by an address only (fairness.ts).
+  const share = owner === undefined ? 'others' : cgroupId > 0n ? 'cgroup' : 'unknown';
+  const attributes: Partial<Record<SuppressedAttributeName, AttributeValue>> = {
+    'whodns.suppressed.bound': bound,
+    'whodns.suppressed.given_up': count,
+    'whodns.suppressed.since': new Date(Number(since / 1_000_000n)).toISOString(),
+    'whodns.suppressed.share': share,
+    ...(share === 'cgroup'
+      ? { 'whodns.suppressed.cgroup.id': String(cgroupId), 'whodns.suppressed.user.id': owner?.uid ?? 0 }
+      : {}),
+  };
+  const workload = workloadOf(process, host);
+  const whose =
+    workload.workload || workload.executableName || (share === 'cgroup' ? `cgroup ${cgroupId}` : share);
+  return {
+    eventName: SUPPRESSED_EVENT_NAME,
+    time,
+    observedTime: time,
+    severity: SEVERITY.warn,
+    body: bounded(forTerminal(`${whose}: gave way ${count} times, ${bound}`)),
     attributes,
     process: workload,
     lookup: undefined,

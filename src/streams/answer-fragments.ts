@@ -16,7 +16,7 @@ const NOTHING = new Uint8Array(0);
 
 /** The ledger: every fragment comes `in`; an answer goes `out` once, its further fragments are filtered as `joined`. */
 export class AnswerFragments {
-  readonly #stage: Stage;
+  readonly #stage: Stage<'streams'>;
   readonly #onLoss: OnLoss;
   readonly #maxPayload: number;
   readonly #table: FragmentTable<RawMessage>;
@@ -26,7 +26,7 @@ export class AnswerFragments {
   #expiring = false;
 
   /** @param maxPayload bytes kept of an answer */
-  constructor(stage: Stage, onLoss: OnLoss, maxPayload: number) {
+  constructor(stage: Stage<'streams'>, onLoss: OnLoss, maxPayload: number) {
     this.#stage = stage;
     this.#onLoss = onLoss;
     this.#maxPayload = maxPayload;
@@ -62,7 +62,7 @@ export class AnswerFragments {
         bytes: before === 0 ? payload : Buffer.concat([new Uint8Array(before), payload]),
         time: raw.time,
       },
-      isFirst ? { ...withoutPayload(raw), fragment, payload: NOTHING } : raw,
+      { ...withoutPayload(raw), fragment, payload: NOTHING },
     );
     if (fate === 'waits') this.#held++;
     else if (fate === 'duplicate') this.#stage.filter('retransmission');
@@ -84,7 +84,7 @@ export class AnswerFragments {
   #giveOut({ bytes, length, time, complete, parts }: Reassembled, first: RawMessage): void {
     if (!complete || length === undefined) {
       this.#held -= parts;
-      this.#stage.drop('fragments-unfinished', parts);
+      this.#stage.drop('fragments_unfinished', parts);
       if (!this.#expiring) this.#onLoss(withoutPayload(first), 'fragments', time);
       return;
     }
@@ -107,13 +107,13 @@ export class AnswerFragments {
   #drop(reason: FragmentDrop, parts: number, first: RawMessage): void {
     this.#held -= parts;
     // Of a server that was asked, but no answer: its first fragment was not for anyone here.
-    if (reason === 'fragment-no-first') {
-      this.#stage.filter('other-fragment', parts);
+    if (reason === 'fragment_no_first') {
+      this.#stage.filter('other_fragment', parts);
       return;
     }
     this.#stage.drop(reason, parts);
     // Overlapping ones the kernel does not take either (RFC 5722).
-    if (reason === 'fragment-count' && first.fragment?.offset === 0)
+    if (reason === 'fragment_count' && first.fragment?.offset === 0)
       this.#onLoss(withoutPayload(first), 'fragments', first.time);
   }
 }

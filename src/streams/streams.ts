@@ -23,7 +23,7 @@ export class Streams {
    * @param maxPayload the copy limit: bytes kept of a message
    */
   constructor(
-    stage: Stage,
+    stage: Stage<'streams'>,
     limits: Partial<StreamLimits & DatagramLimits> = {},
     fairness = new Fairness(),
     onLoss: OnLoss = () => {},

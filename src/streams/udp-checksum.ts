@@ -1,5 +1,5 @@
 /** UDP headers (RFC 768) of datagrams put together here: would the kernel take them (net/ipv4/udp.c, __udp4_lib_rcv)? */
-import { addressBytes } from '../lib/address.ts';
+import { parseAddress } from '../lib/address.ts';
 
 export const UDP_HEADER = 8;
 const PROTOCOL_UDP = 17;
@@ -22,8 +22,14 @@ export function payloadLength(
   const isV6 = source.includes(':');
   if (word(datagram, 6) === 0) return isV6 ? undefined : told - UDP_HEADER;
   if (datagram.length < told) return told - UDP_HEADER;
-  const pseudo = sum(addressBytes(source)) + sum(addressBytes(destination)) + PROTOCOL_UDP + told;
+  const pseudo = sumOf(source) + sumOf(destination) + PROTOCOL_UDP + told;
   return folded(pseudo + sum(datagram.subarray(0, told))) === 0xffff ? told - UDP_HEADER : undefined;
+}
+
+/** The prefix of v4-mapped addresses is not summed. */
+function sumOf(address: string): number {
+  const bytes = parseAddress(address) ?? new Uint8Array(0);
+  return sum(address.includes(':') ? bytes : bytes.subarray(12));
 }
 
 function word(bytes: Uint8Array, offset: number): number {

@@ -6,7 +6,8 @@ export const SUPPRESSED_ATTRIBUTES = {
     type: 'int',
     stability: 'development',
     source: 'whodns',
-    brief: 'Requests left out since the last such record: each would have been a lookup.',
+    brief:
+      'Requests that the kernel left out since the last such record: each would have been a lookup. Not on records with `whodns.suppressed.bound`.',
     example: 41_532,
   },
   'whodns.suppressed.responses': {
@@ -36,8 +37,23 @@ export const SUPPRESSED_ATTRIBUTES = {
     stability: 'development',
     source: 'whodns',
     brief:
-      'Whose share was used up: `cgroup`; or what stands for those without one: `unknown` (no process is known), `unasked` (more answers than requests), `table_full`, `too_deep` (control groups nested too deep).',
+      'Whose share was used up: `cgroup`; or what stands for those without one: `unknown` (no process is known), `unasked` (more answers than requests), `table_full`, `too_deep` (control groups nested too deep). At a bound of the agent: `cgroup`, `unknown`, or `others` (workloads no longer counted apart).',
     example: 'cgroup',
+  },
+  'whodns.suppressed.bound': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'What was full in the agent, so that who holds most gives way: as the drop reason, for example `requests-full`, `streams-full`. One record for each workload and bound.',
+    example: 'requests-full',
+  },
+  'whodns.suppressed.given_up': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'How often that workload gave way there since the last such record.',
+    example: 118,
   },
   'whodns.suppressed.cgroup.id': {
     type: 'string',

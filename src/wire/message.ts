@@ -15,8 +15,6 @@ import {
 
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
-/** In the place of a fragment, as in IPv4: more follow. */
-const MORE_FRAGMENTS = 0x2000;
 
 /** Whether the record of `size` bytes is whole and says nothing that cannot be. */
 export function isMessage(view: DataView, at: number, size: number): boolean {
@@ -83,19 +81,9 @@ export function messageSequence(view: DataView, at: number): number {
   return view.getUint32(at + M.sequence, LITTLE);
 }
 
-/** With MESSAGE_FLAGS.FRAGMENT: which it is of an IP datagram (bpf/event.h). `offset` and `skipped` are bytes. */
-export function messageFragment(
-  view: DataView,
-  at: number,
-): { datagram: number; offset: number; more: boolean; skipped: number } {
-  const isFirst = messageRemotePort(view, at) !== 0;
-  const place = isFirst ? MORE_FRAGMENTS : messageLocalPort(view, at);
-  return {
-    datagram: messageSequence(view, at),
-    offset: (place & ~MORE_FRAGMENTS) * 8,
-    more: (place & MORE_FRAGMENTS) !== 0,
-    skipped: view.getUint8(at + M.skipped) * 8,
-  };
+/** With MESSAGE_FLAGS.FRAGMENT, of the first: bytes before its UDP header in what IP carries. */
+export function messageSkipped(view: DataView, at: number): number {
+  return view.getUint8(at + M.skipped) * 8;
 }
 
 /** Inode of the network namespace. */

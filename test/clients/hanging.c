@@ -2,7 +2,7 @@
  * A process that cannot be read: a page or a file of it comes from a FUSE file system of its own that never answers, or from a userfaultfd
  * that nobody serves. It asks one name, prints "asked", and lives until its standard input ends; then the file system is gone too.
  *
- * Usage: hanging HOW FUSE-DEVICE SERVER NAME
+ * Usage: hanging HOW FUSE-DEVICE SERVER NAME [USER]
  *   memory  a mapping called memfd:OTEL_CTX, of the FUSE file; another process waits for the same page
  *   lock    a thread reads such a page through /proc/self/mem, which holds the lock on what the process has mapped
  *   resolv  /etc/resolv.conf of its mount namespace is the FUSE file, which root has mounted (as a hung NFS would be)
@@ -37,22 +37,27 @@ static void write_text(const char *path, const char *text)
 	close(fd);
 }
 
+static uid_t user = 1000;
+
 static void become_user(void)
 {
-	if (setgid(1000) || setuid(1000))
+	if (setgid(user) || setuid(user))
 		die("setuid");
 }
 
 static void enter_namespaces(void)
 {
+	char map[32];
+
 	become_user();
 	/* Another user's process is not dumpable: its own /proc would not be writable. */
 	prctl(PR_SET_DUMPABLE, 1);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
 		die("unshare");
 	write_text("/proc/self/setgroups", "deny");
-	write_text("/proc/self/uid_map", "0 1000 1");
-	write_text("/proc/self/gid_map", "0 1000 1");
+	snprintf(map, sizeof map, "0 %u 1", user);
+	write_text("/proc/self/uid_map", map);
+	write_text("/proc/self/gid_map", map);
 }
 
 static void reply(int fuse, uint64_t unique, int error, const void *data, size_t length)
@@ -198,15 +203,18 @@ static void map_fault(void)
 
 int main(int argc, char **argv)
 {
-	const char *how = argc == 5 ? argv[1] : "";
-	const char *name = argc == 5 ? argv[4] : "";
+	int is_whole = argc == 5 || argc == 6;
+	const char *how = is_whole ? argv[1] : "";
+	const char *name = is_whole ? argv[4] : "";
 	struct sockaddr_storage to;
 	struct message query;
 	pid_t server = 0;
 	int s;
 
-	if (argc != 5)
+	if (!is_whole)
 		return 2;
+	if (argc == 6)
+		user = (uid_t)atoi(argv[5]);
 	name = strdup(name);
 	query = build_query(name, 0x4711);
 	if (strcmp(how, "resolv") == 0) {

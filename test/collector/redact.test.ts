@@ -75,6 +75,7 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'whodns.finding.since': 'keep',
   'whodns.suppressed.cgroup.id': 'keep',
   'whodns.suppressed.share': 'keep',
+  'whodns.suppressed.bound': 'keep',
   'whodns.suppressed.since': 'keep',
   'whodns.visibility.level': 'keep',
   'whodns.visibility.previous': 'keep',

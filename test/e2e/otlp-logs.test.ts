@@ -263,7 +263,7 @@ test('100 000 records through the queue: every one is delivered, dropped or held
     sink.accept(events[i % events.length] ?? logEvent());
     if (i % 1000 === 999) {
       stage();
-      await sleep(i % 20_000 < 10_000 ? 12 : 0); // now slower, now faster than the server
+      if (i % 20_000 < 10_000) await sleep(12); // now slower than the server, now more at once than the queue holds
     }
   }
   await sink.flush();

@@ -45,9 +45,14 @@ for (const [kind, owned] of [
     t.after(() => end(racer, 'SIGKILL'));
     await once(racer.stdout as NodeJS.ReadableStream, 'data');
     const line = Buffer.from(`${'x'.repeat(98)}\n`);
-    const until = performance.now() + 4000;
+    const begun = performance.now();
     const outcome = { written: 0, refused: 0 };
-    while (performance.now() < until) {
+    // In a shared directory it rotates now and then beside the racer: how often depends on the machine.
+    const isOver = () => {
+      const seconds = (performance.now() - begun) / 1000;
+      return seconds > 60 || (seconds > 4 && (owned.mode === undefined || outcome.written > 20));
+    };
+    while (!isOver()) {
       await file.append(line).then(
         () => outcome.written++,
         () => outcome.refused++,

@@ -22,9 +22,23 @@ export function fuseDevice(stage: Stage): string {
   return path;
 }
 
+export interface Whose {
+  readonly user?: number;
+  /** Directory of the control group; default: that of the tests. */
+  readonly group?: string;
+}
+
 /** Starts one that asks `name`. It ends with its standard input. */
-export async function hang(stage: Stage, device: string, how: How, name: string): Promise<ChildProcess> {
-  const argv = ['env', '-i', ...ENVIRONMENT, join(CLIENTS, 'hanging'), how, device, SERVER, name];
+export async function hang(
+  stage: Stage,
+  device: string,
+  how: How,
+  name: string,
+  { user = 1000, group }: Whose = {},
+): Promise<ChildProcess> {
+  const program = [join(CLIENTS, 'hanging'), how, device, SERVER, name, String(user)];
+  const enter = group === undefined ? [] : ['sh', '-c', `echo $$ >${group}/cgroup.procs && exec "$@"`, 'sh'];
+  const argv = [...enter, 'env', '-i', ...ENVIRONMENT, ...program];
   const child = stage.namespace.spawn(argv, ['pipe', 'pipe', 'inherit']);
   const [line] = await Promise.race([
     once(child.stdout as NodeJS.ReadableStream, 'data'),
@@ -37,6 +51,11 @@ export async function hang(stage: Stage, device: string, how: How, name: string)
 export async function release(children: readonly ChildProcess[]): Promise<void> {
   for (const child of children) child.stdin?.end();
   for (const child of children) await ended(child, 10_000);
+}
+
+/** Of the unified hierarchy; undefined: none is mounted. */
+export function cgroupMount(): string | undefined {
+  return /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'latin1'))?.[1];
 }
 
 /** What the agent did while it was watched. */

@@ -5,6 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../src/control/client.ts';
@@ -15,6 +17,7 @@ import { contextBytes } from '../unit/process-context-bytes.ts';
 import {
   assertFree,
   assertVictim,
+  cgroupMount,
   fuseDevice,
   hang,
   inspectorsOf,
@@ -53,6 +56,19 @@ async function endOf(signal: NodeJS.Signals): Promise<number> {
   process.kill(stage.agent.pid, signal);
   await until(() => !stage.agent.running, `${signal} did not end the agent`, 7000);
   return performance.now() - started;
+}
+
+/** A process that publishes a service name asks: what its record has of it. */
+async function publish(name: string): Promise<unknown> {
+  const publisher = await Publisher.start(
+    ['memfd', Buffer.from(contextBytes({ 'service.name': 'shop' })).toString('hex')],
+    ['nsenter', '--target', String(stage.namespace.pid), '--net', '--mount', '--'],
+  );
+  publisher.say(`ask 127.0.0.1 ${name}`);
+  await publisher.line();
+  const record = await stage.recordOf(name);
+  await publisher.stop();
+  return record.resource['service.name'];
 }
 
 async function close(): Promise<void> {
@@ -104,18 +120,7 @@ describe('a process that cannot be read', () => {
     const { timeout, hanging: stuck } = await inspector();
     // What waits for the lock SIGKILL has ended; a request that FUSE has taken holds its worker.
     assert.equal(stuck, 1);
-    const later = await Publisher.start(
-      ['memfd', Buffer.from(contextBytes({ 'service.name': 'shop' })).toString('hex')],
-      ['nsenter', '--target', String(stage.namespace.pid), '--net', '--mount', '--'],
-    );
-    later.say(`ask 127.0.0.1 later.${stage.zone}`);
-    await later.line();
-    assert.equal(
-      (await stage.recordOf(`later.${stage.zone}`)).resource['service.name'],
-      'shop',
-      'others are read',
-    );
-    await later.stop();
+    assert.equal(await publish(`later.${stage.zone}`), 'shop', 'others are read');
     reportAttack({
       attack: 'a lock that is never given back, a resolv.conf that never comes, a page under userfaultfd',
       stranger: 'user',
@@ -181,5 +186,71 @@ describe(`${MANY} processes that cannot be read`, () => {
       holds: 'the agent is gone within 1 s',
       figure: `${took.toFixed(0)} ms`,
     });
+  });
+});
+
+const mount = cgroupMount();
+describe(`all ${PLACES} places of inspectors`, {
+  skip: mount === undefined ? 'no cgroup v2 is mounted' : false,
+}, () => {
+  const groups = [2000, 2001].map((user) => ({
+    user,
+    group: join(mount ?? '', `whodns-test-${process.pid}-${user}`),
+  }));
+  const each = PLACES / groups.length;
+  before(async () => {
+    await open();
+    for (const { group } of groups) mkdirSync(group);
+  });
+  after(async () => {
+    await close();
+    for (const { group } of groups) rmdirSync(group);
+  });
+
+  test('kept by two users in two control groups: said once, nobody loses the identity', async () => {
+    const asked = groups.flatMap((whose) =>
+      Array.from({ length: each }, (_, i) => ({ whose, name: `all${whose.user}-${i}.${stage.zone}` })),
+    );
+    hanging = await Promise.all(asked.map(({ whose, name }) => hang(stage, device, 'resolv', name, whose)));
+    await until(async () => (await inspector()).hanging === PLACES, 'not all places are kept');
+    const watching = watch(stage.agent.pid, HEALTH, 4000);
+    let slowest = 0;
+    for (let i = 0; i < 20; i++)
+      slowest = Math.max(slowest, await assertVictim(stage, `a${i}.${stage.zone}`));
+    for (const { name, whose } of asked)
+      assert.equal((await stage.recordOf(name)).resource['process.user.id'], whose.user);
+    assertFree(await watching);
+    const { hanging: stuck, stuck: refused } = await inspector();
+    assert.equal(stuck, PLACES);
+    assert.ok(refused > 0, 'requests fail at once');
+    assert.ok(slowest < 2000, `the slowest lookup took ${slowest} ms`);
+    assert.equal(stage.agent.errors.split(`${PLACES} inspectors hang`).length - 1, 1, stage.agent.errors);
+    reportAttack({
+      attack: `all ${PLACES} places of inspectors, by two users in two control groups`,
+      stranger: 'user',
+      holds: 'it is said once; requests fail at once, the identity of others is complete from the kernel',
+      figure: `${stuck} hang, 20 of 20 lookups of others complete, slowest ${slowest.toFixed(0)} ms`,
+    });
+  });
+
+  test('are there again when what they wait for is gone', async () => {
+    await release(hanging);
+    hanging = [];
+    await until(async () => (await inspector()).hanging === 0, 'places stay kept');
+    const name = `again.${stage.zone}`;
+    assert.equal(await publish(name), 'shop');
+  });
+
+  test('and the agent that has them all kept stops in time', async () => {
+    hanging = await Promise.all(
+      groups.flatMap((whose) =>
+        Array.from({ length: each }, (_, i) =>
+          hang(stage, device, 'resolv', `end${whose.user}-${i}.${stage.zone}`, whose),
+        ),
+      ),
+    );
+    await sleep(1500);
+    const took = await endOf('SIGTERM');
+    assert.ok(took < 5500, `SIGTERM took ${took} ms`);
   });
 });

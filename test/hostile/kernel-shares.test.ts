@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -16,6 +16,7 @@ import { buildClients, CLIENTS } from '../clients/build.ts';
 import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { end } from '../matrix/children.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
+import { cgroupMount } from './hanging-processes.ts';
 import { reportAttack } from './report.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -113,9 +114,12 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
       const output = await victimDuring(namespace.spawn(asUser(ATTACKER, flood)), uid, `flood${uid}`);
       const { sent } = JSON.parse(output) as { sent: number };
       const { source } = await stats();
-      assert.ok(sent > 100_000, `a flood of ${sent}`);
       const leftOut = (source.drops['request_suppressed'] ?? 0) - (before['request_suppressed'] ?? 0);
-      assert.ok(leftOut > sent / 4, `${leftOut} of ${sent} left out`);
+      const most = 50_000 + 5000 * (SECONDS + 2);
+      assert.ok(
+        leftOut > 0 && sent - leftOut <= most,
+        `${leftOut} of ${sent} left out, ${most} admitted at most`,
+      );
       assert.equal(source.drops['ring_full'], 0);
       assert.equal(source.drops['response_ring_full'], 0);
       reportAttack({
@@ -201,7 +205,8 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
   test('and what was left out is told of on the workload that sent it', {
     timeout: CASE_LIMIT_MS,
   }, async () => {
-    const isSuppressed = ({ event_name }: JsonRecord) => event_name === 'whodns.suppressed';
+    const isSuppressed = ({ event_name, attributes }: JsonRecord) =>
+      event_name === 'whodns.suppressed' && attributes['whodns.suppressed.bound'] === undefined;
     await agent.waitFor((records) => records.some(isSuppressed), PATIENCE_MS);
     const records = agent.records.filter(isSuppressed);
     const of = (executable: string) =>
@@ -229,8 +234,3 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
     });
   });
 });
-
-function cgroupMount(): string | undefined {
-  const line = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'latin1'));
-  return line?.[1];
-}

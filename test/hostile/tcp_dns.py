@@ -1,7 +1,8 @@
 """DNS over TCP in three roles, bounded in count and time. Prints one line of JSON at its end.
 
 serve ADDRESS SECONDS            answers every query with 10.1.2.3, in two pieces that are half a second apart
-half ADDRESS COUNT SECONDS       COUNT connections that each say a long message comes and send a little of it now and then
+half ADDRESS COUNT SECONDS       COUNT connections that each say a long message comes and send a little of it now and then;
+                                 `ready N` when all were tried and N are there
 ask ADDRESS COUNT GAP ZONE       COUNT lookups, GAP seconds apart, each query in two pieces, names tN.ZONE
 """
 import asyncio, json, random, resource, struct, sys, time
@@ -41,11 +42,19 @@ async def serve(address, seconds):
 
 async def half(address, count, seconds):
     end = time.time() + float(seconds)
+    tried = there = 0
 
     async def one():
+        nonlocal tried, there
         try:
-            _, writer = await asyncio.open_connection(address, PORT)
-            writer.write(struct.pack(">H", 65000) + b"\0" * 20)
+            try:
+                _, writer = await asyncio.open_connection(address, PORT)
+                writer.write(struct.pack(">H", 65000) + b"\0" * 20)
+                there += 1
+            finally:
+                tried += 1
+                if tried == int(count):
+                    print(f"ready {there}", flush=True)
             while time.time() < end:
                 await asyncio.sleep(1)
                 writer.write(b"x" * 200)

@@ -16,9 +16,10 @@ afterEach(() => {
 async function opened(): Promise<{ readonly capture: NativeCapture; readonly port: number }> {
   const { port } = await sink();
   const knobs = { dns_ports: [port], dns_port_count: [1], payload_limit: [512], wakeup_bytes: [RING / 4] };
-  const result = addon.open(nativeOptions({ ringBytes: RING, knobs }));
+  const result = await addon.open(nativeOptions({ ringBytes: RING, knobs }));
   if ('error' in result) throw new Error(JSON.stringify(result.error));
   captures.push(result.capture);
+  assert.ok(!('error' in result.capture.attach()));
   return { capture: result.capture, port };
 }
 

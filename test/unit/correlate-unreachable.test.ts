@@ -1,14 +1,18 @@
 /** ICMP errors in place of answers: the lookup they are about ends at once, others do not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FIELD, FIELD_BITS } from '../../src/lookup/fields.ts';
 import { answer, MS, type Spec, setUp } from './correlate-events.ts';
 
 const OTHER = { address: '10.0.0.54', port: 53 };
 
 function start() {
   const bench = setUp();
-  const refuse = (spec: Spec = {}) =>
-    bench.correlator.unreachable(answer({ message: { response: false }, ...spec }), 'connection_refused');
+  const refuse = (spec: Spec = {}) => {
+    const { raw, message } = answer({ message: { response: false }, ...spec });
+    raw.words[raw.at + FIELD.BITS] = (raw.words[raw.at + FIELD.BITS] as number) | FIELD_BITS.UNREACHABLE;
+    bench.correlator.unreachable(raw, message);
+  };
   const outcomes = () => bench.lookups.map(({ outcome, duration }) => [outcome, duration]);
   const assertBalanced = () => {
     bench.end();

@@ -30,22 +30,34 @@ test('version, size, DO bit, extended rcode; the record itself is not among the 
     extendedRcode: 1,
     options: [],
     clientSubnet: undefined,
+    clientSubnetScope: undefined,
     extendedErrors: [],
   });
   assert.equal(message.rcode, 16);
   assert.deepEqual(message.additionals, []);
 });
 
-test('client subnet: only the octets of the prefix are sent', () => {
-  for (const [hex, text] of [
-    ['0001180001020300'.slice(0, 14), '1.2.3.0/24/0'],
-    ['00012018c0000201', '192.0.2.1/32/24'],
-    ['00010000', '0.0.0.0/0/0'],
-    ['00000000', '0/0/0'],
-    ['0002380020010db8000100', '2001:db8:1::/56/0'],
+test('client subnet: address and source prefix, the scope beside it; only the octets of the prefix are sent', () => {
+  for (const [hex, subnet, scope] of [
+    ['0001180001020300'.slice(0, 14), '1.2.3.0/24', 0],
+    ['00012018c0000201', '192.0.2.1/32', 24],
+    ['00010000', '0.0.0.0/0', 0],
+    ['00010020', '0.0.0.0/0', 32],
+    ['00000000', '0/0', 0],
+    ['0002380020010db8000100', '2001:db8:1::/56', 0],
+    ['00028080' + 'ff'.repeat(16), 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128', 128],
   ] as const) {
-    assert.equal(decode([opt([option(8, hex)])]).edns?.clientSubnet, text);
+    const { edns } = decode([opt([option(8, hex)])]);
+    assert.deepEqual([edns?.clientSubnet, edns?.clientSubnetScope], [subnet, scope]);
+    assert.equal(edns?.options[0]?.data, `${subnet}/${scope}`);
   }
+});
+
+test('client subnet: of several the first that is well-formed counts, with its own scope', () => {
+  const options = [option(8, '0001ff'), option(8, '00012018c0000201'), option(8, '00012020c6336401')];
+  const { edns, malformed } = decode([opt(options)]);
+  assert.deepEqual([edns?.clientSubnet, edns?.clientSubnetScope], ['192.0.2.1/32', 24]);
+  assert.equal(malformed?.reason, 'opt_option');
 });
 
 test('client subnet that breaks RFC 7871 is kept in hex and marked', () => {
@@ -56,10 +68,15 @@ test('client subnet that breaks RFC 7871 is kept in hex and marked', () => {
     '000118000102',
     '00011700010203',
     '000118000102030405',
+    '00012021c0000201',
+    '0002818120010db800000000000000000000000100',
+    '000000ff01',
+    '00ff0000',
   ]) {
     const message = decode([opt([option(8, hex)])]);
-    assert.equal(message.malformed?.reason, 'opt-option', hex);
+    assert.equal(message.malformed?.reason, 'opt_option', hex);
     assert.equal(message.edns?.clientSubnet, undefined, hex);
+    assert.equal(message.edns?.clientSubnetScope, undefined, hex);
     assert.equal(message.edns?.options[0]?.data, hex);
   }
 });
@@ -73,7 +90,7 @@ test('extended errors, several, with and without text', () => {
   ]);
   assert.equal(edns?.options[0]?.data, '15 (Blocked) "nein \\195\\188\\000"');
   assert.equal(malformed, undefined);
-  assert.equal(decode([opt([option(15, '00')])]).malformed?.reason, 'opt-option');
+  assert.equal(decode([opt([option(15, '00')])]).malformed?.reason, 'opt_option');
 });
 
 test('other options in words', () => {
@@ -98,14 +115,14 @@ test('an option longer than the record: those before it are kept', () => {
   const bad = Buffer.concat([option(3, '61'), u16(12), u16(9), Buffer.of(0)]);
   const { edns, malformed } = decode([opt([bad])]);
   assert.deepEqual(edns?.options, [{ code: 3, data: '61' }]);
-  assert.equal(malformed?.reason, 'opt-option');
+  assert.equal(malformed?.reason, 'opt_option');
 });
 
 test('a second OPT record, one among the answers, one with a name', () => {
-  assert.equal(decode([opt([]), opt([])]).malformed?.reason, 'opt-duplicate');
+  assert.equal(decode([opt([]), opt([])]).malformed?.reason, 'opt_duplicate');
   const misplaced = decode([], [opt([])]);
-  assert.equal(misplaced.malformed?.reason, 'opt-misplaced');
+  assert.equal(misplaced.malformed?.reason, 'opt_misplaced');
   assert.equal(misplaced.edns, undefined);
   assert.equal(misplaced.answers.length, 1);
-  assert.equal(decode([opt([], { name: 'a.test' })]).malformed?.reason, 'opt-misplaced');
+  assert.equal(decode([opt([], { name: 'a.test' })]).malformed?.reason, 'opt_misplaced');
 });

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Suppressions } from '../../src/capture/suppressions.ts';
 import { RateRules } from '../../src/enrich/rate-rules.ts';
+import { Fairness } from '../../src/lib/fairness.ts';
 import type { Owner, ProcessCount, ProcessIdentity, Suppression } from '../../src/model.ts';
 import { ProcessSeries } from '../../src/sinks/process-series.ts';
-import { toSuppressedLog } from '../../src/sinks/suppressed-record.ts';
+import { toGaveWayLog, toSuppressedLog } from '../../src/sinks/suppressed-record.ts';
 import { OPTIONS } from '../../src/tables/options.ts';
 import { COMMON_SHARE, SHARE_KEY, SHARE_VALUE } from '../../src/wire/layout.gen.ts';
 import { decodeCommonShares, decodeShares, type Share } from '../../src/wire/shares.ts';
@@ -133,6 +134,55 @@ describe('whodns.suppressed', () => {
     assert.equal(subject.resource['process.pid'], undefined);
     assert.equal(subject.resource['host.name'], 'h');
     assert.ok(!body.includes('\u001b'), body);
+  });
+
+  it('at a bound of the agent: told once, to one, workload by workload, and what had no room the next time', () => {
+    const fairness = new Fairness();
+    const sent = new Map<string, number>();
+    const told = new Map<string, number>();
+    const tell = (most: number) => {
+      const found = fairness.untold(most);
+      for (const { bound, count } of found) told.set(bound, (told.get(bound) ?? 0) + count);
+      return found.length;
+    };
+    // More workloads than are counted apart, so that some are told as others.
+    for (let i = 0; i < 1000; i++) {
+      const bound = i % 3 === 0 ? 'requests-full' : 'streams-full';
+      fairness.gaveWay({ pid: i, uid: 1000, cgroupId: BigInt(1 + (i % 300)) }, bound, 1 + (i % 5));
+      sent.set(bound, (sent.get(bound) ?? 0) + 1 + (i % 5));
+      if (i % 100 === 0) assert.ok(tell(7) <= 7);
+    }
+    while (tell(64) > 0);
+    assert.deepEqual(told, sent);
+    assert.deepEqual(fairness.untold(64), []);
+    fairness.gaveWay({ pid: 1, uid: 1000, cgroupId: 2n }, 'requests-full');
+    assert.deepEqual(fairness.untold(64), [
+      { owner: { pid: 1, uid: 1000, cgroupId: 2n }, cgroupId: 2n, bound: 'requests-full', count: 1 },
+    ]);
+  });
+
+  it('at a bound of the agent: on the workload, who is known by an address only on the host', () => {
+    const untold = {
+      ...{ owner: { pid: 42, uid: 1000, cgroupId: 77n }, cgroupId: 77n },
+      ...{ bound: 'requests-full', count: 118 },
+    };
+    const process = identity({ containerId: 'a'.repeat(64), workload: 'shop-1' });
+    const event = toGaveWayLog(untold, process, {}, 5n * SECOND, 9n);
+    assert.deepEqual(event.attributes, {
+      'whodns.suppressed.bound': 'requests-full',
+      'whodns.suppressed.given_up': 118,
+      'whodns.suppressed.since': '1970-01-01T00:00:05.000Z',
+      'whodns.suppressed.share': 'cgroup',
+      'whodns.suppressed.cgroup.id': '77',
+      'whodns.suppressed.user.id': 1000,
+    });
+    assert.deepEqual(event.process.resource, { 'service.name': 'shop', 'k8s.pod.name': 'shop-1' });
+    assert.equal(event.body, 'shop-1: gave way 118 times, requests-full');
+    const address = { ...untold, cgroupId: -7n };
+    const other = toGaveWayLog(address, undefined, { 'host.name': 'h' }, 5n * SECOND, 9n);
+    assert.equal(other.attributes['whodns.suppressed.share'], 'unknown');
+    assert.equal(other.attributes['whodns.suppressed.cgroup.id'], undefined);
+    assert.equal(other.process.resource['host.name'], 'h');
   });
 
   it('where no process is known it is on the host', () => {

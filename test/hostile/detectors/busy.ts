@@ -1,9 +1,17 @@
-/** A quick detector on a busy processor: prints how many of its calls took long by the wall, and which detectors were switched off. */
+/**
+ * A quick detector on a busy processor: prints how many of its calls took long by the wall, and which detectors were switched off.
+ *   taskset -c N node busy.ts BURNING
+ * It burns the processor itself, once it is ready, and until enough calls were late: so the host's speed and number of processors
+ * decide how long that takes, never whether it happens.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { sceneWith } from '../../unit/detect-events.ts';
 
 const CALL_MS = 0.15;
 const WALL_MS = 25;
-const RUN_MS = 6000;
+/** More than the overruns for which a detector is switched off. */
+const LATE_CALLS = 10;
+const LIMIT_MS = 60_000;
 
 let calls = 0;
 let late = 0;
@@ -26,9 +34,22 @@ const scene = sceneWith([
   },
 ]);
 const perCall = loopsIn(CALL_MS);
-const end = performance.now() + RUN_MS;
-while (performance.now() < end) scene.ask(calls / 1000, {});
+const burners = Array.from({ length: Number(process.argv[2]) }, burn);
+const begun = performance.now();
+while (late < LATE_CALLS && performance.now() < begun + LIMIT_MS) scene.ask(calls / 1000, {});
+for (const burner of burners) burner.kill('SIGKILL');
 console.log(JSON.stringify({ calls, late, off: scene.messages }));
+
+/** In this session and on this processor, so that the scheduler shares it out among all alike. */
+function burn(): ChildProcess {
+  return spawn(
+    'sh',
+    ['-c', 'while kill -0 "$PPID"; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done'],
+    {
+      stdio: 'ignore',
+    },
+  );
+}
 
 /** By processor time. */
 function loopsIn(ms: number): number {
