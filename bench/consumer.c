@@ -91,8 +91,13 @@ static void enforce(struct bpf_object *object)
 	char *data = NULL;
 	size_t size;
 
-	bpf_object__for_each_map(map, object) if (strstr(bpf_map__name(map), ".rodata")) data =
-	    (char *)bpf_map__initial_value(map, &size);
+	/* Strings have a map of their own, .rodata.str1.1. */
+	bpf_object__for_each_map(map, object)
+	{
+		const char *name = strstr(bpf_map__name(map), ".rodata");
+		if (name && strcmp(name, ".rodata") == 0)
+			data = (char *)bpf_map__initial_value(map, &size);
+	}
 	for (int i = 0; data && i < btf_vlen(section); i++) {
 		const struct btf_type *type = btf__type_by_id(types, variable[i].type);
 		if (strcmp(btf__name_by_offset(types, type->name_off), "visibility_enforced") == 0)

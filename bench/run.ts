@@ -8,6 +8,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { core } from './core.ts';
 import { cpu } from './cpu.ts';
 import { detect } from './detect.ts';
 import { dnsCache } from './dnscache.ts';
@@ -42,6 +43,7 @@ const QUESTIONS = [
   instructions,
   profile,
   parse,
+  core,
   dnsCache,
   detect,
 ] as unknown as readonly Question<unknown>[];

@@ -335,6 +335,8 @@ struct share_rate {
 	__u32 burst;
 };
 
+#define TOLD_THREADS 4
+
 /* Per-process counters, exact and independent of the ring. Key and value of the `processes` hash map. */
 struct process_key {
 	__u64 start_time;
@@ -354,13 +356,14 @@ struct process_value {
 	__u64 ppid;             /* at first sight */
 	__u64 created;          /* CLOCK_MONOTONIC ns */
 	struct uses uses;
-	__s32 credit;     /* records it may send without asking its share */
-	__u32 batch;      /* how many it asks for at once */
-	__u32 owed;       /* socket hooks: answers that its requests have paid for */
-	__u32 generation; /* of the rates, when `share` was found */
-	__u16 found;      /* 1 = `share` was found, in the process's own context */
-	__u16 exited;     /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
-	__u32 settled;    /* 1 = no newcomer any more (share.h) */
+	__s32 credit;             /* records it may send without asking its share */
+	__u32 batch;              /* how many it asks for at once */
+	__u32 owed;               /* socket hooks: answers that its requests have paid for */
+	__u32 generation;         /* of the rates, when `share` was found */
+	__u64 told[TOLD_THREADS]; /* what the ring was told of its threads: by tid, ids and sums (owner_ids.h) */
+	__u16 found;              /* 1 = `share` was found, in the process's own context */
+	__u16 exited;             /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
+	__u32 settled;            /* 1 = no newcomer any more (share.h) */
 };
 
 /* What processes that are gone had counted, all together. Index of the per-CPU map `gone`. */
@@ -393,6 +396,6 @@ struct trace_place {
 
 _Static_assert(sizeof(struct trace_place) == 24, "trace_place");
 _Static_assert(sizeof(struct share_value) == 56 + 16 + 32 + 16, "share_value");
-_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24, "process_value");
+_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24 + 8 * TOLD_THREADS, "process_value");
 
 #endif

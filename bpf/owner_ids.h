@@ -3,6 +3,7 @@
 #ifndef WHODNS_OWNER_IDS_H
 #define WHODNS_OWNER_IDS_H
 
+#include "config.h"
 #include "drops.h"
 #include "owner.h"
 
@@ -33,65 +34,77 @@ static __always_inline __u32 next_id(void)
 	return 0;
 }
 
-static __always_inline __u64 thread_key(const struct owner *owner)
+/*
+ * What was told of a thread, in one word, so that no one finds half of it: the id, and below it a sum of all that was told. A
+ * thread of which anything is different has another sum; that it has the same by chance is one in 2^32, and `identity_seed` keeps
+ * it chance.
+ */
+static __always_inline __u32 owner_sum(const struct owner *owner)
 {
-	return (__u64)owner->tgid << 32 | owner->tid;
+	const __u64 *words = (const __u64 *)owner;
+	__u64 sum = identity_seed;
+
+#pragma unroll
+	for (int i = 0; i < (int)(sizeof(*owner) / 8); i++)
+		sum = (sum ^ words[i]) * 0x9fb21c651e98df25ull ^ sum >> 32;
+	return sum >> 32;
+}
+
+/* The id of a thread whose sum is that; 0: what was told is another, or too long ago. */
+static __always_inline __u32 told_id(__u64 told, __u32 sum)
+{
+	__u32 id = told >> 32;
+
+	return (__u32)told == sum && latest_id() - id < OWNER_RENEWED ? id : 0;
 }
 
 /* Tells user space of an owner; `address` is that of the struct owner. Returns its id; 0: no room. Global: see emit_process. */
 __noinline int tell_owner(__u64 address, __u32 hook)
 {
 	struct owner_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	struct owner owner; /* what is put into a map is on the stack: verifiers before 5.11 want it so */
-	__u64 key;
+	__u32 id = 0;
 
 	if (!event)
 		return 0;
-	owner.id = 0;
-	if (!bpf_probe_read_kernel(&owner, sizeof(owner), (void *)address))
-		owner.id = next_id();
-	if (!owner.id) {
+	if (!bpf_probe_read_kernel(&event->owner, sizeof(event->owner), (void *)address))
+		id = next_id();
+	if (!id) {
 		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
 		return 0;
 	}
-	key = thread_key(&owner);
-	bpf_map_update_elem(&owners_told, &key, &owner, BPF_ANY);
 	event->header.time = bpf_ktime_get_ns();
 	event->header.size = sizeof(*event);
 	event->header.kind = EVENT_OWNER;
 	event->header.hook = hook;
 	event->header.reserved = 0;
-	event->owner = owner;
+	event->owner.id = id;
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-	return owner.id;
+	return id;
 }
 
-/* Whether two are the same but for their ids. */
-static __always_inline bool same_owner(const struct owner *one, const struct owner *other)
+/*
+ * What was told of an owner that its process's entry does not have: before, or now. 0: there was no room for that.
+ */
+static __noinline __u64 owner_told(const struct owner *owner, __u32 hook)
 {
-	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
-	__u64 differ = one->net_ns ^ other->net_ns;
+	__u64 key, told, *known;
+	__u32 sum, id = 0;
 
-#pragma unroll
-	for (int i = 0; i < (int)(sizeof(*one) / 8); i++)
-		if (i != offsetof(struct owner, net_ns) / 8)
-			differ |= a[i] ^ b[i];
-	return !differ;
+	if (!owner)
+		return 0;
+	key = (__u64)owner->tgid << 32 | owner->tid;
+	sum = owner_sum(owner);
+	known = bpf_map_lookup_elem(&owners_told, &key);
+	if (known)
+		id = told_id(*known, sum);
+	if (!id) {
+		id = tell_owner(address_of(owner), hook);
+		if (!id)
+			return 0;
+		told = (__u64)id << 32 | sum;
+		bpf_map_update_elem(&owners_told, &key, &told, BPF_ANY);
+	}
+	return (__u64)id << 32 | sum;
 }
-
-/* The id of an owner, which the ring has been told of; 0: there was no room for that. */
-static __always_inline __u32 owner_id(const struct owner *owner, const __u32 hook)
-{
-	__u64 key = thread_key(owner);
-	struct owner *told = bpf_map_lookup_elem(&owners_told, &key);
-
-	if (told && latest_id() - told->id < OWNER_RENEWED && same_owner(told, owner))
-		return told->id;
-	return tell_owner(address_of(owner), hook);
-}
-
-_Static_assert(offsetof(struct owner, net_ns) % 8 == 0 &&
-		   offsetof(struct owner, id) == offsetof(struct owner, net_ns) + 4,
-	       "same_owner leaves out the id");
 
 #endif

@@ -84,29 +84,48 @@ static __always_inline __u32 message_bytes(__u32 length, __u32 protocol, bool an
 
 /*
  * Counts a request of `length` payload bytes in the process's entry; `protocol` 0 counts nothing. Then says what it may do (`kind`:
- * enum share_kind). Not inlined, like the next, for the sake of the stack. Returns enum seen.
+ * enum share_kind). Not inlined, like the next, for the sake of the stack. Returns enum seen, and in the upper 32 bits the owner's id
+ * if it is in the entry.
  */
-static __noinline int process_seen(const struct owner *owner, __u64 time, __u32 length, __u32 protocol, __u32 kind)
+static __noinline __u64 process_seen(const struct owner *owner, __u64 time, __u32 length, __u32 protocol, __u32 kind)
 {
 	struct process_value *value;
+	__u64 id = 0;
 	int result = 0;
 
 	if (!owner)
 		return 0;
 	value = process_entry(owner, time);
-	if (value)
+	if (value) {
 		process_count(value, time, length, protocol);
+		id = (__u64)told_id(value->told[owner->tid % TOLD_THREADS], owner_sum(owner)) << 32;
+	}
 	if (kind & SHARE_HERE && (!value || !value->announced || value->exec_id != current_exec()))
-		return SEEN_ASK | SEEN_ANNOUNCE;
+		return id | SEEN_ASK | SEEN_ANNOUNCE;
 	if (kind & SEEN_COUNTED_ONLY)
 		return 0;
 	if (!(kind & SHARE_HANDSHAKE))
 		result = admitted_credit(value, message_bytes(length, protocol, false));
 	if (!result)
-		return SEEN_ASK;
+		return id | SEEN_ASK;
 	if (value && kind >= SHARE_OWED)
 		__sync_fetch_and_add(&value->owed, kind / SHARE_OWED);
-	return result;
+	return id | result;
+}
+
+/* The id of an owner that the entry of its process does not have; there it is from now on. 0: it found no room. */
+static __noinline int process_tells(const struct owner *owner, __u32 hook)
+{
+	struct process_value *value;
+	__u64 told;
+
+	if (!owner)
+		return 0;
+	told = owner_told(owner, hook);
+	value = process_find(owner);
+	if (value && told)
+		*(volatile __u64 *)&value->told[owner->tid % TOLD_THREADS] = told;
+	return told >> 32;
 }
 
 static __noinline int process_announced(const struct owner *owner)
@@ -137,7 +156,8 @@ static __always_inline void process_announce(const struct owner *owner, __u32 id
 static __always_inline int process_admits(const struct owner *owner, __u64 time, __u32 length, __u32 protocol,
 					  __u32 kind, const __u32 hook, __u32 *id)
 {
-	int seen = process_seen(owner, time, length, protocol, kind), result = seen;
+	__u64 known = process_seen(owner, time, length, protocol, kind);
+	int seen = known & 0xff, result = seen;
 
 	if (!seen)
 		return 0;
@@ -147,7 +167,9 @@ static __always_inline int process_admits(const struct owner *owner, __u64 time,
 		if (!result)
 			return 0;
 	}
-	*id = owner_id(owner, hook);
+	*id = known >> 32;
+	if (!*id)
+		*id = process_tells(owner, hook);
 	if (seen & SEEN_ANNOUNCE)
 		process_announce(owner, *id, hook);
 	return result;

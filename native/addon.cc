@@ -6,6 +6,7 @@
 #include "privileges.h"
 #include "seccomp.h"
 #include "trial.h"
+#include "watchdog.h"
 #include "wakeup.h"
 
 #include <cstring>
@@ -310,6 +311,22 @@ Napi::Value filter_system_calls_js(const Napi::CallbackInfo &info)
 	return to_js(info.Env(), filter_system_calls(is_log ? FilterMode::log : FilterMode::enforce));
 }
 
+// watchdog({cells: Uint32Array, names: string[], processorSeconds, seconds, exitCode}) -> {} | {error}
+Napi::Value watchdog_js(const Napi::CallbackInfo &info)
+{
+	const auto given = info[0].As<Napi::Object>();
+	auto cells = given.Get("cells").As<Napi::Uint32Array>();
+	// The thread reads them to the end of the process.
+	new Napi::ObjectReference(Napi::Persistent(cells.As<Napi::Object>()));
+	const auto number = [&](const char *name) { return given.Get(name).ToNumber().Uint32Value(); };
+	WatchdogOptions options{cells.Data(), {}, number("processorSeconds"), number("seconds"), 0};
+	options.exit_code = static_cast<int>(number("exitCode"));
+	const auto names = given.Get("names").As<Napi::Array>();
+	for (uint32_t i = 0; i < names.Length(); i++)
+		options.names.push_back(names.Get(i).ToString().Utf8Value());
+	return to_js(info.Env(), start_watchdog(std::move(options)));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
@@ -319,6 +336,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports)
 	exports["mapCapability"] = Napi::Function::New(env, map_capability_js, "mapCapability");
 	exports["limitCapabilities"] = Napi::Function::New(env, limit_capabilities_js, "limitCapabilities");
 	exports["filterSystemCalls"] = Napi::Function::New(env, filter_system_calls_js, "filterSystemCalls");
+	exports["watchdog"] = Napi::Function::New(env, watchdog_js, "watchdog");
 	return exports;
 }
 

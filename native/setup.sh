@@ -15,7 +15,7 @@ NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-ho
  binutils file openssl nftables"
 OBSERVERS="bpftrace"
 MACHINES="qemu-system-x86 cpio xz-utils zstd"
-CONTAINERS="containerd runc docker.io podman"
+CONTAINERS="containerd runc docker.io podman uidmap"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

@@ -1,5 +1,5 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
-import { KernelSource } from './capture/kernel.ts';
+import { KernelSource, loadAddon } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
 import { type ProcessRights, rightsOf } from './capture/rights.ts';
@@ -11,6 +11,7 @@ import type { ControlServer } from './control/server.ts';
 import { NO_CACHE } from './detect/no-cache.ts';
 import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
+import type { WatchedCells } from './detect/turns.ts';
 import type { DnsCache } from './dnscache/index.ts';
 import { CgroupClaims } from './enrich/cgroup-claims.ts';
 import { findCgroupMounts } from './enrich/cgroup-mounts.ts';
@@ -24,10 +25,12 @@ import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
+import { UserContainers } from './enrich/user-containers.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
 import { Inspector, type InspectorStats } from './inspector/inspector.ts';
+import { EXIT, UserError } from './lib/errors.ts';
 import { Fairness } from './lib/fairness.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
@@ -35,6 +38,9 @@ import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts'
 import type { TerminalStream } from './sinks/console-table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
+
+/** Without a turn of the event loop: processor time, or time in which the agent could run at all. */
+const STUCK_AFTER = { processorSeconds: 5, seconds: 120 };
 
 export interface AgentOptions {
   readonly config: Config;
@@ -79,6 +85,7 @@ export class Agent {
   readonly #traceContexts: TraceContexts | undefined;
   readonly #broken: PromiseWithResolvers<void>;
   readonly #dnsCache: DnsCache | undefined;
+  readonly #detections: Watching['detections'];
   readonly #scrape: Output['scrape'];
   /** Lets go of the files that are written to and opens what is at their paths. */
   readonly reopenFiles: () => void;
@@ -94,6 +101,7 @@ export class Agent {
     this.#source = source;
     this.#broken = parts.broken;
     this.#dnsCache = watching.dnsCache;
+    this.#detections = watching.detections;
     this.#scrape = output.scrape;
     this.reopenFiles = output.reopen;
     this.#traceContexts =
@@ -109,6 +117,10 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      userContainers:
+        inspector === undefined || config.containerRuntime === 'off'
+          ? undefined
+          : new UserContainers(inspector),
       fairness: parts.fairness,
       inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
@@ -246,6 +258,8 @@ export class Agent {
     for (const failure of fallbacks) log.debug(`${failure.message}\n${failure.detail}`);
     if (warning !== undefined) log.warn(warning);
     log.info(`capturing with the ${this.#source.stats().hook} hooks`);
+    // Not before: attaching holds the event loop up for longer on a slow machine.
+    this.#detections?.watched(watchEventLoop);
   }
 
   async #attached(): Promise<void> {
@@ -316,6 +330,13 @@ export class Agent {
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }
+}
+
+/** @throws UserError: there is no thread for it. */
+function watchEventLoop({ cells, names }: WatchedCells): void {
+  const { processorSeconds, seconds } = STUCK_AFTER;
+  const started = loadAddon().watchdog({ cells, names, processorSeconds, seconds, exitCode: EXIT.stuck });
+  if ('error' in started) throw new UserError(`cannot watch the detectors: ${started.error.code}`);
 }
 
 function createSource(

@@ -49,6 +49,14 @@ const STAGES: readonly Stage[] = [
     beside: 'kernel',
     build: 'test/collector/build.ts',
   },
+  // Attacks that need a kernel other than this host's, or that hang one.
+  {
+    name: 'machines',
+    files: 'test/machines/*.test.ts',
+    timeoutMs: 60 * MINUTE,
+    concurrency: 1,
+    onlyInAll: true,
+  },
   {
     name: 'k8s',
     files: 'test/k8s/**/*.test.ts',

@@ -69,4 +69,15 @@ export interface NativeAddon {
   limitCapabilities(keep: readonly number[], forever: boolean): NativeResult<object>;
   /** In every thread, for good: native/seccomp.h. */
   filterSystemCalls(mode: 'enforce' | 'log'): NativeResult<object>;
+  /**
+   * From now on the process ends with `exitCode`, and a line that says whose code it was, when the calling thread has spent so much
+   * processor time, or so long a time has passed, since `cells[0]` changed. `cells[1]`: whose code runs, the place in `names` from 1 on, or 0.
+   */
+  watchdog(options: {
+    readonly cells: Uint32Array;
+    readonly names: readonly string[];
+    readonly processorSeconds: number;
+    readonly seconds: number;
+    readonly exitCode: number;
+  }): NativeResult<object>;
 }

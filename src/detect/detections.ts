@@ -33,6 +33,7 @@ import { readText } from './read-text.ts';
 import { settingsFor } from './settings.ts';
 import { Subjects } from './subjects.ts';
 import { textOf } from './text-of.ts';
+import { Turns, type WatchedCells } from './turns.ts';
 
 /** Processes whose state is kept at once. */
 const MOST_PROCESSES = 4096;
@@ -62,6 +63,7 @@ export interface DetectionsOptions {
 
 export class Detections {
   readonly #detectors: readonly Guarded[];
+  readonly #turns: Turns;
   readonly #cooldown: Cooldown;
   readonly #stage: Stage<'detect'>;
   readonly #emit: (finding: LogEvent) => void;
@@ -84,6 +86,7 @@ export class Detections {
     const subjects = new Subjects(MOST_PROCESSES, options.fairness);
     const settings = settingsFor(options.detectors, options.settings);
     this.#hasForeign = options.detectors.some((detector) => originOf(detector) !== undefined);
+    this.#turns = new Turns(options.detectors);
     this.#detectors = options.detectors.map((detector) => {
       const context = contextOf(detector, settings.get(detector.name) ?? {}, subjects, options);
       return new Guarded(detector, {
@@ -93,8 +96,16 @@ export class Detections {
         pauseMs: options.pauseMs,
         onChange: (change) => options.emit(blindRecord(change, wallClock(), options.agent)),
         origin: originOf(detector),
+        turns: this.#turns,
       });
     });
+  }
+
+  /** Where a user's detector may hold up the event loop for good: `watch` is to watch it from outside. */
+  watched(watch: (cells: WatchedCells) => void): void {
+    if (this.#turns.names.length === 0) return;
+    this.#turns.start();
+    watch(this.#turns);
   }
 
   /** @param lookup valid during the call only */

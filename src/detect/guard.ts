@@ -1,6 +1,6 @@
 /**
  * Runs one detector, and switches it off for a while when it throws or is too slow. A call that does not return cannot be ended:
- * there is one thread, and what runs in it is code that the operator chose.
+ * there is one thread, and what runs in it is code that the operator chose. The process is ended then (turns.ts).
  *
  * Two clocks: every event is timed as a whole by the wall (detections.ts), and where that took long each detector is timed for
  * itself for a while, by what it cost this thread (lib/thread-time.ts): a busy host makes everything slow and nobody guilty.
@@ -15,6 +15,7 @@ import { copyOfFinding } from './finding.ts';
 import { Later } from './later.ts';
 import type { Origin } from './origin.ts';
 import { textOf } from './text-of.ts';
+import type { Turns } from './turns.ts';
 
 /** A single call that costs more is an overrun. Node's collector makes pauses of some ms of its own. */
 export const LONGEST_CALL_MS = 25;
@@ -50,6 +51,7 @@ export interface GuardOptions {
   readonly onChange: (change: Change) => void;
   /** Of a user's detector. */
   readonly origin: Origin | undefined;
+  readonly turns: Turns;
 }
 
 interface Off {
@@ -65,6 +67,7 @@ export class Guarded {
   /** in = events offered, out = calls that returned, dropped `threw`; filtered `off` while it is off. */
   readonly #stage: Stage<`detector:${string}`>;
   readonly #options: GuardOptions;
+  readonly #place: number;
   #off: Off | undefined;
   #missed = 0;
   #pauseMs = 0;
@@ -79,6 +82,7 @@ export class Guarded {
     this.detector = detector;
     this.#stage = options.stage;
     this.#options = options;
+    this.#place = options.turns.placeOf(detector);
     options.origin?.listen((reason) => this.refuse(reason));
   }
 
@@ -98,7 +102,7 @@ export class Guarded {
       const found: unknown =
         origin === undefined
           ? this.detector.onEvent(event, context)
-          : origin.run(this.detector.onEvent, event, context);
+          : this.#ofUser(origin, () => this.detector.onEvent(event, context));
       const outcome = found === undefined ? undefined : this.#checked(found);
       this.#stage.out++;
       return outcome;
@@ -124,7 +128,7 @@ export class Guarded {
     const before = threadTime();
     try {
       const decide = (): unknown => later.decide(fact);
-      const found = origin === undefined ? decide() : origin.run(decide);
+      const found = origin === undefined ? decide() : this.#ofUser(origin, decide);
       return found === undefined ? undefined : this.#checked(found);
     } catch (error) {
       this.refuse(`it threw: ${textOf(error)}`);
@@ -146,6 +150,10 @@ export class Guarded {
     const seconds = Math.ceil(this.#pauseMs / 1000);
     log.error(`detector ${this.detector.name} is switched off for ${seconds} s: ${reason}`);
     this.#tell(this.#off, true);
+  }
+
+  #ofUser(origin: Origin, code: () => unknown): unknown {
+    return this.#options.turns.during(this.#place, () => origin.run(code));
   }
 
   #comesBack(off: Off): boolean {

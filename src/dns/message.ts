@@ -15,6 +15,10 @@ const FLAG = {
   CHECKING_DISABLED: 0x0010,
 } as const;
 
+/** Where the first name of a message is, and a pointer to it (RFC 1035 section 4.1.4). */
+const FIRST_NAME = 12;
+const TO_FIRST_NAME = 0xc000 | FIRST_NAME;
+
 /** Where names and RDATA become strings. Not state: it is written before it is read. */
 const scratch = new ByteWriter(1024);
 
@@ -26,7 +30,7 @@ export class Message extends Frame implements DnsMessage {
   #questions: readonly Question[] | undefined;
   #answers: readonly ResourceRecord[] | undefined;
   #edns: Edns | undefined;
-  /** The last name that was a pointer and nothing else, and its two bytes: most records of an answer share an owner. */
+  /** The name that was asked for last by a pointer alone, and that pointer: most records share an owner, which is the question's name. */
   #pointer = -1;
   #pointed = '';
 
@@ -57,7 +61,7 @@ export class Message extends Frame implements DnsMessage {
 
   /** The name at an offset from QUESTION.NAME or RECORD.OWNER as a string. */
   nameAt(offset: number): string {
-    const pointer = readU16(this.bytes, this.base + offset);
+    const pointer = offset === FIRST_NAME ? TO_FIRST_NAME : readU16(this.bytes, this.base + offset);
     if (pointer === this.#pointer) return this.#pointed;
     scratch.position = 0;
     this.writeName(scratch, offset);

@@ -90,8 +90,8 @@ function overrun(wire: Wire, position: number, limit: number): -1 {
 }
 
 /**
- * The index of the next label of a name that was skipped before, pointers followed; of the root's empty label at the end. Also
- * where that is not so it stays in the message and goes strictly back by pointers; who loops over labels counts their octets, for the bytes may have changed.
+ * The index of the next label of a name that was skipped before, pointers followed; of the root's empty label at the end. If the
+ * bytes have changed since, it is still a place in the message or its end; loops over labels count octets, so that they end too.
  */
 export function labelAt(wire: Wire, at: number): number {
   const { bytes, base } = wire;

@@ -7,6 +7,8 @@ export const EXIT = {
   usage: 2,
   /** A defect of whodns itself, after what was in flight was flushed (EX_SOFTWARE of sysexits.h). */
   internal: 70,
+  /** The event loop stood still, mostly in a user's detector: what was in flight is lost. */
+  stuck: 71,
 } as const;
 
 /**

@@ -10,9 +10,6 @@ export interface AttributeLimits {
   readonly length: number | undefined;
 }
 
-/** What sinks derive from a process (some KB) is kept for so many of those that asked last, and made anew for others. */
-export const PROCESSES_KEPT = 512;
-
 /** The same object when nothing had to be changed, as with the limits' defaults. */
 export function withinLimits(event: LogEvent, limits: AttributeLimits): LogEvent {
   // A lookup's attributes are not made into an object only to be counted.

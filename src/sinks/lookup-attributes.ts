@@ -27,11 +27,7 @@ export const FIRST_QUESTION = 12;
 export const TYPES = new Mnemonics('dns.question.type', typeName);
 export const RCODE_NAMES = new Mnemonics('dns.response_code', rcodeName);
 const QUESTION_CLASSES = new Mnemonics('dns.question.class', className);
-/** A code that IANA does not list is one value, `_OTHER`: the attribute must have few (semantic conventions, error.type). */
-const ERRORS = new Mnemonics('error.type', (rcode) => {
-  const name = rcodeName(rcode);
-  return name.startsWith('RCODE') ? '_OTHER' : name;
-});
+const ERRORS = new Mnemonics('error.type', errorName);
 /** Of lookups without an answer. */
 const FAILURES: Readonly<Partial<Record<Outcome, Uint8Array>>> = Object.fromEntries(
   (['timeout', 'connection_refused', 'host_unreachable', 'network_unreachable'] as const).map((outcome) => [
@@ -120,6 +116,12 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   writeSearchStep(writer, lookup);
   PLACES.write(writer, request.raw, lookup.process);
   writeUid(writer, lookup.uidBytes);
+}
+
+/** A code that IANA does not list is one value, `_OTHER`: the attribute must have few (semantic conventions, error.type). */
+export function errorName(rcode: number): string {
+  const name = rcodeName(rcode);
+  return name.startsWith('RCODE') ? '_OTHER' : name;
 }
 
 function writeQuestion(writer: ProtobufWriter, message: Message): void {

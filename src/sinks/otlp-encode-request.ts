@@ -7,7 +7,6 @@
 import { LRUCache } from 'lru-cache';
 import type { LogEvent, ProcessIdentity } from '../model.ts';
 import type { RequestEncoder } from './delivery.ts';
-import { PROCESSES_KEPT } from './limits.ts';
 import { ProtobufWriter, TAG, varintSize } from './otlp-encode.ts';
 import { encodeResource, encodeScope, writeLogRecord } from './otlp-encode-record.ts';
 import type { SealedRequest } from './request-store.ts';
@@ -19,6 +18,10 @@ const SCOPE_LOGS = { scope: TAG.bytes(1), logRecords: TAG.bytes(2) } as const;
 /** Tags and lengths around the records of one process: three tags, four lengths of at most 4 bytes. */
 const GROUP_OVERHEAD = 24;
 const FIRST_CAPACITY = 64 * 1024;
+/** Resources are kept encoded for some thousand processes; one of 1 KB costs 5 us to encode. */
+const RESOURCES_BYTES = 8 * 1024 * 1024;
+/** Of the cache's entry. */
+const RESOURCE_OVERHEAD = 256;
 
 interface Group {
   readonly process: ProcessIdentity;
@@ -41,7 +44,10 @@ export class LogsRequestEncoder implements RequestEncoder {
   readonly #maxBytes: number;
   readonly #write: (writer: ProtobufWriter, event: LogEvent) => void;
   readonly #scope: Uint8Array;
-  readonly #resources = new LRUCache<ProcessIdentity, Uint8Array>({ max: PROCESSES_KEPT });
+  readonly #resources = new LRUCache<ProcessIdentity, Uint8Array>({
+    maxSize: RESOURCES_BYTES,
+    sizeCalculation: ({ length }) => length + RESOURCE_OVERHEAD,
+  });
   readonly #writer = new ProtobufWriter(FIRST_CAPACITY);
   /** Of the request being built. */
   readonly #groups = new Map<ProcessIdentity, Group>();

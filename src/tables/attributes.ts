@@ -293,7 +293,7 @@ export const RECORD_ATTRIBUTES = {
     stability: 'development',
     source: 'whodns',
     brief:
-      'How the process came to be known: kernel, proc, none; unverified: as kernel, but its control group claims to be of a container, and not only root could call it so.',
+      'How the process came to be known: kernel, proc, none; unverified: as kernel, but its control group claims to be of a container, and not only root could call it so. `container.*` of such a record is the word of the user it belongs to.',
     example: 'kernel',
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;

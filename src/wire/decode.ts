@@ -33,7 +33,6 @@ import {
   PROCESS_EVENT as P,
   PROCESS_FLAGS,
   TRACE_CONTEXT,
-  UNREACHABLE,
 } from './layout.gen.ts';
 import { isMessage, messageFlags, messageOwner, messagePayload, messageTrace } from './message.ts';
 import { type ClockOffset, clockOffset, fillWords } from './message-words.ts';

@@ -137,7 +137,7 @@ export const PROCESS_KEY = {
 
 /** struct process_value: size and byte offsets. */
 export const PROCESS_VALUE = {
-  SIZEOF: 136,
+  SIZEOF: 168,
   udp_requests: 0,
   tcp_requests: 8,
   request_bytes: 16,
@@ -153,14 +153,15 @@ export const PROCESS_VALUE = {
   batch: 116,
   owed: 120,
   generation: 124,
-  found: 128,
-  exited: 130,
-  settled: 132,
+  told: 128,
+  found: 160,
+  exited: 162,
+  settled: 164,
 } as const;
 
 /** struct exit_event: size and byte offsets. */
 export const EXIT_EVENT = {
-  SIZEOF: 168,
+  SIZEOF: 200,
   header: 0,
   process: 16,
   counted: 32,

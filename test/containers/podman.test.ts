@@ -13,13 +13,13 @@ let podman: Podman;
 
 before(async () => {
   site = await Site.open();
-  podman = await Podman.start(site, `${site.directory}/p`);
+  podman = new Podman(site, { directory: `${site.directory}/p`, cgroup: site.cgroups.path('podman') });
+  await podman.resume();
   await podman.run('load', '--input', buildImage(site.directory, [`${IMAGE.name}:${IMAGE.tag}`]).file);
   await site.startAgent(['--container-runtime', `docker:${podman.socket}`, '--container-label', 'tier']);
 });
 
 after(async () => {
-  await site?.agent.stop();
   await podman?.close();
   await site?.close();
 });

@@ -1,4 +1,4 @@
-/** A Podman of the test's own: storage, state and socket in a directory of its own, inside the site's namespace. */
+/** A Podman of the test's own: storage and state in a directory of its own, inside the site's namespace; root's, or a user's. */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,39 +11,43 @@ import type { Site } from './site.ts';
 const START_MS = 60_000;
 const CALL_MS = 60_000;
 
+export interface PodmanPlace {
+  readonly directory: string;
+  /** Control group that containers are made in, as Podman takes it. */
+  readonly cgroup: string;
+  /** Put before each command: whom it runs as. */
+  readonly as?: readonly string[];
+}
+
 export class Podman {
   readonly socket: string;
-  readonly #directory: string;
   readonly #site: Site;
+  readonly #place: PodmanPlace;
   #service: ChildProcess | undefined;
 
-  private constructor(site: Site, directory: string) {
+  constructor(site: Site, place: PodmanPlace) {
     this.#site = site;
-    this.#directory = directory;
-    this.socket = join(directory, 'podman.sock');
-  }
-
-  static async start(site: Site, directory: string): Promise<Podman> {
-    mkdirSync(directory, { recursive: true });
-    const podman = new Podman(site, directory);
+    this.#place = place;
+    this.socket = join(place.directory, 'podman.sock');
+    mkdirSync(place.directory, { recursive: true });
     // Without CAP_SYS_RESOURCE no limit can be raised.
     const limits =
       '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\noom_score_adj = 0\n';
-    writeFileSync(join(directory, 'containers.conf'), limits);
-    await podman.resume();
-    return podman;
+    writeFileSync(join(place.directory, 'containers.conf'), limits);
   }
 
+  /** Starts the service, at first or again after `halt`. */
   async resume(): Promise<void> {
-    const log = openSync(join(this.#directory, 'service.log'), 'a');
+    const log = openSync(join(this.#place.directory, 'service.log'), 'a');
     const argv = this.#argv('system', 'service', '--time', '0', `unix://${this.socket}`);
-    this.#service = this.#site.namespace.spawn(argv, ['ignore', log, log]);
+    const service = this.#site.namespace.spawn(argv, ['ignore', log, log]);
     closeSync(log);
-    const service = this.#service;
+    this.#service = service;
     process.once('exit', () => service.kill('SIGKILL'));
     const deadline = performance.now() + START_MS;
     while (!existsSync(this.socket)) {
-      if (service.exitCode !== null || performance.now() > deadline) throw new Error(`podman: ${this.log()}`);
+      if (service.exitCode !== null || performance.now() > deadline)
+        throw new Error(`podman: ${this.#log()}`);
       await sleep(50);
     }
   }
@@ -59,8 +63,8 @@ export class Podman {
     await this.halt();
   }
 
-  log(): string {
-    return readFileSync(join(this.#directory, 'service.log'), 'utf8').slice(-3000);
+  #log(): string {
+    return readFileSync(join(this.#place.directory, 'service.log'), 'utf8').slice(-3000);
   }
 
   /** `podman WORDS`, to its end. @throws with what it said */
@@ -78,14 +82,15 @@ export class Podman {
   container(name: string, ...command: readonly string[]): string[] {
     return [
       ...['--network', 'host', '--name', name, '--label', 'tier=front', '--label', 'other=x'],
-      ...['--cgroup-parent', this.#site.cgroups.path('podman')],
+      ...['--cgroup-parent', this.#place.cgroup],
       ...['--entrypoint', JSON.stringify(command), `${IMAGE.name}:${IMAGE.tag}`],
     ];
   }
 
   #argv(...words: readonly string[]): string[] {
-    const at = (name: string) => join(this.#directory, name);
+    const at = (name: string) => join(this.#place.directory, name);
     return [
+      ...(this.#place.as ?? []),
       ...['env', `CONTAINERS_CONF=${at('containers.conf')}`, 'podman'],
       ...['--root', at('root'), '--runroot', at('runroot'), '--tmpdir', at('tmp'), '--storage-driver', 'vfs'],
       // crun takes no host with control groups of both versions.

@@ -5,16 +5,16 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { recordLine } from '../../src/dns/line.ts';
 import { Message } from '../../src/dns/message.ts';
 import { EventView, LookupView } from '../../src/lookup/view.ts';
-import type { Lookup, Outcome } from '../../src/model.ts';
+import type { Lookup, Outcome, ResourceRecord } from '../../src/model.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
 import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
 import { LookupRecord } from '../../src/sinks/lookup-record.ts';
 import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
 import { writeLogRecord } from '../../src/sinks/otlp-encode-record.ts';
 import { bounded, MAX_ATTRIBUTES } from '../../src/sinks/record-common.ts';
+import { typeName } from '../../src/tables/rrtypes.ts';
 import { replay } from '../golden/replay.ts';
 import { envelopeOf } from '../unit/message-bytes.ts';
 import { identity, lookup, TIME } from '../unit/sink-events.ts';
@@ -65,6 +65,10 @@ function randomLookup(random: Random, seeds: readonly Uint8Array[], process: Loo
   if (random.below(4) === 0) view.search = { base: 'www', step: random.below(4), wasted: random.below(3) };
   if (response !== undefined && random.below(4) === 0) view.conflictsWith = random.of(['', 'first']);
   return view;
+}
+
+function recordLine({ name, ttl, type, data }: ResourceRecord): string {
+  return `${name} ${ttl} ${typeName(type)} ${data}`;
 }
 
 /** What the decoded messages say. */

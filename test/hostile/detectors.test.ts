@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -168,6 +168,42 @@ describe('a detector of the operator', () => {
       strays.remove();
     }
   });
+});
+
+describe('a detector of the operator that never returns', { concurrency: 2 }, () => {
+  for (const [how, code, says] of [
+    ['in a loop', 'onEvent: () => { for (;;); }', /^whodns: detector endless does not return: /m],
+    [
+      'in a chain of promises',
+      'onEvent() { const more = () => Promise.resolve().then(more); void more(); }',
+      /^whodns: the event loop stands still; these detectors are not whodns's own: endless: /m,
+    ],
+  ] as const)
+    it(`${how}: it is said which one it was, and the agent ends with a code of its own`, async () => {
+      const folder = join(HERE, '../../../build/hostile', zone);
+      mkdirSync(folder, { recursive: true });
+      const file = join(folder, 'endless.mjs');
+      writeFileSync(file, `export default { name: 'endless', severity: 'info', describe: 'x', ${code} };\n`);
+      const agent = await agentWith(`endless-${how.length}`, '--detector', file, '--detect', 'all');
+      try {
+        const started = performance.now();
+        await ask('endless');
+        while (agent.running && performance.now() - started < 90_000) await sleep(50);
+        const seconds = Math.round((performance.now() - started) / 1000);
+        assert.equal(await agent.stop(), 71, agent.errors);
+        assert.match(agent.errors, says);
+        assert.equal(agent.errors.split('\nwhodns: ').length, agent.errors.trimEnd().split('\n').length);
+        reportAttack({
+          attack: `a detector never returns, ${how}`,
+          stranger: 'detector',
+          holds: 'the agent says which one it was, and ends with exit code 71, so that it is started again',
+          figure: `ended after ${seconds} s`,
+        });
+      } finally {
+        await agent.stop();
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
 });
 
 describe('a defect of the agent itself', () => {

@@ -18,6 +18,7 @@ import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { end, ended } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { reportAttack } from './report.ts';
+import { HOOK, isBuilt, patient, scaled } from './scale.ts';
 
 const TCP = ['/usr/bin/python3', join(import.meta.dirname, 'tcp_dns.py')];
 const UDP = ['/usr/bin/python3', join(import.meta.dirname, 'udp_dns.py')];
@@ -27,7 +28,11 @@ const FLOOD = '../build/bench/flood';
 const VICTIMS_SERVER = '127.0.0.2';
 const OTHER_SERVER = '127.0.0.9';
 const TRUE_ANSWER = '10.1.2.3';
-const LIMIT_MS = 60_000;
+const LIMIT_MS = patient(60_000);
+/** Servers are ended with their test. */
+const SERVED_S = String(patient(90));
+/** More than the agent keeps streams. */
+const HALF_SENT = 6000;
 
 let namespace: Namespace;
 let directory = '';
@@ -35,8 +40,10 @@ let agent: Agent | undefined;
 const children: ChildProcess[] = [];
 
 before(async () => {
-  buildClients();
-  execFileSync('make', ['-s', '-C', join(REPOSITORY, 'bench'), RESPONDER, FLOOD]);
+  if (!isBuilt) {
+    buildClients();
+    execFileSync('make', ['-s', '-C', join(REPOSITORY, 'bench'), RESPONDER, FLOOD]);
+  }
   namespace = await Namespace.open();
   directory = mkdtempSync(join(tmpdir(), 'whodns-fair-'));
 });
@@ -53,7 +60,7 @@ after(async () => {
 /** Victim and flood are one user in one control group here: what the kernel's budget does is another test (kernel-shares). */
 const NO_BUDGET = ['--cgroup-rate', '0'];
 /** Few enough that a slow machine fills them too. */
-const PLACES = ['--max-in-flight', '20000'];
+const PLACES = ['--max-in-flight', String(scaled(20_000))];
 
 /** Records of a zone of its own, so that tests do not see each other's. */
 async function startAgent(zone: string, ...options: readonly string[]): Promise<Agent> {
@@ -61,6 +68,7 @@ async function startAgent(zone: string, ...options: readonly string[]): Promise<
   agent = Agent.start([
     ...AGENT,
     ...NO_BUDGET,
+    ...HOOK,
     ...options,
     '--include-domain',
     zone,
@@ -112,7 +120,7 @@ async function victim(argv: readonly string[]): Promise<number> {
 /** Nothing lost, nothing false: one record for each lookup, answered as the program was. */
 async function assertTrue(zone: string, count: number, prefix: string): Promise<void> {
   const ours = ({ attributes }: JsonRecord) => String(attributes['dns.question.name']).endsWith(zone);
-  await agent?.waitFor((records) => records.filter(ours).length >= count, 8000);
+  await agent?.waitFor((records) => records.filter(ours).length >= count, patient(8000));
   const records = (agent?.records ?? []).filter(ours);
   const outcomes = new Map<string, number>();
   for (const { attributes } of records) {
@@ -143,7 +151,7 @@ async function assertTold(reason: string, executable: string): Promise<number> {
   const counted = async () =>
     (await statsOf()).gaveWay.reduce((sum, { counts }) => sum + (counts[reason] ?? 0), 0);
   // Every 10 s.
-  for (const deadline = performance.now() + 25_000; told() !== (await counted()); await sleep(200))
+  for (const deadline = performance.now() + patient(25_000); told() !== (await counted()); await sleep(200))
     assert.ok(performance.now() < deadline, `${told()} of ${await counted()} told`);
   const of = agent?.records.filter(isOurs).map(({ resource }) => resource['process.executable.name']);
   assert.deepEqual([...new Set(of)], [executable]);
@@ -154,21 +162,21 @@ async function statsOf(): Promise<PipelineStats> {
   return (await ask(join(directory, 'control'), '/stats')) as PipelineStats;
 }
 
-describe('fair shares', { timeout: 90_000 }, () => {
-  it('6000 half-sent TCP messages cost no TCP lookup of another process', async () => {
+describe('fair shares', { timeout: patient(120_000) }, () => {
+  it(`${HALF_SENT} half-sent TCP messages cost no TCP lookup of another process`, async () => {
     const zone = `v${randomBytes(4).toString('hex')}.test`;
-    await serve([...TCP, 'serve', VICTIMS_SERVER, '40']);
-    await serve([...TCP, 'serve', OTHER_SERVER, '40']);
+    await serve([...TCP, 'serve', VICTIMS_SERVER, SERVED_S]);
+    await serve([...TCP, 'serve', OTHER_SERVER, SERVED_S]);
     await startAgent(zone);
-    const said = await serve([...TCP, 'half', OTHER_SERVER, '6000', '60']);
+    const said = await serve([...TCP, 'half', OTHER_SERVER, String(HALF_SENT), String(LIMIT_MS / 1000)]);
     const connections = Number(/ready (\d+)/.exec(said)?.[1]);
-    assert.ok(connections >= 5500, `the attack itself must succeed: ${connections}`);
+    assert.ok(connections >= HALF_SENT * 0.9, `the attack itself must succeed: ${connections}`);
     await untilFull('streams_full');
     const answered = await victim([...TCP, 'ask', VICTIMS_SERVER, '60', '0.1', zone]);
     assert.equal(answered, 60);
     await assertTrue(zone, 60, 't');
     for (const child of children.splice(0)) await end(child, 'SIGKILL');
-    const told = await assertTold('streams-full', 'python3.11');
+    const told = await assertTold('streams_full', 'python3.11');
     reportAttack({
       attack: '6 000 half-sent TCP messages',
       stranger: 'user',
@@ -179,16 +187,23 @@ describe('fair shares', { timeout: 90_000 }, () => {
 
   it('20 000 unanswered queries a second cost no lookup of another process whose server takes 4 s', async () => {
     const zone = `v${randomBytes(4).toString('hex')}.test`;
-    await serve([...UDP, 'serve', VICTIMS_SERVER, '4', '40']);
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '4', SERVED_S]);
     await serve([join(REPOSITORY, 'bench', RESPONDER), OTHER_SERVER, '53', 'silent']);
     await startAgent(zone, ...PLACES);
-    const flooded = attack([join(REPOSITORY, 'bench', FLOOD), OTHER_SERVER, '53', '20000', '20', '1']);
+    const flooded = attack([
+      join(REPOSITORY, 'bench', FLOOD),
+      OTHER_SERVER,
+      '53',
+      '20000',
+      String(patient(20)),
+      '1',
+    ]);
     await untilFull('requests_full');
-    const answered = await victim([...UDP, 'ask', VICTIMS_SERVER, '200', '0.05', '6', zone]);
+    const answered = await victim([...UDP, 'ask', VICTIMS_SERVER, '200', '0.05', String(patient(6)), zone]);
     const { sent } = JSON.parse(await flooded) as { sent: number };
     assert.equal(answered, 200);
     await assertTrue(zone, 200, 'u');
-    const told = await assertTold('requests-full', 'flood');
+    const told = await assertTold('requests_full', 'flood');
     reportAttack({
       attack: '20 000 unanswered queries a second',
       stranger: 'user',
@@ -199,11 +214,14 @@ describe('fair shares', { timeout: 90_000 }, () => {
 
   it('an agent that was stopped for longer than the time-out calls nothing a time-out that was answered', async () => {
     const zone = `v${randomBytes(4).toString('hex')}.test`;
-    await serve([...UDP, 'serve', VICTIMS_SERVER, '0.5', '40']);
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '0.5', SERVED_S]);
     const running = await startAgent(zone);
     process.kill(running.pid, 'SIGSTOP');
     try {
-      assert.equal(await victim([...UDP, 'ask', VICTIMS_SERVER, '100', '0.02', '3', zone]), 100);
+      assert.equal(
+        await victim([...UDP, 'ask', VICTIMS_SERVER, '100', '0.02', String(patient(3)), zone]),
+        100,
+      );
       // Longer than --timeout.
       await sleep(4000);
     } finally {
@@ -220,14 +238,14 @@ describe('fair shares', { timeout: 90_000 }, () => {
 
   it('a second answer that says something else has a record of its own, linked to the first', async () => {
     const zone = `two${randomBytes(4).toString('hex')}.test`;
-    await serve([...UDP, 'serve', VICTIMS_SERVER, '0', '20']);
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '0', SERVED_S]);
     const running = await startAgent(zone);
     // The first label decides: u0.two... is answered once, two.u0... twice.
     const { exitCode, errors } = await namespace.run([...UDP, 'ask', VICTIMS_SERVER, '1', '0.1', '1', zone]);
     assert.equal(exitCode, 0, errors);
     await namespace.run([join(CLIENTS, 'actor'), 'ask', VICTIMS_SERVER, `two.${zone}`]);
     const ours = ({ attributes }: JsonRecord) => attributes['dns.question.name'] === `two.${zone}`;
-    await running.waitFor((records) => records.filter(ours).length >= 2, 5000);
+    await running.waitFor((records) => records.filter(ours).length >= 2, patient(5000));
     const [first, second, ...more] = running.records.filter(ours);
     assert.equal(more.length, 0);
     assert.deepEqual(first?.attributes['dns.answers'], ['6.6.6.6']);

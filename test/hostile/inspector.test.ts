@@ -30,6 +30,7 @@ import { reportAttack } from './report.ts';
 const HEALTH = '127.0.0.1:19471';
 const PLACES = 8;
 const MANY = 50;
+const MANY_HOWS = ['lock', 'resolv', 'memory'] as const;
 
 let stage: Stage;
 let device = '';
@@ -154,7 +155,7 @@ describe(`${MANY} processes that cannot be read`, () => {
   test('take the places of inspectors, never the identity of others', async () => {
     hanging = await Promise.all(
       Array.from({ length: MANY }, (_, i) =>
-        hang(stage, device, i % 2 === 0 ? 'lock' : 'resolv', `many${i}.${stage.zone}`),
+        hang(stage, device, MANY_HOWS[i % MANY_HOWS.length] ?? 'lock', `many${i}.${stage.zone}`),
       ),
     );
     const watching = watch(stage.agent.pid, HEALTH, 6000);

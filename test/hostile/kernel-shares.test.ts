@@ -18,6 +18,7 @@ import { end } from '../matrix/children.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
 import { cgroupMount } from './hanging-processes.ts';
 import { reportAttack } from './report.ts';
+import { HOOK, isBuilt, patient, scaled } from './scale.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const PROGRAMS = join(REPOSITORY, 'build/bench');
@@ -28,8 +29,13 @@ const ATTACKER = 1000;
 const LOOKUPS = 160;
 const GAP_MS = 50;
 const SETTLE_MS = 1500;
-const PATIENCE_MS = 15_000;
-const CASE_LIMIT_MS = 60_000;
+const PATIENCE_MS = patient(15_000);
+const CASE_LIMIT_MS = patient(60_000);
+/** The budget, and what would exceed it. */
+const RATE = scaled(5000);
+const BURST = scaled(50_000);
+const PROCESSES = scaled(130_000);
+const GROUPS = scaled(2000);
 
 let directory: string;
 let namespace: Namespace;
@@ -38,8 +44,10 @@ let servers: ChildProcess[] = [];
 let control: string;
 
 before(async () => {
-  buildClients();
-  execFileSync('make', ['-s', '-C', join(REPOSITORY, 'bench')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  if (!isBuilt) {
+    buildClients();
+    execFileSync('make', ['-s', '-C', join(REPOSITORY, 'bench')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  }
   directory = mkdtempSync(join(tmpdir(), 'whodns-shares-'));
   control = join(directory, 'control');
   namespace = await Namespace.open();
@@ -48,8 +56,10 @@ before(async () => {
     namespace.spawn([join(PROGRAMS, 'responder'), SINK, PORT, 'silent']),
   ];
   // The agent sees the whole host; what it records of the flood is not what is asked here.
-  agent = Agent.start([...AGENT, '--control', control, '--include-domain', 'victim.test']);
-  const deadline = performance.now() + PATIENCE_MS;
+  const budget = ['--cgroup-rate', String(RATE), '--cgroup-burst', String(BURST)];
+  const options = [...HOOK, ...budget, '--control', control, '--include-domain', 'victim.test'];
+  agent = Agent.start([...AGENT, ...options]);
+  const deadline = performance.now() + patient(30_000);
   while (!agent.errors.includes('capturing with')) {
     assert.ok(agent.running && performance.now() < deadline, agent.errors);
     await sleep(50);
@@ -115,7 +125,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
       const { sent } = JSON.parse(output) as { sent: number };
       const { source } = await stats();
       const leftOut = (source.drops['request_suppressed'] ?? 0) - (before['request_suppressed'] ?? 0);
-      const most = 50_000 + 5000 * (SECONDS + 2);
+      const most = BURST + RATE * (SECONDS + 2);
       assert.ok(
         leftOut > 0 && sent - leftOut <= most,
         `${leftOut} of ${sent} left out, ${most} admitted at most`,
@@ -131,11 +141,11 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
     });
   }
 
-  test('to 130 000 short-lived processes of the same user; the next process is complete at once', {
+  test(`to ${PROCESSES} short-lived processes of the same user; the next process is complete at once`, {
     timeout: 2 * CASE_LIMIT_MS,
   }, async (t) => {
     const before = (await stats()).source.drops;
-    const burst = [program('burst'), SINK, PORT, '130000', '1', String(ATTACKER)];
+    const burst = [program('burst'), SINK, PORT, String(PROCESSES), '1', String(ATTACKER)];
     const output = await victimDuring(namespace.spawn(burst), ATTACKER, 'burst');
     t.diagnostic(output);
     const ask = [program('victim'), VICTIM_SERVER, PORT, '1', '1', 'next'];
@@ -167,7 +177,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
   });
 
   const mount = cgroupMount();
-  test('to floods from two thousand control groups of a user who may make them', {
+  test(`to floods from ${GROUPS} control groups of a user who may make them`, {
     timeout: 2 * CASE_LIMIT_MS,
     skip: mount === undefined ? 'no cgroup v2 is mounted' : false,
   }, async (t) => {
@@ -176,7 +186,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
     try {
       chownSync(parent, ATTACKER, ATTACKER);
       const before = (await stats()).source;
-      const burst = [program('burst'), SINK, PORT, '2000', '200', String(ATTACKER), parent];
+      const burst = [program('burst'), SINK, PORT, String(GROUPS), '200', String(ATTACKER), parent];
       const output = await victimDuring(namespace.spawn(burst), 0, 'groups');
       t.diagnostic(output);
       const { sent } = JSON.parse(output) as { sent: number };
@@ -186,7 +196,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
       assert.ok(requests >= sent, `${requests} of ${sent}`);
       // One budget for all of them: a burst, and the rate for the seconds that it took.
       const { seconds } = JSON.parse(output) as { seconds: number };
-      const budget = 50_000 + 5000 * (seconds + 2) + LOOKUPS;
+      const budget = BURST + RATE * (seconds + 2) + LOOKUPS;
       assert.ok(
         requests - leftOut <= budget,
         `${requests - leftOut} of ${requests} admitted, ${budget} at most`,

@@ -77,7 +77,7 @@ async def ask(address, count, gap, zone):
         await asyncio.sleep(0.5)
         writer.write(message[9:])
         try:
-            await asyncio.wait_for(reader.readexactly(len(query) + 18), 6)
+            await asyncio.wait_for(reader.readexactly(len(query) + 18), 30)
             writer.close()
             return 1
         except (asyncio.IncompleteReadError, asyncio.TimeoutError, ConnectionError):

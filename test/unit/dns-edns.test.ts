@@ -1,9 +1,9 @@
 /** The OPT record and its options (RFC 6891). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ednsLine } from '../../src/dns/line.ts';
 import { decodeMessage } from '../../src/dns/message.ts';
 import type { DnsMessage } from '../../src/model.ts';
+import { ednsOptionName } from '../../src/tables/edns.ts';
 import { type EncodedRecord, encodeMessage, labels, string, u16 } from './dns-encode.ts';
 
 function opt(options: Uint8Array[], { ttl = 0, size = 1232, name = '.' } = {}): EncodedRecord {
@@ -45,7 +45,7 @@ test('client subnet: address and source prefix, the scope beside it; only the oc
     ['00010020', '0.0.0.0/0', 32],
     ['00000000', '0/0', 0],
     ['0002380020010db8000100', '2001:db8:1::/56', 0],
-    ['00028080' + 'ff'.repeat(16), 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128', 128],
+    [`00028080${'ff'.repeat(16)}`, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128', 128],
   ] as const) {
     const { edns } = decode([opt([option(8, hex)])]);
     assert.deepEqual([edns?.clientSubnet, edns?.clientSubnetScope], [subnet, scope]);
@@ -105,9 +105,15 @@ test('other options in words', () => {
   const { edns, malformed } = decode([opt(options)]);
   assert.equal(malformed, undefined);
   assert.ok(edns !== undefined);
-  assert.equal(
-    ednsLine(edns),
-    'version: 0; flags:; udp: 1232; COOKIE: 0102030405060708; edns-tcp-keepalive: 123.4s; Padding: 2 bytes; NSID: 6162; Report-Channel: agent.test',
+  assert.deepEqual(
+    edns.options.map(({ code, data }) => `${ednsOptionName(code)}: ${data}`),
+    [
+      'COOKIE: 0102030405060708',
+      'edns-tcp-keepalive: 123.4s',
+      'Padding: 2 bytes',
+      'NSID: 6162',
+      'Report-Channel: agent.test',
+    ],
   );
 });
 
@@ -125,4 +131,28 @@ test('a second OPT record, one among the answers, one with a name', () => {
   assert.equal(misplaced.edns, undefined);
   assert.equal(misplaced.answers.length, 1);
   assert.equal(decode([opt([], { name: 'a.test' })]).malformed?.reason, 'opt_misplaced');
+});
+
+test('options are read with the budget of names that was left when they were reached', () => {
+  // 249 owners in turn at two places of a name of 255 octets leave 42 of NAME_BUDGET; the last one is at the first place.
+  const name = Array.from({ length: 127 }, () => Buffer.from('a'));
+  const questions = [{ name, type: 1, class: 1 }];
+  const channel = opt([option(18, 'c00c')]);
+  const message = { id: 7, flags: 0x8180, questions, answers: [], authorities: [], additionals: [channel] };
+  const bytes = encodeMessage(message);
+  const start = bytes.length - 11 - 6;
+  const owners = Array.from({ length: 249 }, (_, i) =>
+    Buffer.concat([u16(0xc00c + 2 * (i % 2)), u16(1), u16(1), u16(0), u16(60), u16(4), u16(0), u16(1)]),
+  );
+  const whole = Buffer.concat([bytes.subarray(0, start), ...owners, bytes.subarray(start)]);
+  whole.writeUInt16BE(owners.length, 6);
+  const decoded = decodeMessage(whole);
+  const text = Array(127).fill('a').join('.');
+  // The place of the last owner again costs two octets, so it can be read; another place cannot.
+  assert.deepEqual([decoded.malformed, decoded.answers.length], [undefined, 249]);
+  for (let i = 0; i < 2; i++) assert.deepEqual(decoded.edns?.options, [{ code: 18, data: text }]);
+  whole.writeUInt16BE(0xc00e, whole.length - 2);
+  const other = decodeMessage(whole);
+  assert.equal(other.malformed?.reason, 'opt_option');
+  assert.deepEqual(other.edns?.options, [{ code: 18, data: 'c00e' }]);
 });

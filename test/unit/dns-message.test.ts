@@ -1,7 +1,6 @@
 /** Known faults of other decoders, and every way a message can be malformed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { recordLine } from '../../src/dns/line.ts';
 import { decodeMessage } from '../../src/dns/message.ts';
 import { NAME_BUDGET } from '../../src/dns/wire.ts';
 import { DECODE_ERRORS } from '../../src/tables/decode-errors.ts';
@@ -244,13 +243,6 @@ test('more address hints than a message may have parts are not rendered', () => 
     assert.equal(few.reason, undefined);
     assert.equal(few.data?.split(',').length, 2);
   }
-});
-
-test('display line of an answer', () => {
-  const { answers } = decodeMessage(
-    encodeMessage({ ...EMPTY, answers: [record(15, [u16(5), { name: labels('m.test') }])] }),
-  );
-  assert.equal(answers.map(recordLine)[0], 'a.test 60 MX 5 m.test');
 });
 
 test('a compression bomb stops at the budget, with what was read', () => {
