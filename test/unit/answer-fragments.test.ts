@@ -129,12 +129,12 @@ test('overlapping and incomplete ones are dropped and counted', () => {
   const shifted = { ...second, fragment: { datagram: 1, offset: 1472, more: true, skipped: 0 } };
   const bench = new Bench().give(first, shifted, third);
   assert.deepEqual(bench.texts, []);
-  assert.equal(bench.stage.snapshot().dropped['fragment-overlap'], 2);
+  assert.equal(bench.stage.snapshot().dropped['fragment_overlap'], 2);
   bench.streams.expire(60_000_000_000n, bench.emit);
-  assert.equal(bench.stage.snapshot().filtered['other-fragment'], 1);
+  assert.equal(bench.stage.snapshot().filtered['other_fragment'], 1);
   bench.give(...fragments(WHOLE, ENDS, 9).slice(0, 2));
   bench.streams.close(bench.emit);
-  assert.equal(bench.stage.snapshot().dropped['fragments-unfinished'], 2);
+  assert.equal(bench.stage.snapshot().dropped['fragments_unfinished'], 2);
   assert.equal(bench.stage.held(), 0);
   assertBalanced(bench);
 });

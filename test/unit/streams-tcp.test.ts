@@ -363,7 +363,7 @@ test('what a gap cost is named when the connection ends: requests without an ans
     const { dropped, missing } = bench.stage.snapshot();
     assert.ok(got < 20 && bench.stage.held() === 0);
     assert.equal(
-      got + (dropped['stream-gap-answers'] ?? 0) + begun,
+      got + (dropped['stream_gap_answers'] ?? 0) + begun,
       20,
       `${from} to ${to}: ${JSON.stringify(dropped)}`,
     );

@@ -594,6 +594,7 @@ describe('message events of what is not whole, or not an answer', () => {
       const record = message(Buffer.alloc(2), (writer) => {
         writer.u16(MESSAGE_EVENT.flags, flags | MESSAGE_FLAGS.UNREACHABLE);
         writer.u32(MESSAGE_EVENT.sequence, code);
+        writer.u8(MESSAGE_EVENT.direction, MESSAGE_DIRECTION.RESPONSE);
       });
       assert.equal((decode(record).events[0] as RawMessage).unreachable, name);
     }
