@@ -21,6 +21,11 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     families: SOCKETS,
   },
   {
+    what: 'name servers that a cgroup program at the socket (connect4/6, sendmsg4/6: Kubernetes networks without kube-proxy) translates to another port',
+    families: ALL,
+    seenAs: 'nothing, or without an answer; at the same port as the address they are translated to',
+  },
+  {
     what: 'more than 512 KB of a TCP connection that one receive or one packet holds',
     families: ALL,
     seenAs: 'a gap (`stream_gap`)',
