@@ -110,7 +110,7 @@ static __always_inline bool in_task_context(void *context)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	unsigned int flags;
-	__u64 stack;
+	__u64 stack __attribute__((unused)); /* arm64 does not ask */
 
 	if (TASK_BTF) {
 		struct task_struct *typed = (struct task_struct *)bpf_get_current_task_btf();
