@@ -45,21 +45,23 @@ static int take(void *context, void *data, size_t size)
 {
 	const struct event_header *header = data;
 	const struct message_event *m = data;
-	const __u8 *payload = (const __u8 *)(m + 1);
+	const __u8 *payload = (const __u8 *)(m + 1), *end = (const __u8 *)data + header->size;
 
 	(void)context;
 	if (size < sizeof *header)
 		return 0;
 	if (header->kind != EVENT_MESSAGE) {
-		processes++;
+		processes += header->kind == EVENT_PROCESS;
 		return 0;
 	}
+	if (m->flags & MESSAGE_ADDRESSES)
+		payload += sizeof(struct message_addresses);
 	if (m->direction == DIRECTION_REQUEST)
 		requests++;
 	else
 		responses++;
-	for (__u32 at = DNS_HEADER; at < m->captured && payload[at] != 0 && payload[at] < 64; at += payload[at] + 1)
-		name_bytes += payload[at];
+	for (payload += DNS_HEADER; payload < end && *payload != 0 && *payload < 64; payload += *payload + 1)
+		name_bytes += *payload;
 	return 0;
 }
 
@@ -89,8 +91,13 @@ static void enforce(struct bpf_object *object)
 	char *data = NULL;
 	size_t size;
 
-	bpf_object__for_each_map(map, object) if (strstr(bpf_map__name(map), ".rodata")) data =
-	    (char *)bpf_map__initial_value(map, &size);
+	/* Strings have a map of their own, .rodata.str1.1. */
+	bpf_object__for_each_map(map, object)
+	{
+		const char *name = strstr(bpf_map__name(map), ".rodata");
+		if (name && strcmp(name, ".rodata") == 0)
+			data = (char *)bpf_map__initial_value(map, &size);
+	}
 	for (int i = 0; data && i < btf_vlen(section); i++) {
 		const struct btf_type *type = btf__type_by_id(types, variable[i].type);
 		if (strcmp(btf__name_by_offset(types, type->name_off), "visibility_enforced") == 0)

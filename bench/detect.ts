@@ -8,11 +8,12 @@ import { SearchFolding } from '../src/detect/search.ts';
 import { parseResolvConf } from '../src/enrich/resolver-config.ts';
 import { Ledger } from '../src/health.ts';
 import { createLog } from '../src/lib/log.ts';
-import type { LogEvent, Lookup, ProcessIdentity } from '../src/model.ts';
-import { toLogEvent } from '../src/sinks/record.ts';
+import type { LookupView } from '../src/lookup/view.ts';
+import type { ProcessIdentity } from '../src/model.ts';
 import { RULES, type RuleName } from '../src/tables/detections.ts';
 import { RCODES } from '../src/tables/rcodes.ts';
 import { letters, random } from '../test/unit/detect-events.ts';
+import { viewOf } from '../test/unit/message-bytes.ts';
 import { identity, lookup, type Spec, TIME } from '../test/unit/sink-events.ts';
 import type { Question } from './question.ts';
 import { type Spread, show, spread } from './statistics.ts';
@@ -70,18 +71,12 @@ const TRAFFIC: readonly Traffic[] = [
   },
 ];
 
-interface Made {
-  readonly lookup: Lookup;
-  readonly record: LogEvent;
-}
-
-function* chunks({ spec }: Traffic): Generator<Made[]> {
+function* chunks({ spec }: Traffic): Generator<LookupView[]> {
   const next = random(7);
   for (let from = 0; from < LOOKUPS; from += CHUNK)
     yield Array.from({ length: CHUNK }, (_, i) => {
       const time = TIME + BigInt(from + i) * 50_000n;
-      const one = lookup({ ...spec(from + i, next), raw: { time } });
-      return { lookup: one, record: toLogEvent(one, time, { nxdomainError: true }) };
+      return viewOf(lookup({ ...spec(from + i, next), raw: { time } }));
     });
 }
 
@@ -101,7 +96,7 @@ async function detections(rules: readonly RuleName[]): Promise<Detections> {
 }
 
 /** ns of the thread's processor time a lookup. */
-function timed(traffic: Traffic, look: (each: Made) => void): number {
+function timed(traffic: Traffic, look: (each: LookupView) => void): number {
   let microseconds = 0;
   for (const chunk of chunks(traffic)) {
     const before = process.threadCpuUsage();
@@ -128,13 +123,12 @@ async function measured(traffic: Traffic, rounds: number): Promise<Row> {
   const with_ = async (rules: readonly RuleName[]): Promise<number[]> => {
     const all = await detections(rules);
     const costs: number[] = [];
-    for (let round = 0; round <= rounds; round++)
-      costs.push(timed(traffic, (each) => all.lookup(each.lookup, each.record)));
+    for (let round = 0; round <= rounds; round++) costs.push(timed(traffic, (each) => all.lookup(each)));
     return costs.slice(1); // the first round compiles
   };
   const folded = (): number => {
     const folding = new SearchFolding(() => POD);
-    return timed(traffic, (each) => void folding.fold(each.lookup));
+    return timed(traffic, (each) => void folding.fold(each));
   };
   const rules: Record<string, number> = {};
   for (const rule of ALL) rules[rule] = Math.min(...(await with_([rule])));

@@ -8,6 +8,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { core } from './core.ts';
 import { cpu } from './cpu.ts';
 import { detect } from './detect.ts';
 import { dnsCache } from './dnscache.ts';
@@ -16,6 +17,7 @@ import { latency } from './latency.ts';
 import { buildPrograms, describeMachine, enterNamespace, type Machine, REPOSITORY } from './machine.ts';
 import { memory } from './memory.ts';
 import { nativeCost } from './native-cost.ts';
+import { parse } from './parse.ts';
 import { profile } from './profile.ts';
 import type { Question, RunOptions } from './question.ts';
 import { rate } from './rate.ts';
@@ -40,6 +42,8 @@ const QUESTIONS = [
   nativeCost,
   instructions,
   profile,
+  parse,
+  core,
   dnsCache,
   detect,
 ] as unknown as readonly Question<unknown>[];

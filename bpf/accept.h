@@ -111,13 +111,13 @@ static __always_inline bool is_martian(struct sk_buff *skb, const struct packet 
 {
 	__u32 source = bpf_ntohl(packet->source[3]);
 
-	if (packet->family != 4 || skb->_skb_refdst || !(skb->dev->flags & IFF_LOOPBACK))
+	if (packet->family != 4 || skb->_skb_refdst || !(device_of(skb)->flags & IFF_LOOPBACK))
 		return false;
-	if (source >> 24 == 127 && !is_set(skb->dev, IPV4_DEVCONF_ROUTE_LOCALNET))
+	if (source >> 24 == 127 && !is_set(device_of(skb), IPV4_DEVCONF_ROUTE_LOCALNET))
 		return true;
-	if (is_set(skb->dev, IPV4_DEVCONF_ACCEPT_LOCAL))
+	if (is_set(device_of(skb), IPV4_DEVCONF_ACCEPT_LOCAL))
 		return false;
-	return source >> 24 != 127 || source == INADDR_LOOPBACK || is_set(skb->dev, IPV4_DEVCONF_RP_FILTER);
+	return source >> 24 != 127 || source == INADDR_LOOPBACK || is_set(device_of(skb), IPV4_DEVCONF_RP_FILTER);
 }
 
 static __always_inline bool has_upper(struct net_device *device)
@@ -173,7 +173,7 @@ static __always_inline bool is_refused(struct sk_buff *skb, const struct packet 
 	if (there < 8 || is_martian(skb, packet))
 		return true;
 	/* To another's hardware address: dropped, unless it is that of a device on top of this one. */
-	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OTHERHOST && !has_upper(skb->dev))
+	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OTHERHOST && !has_upper(device_of(skb)))
 		return true;
 	if (packet->protocol == PROTOCOL_UDP)
 		return datagram_is_refused(skb, packet, start, there, told >> 32 & 0xffff, told >> 48);

@@ -36,7 +36,7 @@ struct socket_name {
 	} while (0)
 
 /* Both ends of a message that goes out by `sk` to `name`, or without a name to where the socket is connected. */
-static __always_inline void fill_ends(struct message_event *message, struct sock *sk, const struct socket_name *name,
+static __always_inline void fill_ends(struct message *message, struct sock *sk, const struct socket_name *name,
 				      const bool direct, const bool v6)
 {
 	__u32 *local = (__u32 *)message->local_address, *remote = (__u32 *)message->remote_address;
@@ -64,8 +64,8 @@ static __always_inline void fill_ends(struct message_event *message, struct sock
 	message->family = v6 ? 6 : 4;
 }
 
-static __always_inline void fill_call(struct message_event *message, struct sock *sk, const __u32 hook,
-				      const bool direct, const __u32 direction)
+static __always_inline void fill_call(struct message *message, struct sock *sk, const __u32 hook, const bool direct,
+				      const __u32 direction)
 {
 	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
 
@@ -81,7 +81,7 @@ static __always_inline void fill_call(struct message_event *message, struct sock
 }
 
 /* Owner, counters and process record of a request. False: it is the agent's own, or only to be counted. */
-static __always_inline bool account(struct message_event *message, __u32 level, const __u32 hook)
+static __always_inline bool account(struct message *message, __u32 level, const __u32 hook)
 {
 	owner_read(&message->owner);
 	message->flags |= MESSAGE_OWNER;
@@ -139,7 +139,7 @@ static __always_inline bool is_corked(struct sock *sk)
 }
 
 /* The datagram ends with udp_push_pending_frames, which the socket option calls when it is cleared. */
-static __always_inline void remember_cork(struct message_event *message, struct sock *sk)
+static __always_inline void remember_cork(struct message *message, struct sock *sk)
 {
 	__u64 socket = address_of(sk);
 	__u32 one = 1;
@@ -151,7 +151,7 @@ static __always_inline void remember_cork(struct message_event *message, struct 
 /* udp_push_pending_frames and udp_v6_push_pending_frames: what was composed under UDP_CORK leaves now. */
 static __always_inline void push_datagram(struct sock *sk, const __u32 hook, const bool direct, const bool v6)
 {
-	struct message_event message = {};
+	struct message message = {};
 	__u64 socket = address_of(sk);
 
 	if (!bpf_map_lookup_elem(&corked, &socket))
@@ -182,7 +182,7 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 					      const struct socket_name *name, __u16 port, __u32 level,
 					      const bool direct, const bool v6)
 {
-	struct message_event message = {};
+	struct message message = {};
 	struct buffer buffer;
 
 	if (length > PAYLOAD_MAX) /* EMSGSIZE */
@@ -266,7 +266,7 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
-static __always_inline void fill_stream(struct message_event *message, struct sock *sk, __u16 port, const bool direct)
+static __always_inline void fill_stream(struct message *message, struct sock *sk, __u16 port, const bool direct)
 {
 	if (LOAD(direct, sk, __sk_common.skc_family) == AF_INET6) {
 		fill_ends(message, sk, NULL, direct, true);
@@ -292,7 +292,7 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 					    const __u32 hook, const bool direct)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-	struct message_event message = {};
+	struct message message = {};
 	struct buffer buffer;
 
 	fill_stream(&message, sk, port, direct);
@@ -328,7 +328,7 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 /* tcp_close: the program is done with the connection, in both directions. */
 static __always_inline void close_stream(struct sock *sk, const __u32 hook, const bool direct)
 {
-	struct message_event message = {};
+	struct message message = {};
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
 	__u8 state = LOAD(direct, sk, __sk_common.skc_state);
 	__u32 level;
@@ -356,7 +356,7 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 						 const bool direct)
 {
 	__u64 data = (__u64)PROBE(skb, data), network = head + LOAD(direct, skb, network_header);
-	struct message_event message = {};
+	struct message message = {};
 	struct packet packet;
 	int result;
 
@@ -444,7 +444,7 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, const __u32 hook,
 						  const bool direct)
 {
-	struct message_event message = {};
+	struct message message = {};
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	struct msghdr *msg = (struct msghdr *)state->message;
 	struct buffer buffer = {};

@@ -5,6 +5,7 @@
 
 #include "packet.h"
 #include "payload.h"
+#include "repeat.h"
 
 #define CHECKSUM_NONE     0 /* include/linux/skbuff.h */
 #define CHECKSUM_COMPLETE 2
@@ -52,16 +53,18 @@ static __always_inline __u32 folded(__u64 sum)
 static __always_inline bool sum_chunk(struct checksum_state *state, __u64 address, __u64 length, __u64 *sum)
 {
 	__u64 last = length / BLOCK_BYTES;
+	__u32 block;
 
 	AT_MOST(length, CHUNK_BYTES);
 	AT_MOST(last, CHUNK_BYTES / BLOCK_BYTES);
 	__builtin_memset(&state->words[last * (BLOCK_BYTES / 4)], 0, BLOCK_BYTES);
 	if (bpf_probe_read_kernel(state->words, length, (void *)address))
 		return false;
-	for (__u32 block = 0; block <= CHUNK_BYTES / BLOCK_BYTES; block++) {
+	REPEAT(block, CHUNK_BYTES / BLOCK_BYTES + 1)
+	{
 		const __u32 *words = &state->words[block * (BLOCK_BYTES / 4)];
 
-		if (block > last)
+		if (block > last || block > CHUNK_BYTES / BLOCK_BYTES)
 			break;
 #pragma unroll
 		for (int i = 0; i < (int)(BLOCK_BYTES / 4); i++)
@@ -79,7 +82,7 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 	struct sk_buff *skb = (struct sk_buff *)packet;
 	struct checksum_state *state;
 	struct sum_walk *walk;
-	__u32 zero = 0, fragments;
+	__u32 zero = 0, fragments, i;
 	__u64 shared_info;
 
 	state = bpf_map_lookup_elem(&checksum_states, &zero);
@@ -97,7 +100,8 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 	walk->piece.length -= start;
 	walk->left = length;
 	walk->sum = pseudo;
-	for (__u32 i = 0; i < CHUNKS_MAX; i++) {
+	REPEAT(i, CHUNKS_MAX)
+	{
 		__u64 passed, sum = 0;
 
 		if (!walk->piece.length) {

@@ -13,7 +13,7 @@
 #define TCP_SYN_SENT 2 /* include/net/tcp_states.h */
 
 /* Both ends; a v4-mapped destination of an AF_INET6 socket is IPv4 (tcp_v6_connect hands it to tcp_v4_connect). */
-static __always_inline void fill_connection(struct connection_event *event, struct sock *sk, const bool direct)
+static __always_inline void fill_connection(struct connection *event, struct sock *sk, const bool direct)
 {
 	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
 	__u32 local[4] = {}, remote[4] = {};
@@ -27,10 +27,11 @@ static __always_inline void fill_connection(struct connection_event *event, stru
 		}
 	}
 	if (event->family == 4) {
-		local[2] = remote[2] = bpf_htonl(0xffff);
 		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
 		remote[3] = LOAD(direct, sk, __sk_common.skc_daddr);
 	}
+	event->local_ipv4 = local[3];
+	event->remote_ipv4 = remote[3];
 	__builtin_memcpy(event->local_address, local, 16);
 	__builtin_memcpy(event->remote_address, remote, 16);
 	event->local_port = LOAD(direct, sk, __sk_common.skc_num);
@@ -39,7 +40,7 @@ static __always_inline void fill_connection(struct connection_event *event, stru
 }
 
 /* 127.0.0.0/8 and ::1. */
-static __always_inline bool to_loopback(const struct connection_event *event)
+static __always_inline bool to_loopback(const struct connection *event)
 {
 	__u32 remote[4];
 
@@ -58,19 +59,24 @@ static __always_inline bool is_added_subflow(struct sock *sk)
 	return bpf_core_field_exists(struct tcp_sock, is_mptcp) && LOAD(false, (struct tcp_sock *)sk, is_mptcp);
 }
 
-static __always_inline void emit_connection(const struct connection_event *event)
+static __always_inline void emit_connection(struct connection *event)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP;
+	__u64 flags = BPF_RB_NO_WAKEUP, size = sizeof(struct connection_event);
 
+	if (event->family != 4) {
+		event->local_ipv4 = event->remote_ipv4 = 0;
+		size += sizeof(struct connection_addresses);
+	}
+	event->header.size = size;
 	if (wakeup_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
 		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&events, (void *)event, sizeof(*event), flags))
+	if (bpf_ringbuf_output(&events, event, size, flags))
 		drop(DROP_CONNECTION_RING_FULL);
 }
 
 static __always_inline void trace_connect(void *context, struct sock *sk, const __u32 hook, const bool direct)
 {
-	struct connection_event event = {};
+	struct connection event = {};
 
 	fill_connection(&event, sk, direct);
 	if (to_loopback(&event)) {
@@ -78,7 +84,6 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 		return;
 	}
 	event.header.time = bpf_ktime_get_ns();
-	event.header.size = sizeof(event);
 	event.header.kind = EVENT_CONNECTION;
 	event.header.hook = hook;
 	if (direct && LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
@@ -93,13 +98,16 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 			return;
 		}
 		count(COUNTER_CONNECTIONS);
-		if (!process_admits(&event.owner, event.header.time, 0, 0, SHARE_CONNECTION | SHARE_HERE, hook))
+		if (!process_admits(&event.owner, event.header.time, 0, 0, SHARE_CONNECTION | SHARE_HERE, hook,
+				    &event.owner_id))
 			return;
+		if (!event.owner_id)
+			event.flags = 0;
 	} else if (is_added_subflow(sk)) {
 		return;
 	} else {
 		count(COUNTER_CONNECTIONS);
-		if (!share_ask(0, 0, COMMON_UNKNOWN, sizeof(event), SHARE_CONNECTION))
+		if (!share_ask(0, 0, COMMON_UNKNOWN, sizeof(struct connection_event), SHARE_CONNECTION))
 			return;
 	}
 	emit_connection(&event);

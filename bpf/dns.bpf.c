@@ -38,61 +38,36 @@ int BPF_PROG(tracepoint_neigh_event_send_done, struct neighbour *neighbour, int 
 	return 0;
 }
 
-SEC("fentry/udp_sendmsg")
-int BPF_PROG(fentry_udp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
-{
-	send_datagram(sk, msg, length, HOOK_FENTRY, true, false);
-	return 0;
-}
+/* What a function is called with, in both families that are at its entry: `call` with their `hook` and `direct`. */
+#define CALLED(function, call, ...)                                                                                    \
+	SEC("fentry/" #function)                                                                                       \
+	int BPF_PROG(fentry_##function, __VA_ARGS__)                                                                   \
+	{                                                                                                              \
+		const __u32 hook __attribute__((unused)) = HOOK_FENTRY;                                                \
+		const bool direct = true;                                                                              \
+		call;                                                                                                  \
+		return 0;                                                                                              \
+	}                                                                                                              \
+	SEC("kprobe/" #function)                                                                                       \
+	int BPF_KPROBE(kprobe_##function, __VA_ARGS__)                                                                 \
+	{                                                                                                              \
+		const __u32 hook __attribute__((unused)) = HOOK_KPROBE;                                                \
+		const bool direct = false;                                                                             \
+		call;                                                                                                  \
+		return 0;                                                                                              \
+	}
 
-SEC("fentry/udpv6_sendmsg")
-int BPF_PROG(fentry_udpv6_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
-{
-	send_datagram(sk, msg, length, HOOK_FENTRY, true, true);
-	return 0;
-}
+#define SEND struct sock *sk, struct msghdr *msg, size_t length
 
-SEC("fentry/udp_push_pending_frames")
-int BPF_PROG(fentry_udp_push_pending_frames, struct sock *sk)
-{
-	push_datagram(sk, HOOK_FENTRY, true, false);
-	return 0;
-}
-
-SEC("fentry/udp_v6_push_pending_frames")
-int BPF_PROG(fentry_udp_v6_push_pending_frames, struct sock *sk)
-{
-	push_datagram(sk, HOOK_FENTRY, true, true);
-	return 0;
-}
-
-SEC("fentry/tcp_sendmsg")
-int BPF_PROG(fentry_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
-{
-	send_stream(sk, msg, length, HOOK_FENTRY, true);
-	return 0;
-}
-
-SEC("fentry/tcp_close")
-int BPF_PROG(fentry_tcp_close, struct sock *sk)
-{
-	close_stream(sk, HOOK_FENTRY, true);
-	return 0;
-}
-
-SEC("fentry/skb_consume_udp")
-int BPF_PROG(fentry_skb_consume_udp, struct sock *sk, struct sk_buff *skb, int length)
-{
-	receive_datagram(sk, skb, length, HOOK_FENTRY, true);
-	return 0;
-}
-
-SEC("fentry/tcp_recvmsg")
-int BPF_PROG(fentry_tcp_recvmsg, struct sock *sk, struct msghdr *msg)
-{
-	receive_stream_entry(sk, msg, true);
-	return 0;
-}
+CALLED(udp_sendmsg, send_datagram(sk, msg, length, hook, direct, false), SEND)
+CALLED(udpv6_sendmsg, send_datagram(sk, msg, length, hook, direct, true), SEND)
+CALLED(udp_push_pending_frames, push_datagram(sk, hook, direct, false), struct sock *sk)
+CALLED(udp_v6_push_pending_frames, push_datagram(sk, hook, direct, true), struct sock *sk)
+CALLED(tcp_sendmsg, send_stream(sk, msg, length, hook, direct), SEND)
+CALLED(tcp_close, close_stream(sk, hook, direct), struct sock *sk)
+CALLED(skb_consume_udp, receive_datagram(sk, skb, length, hook, direct), struct sock *sk, struct sk_buff *skb,
+       int length)
+CALLED(tcp_recvmsg, receive_stream_entry(sk, msg, direct), struct sock *sk, struct msghdr *msg)
 
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
@@ -110,62 +85,6 @@ int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
 	}
 	receive_stream_return(sk, state, HOOK_FENTRY, true);
 	bpf_map_delete_elem(&receives, &task);
-	return 0;
-}
-
-SEC("kprobe/udp_sendmsg")
-int BPF_KPROBE(kprobe_udp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
-{
-	send_datagram(sk, msg, length, HOOK_KPROBE, false, false);
-	return 0;
-}
-
-SEC("kprobe/udpv6_sendmsg")
-int BPF_KPROBE(kprobe_udpv6_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
-{
-	send_datagram(sk, msg, length, HOOK_KPROBE, false, true);
-	return 0;
-}
-
-SEC("kprobe/udp_push_pending_frames")
-int BPF_KPROBE(kprobe_udp_push_pending_frames, struct sock *sk)
-{
-	push_datagram(sk, HOOK_KPROBE, false, false);
-	return 0;
-}
-
-SEC("kprobe/udp_v6_push_pending_frames")
-int BPF_KPROBE(kprobe_udp_v6_push_pending_frames, struct sock *sk)
-{
-	push_datagram(sk, HOOK_KPROBE, false, true);
-	return 0;
-}
-
-SEC("kprobe/tcp_sendmsg")
-int BPF_KPROBE(kprobe_tcp_sendmsg, struct sock *sk, struct msghdr *msg, size_t length)
-{
-	send_stream(sk, msg, length, HOOK_KPROBE, false);
-	return 0;
-}
-
-SEC("kprobe/tcp_close")
-int BPF_KPROBE(kprobe_tcp_close, struct sock *sk)
-{
-	close_stream(sk, HOOK_KPROBE, false);
-	return 0;
-}
-
-SEC("kprobe/skb_consume_udp")
-int BPF_KPROBE(kprobe_skb_consume_udp, struct sock *sk, struct sk_buff *skb, int length)
-{
-	receive_datagram(sk, skb, length, HOOK_KPROBE, false);
-	return 0;
-}
-
-SEC("kprobe/tcp_recvmsg")
-int BPF_KPROBE(kprobe_tcp_recvmsg, struct sock *sk, struct msghdr *msg)
-{
-	receive_stream_entry(sk, msg, false);
 	return 0;
 }
 

@@ -11,58 +11,79 @@
 #define WHODNS_EMIT_H
 
 #include "drops.h"
+#include "message.h"
 #include "payload.h"
+#include "repeat.h"
 #include "thread_context.h"
 
 /*
- * Room for `wanted` payload bytes. A gathered payload (several pieces) needs twice as much: the verifier bounds offset
- * and length each, not their sum.
+ * Bytes before the trace context and the payload. Constant on each way through the program, as the verifier wants the size of
+ * what is reserved: hence a branch, which the compiler would compute away.
  */
-static __always_inline struct message_event *reserve_class(__u32 wanted, __u64 *room)
+static __always_inline __u64 head_bytes(bool addresses)
+{
+	__u64 bytes = sizeof(struct message_event);
+
+	if (addresses) {
+		bytes += sizeof(struct message_addresses);
+		asm volatile("" : "+r"(bytes));
+	}
+	return bytes;
+}
+
+/*
+ * Room for `head` (head_bytes) and `wanted` payload bytes. A gathered payload (several pieces) needs twice as much: the
+ * verifier bounds offset and length each, not their sum.
+ */
+static __always_inline struct message_event *reserve_class(__u64 head, __u32 wanted, __u64 *room)
 {
 #define CLASS(bytes)                                                                                                   \
 	if (wanted <= (bytes)) {                                                                                       \
 		*room = (bytes);                                                                                       \
-		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + (bytes) + trace_bytes, 0);          \
+		return bpf_ringbuf_reserve(&events, head + (bytes) + trace_bytes, 0);                                  \
 	}
 	CLASS(64)
 	CLASS(128)
 	CLASS(512)
 	CLASS(4096)
 	*room = PAYLOAD_MAX;
-	return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + PAYLOAD_MAX + trace_bytes, 0);
+	return bpf_ringbuf_reserve(&events, head + PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
 }
 
-static __always_inline struct message_event *reserve_gather(__u32 wanted, __u64 *room)
+static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wanted, __u64 *room)
 {
 #define CLASS(bytes)                                                                                                   \
 	if (wanted <= (bytes)) {                                                                                       \
 		*room = (bytes);                                                                                       \
-		return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * (bytes) + trace_bytes, 0);      \
+		return bpf_ringbuf_reserve(&events, head + 2 * (bytes) + trace_bytes, 0);                              \
 	}
 	CLASS(128)
 	CLASS(4096)
 	*room = PAYLOAD_MAX;
-	return bpf_ringbuf_reserve(&events, sizeof(struct message_event) + 2 * PAYLOAD_MAX + trace_bytes, 0);
+	return bpf_ringbuf_reserve(&events, head + 2 * PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
 }
 
-/* Payload bytes to copy of the message whose header is at an address. */
-static __always_inline __u32 wanted_bytes(struct message_event *message)
-{
-	__u32 length = 0;
+/* A member of the message at an address. */
+#define MEMBER(address, name)                                                                                          \
+	({                                                                                                             \
+		typeof(((struct message *)0)->name) value_ = 0;                                                        \
+		bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(address) + offsetof(struct message, name));    \
+		value_;                                                                                                \
+	})
 
-	bpf_probe_read_kernel(&length, sizeof(length), &message->length);
-	return length < payload_limit ? length : payload_limit;
+static __always_inline __u32 word_of(__u64 address)
+{
+	__u32 word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
 }
 
-static __always_inline __u8 direction_of(__u64 message)
+static __always_inline __u32 payload_bytes(__u32 length)
 {
-	__u8 direction = 0;
-
-	bpf_probe_read_kernel(&direction, sizeof(direction), &((struct message_event *)message)->direction);
-	return direction;
+	return length < payload_limit ? length : payload_limit;
 }
 
 /* A message found no room. */
@@ -71,21 +92,56 @@ static __always_inline void drop_message(__u8 direction)
 	drop(direction == DIRECTION_RESPONSE ? DROP_RESPONSE_RING_FULL : DROP_RING_FULL);
 }
 
-static __always_inline void *payload_of(struct message_event *record)
+static __always_inline void *payload_of(struct message_event *record, __u64 head)
 {
-	return (void *)(record + 1) + trace_bytes;
+	return (void *)record + head + trace_bytes;
 }
 
-static __always_inline void submit(struct message_event *record, __u32 captured, __u32 wanted)
+/* Fills what stands before the payload. */
+static __always_inline void write_head(struct message_event *record, __u64 head, const struct message *message)
+{
+	const __u64 *from = (const __u64 *)message;
+	__u64 *to = (__u64 *)record;
+
+#pragma unroll
+	for (int i = 0; i < (int)sizeof(struct message_event) / 8; i++)
+		to[i] = from[i];
+	if (head > sizeof(struct message_event)) {
+		record->flags |= MESSAGE_ADDRESSES;
+#pragma unroll
+		for (int i = sizeof(struct message_event) / 8;
+		     i < (int)(sizeof(struct message_event) + sizeof(struct message_addresses)) / 8; i++)
+			to[i] = from[i];
+	} else {
+		record->local_ipv4 = ((const __u32 *)message->local_address)[3];
+		record->remote_ipv4 = ((const __u32 *)message->remote_address)[3];
+	}
+}
+
+/* The same of a message at an address. */
+static __always_inline void read_head(struct message_event *record, __u64 head, __u64 message)
+{
+	if (head > sizeof(struct message_event)) {
+		bpf_probe_read_kernel(record, sizeof(struct message_event) + sizeof(struct message_addresses),
+				      (void *)message);
+		record->flags |= MESSAGE_ADDRESSES;
+	} else {
+		bpf_probe_read_kernel(record, sizeof(struct message_event), (void *)message);
+		record->local_ipv4 = word_of(message + offsetof(struct message, local_address) + 12);
+		record->remote_ipv4 = word_of(message + offsetof(struct message, remote_address) + 12);
+	}
+}
+
+static __always_inline void submit(struct message_event *record, __u64 head, __u64 trace_record, __u32 captured,
+				   __u32 wanted)
 {
 	__u64 flags = record->header.reserved ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
 	record->header.reserved = 0;
-	record->captured = captured;
-	record->header.size = sizeof(*record) + trace_bytes + captured;
+	record->header.size = head + trace_bytes + captured;
 	if (trace_bytes) {
 		record->flags |= MESSAGE_TRACE;
-		read_thread_context(record);
+		read_thread_context((void *)record + head, trace_record);
 	}
 	if (captured < wanted) {
 		record->flags |= MESSAGE_UNREADABLE;
@@ -96,32 +152,32 @@ static __always_inline void submit(struct message_event *record, __u32 captured,
 }
 
 /* Emits the message with a payload that is one run of bytes: `there` of them at `address`. */
-static __always_inline void emit_run(const struct message_event *message, __u64 address, __u64 there, bool user)
+static __always_inline void emit_run(const struct message *message, __u64 address, __u64 there, bool user)
 {
 	struct message_event *record;
-	__u32 wanted = message->length < payload_limit ? message->length : payload_limit;
-	__u64 room = 0, length;
+	__u32 wanted = payload_bytes(message->length);
+	__u64 head = head_bytes(has_addresses(message)), room = 0, length;
 	long failed;
 
-	record = reserve_class(wanted, &room);
+	record = reserve_class(head, wanted, &room);
 	if (!record) {
 		drop_message(message->direction);
 		return;
 	}
-	*record = *message;
+	write_head(record, head, message);
 	length = there < wanted ? there : wanted;
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(payload_of(record), length, (void *)address);
+		failed = bpf_probe_read_user(payload_of(record, head), length, (void *)address);
 	else
-		failed = bpf_probe_read_kernel(payload_of(record), length, (void *)address);
-	submit(record, failed ? 0 : length, wanted);
+		failed = bpf_probe_read_kernel(payload_of(record, head), length, (void *)address);
+	submit(record, head, message->trace_record, failed ? 0 : length, wanted);
 }
 
 /*
  * A walk over pieces. The verifier would follow every combination of lengths through the loop; so after each step the
  * walk's state passes through memory that it does not track (forget), and every round looks the same to it. How many
- * bytes are there already is kept in the record, for the same reason.
+ * bytes are there already is kept in the record (its size, until it is complete), for the same reason.
  */
 struct walk {
 	struct piece piece;
@@ -136,11 +192,11 @@ static __always_inline void forget(struct walk *walk)
 
 static __always_inline __u64 gathered(const struct message_event *record)
 {
-	return *(const volatile __u32 *)&record->captured;
+	return *(const volatile __u32 *)&record->header.size;
 }
 
 /* Copies the walk's piece behind the bytes already there. False: it cannot be read. */
-static __always_inline bool append_piece(struct message_event *record, __u64 room, const struct walk *walk,
+static __always_inline bool append_piece(struct message_event *record, __u64 head, __u64 room, const struct walk *walk,
 					 const bool user)
 {
 	__u64 offset = gathered(record), length = walk->wanted - offset;
@@ -155,12 +211,12 @@ static __always_inline bool append_piece(struct message_event *record, __u64 roo
 	AT_MOST(offset, room);
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(payload_of(record) + offset, length, (void *)walk->piece.address);
+		failed = bpf_probe_read_user(payload_of(record, head) + offset, length, (void *)walk->piece.address);
 	else
-		failed = bpf_probe_read_kernel(payload_of(record) + offset, length, (void *)walk->piece.address);
+		failed = bpf_probe_read_kernel(payload_of(record, head) + offset, length, (void *)walk->piece.address);
 	if (failed)
 		return false;
-	record->captured += length;
+	record->header.size += length;
 	return true;
 }
 
@@ -173,17 +229,20 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 	struct message_event *record;
 	struct buffer buffer = {};
 	struct walk walk = {};
-	__u64 room = 0;
+	__u64 head, room = 0;
+	__u32 i;
 
-	walk.wanted = wanted_bytes((struct message_event *)message);
-	record = reserve_gather(walk.wanted, &room);
+	walk.wanted = payload_bytes(MEMBER(message, length));
+	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
+	record = reserve_gather(head, walk.wanted, &room);
 	if (!record) {
-		drop_message(direction_of(message));
+		drop_message(MEMBER(message, direction));
 		return 0;
 	}
-	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
+	read_head(record, head, message);
 	bpf_probe_read_kernel(&buffer, sizeof(buffer), (void *)buffers);
-	for (__u32 i = 0; i < PIECES_MAX; i++) {
+	REPEAT(i, PIECES_MAX)
+	{
 		bool done;
 
 		forget(&walk);
@@ -192,18 +251,18 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 		walk.piece = buffer_segment(&buffer, i);
 		forget(&walk);
 		if (buffer.kind == BUFFER_IOVEC)
-			done = append_piece(record, room, &walk, true);
+			done = append_piece(record, head, room, &walk, true);
 		else
-			done = append_piece(record, room, &walk, false);
+			done = append_piece(record, head, room, &walk, false);
 		if (!done)
 			break;
 	}
-	submit(record, gathered(record), walk.wanted);
+	submit(record, head, MEMBER(message, trace_record), gathered(record), walk.wanted);
 	return 0;
 }
 
 /* Emits with the payload of a send or receive. */
-static __always_inline void emit_buffer(struct message_event *message, struct buffer *buffer)
+static __always_inline void emit_buffer(struct message *message, struct buffer *buffer)
 {
 	struct piece first = {};
 
@@ -230,22 +289,24 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 	struct sk_buff *skb = (struct sk_buff *)packet;
 	struct message_event *record;
 	struct walk walk = {};
-	__u64 room = 0, shared_info;
-	__u32 fragments;
+	__u64 head, room = 0, shared_info;
+	__u32 fragments, i;
 
-	walk.wanted = wanted_bytes((struct message_event *)message);
-	record = reserve_gather(walk.wanted, &room);
+	walk.wanted = payload_bytes(MEMBER(message, length));
+	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
+	record = reserve_gather(head, walk.wanted, &room);
 	if (!record) {
-		drop_message(direction_of(message));
+		drop_message(MEMBER(message, direction));
 		return 0;
 	}
-	bpf_probe_read_kernel(record, sizeof(*record), (void *)message);
+	read_head(record, head, message);
 	shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
 	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
 	walk.piece.address = (__u64)PROBE(skb, data);
 	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
 	walk.skip = start;
-	for (__u32 i = 0; i < PIECES_MAX; i++) {
+	REPEAT(i, PIECES_MAX)
+	{
 		__u64 passed;
 
 		forget(&walk);
@@ -255,13 +316,13 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 		walk.piece.length -= passed;
 		walk.skip -= passed;
 		forget(&walk);
-		if (!append_piece(record, room, &walk, false))
+		if (!append_piece(record, head, room, &walk, false))
 			break;
 		if (i >= fragments || gathered(record) >= walk.wanted)
 			break;
 		walk.piece = packet_fragment(shared_info, i);
 	}
-	submit(record, gathered(record), walk.wanted);
+	submit(record, head, MEMBER(message, trace_record), gathered(record), walk.wanted);
 	return 0;
 }
 
@@ -269,31 +330,31 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
  * As emit_fragments, by the kernel's own reader; `there` bytes of packet follow from `start` on. `skb` must be a trusted
  * argument: tp_btf programs only.
  */
-static __always_inline void emit_dynptr(struct message_event *message, struct sk_buff *skb, __u32 start, __u64 there)
+static __always_inline void emit_dynptr(struct message *message, struct sk_buff *skb, __u32 start, __u64 there)
 {
 	struct message_event *record;
 	struct bpf_dynptr packet;
-	__u64 room = 0, length;
-	__u32 wanted = message->length < payload_limit ? message->length : payload_limit;
+	__u32 wanted = payload_bytes(message->length);
+	__u64 head = head_bytes(has_addresses(message)), room = 0, length;
 	long failed;
 
-	record = reserve_class(wanted, &room);
+	record = reserve_class(head, wanted, &room);
 	if (!record) {
 		drop_message(message->direction);
 		return;
 	}
-	*record = *message;
+	write_head(record, head, message);
 	length = there < wanted ? there : wanted;
 	failed = bpf_dynptr_from_skb(skb, 0, &packet);
 	if (!failed) {
 		AT_MOST(length, room);
-		failed = bpf_dynptr_read(payload_of(record), length, &packet, start, 0);
+		failed = bpf_dynptr_read(payload_of(record, head), length, &packet, start, 0);
 	}
-	submit(record, failed ? 0 : length, wanted);
+	submit(record, head, message->trace_record, failed ? 0 : length, wanted);
 }
 
 /* Emits with the payload at `start` from skb->data, which is at address `data`: the cheapest way that reads it all. */
-static __always_inline void emit_packet(struct message_event *message, struct sk_buff *skb, __u64 data, __u32 start,
+static __always_inline void emit_packet(struct message *message, struct sk_buff *skb, __u64 data, __u32 start,
 					const bool direct, const bool trusted)
 {
 	__u32 length = LOAD(direct, skb, len);

@@ -16,10 +16,11 @@
 
 /* What a ring record is: event_header.kind. */
 enum event_kind {
-	EVENT_MESSAGE = 1,    /* struct message_event, [struct trace_context,] then `captured` payload bytes */
-	EVENT_PROCESS = 2,    /* struct process_event, then its strings */
-	EVENT_CONNECTION = 3, /* struct connection_event; only when connections are asked for */
+	EVENT_MESSAGE = 1, /* struct message_event, [message_addresses,] [trace_context,] then the payload to the end */
+	EVENT_PROCESS = 2, /* struct process_event, then its strings */
+	EVENT_CONNECTION = 3, /* struct connection_event[, connection_addresses]; only when connections are asked for */
 	EVENT_EXIT = 4,       /* struct exit_event */
+	EVENT_OWNER = 5,      /* struct owner_event */
 };
 
 /* Seen from the process that asks: event of a request goes out, of a response comes in. */
@@ -36,15 +37,16 @@ enum hook_family {
 
 /* message_event.flags */
 enum message_flags {
-	MESSAGE_OWNER = 1 << 0,        /* `owner` is filled (read in the context of the sending or receiving task) */
-	MESSAGE_OWNER_CACHED = 1 << 1, /* `owner` was remembered for this socket: the packet left in softirq context */
+	MESSAGE_OWNER = 1 << 0,        /* the owner is known (read in the context of the sending or receiving task) */
+	MESSAGE_OWNER_CACHED = 1 << 1, /* it was remembered for this socket: the packet left in softirq context */
 	MESSAGE_STREAM_START = 1 << 2, /* TCP: the first payload byte of the connection in this direction */
 	MESSAGE_STREAM_END = 1 << 3,   /* TCP: FIN or RST; payload may be empty. UDP: what was corked leaves */
 	MESSAGE_MORE = 1 << 4,         /* UDP: MSG_MORE or UDP_CORK, the datagram continues with the next send */
-	MESSAGE_UNREADABLE = 1 << 5,   /* not all could be read (page fault, iterator): captured < min(length, limit) */
+	MESSAGE_UNREADABLE = 1 << 5,   /* not all could be read (page fault, iterator): payload < min(length, limit) */
 	MESSAGE_DIALED = 1 << 6,       /* `dialed_*` is filled: the program connected to another address (NAT) */
-	MESSAGE_LOCAL_ANY = 1 << 7,    /* the local address was not bound yet: `local_address` is unspecified */
-	MESSAGE_TRACE = 1 << 8,        /* a struct trace_context stands between the event and its payload */
+	MESSAGE_LOCAL_ANY = 1 << 7,    /* the local address was not bound yet: it is unspecified */
+	MESSAGE_TRACE = 1 << 8,        /* a struct trace_context stands before the payload */
+	MESSAGE_ADDRESSES = 1 << 9,    /* a struct message_addresses stands behind the event; `*_ipv4` are 0 */
 };
 
 /*
@@ -59,7 +61,19 @@ struct trace_context {
 	__u8 reserved[6];
 };
 
-/* Who: read in the kernel in the task's own context. 88 bytes. */
+/*
+ * Who: a thread as it was when it was looked at, read in the kernel in its own context. 88 bytes.
+ *
+ * Records name it by `id`. An EVENT_OWNER record tells what an id stands for, and is in the ring before the first record that
+ * names it. Ids count up from 1, so that a table of OWNER_SLOTS entries, indexed by id modulo OWNER_SLOTS, holds all that
+ * can still be named: an id that is more than OWNER_RENEWED behind the latest is given up for a new one before it is named again.
+ * A thread that changes (its name, its user, a namespace) has a new id.
+ */
+enum owner_ids {
+	OWNER_SLOTS = 16384,
+	OWNER_RENEWED = 12288, /* the rest is for records that are under way on other CPUs meanwhile */
+};
+
 struct owner {
 	__u64 start_time; /* thread group leader's start, ns of CLOCK_BOOTTIME; with tgid the identity of a process */
 	__u64 cgroup_id;  /* cgroup v2 id of the task */
@@ -72,7 +86,7 @@ struct owner {
 	__u32 pid_ns; /* namespace inode numbers */
 	__u32 mnt_ns;
 	__u32 net_ns;
-	__u32 reserved;
+	__u32 id;                   /* in EVENT_OWNER records */
 	char comm[COMM_LEN];        /* the thread's name */
 	char leader_comm[COMM_LEN]; /* the thread group leader's name */
 };
@@ -85,50 +99,67 @@ struct event_header {
 	__u8 reserved;
 };
 
+/* What an id stands for from now on. */
+struct owner_event {
+	struct event_header header;
+	struct owner owner;
+};
+
 /*
  * One datagram, one TCP segment or one TCP send/receive. The payload is DNS as the transport carries it: for TCP the
- * two-byte length prefix is part of the stream.
+ * two-byte length prefix is part of the stream. 64 bytes.
  */
 struct message_event {
 	struct event_header header;
-	struct owner owner;
-	__u64 socket;           /* socket cookie; 0 = unknown (received at packet level) */
-	__u8 local_address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
+	__u64 socket;      /* socket cookie; 0 = unknown (received at packet level) */
+	__u32 owner_id;    /* MESSAGE_OWNER: struct owner; 0 = none */
+	__u32 length;      /* payload bytes there were; what was captured of them goes to the end of the record */
+	__u32 sequence;    /* TCP: sequence number of the first payload byte */
+	__u32 net_ns;      /* network namespace inode of socket or device */
+	__u32 interface;   /* ifindex; 0 at the socket hooks */
+	__u32 local_ipv4;  /* network order, without MESSAGE_ADDRESSES */
+	__u32 remote_ipv4; /* likewise */
+	__u16 local_port;  /* host order */
+	__u16 remote_port;
+	__u16 dialed_port; /* MESSAGE_DIALED */
+	__u16 flags;       /* enum message_flags */
+	__u8 direction;    /* enum message_direction */
+	__u8 protocol;     /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
+	__u8 family;       /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
+	__u8 reserved;
+};
+
+/* MESSAGE_ADDRESSES: of messages of family 6, and of those with MESSAGE_DIALED. Network order; IPv4 as ::ffff:a.b.c.d. */
+struct message_addresses {
+	__u8 local_address[16];
 	__u8 remote_address[16];
 	__u8 dialed_address[16]; /* MESSAGE_DIALED: what the program connected to */
-	__u32 length;            /* payload bytes there were */
-	__u32 captured;          /* payload bytes that follow */
-	__u32 sequence;          /* TCP: sequence number of the first payload byte */
-	__u32 net_ns;            /* network namespace inode of socket or device */
-	__u32 interface;         /* ifindex; 0 at the socket hooks */
-	__u16 local_port;        /* host order */
-	__u16 remote_port;
-	__u16 dialed_port;
-	__u16 flags;    /* enum message_flags */
-	__u8 direction; /* enum message_direction */
-	__u8 protocol;  /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
-	__u8 family;    /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
-	__u8 reserved[9];
 };
 
 /* connection_event.flags */
 enum connection_flags {
-	CONNECTION_OWNER = 1 << 0, /* `owner` is filled; not so for connections of the kernel itself */
+	CONNECTION_OWNER = 1 << 0, /* the owner is known; not so for connections of the kernel itself */
 };
 
 /* A TCP connection that begins; whether the other side accepts it is not known yet. */
 struct connection_event {
 	struct event_header header;
-	struct owner owner;
-	__u64 socket;           /* socket cookie; 0 = unknown (before 5.12) */
-	__u8 local_address[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
-	__u8 remote_address[16];
+	__u64 socket;      /* socket cookie; 0 = unknown (before 5.12) */
+	__u32 owner_id;    /* CONNECTION_OWNER: struct owner; 0 = none */
 	__u32 net_ns;      /* network namespace inode of the socket */
+	__u32 local_ipv4;  /* family 4, network order */
+	__u32 remote_ipv4; /* likewise */
 	__u16 local_port;  /* host order; 0 = not chosen yet */
 	__u16 remote_port; /* before destination NAT */
 	__u8 flags;        /* enum connection_flags */
 	__u8 family;       /* 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
-	__u8 reserved[6];
+	__u8 reserved[2];
+};
+
+/* Behind connections of family 6. Network order. */
+struct connection_addresses {
+	__u8 local_address[16];
+	__u8 remote_address[16];
 };
 
 /*
@@ -150,7 +181,6 @@ enum process_flags {
 
 struct process_event {
 	struct event_header header;
-	struct owner owner;
 	__u64 exe_inode;
 	__u32 flags; /* enum process_flags */
 	__u32 tty;   /* device number of the controlling terminal, 0 = none */
@@ -161,24 +191,29 @@ struct process_event {
 	__u32 args_length; /* arg_end - arg_start: how long the arguments are in truth */
 	__u16 environment_bytes;
 	__u16 reserved;
+	__u32 owner_id; /* struct owner */
+	__u32 reserved2;
 	char parent_comm[COMM_LEN];
 };
 
 _Static_assert(sizeof(struct event_header) == 16, "event_header");
 _Static_assert(sizeof(struct owner) == 88, "owner");
-_Static_assert(sizeof(struct message_event) == 16 + 88 + 8 + 48 + 20 + 8 + 12, "message_event");
-_Static_assert(sizeof(struct connection_event) == 16 + 88 + 8 + 32 + 8 + 8, "connection_event");
+_Static_assert(sizeof(struct owner_event) == 16 + 88, "owner_event");
+_Static_assert(sizeof(struct message_event) == 64, "message_event");
+_Static_assert(sizeof(struct message_addresses) == 48, "message_addresses");
+_Static_assert(sizeof(struct connection_event) == 48, "connection_event");
+_Static_assert(sizeof(struct connection_addresses) == 32, "connection_addresses");
 _Static_assert(sizeof(struct trace_context) == 32, "trace_context");
-_Static_assert(sizeof(struct process_event) == 16 + 88 + 8 + 8 + 8 + 8 + 16, "process_event");
+_Static_assert(sizeof(struct process_event) == 16 + 8 + 8 + 8 + 8 + 8 + 16, "process_event");
 
-/* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. Mirrored in src/tables/drops.ts by the generator. */
+/* Why a wanted message did not reach the ring. Index of the per-CPU `drops` map. What they mean: src/tables/drops-kernel.ts. */
 enum drop_reason {
 	DROP_RING_FULL = 0,         /* a request found no room */
 	DROP_PROCESS_RING_FULL = 1, /* a process record found no room: /proc fills the gap */
 	DROP_PROCESS_TABLE_FULL =
 	    2, /* the per-process map is full: the message is captured, its process announced but not counted */
-	DROP_PAYLOAD_UNREADABLE = 3,   /* captured with MESSAGE_UNREADABLE */
-	DROP_NO_OWNER = 4,             /* a request left without a known owner: captured without MESSAGE_OWNER */
+	DROP_PAYLOAD_UNREADABLE = 3, /* captured with MESSAGE_UNREADABLE */
+	DROP_NO_OWNER = 4, /* a request whose owner is not known, or found no room: captured without MESSAGE_OWNER */
 	DROP_RECEIVE_STATE = 5,        /* receive: entry state missing at the function's return, bytes not seen */
 	DROP_CONNECTION_RING_FULL = 6, /* a connection event found no room */
 	DROP_RESPONSE_RING_FULL = 7,   /* a response found no room */
@@ -271,6 +306,8 @@ struct share_rate {
 	__u32 burst;
 };
 
+#define TOLD_THREADS 4
+
 /* Per-process counters, exact and independent of the ring. Key and value of the `processes` hash map. */
 struct process_key {
 	__u64 start_time;
@@ -290,13 +327,14 @@ struct process_value {
 	__u64 ppid;             /* at first sight */
 	__u64 created;          /* CLOCK_MONOTONIC ns */
 	struct uses uses;
-	__s32 credit;     /* records it may send without asking its share */
-	__u32 batch;      /* how many it asks for at once */
-	__u32 owed;       /* socket hooks: answers that its requests have paid for */
-	__u32 generation; /* of the rates, when `share` was found */
-	__u16 found;      /* 1 = `share` was found, in the process's own context */
-	__u16 exited;     /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
-	__u32 settled;    /* 1 = no newcomer any more (share.h) */
+	__s32 credit;             /* records it may send without asking its share */
+	__u32 batch;              /* how many it asks for at once */
+	__u32 owed;               /* socket hooks: answers that its requests have paid for */
+	__u32 generation;         /* of the rates, when `share` was found */
+	__u64 told[TOLD_THREADS]; /* what the ring was told of its threads: by tid, ids and sums (owner_ids.h) */
+	__u16 found;              /* 1 = `share` was found, in the process's own context */
+	__u16 exited;             /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
+	__u32 settled;            /* 1 = no newcomer any more (share.h) */
 };
 
 /* What processes that are gone had counted, all together. Index of the per-CPU map `gone`. */
@@ -329,6 +367,6 @@ struct trace_place {
 
 _Static_assert(sizeof(struct trace_place) == 24, "trace_place");
 _Static_assert(sizeof(struct share_value) == 56 + 16 + 32 + 16, "share_value");
-_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24, "process_value");
+_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24 + 8 * TOLD_THREADS, "process_value");
 
 #endif

@@ -107,6 +107,14 @@ struct process_record {
 	char strings[STRINGS_BYTES + ARGS_BYTES]; /* slack: the last piece may start anywhere below STRINGS_BYTES */
 };
 
+/* What the ring has told of a thread (owner_ids.h), by pid_tgid. Oldest evicted: it is told once more, with a new id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, OWNER_SLOTS);
+	__type(key, __u64);
+	__type(value, __u64);
+} owners_told SEC(".maps");
+
 /*
  * Where a process record is put together, since only then is it known how much room it needs. A program can be preempted
  * there, and another on the same CPU want the same: hence several places. `claims`: how many programs want this one. Each

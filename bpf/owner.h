@@ -40,6 +40,13 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 		value_;                                                                                                \
 	})
 
+/*
+ * A pointer of a structure that the verifier vouches for, as one that it does not: where that is followed, it does not search
+ * all names of the kernel's types for whether it may vouch for the next one (kernel/bpf/btf.c: btf_nested_type_is_trusted),
+ * which took most of the time of a load.
+ */
+#define UNTRUSTED(pointer, field) (LINUX_KERNEL_VERSION >= CASTS ? LOAD(false, pointer, field) : (pointer)->field)
+
 /* A pointer as a number, by way of memory: the verifier lets no pointer be computed with. */
 static __always_inline __u64 address_of(const void *pointer)
 {

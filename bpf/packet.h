@@ -5,6 +5,7 @@
 
 #include "event.h"
 #include "kernel.h"
+#include "owner.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -33,6 +34,16 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 reserved;
 };
+
+static __always_inline struct net_device *device_of(struct sk_buff *skb)
+{
+	return UNTRUSTED(skb, dev);
+}
+
+static __always_inline struct sock *socket_of(struct sk_buff *skb)
+{
+	return UNTRUSTED(skb, sk);
+}
 
 /* Tells two packets apart that use one buffer after the other: ports, length, and the DNS id or the place in the stream. */
 static __always_inline __u64 packet_fingerprint(const struct packet *packet)

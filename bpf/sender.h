@@ -20,8 +20,7 @@ static __always_inline __u64 waiting_packet(__u64 buffer, __u64 socket, const st
  * Recalls the owner of a packet that leaves in softirq context: who was seen when it was parked, or, for the packets of a
  * stream, whom the stream was last seen with. The functions here are not inlined for the sake of the stack.
  */
-static __noinline bool recall_owner(struct message_event *message, const struct packet *packet, __u64 socket,
-				    __u64 buffer)
+static __noinline bool recall_owner(struct message *message, const struct packet *packet, __u64 socket, __u64 buffer)
 {
 	struct owner *owner;
 	__u64 key;
@@ -41,7 +40,7 @@ static __noinline bool recall_owner(struct message_event *message, const struct 
 }
 
 /* The handshake of a stream: its first sequence number, and its owner for packets to come. */
-static __always_inline void begin_stream(const struct message_event *message, const struct packet *packet, __u64 socket)
+static __always_inline void begin_stream(const struct message *message, const struct packet *packet, __u64 socket)
 {
 	__u32 first = packet->sequence + 1;
 
@@ -53,7 +52,7 @@ static __always_inline void begin_stream(const struct message_event *message, co
 }
 
 /* What is known of a stream: its owner for packets to come, and whether this is its first payload. */
-static __noinline int track_stream(struct message_event *message, const struct packet *packet, __u64 socket)
+static __noinline int track_stream(struct message *message, const struct packet *packet, __u64 socket)
 {
 	struct owner *owner;
 	__u32 *first;

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "owner.h"
+#include "repeat.h"
 #include <bpf/bpf_endian.h>
 
 #define AF_INET  2
@@ -56,14 +57,17 @@ __noinline int current_has_open(__u64 socket)
 	struct file **descriptors = PROBE(table, fd);
 	struct socket *open = PROBE((struct sock *)socket, sk_socket);
 	struct file *file = PROBE(open, file);
-	__u32 count = PROBE(table, max_fds);
+	__u32 count = PROBE(table, max_fds), i;
 
 	if (!file || !files) /* closed already; a kernel thread */
 		return 0;
-	for (__u32 i = 0; i < DESCRIPTORS_MAX && i < count; i += DESCRIPTORS_READ) {
+	REPEAT(i, DESCRIPTORS_MAX / DESCRIPTORS_READ)
+	{
 		struct file *some[DESCRIPTORS_READ] = {};
 
-		bpf_probe_read_kernel(some, sizeof(some), descriptors + i); /* max_fds is a multiple of 64 */
+		if (i * DESCRIPTORS_READ >= count) /* a multiple of 64 */
+			break;
+		bpf_probe_read_kernel(some, sizeof(some), descriptors + i * DESCRIPTORS_READ);
 		for (int j = 0; j < DESCRIPTORS_READ; j++)
 			if (some[j] == file)
 				return 1;

@@ -61,33 +61,30 @@ static __always_inline void clear(struct trace_context *trace)
 	words[0] = words[1] = words[2] = words[3] = 0;
 }
 
-/* Fills the trace context that stands behind a message: of the span its sender, the current task, is in. */
-static __noinline int read_thread_context(struct message_event *message)
+/* Address of the thread context record of the current task, whose struct owner is given; 0: none. */
+static __noinline __u64 thread_context_record(const struct owner *owner)
 {
-	struct trace_context *trace;
-	struct trace_place *place;
 	struct process_key key = {};
-	__u64 record;
+	struct trace_place *place;
+	__u64 variable;
 
-	if (!message)
+	if (!owner)
 		return 0;
-	trace = (void *)(message + 1);
-	clear(trace);
-	if ((message->flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) != MESSAGE_OWNER)
-		return 0;
-	key.start_time = message->owner.start_time;
-	key.tgid = message->owner.tgid;
+	key.start_time = owner->start_time;
+	key.tgid = owner->tgid;
 	place = bpf_map_lookup_elem(&trace_places, &key);
 	if (!place)
 		return 0;
-	record = thread_variable(place);
-	if (record)
-		record = user_word(record);
-	if (!record)
-		return 0;
-	if (bpf_probe_read_user(trace, TRACE_RECORD_BYTES, (void *)record) || trace->valid != 1)
+	variable = thread_variable(place);
+	return variable ? user_word(variable) : 0;
+}
+
+/* Fills the trace context of a record: of the span its sender, the current task, is in. */
+static __always_inline void read_thread_context(struct trace_context *trace, __u64 record)
+{
+	clear(trace);
+	if (record && (bpf_probe_read_user(trace, TRACE_RECORD_BYTES, (void *)record) || trace->valid != 1))
 		clear(trace);
-	return 0;
 }
 
 #endif

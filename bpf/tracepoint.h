@@ -35,7 +35,7 @@ static __always_inline bool seen_on_other_device(__u64 buffer, const struct pack
 	return false;
 }
 
-static __always_inline void message_from_packet(struct message_event *message, const struct packet *packet,
+static __always_inline void message_from_packet(struct message *message, const struct packet *packet,
 						const __u32 direction)
 {
 	const bool request = direction == DIRECTION_REQUEST;
@@ -112,12 +112,12 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 {
 	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
 	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
-	struct message_event message = {};
+	struct message message = {};
 	__u32 level = VISIBILITY_ON;
 	__u32 kind;
 	int result;
 
-	if (seen_on_other_device(head, packet, skb->dev->ifindex)) {
+	if (seen_on_other_device(head, packet, device_of(skb)->ifindex)) {
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -131,8 +131,8 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	}
 	message_from_packet(&message, packet, DIRECTION_REQUEST);
 	message.socket = identity_at(socket, sk->__sk_common.skc_num);
-	message.net_ns = skb->dev->nd_net.net->ns.inum;
-	message.interface = skb->dev->ifindex;
+	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
+	message.interface = device_of(skb)->ifindex;
 	if (here) {
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER;
@@ -186,7 +186,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (handshake)
 		track_stream(&message, packet, socket);
 	remember_asked(&message, socket);
-	remember_lower(packet, skb->dev, message.net_ns);
+	remember_lower(packet, device_of(skb), message.net_ns);
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
@@ -196,7 +196,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
 {
-	struct sock *sk = skb->sk;
+	struct sock *sk = socket_of(skb);
 	struct packet packet;
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet)) {
@@ -204,8 +204,8 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 		return;
 	}
 	/* On its way out of another namespace's device a packet still names the socket that sent it. */
-	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net) {
-		remember_below(&packet, skb->dev->nd_net.net->ns.inum, sk->__sk_common.skc_net.net->ns.inum);
+	if (sk->__sk_common.skc_net.net != device_of(skb)->nd_net.net) {
+		remember_below(&packet, device_of(skb)->nd_net.net->ns.inum, sk->__sk_common.skc_net.net->ns.inum);
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -216,26 +216,27 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 /* A packet waits for neighbour resolution and will leave in softirq context: remember whose it is while he is here. */
 static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 {
-	struct sock *sk = skb->sk;
+	struct sock *sk = socket_of(skb);
 	struct owner owner = {};
 	struct packet packet;
 	__u64 key;
+	__u32 id;
 
 	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
 		return;
 	/* Below another namespace's device (ipvlan l3) it has been reported already: nobody would take the entry out. */
-	if (sk->__sk_common.skc_net.net != skb->dev->nd_net.net)
+	if (sk->__sk_common.skc_net.net != device_of(skb)->nd_net.net)
 		return;
 	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
 	owner_read(&owner);
 	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF)
 		process_admits(&owner, bpf_ktime_get_ns(), 0, 0, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY,
-			       HOOK_TRACEPOINT);
+			       HOOK_TRACEPOINT, &id);
 	bpf_map_update_elem(&owners, &key, &owner, BPF_ANY);
 }
 
 /* What the stream that answers tells before its first payload, and whether this is that. False: nothing to report. */
-static __always_inline bool track_answer(struct message_event *message, const struct packet *packet,
+static __always_inline bool track_answer(struct message *message, const struct packet *packet,
 					 struct asked_value *question)
 {
 	if (packet->tcp_flags & TCP_SYN) {
@@ -274,14 +275,14 @@ static __always_inline int answer_admitted(struct asked_value *question, __u32 l
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
 	__u64 data = (__u64)PROBE(skb, data);
-	struct message_event message = {};
+	struct message message = {};
 	struct asked_value *question;
 	struct asked_key key = {};
 	int result;
 
 	message_from_packet(&message, packet, DIRECTION_RESPONSE);
-	message.net_ns = skb->dev->nd_net.net->ns.inum;
-	message.interface = skb->dev->ifindex;
+	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
+	message.interface = device_of(skb)->ifindex;
 	asked_from_message(&key, &message);
 	question = bpf_map_lookup_elem(&asked, &key);
 	if (!question && any_below && rise_from_below(&message, &key))

@@ -21,7 +21,7 @@
 __u64 translated_ports[1024];
 __u32 any_translation;
 
-static __always_inline void asked_from_message(struct asked_key *key, const struct message_event *message)
+static __always_inline void asked_from_message(struct asked_key *key, const struct message *message)
 {
 	__builtin_memcpy(key->remote_address, message->remote_address, 16);
 	key->net_ns = message->net_ns;
@@ -31,7 +31,7 @@ static __always_inline void asked_from_message(struct asked_key *key, const stru
 }
 
 /* The functions here are not inlined for the sake of the stack. */
-static __noinline int remember_asked(const struct message_event *message, __u64 socket)
+static __noinline int remember_asked(const struct message *message, __u64 socket)
 {
 	const __u32 answers = message && message->protocol == PROTOCOL_TCP ? STREAM_ANSWERS : 1;
 	struct asked_key key = {};
@@ -59,7 +59,7 @@ static __noinline int remember_asked(const struct message_event *message, __u64 
  * The request was left out: so is its answer. No entry is made, for no one could be kept from making as many as he likes: an
  * answer to where nothing else was asked from is then COUNTER_UNMATCHED.
  */
-static __noinline int remember_skipped(const struct message_event *message)
+static __noinline int remember_skipped(const struct message *message)
 {
 	struct asked_key key = {};
 	struct asked_value *known;
@@ -122,7 +122,7 @@ static __always_inline __u16 read_dialed(__u32 *dialed, struct sk_buff *skb, str
 }
 
 /* The address the program sent to, where the packet goes elsewhere. */
-static __noinline int add_dialed(struct message_event *message, struct sk_buff *skb, struct sock *sk)
+static __noinline int add_dialed(struct message *message, struct sk_buff *skb, struct sock *sk)
 {
 	__u32 dialed[4], remote[4];
 	__u16 port;
@@ -141,7 +141,7 @@ static __noinline int add_dialed(struct message_event *message, struct sk_buff *
 }
 
 /* The answer comes from where the request went, from a port that need not be a DNS port, or is translated back before. */
-static __noinline int remember_translation(const struct message_event *message)
+static __noinline int remember_translation(const struct message *message)
 {
 	struct translated_value value = {};
 	struct asked_key key = {};
@@ -161,7 +161,7 @@ static __noinline int remember_translation(const struct message_event *message)
 }
 
 /* A response from what the program dialled: tells it as from where the request went, so that the two are a pair. */
-static __noinline bool undo_translation(struct message_event *message, struct asked_key *key)
+static __noinline bool undo_translation(struct message *message, struct asked_key *key)
 {
 	struct translated_value *value;
 
@@ -225,7 +225,7 @@ static __always_inline void remember_lower(const struct packet *packet, struct n
 }
 
 /* A response on a device below another namespace's: tells it as of the namespace that asked, so that the two are a pair. */
-static __noinline bool rise_from_below(struct message_event *message, struct asked_key *asked)
+static __noinline bool rise_from_below(struct message *message, struct asked_key *asked)
 {
 	struct below_key key = {};
 	__u32 *asking_ns;

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "maps.h"
 #include "owner.h"
+#include "repeat.h"
 
 #define ANCESTOR_HELPER KERNEL(5, 15, 0) /* since when tracing programs have bpf_get_current_ancestor_cgroup_id */
 /*
@@ -46,8 +47,10 @@ __noinline int resolve_level(__u32 generation)
 {
 	struct visibility_level_value found = {.level = VISIBILITY_ON, .generation = generation};
 	__u64 own = bpf_get_current_cgroup_id();
+	__u32 depth;
 
-	for (__u32 depth = 0; depth < CGROUP_DEPTH_MAX; depth++) {
+	REPEAT(depth, CGROUP_DEPTH_MAX)
+	{
 		__u64 id = current_ancestor(depth);
 		__u32 *said;
 

@@ -2,13 +2,17 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { RECORD_ATTRIBUTES, VISIBILITY_ATTRIBUTES } from '../src/tables/attributes.ts';
 import { CONNECT_ATTRIBUTES } from '../src/tables/attributes-connect.ts';
+import { BLIND_SPOTS } from '../src/tables/blind-spots.ts';
 import { RULES, type RuleDefinition, type SettingDefinition } from '../src/tables/detections.ts';
+import type { StageReasons } from '../src/tables/drop-definition.ts';
 import { FINDING_ATTRIBUTES } from '../src/tables/finding-attributes.ts';
 import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/metrics.ts';
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
 import { OPTIONS, type Option, type RepeatableOption } from '../src/tables/options.ts';
 import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/resource-attributes.ts';
+import { SOURCE_DROPS, STAGE_FAMILIES, STAGES } from '../src/tables/stages.ts';
 import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
+import { UNKNOWN_REASONS } from '../src/tables/unknown-reasons.ts';
 import { attacksPage } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
@@ -132,7 +136,9 @@ function metrics(): string {
     '',
     '## What was lost, where and why',
     '',
-    '`whodns.dropped` has it all by stage and reason: `kernel` (before user space), `wire`, `streams`, `dns`, `correlate`, `sink:NAME`.',
+    '`whodns.dropped` has it all by stage and reason: `kernel` (before user space), `wire`, `streams`, `answers`, `detect`, `detector:NAME`,',
+    '`sink:NAME`. Each reason has a point of 0 from the first export on. What was left out on purpose is in `whodns.filtered`: also answers that',
+    'no one waited for (`unmatched`), and what a detector that is off does not look at.',
     'The same of the way out under the names of the conventions: `otel.sdk.processor.log.processed` with `error.type` (never reached the',
     'exporter), `otel.sdk.exporter.log.exported` with `error.type` (the destination did not take it). Nothing was lost when',
     '`otel.sdk.log.created` equals `otel.sdk.exporter.log.exported` without `error.type` plus `otel.sdk.processor.log.queue.size`, and',
@@ -225,6 +231,56 @@ function faults(): string {
   return between(file, readFileSync(file, 'utf8'), 'attacks', attacksPage());
 }
 
+/** What no hook family, or not every one, sees. */
+function operating(): string {
+  const file = 'docs/operating.md';
+  const rows = BLIND_SPOTS.map(({ what, families, seenAs }) => [
+    cell(what),
+    families.map(code).join(', '),
+    seenAs === undefined ? 'no record' : cell(seenAs),
+  ]);
+  return between(file, readFileSync(file, 'utf8'), 'not seen', table(['what', 'family', 'seen as'], rows));
+}
+
+/** Every reason with its anchor, `STAGE-reason`; stages of which there are several by their family. */
+function runbook(): string {
+  const file = 'docs/runbook.md';
+  const stages: readonly (readonly [string, StageReasons])[] = [
+    ['kernel', { dropped: SOURCE_DROPS, filtered: {} }],
+    ...Object.entries(STAGES),
+    ...Object.entries(STAGE_FAMILIES).map(([family, reasons]) => [`${family}:NAME`, reasons] as const),
+  ];
+  const first = (stage: string, reason: string) =>
+    `<a id="${stage.replace(':NAME', '')}-${reason}"></a>${code(stage)}`;
+  const drops = stages
+    .filter(([stage]) => stage !== 'sink:otlp-spans')
+    .flatMap(([stage, { dropped }]) =>
+      Object.entries(dropped).map(([reason, { cost, brief, action }]) => [
+        first(stage, reason),
+        code(reason),
+        cost,
+        cell(brief),
+        cell(action),
+      ]),
+    );
+  const filters = stages.flatMap(([stage, { filtered }]) =>
+    Object.entries(filtered).map(([reason, brief]) => [first(stage, reason), code(reason), cell(brief)]),
+  );
+  const unknown = Object.entries(UNKNOWN_REASONS).map(([reason, brief]) => [
+    `<a id="unknown-${reason}"></a>${code(reason)}`,
+    cell(brief),
+  ]);
+  const parts: Readonly<Record<string, readonly string[]>> = {
+    drops: table(['stage', 'reason', 'costs', 'means', 'to do'], drops),
+    filters: table(['stage', 'reason', 'means'], filters),
+    unknown: table(['reason', 'means'], unknown),
+  };
+  return Object.entries(parts).reduce(
+    (text, [name, lines]) => between(file, text, name, lines),
+    readFileSync(file, 'utf8'),
+  );
+}
+
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
   const { kind, fallback, brief } = definition;
   const shown = kind === 'duration' ? durationText(fallback) : String(fallback).replaceAll(',', ', ');
@@ -251,6 +307,8 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/attributes.md': attributes,
   'docs/detections.md': detections,
   'docs/faults.md': faults,
+  'docs/operating.md': operating,
+  'docs/runbook.md': runbook,
   'docs/whodns.1': () =>
     manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),
 };

@@ -11,6 +11,7 @@
 
 #include <cstring>
 #include <napi.h>
+#include <optional>
 
 namespace whodns
 {
@@ -86,6 +87,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	{
 		return DefineClass(env, "Capture",
 				   {
+				       InstanceMethod("attach", &CaptureObject::attach),
 				       InstanceMethod("watch", &CaptureObject::watch),
 				       InstanceMethod("drain", &CaptureObject::drain),
 				       InstanceMethod("detach", &CaptureObject::detach),
@@ -107,6 +109,11 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	~CaptureObject() override { end(); }
 
       private:
+	Napi::Value attach(const Napi::CallbackInfo &info)
+	{
+		return capture_ ? to_js(info.Env(), capture_->attach()) : closed(info.Env());
+	}
+
 	// watch(onWake: () => void)
 	Napi::Value watch(const Napi::CallbackInfo &info)
 	{
@@ -222,21 +229,48 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 	std::shared_ptr<Wakeup> wakeup_;
 };
 
-// open(options) -> {capture, skipped: string[]} | {error}
+// Opens on a thread of libuv's, so that the event loop goes on meanwhile.
+class Opening : public Napi::AsyncWorker
+{
+      public:
+	Opening(Napi::Env env, CaptureOptions options)
+	    : Napi::AsyncWorker(env, "whodns.open"), options_(std::move(options)), done_(env)
+	{
+	}
+	Napi::Promise promise() const { return done_.Promise(); }
+
+      protected:
+	void Execute() override { opened_.emplace(Capture::open(options_)); }
+	void OnOK() override { done_.Resolve(result(Env())); }
+	void OnError(const Napi::Error &error) override { done_.Reject(error.Value()); }
+
+      private:
+	Napi::Object result(Napi::Env env)
+	{
+		if (!*opened_)
+			return to_js(env, opened_->error());
+		Napi::Object result = Napi::Object::New(env);
+		Napi::Array skipped = Napi::Array::New(env);
+		for (const std::string &name : opened_->value()->skipped())
+			skipped[skipped.Length()] = name;
+		result["skipped"] = skipped;
+		auto pointer = Napi::External<Capture>::New(env, opened_->value().release());
+		result["capture"] = env.GetInstanceData<Napi::FunctionReference>()->New({pointer});
+		return result;
+	}
+
+	CaptureOptions options_;
+	std::optional<Result<std::unique_ptr<Capture>>> opened_;
+	Napi::Promise::Deferred done_;
+};
+
+// open(options) -> Promise<{capture, skipped: string[]} | {error}>
 Napi::Value open(const Napi::CallbackInfo &info)
 {
-	Napi::Env env = info.Env();
-	auto opened = Capture::open(capture_options(info[0].As<Napi::Object>()));
-	if (!opened)
-		return to_js(env, opened.error());
-	Napi::Object result = Napi::Object::New(env);
-	Napi::Array skipped = Napi::Array::New(env);
-	for (const std::string &name : opened.value()->skipped())
-		skipped[skipped.Length()] = name;
-	result["skipped"] = skipped;
-	auto pointer = Napi::External<Capture>::New(env, opened.value().release());
-	result["capture"] = env.GetInstanceData<Napi::FunctionReference>()->New({pointer});
-	return result;
+	auto *opening = new Opening(info.Env(), capture_options(info[0].As<Napi::Object>())); // deletes itself
+	const Napi::Promise promise = opening->promise();
+	opening->Queue();
+	return promise;
 }
 
 // tryFamily(options, portsKnob) -> {fires?: boolean} | {error}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture.h"
 #include "log.h"
+#include "presence.h"
 #include "privileges.h"
 #include "rodata.h"
 #include "signals.h"
@@ -71,10 +72,10 @@ std::string hint_for(const std::string &op, int code, const std::string &family)
 	return "";
 }
 
-Error failure(const std::string &op, const std::string &subject, int code, const CaptureOptions &options,
+Error failure(const std::string &op, const std::string &subject, int code, const std::string &family,
 	      const LibbpfLog &log)
 {
-	return Error{op, subject, code, hint_for(op, code, options.family), log.text()};
+	return Error{op, subject, code, hint_for(op, code, family), log.text()};
 }
 
 // The kernel takes whole pages, a power of two of them (kernel/bpf/ringbuf.c, ringbuf_map_alloc). libbpf would round
@@ -114,46 +115,58 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 		return Error{"ring", std::to_string(options.ring_bytes), EINVAL,
 			     "the size must be a power of two and at least one page", ""};
 
+	const BtfHandle kernel(btf__load_vmlinux_btf());
+	if (const auto absent = absence(options.family, kernel.get())) {
+		const bool loads = absent->op == std::string_view("load");
+		return failure(absent->op, loads ? options.family : options.family + "_udp_sendmsg", absent->code,
+			       options.family, log);
+	}
 	std::unique_ptr<Capture> capture(new Capture());
 	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = kObjectName);
 	capture->object_.reset(bpf_object__open_mem(options.object.data(), options.object.size(), &open));
 	if (!capture->object_)
-		return failure("open", kObjectName, errno, options, log);
+		return failure("open", kObjectName, errno, options.family, log);
 	bpf_object *object = capture->object_.get();
 
-	if (capture->select_programs(options) == 0)
+	if (capture->select_programs(options, kernel.get()) == 0)
 		return Error{"family", options.family, ENOENT, "use another hook family", ""};
 
 	capture->ring_ = bpf_object__find_map_by_name(object, "events");
 	if (capture->ring_ == nullptr || bpf_map__type(capture->ring_) != BPF_MAP_TYPE_RINGBUF)
 		return Error{"map", "events", ENOENT, "the BPF object has no ring buffer of this name", ""};
 	if (int error = bpf_map__set_max_entries(capture->ring_, options.ring_bytes); error != 0)
-		return failure("ring", "events", -error, options, log);
+		return failure("ring", "events", -error, options.family, log);
 
 	if (auto set = set_knobs(object, options.knobs); !set)
 		return set.error();
 	if (int error = load(object); error != 0)
-		return failure("load", options.family, -error, options, log);
+		return failure("load", options.family, -error, options.family, log);
 
 	capture->reading_ = Ring(capture->ring_fd(), capture->ring_bytes());
 	if (!capture->reading_)
-		return failure("ring", "events", errno, options, log);
+		return failure("ring", "events", errno, options.family, log);
 
-	for (bpf_program *program : capture->programs_) {
+	capture->family_ = options.family;
+	return capture;
+}
+
+Status Capture::attach()
+{
+	LibbpfLog log;
+	for (bpf_program *program : programs_) {
 		LinkHandle link(bpf_program__attach(program));
 		if (!link)
-			return failure("attach", bpf_program__name(program), errno, options, log);
-		capture->links_.push_back(std::move(link));
+			return failure("attach", bpf_program__name(program), errno, family_, log);
+		links_.push_back(std::move(link));
 	}
 	keep_memory_small();
-	return capture;
+	return Unit{};
 }
 
 // Switches everything off but what is asked for, and of that what this kernel has no target for (a tracepoint or
 // function that other kernel versions have). Returns how many programs of the family are left.
-size_t Capture::select_programs(const CaptureOptions &options)
+size_t Capture::select_programs(const CaptureOptions &options, const btf *kernel)
 {
-	const BtfHandle kernel(btf__load_vmlinux_btf());
 	size_t of_family = 0;
 	bpf_program *program;
 	bpf_object__for_each_program(program, object_.get())
@@ -163,7 +176,7 @@ size_t Capture::select_programs(const CaptureOptions &options)
 		bool wanted = in_family;
 		for (const std::string &prefix : options.besides)
 			wanted = wanted || name.starts_with(prefix + "_");
-		if (wanted && kernel && !target_exists(kernel.get(), bpf_program__section_name(program))) {
+		if (wanted && kernel && !target_exists(kernel, bpf_program__section_name(program))) {
 			skipped_.emplace_back(name);
 			wanted = false;
 		}

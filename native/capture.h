@@ -34,8 +34,11 @@ struct CaptureOptions {
 class Capture
 {
       public:
-	// Opens, sets the knobs, loads and attaches. On error nothing is left in the kernel.
+	// Opens, sets the knobs, loads. On error nothing is left in the kernel.
 	static Result<std::unique_ptr<Capture>> open(const CaptureOptions &options);
+
+	// From now on the programs run. On error some are attached: to be thrown away.
+	Status attach();
 
 	// Detaches all programs and waits until none runs any more: afterwards ring and counters stand still.
 	void detach();
@@ -62,10 +65,11 @@ class Capture
 
       private:
 	Capture() = default;
-	size_t select_programs(const CaptureOptions &options);
+	size_t select_programs(const CaptureOptions &options, const btf *kernel);
 
 	// Order matters: the links go first, the object with programs and maps last.
 	ObjectHandle object_;
+	std::string family_;
 	bpf_map *ring_ = nullptr; // owned by object_
 	Ring reading_;
 	std::vector<bpf_program *> programs_; // owned by object_

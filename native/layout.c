@@ -5,10 +5,13 @@
 struct layout_roots {
 	struct event_header event_header;
 	struct owner owner;
+	struct owner_event owner_event;
 	struct message_event message_event;
+	struct message_addresses message_addresses;
 	struct trace_context trace_context;
 	struct process_event process_event;
 	struct connection_event connection_event;
+	struct connection_addresses connection_addresses;
 	struct process_key process_key;
 	struct process_value process_value;
 	struct exit_event exit_event;
@@ -17,6 +20,7 @@ struct layout_roots {
 	struct share_rate share_rate;
 	struct trace_place trace_place;
 	enum event_kind event_kind;
+	enum owner_ids owner_ids;
 	enum message_direction message_direction;
 	enum hook_family hook_family;
 	enum message_flags message_flags;

@@ -15,7 +15,7 @@ NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-ho
  binutils file openssl nftables"
 OBSERVERS="bpftrace"
 MACHINES="qemu-system-x86 cpio xz-utils zstd"
-CONTAINERS="containerd runc docker.io"
+CONTAINERS="containerd runc docker.io podman uidmap"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -102,10 +102,7 @@ export PATH
 
 make --no-print-directory -s -C bpf >&2
 make --no-print-directory -s -C native >&2
-if [ ! -e dist/main.js ] || [ -n "$(find src package.json tsconfig.json -newer dist/main.js -print -quit)" ]; then
-  say "compiling TypeScript to dist/"
-  rm -rf dist
-  tsc -p src >&2
-  cp src/enrich/runtimes/*.proto dist/enrich/runtimes/
-  chmod +x dist/main.js
+if [ ! -e dist/NOTICES.txt ] || [ -n "$(find src packaging package-lock.json tsconfig.json -newer dist/NOTICES.txt -print -quit)" ]; then
+  say "bundling src/ to dist/"
+  node packaging/bundle.ts >&2
 fi

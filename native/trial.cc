@@ -55,6 +55,8 @@ Result<Trial> try_family(CaptureOptions options, const std::string &ports_knob)
 	auto opened = Capture::open(options);
 	if (!opened)
 		return opened.error();
+	if (auto attached = opened.value()->attach(); !attached)
+		return attached.error();
 	if (!loopback || !send_one(*loopback))
 		return Trial{};
 	opened.value()->detach(); // so that the counters stand still

@@ -25,6 +25,7 @@ import { RateRules } from './enrich/rate-rules.ts';
 import { ResolverConfigs } from './enrich/resolver-config.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
+import { UserContainers } from './enrich/user-containers.ts';
 import { UserNames } from './enrich/users.ts';
 import { Workloads } from './enrich/workloads.ts';
 import { Ledger } from './health.ts';
@@ -116,6 +117,10 @@ export class Agent {
       commandArgs: config.commandArgs,
       processContext: config.processContext,
       workloads,
+      userContainers:
+        inspector === undefined || config.containerRuntime === 'off'
+          ? undefined
+          : new UserContainers(inspector),
       fairness: parts.fairness,
       inspector,
       ...(this.#traceContexts === undefined ? {} : { contexts: this.#traceContexts }),
@@ -343,7 +348,9 @@ function createSource(
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
   const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
-  return new KernelSource({ ...kernel, stage: ledger.stage('wire') });
+  const source = new KernelSource({ ...kernel, stage: ledger.stage('wire') });
+  source.prepare();
+  return source;
 }
 
 /** Loaded only where it is used. */

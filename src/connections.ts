@@ -10,7 +10,7 @@ export interface ConnectionsOptions {
   readonly dnsCache: Pick<DnsCache, 'nameOf'>;
   readonly onConnection: (event: ConnectionEvent) => void;
   /** The stage `connections`. */
-  readonly stage: Stage;
+  readonly stage: Stage<'connections'>;
 }
 
 export class Connections {

@@ -4,27 +4,29 @@
  * holds for each stage. Anything else is a defect; the end-to-end tests assert it.
  */
 
+import type { DropOf, FilterOf, StageName } from './tables/stages.ts';
+
 /** One stage's counters. The hot path increments the public numbers directly. */
-export class Stage {
-  readonly name: string;
+export class Stage<Name extends StageName> {
+  readonly name: Name;
   in = 0;
   out = 0;
-  readonly dropped = new Map<string, number>();
-  readonly filtered = new Map<string, number>();
+  readonly dropped = new Map<DropOf<Name>, number>();
+  readonly filtered = new Map<FilterOf<Name>, number>();
   /** What the stage holds now (in flight). */
   held: () => number = () => 0;
 
-  constructor(name: string) {
+  constructor(name: Name) {
     this.name = name;
   }
 
-  /** Lost against our will. `reason` is a low-cardinality word from tables/drops.ts. */
-  drop(reason: string, count = 1): void {
+  /** Lost against our will. Reasons are declared in tables/stages.ts. */
+  drop(reason: DropOf<Name>, count = 1): void {
     if (count !== 0) this.dropped.set(reason, (this.dropped.get(reason) ?? 0) + count);
   }
 
   /** Left out on purpose (not DNS, switched off, folded into another record). */
-  filter(reason: string, count = 1): void {
+  filter(reason: FilterOf<Name>, count = 1): void {
     if (count !== 0) this.filtered.set(reason, (this.filtered.get(reason) ?? 0) + count);
   }
 
@@ -46,7 +48,7 @@ export class Stage {
 }
 
 export interface StageSnapshot {
-  readonly name: string;
+  readonly name: StageName;
   readonly in: number;
   readonly out: number;
   readonly dropped: Readonly<Record<string, number>>;
@@ -57,15 +59,15 @@ export interface StageSnapshot {
 }
 
 export class Ledger {
-  readonly #stages = new Map<string, Stage>();
+  readonly #stages = new Map<StageName, Stage<StageName>>();
 
   /** The stage of that name, made at first use. Stages appear in the order they were made. */
-  stage(name: string): Stage {
-    let stage = this.#stages.get(name);
-    if (stage === undefined) {
-      stage = new Stage(name);
-      this.#stages.set(name, stage);
-    }
+  stage<Name extends StageName>(name: Name): Stage<Name> {
+    // Under each name stands the stage that was made for it.
+    const known = this.#stages.get(name) as Stage<Name> | undefined;
+    if (known !== undefined) return known;
+    const stage = new Stage(name);
+    this.#stages.set(name, stage as unknown as Stage<StageName>);
     return stage;
   }
 

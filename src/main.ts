@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
-import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
 import { confine, limitToStart } from './capture/rights.ts';
@@ -15,6 +15,7 @@ import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
+import { readPackageFile } from './lib/package-files.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
 
@@ -224,10 +225,8 @@ function writeStats(file: string, agent: Agent, log: Log): void {
   }
 }
 
-/** From package.json, one folder above both src/ and dist/. */
 function packageVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return (JSON.parse(readPackageFile('package.json')) as { version: string }).version;
 }
 
 function stackOf(error: unknown): string {
@@ -244,8 +243,14 @@ function explain(error: unknown): number {
   return error.exitCode;
 }
 
-process.exitCode = await main().catch(explain);
+// Unless the end of main() says otherwise: it never came.
+process.exitCode = EXIT.internal;
+main().catch(explain).then(leave);
+
 // Everything that counts is flushed. Node ends when nothing is open any more; what an exporter keeps (the timer of a retry) is not waited
 // for. Never process.exit() at once: now and then that hung for good. Node joins V8's threads there, one of them may be compiling
 // what has just run and wait for a garbage collection, which takes this thread (nodejs/node#54918). Later they have nothing to do.
-setTimeout(() => process.exit(), LINGER_MS).unref();
+function leave(code: number): void {
+  process.exitCode = code;
+  setTimeout(() => process.exit(), LINGER_MS).unref();
+}

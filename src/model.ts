@@ -1,8 +1,10 @@
 /**
  * The shapes that flow from the kernel to the sinks, one direction, all readonly.
  * Raw* come from `wire/` (kernel) or `capture/pcap.ts` (file); DnsEvent from `streams/` + `dns/`; Lookup from
- * `correlate.ts`; Finding from `detect/`; LogEvent is what a sink accepts.
+ * `lookup/`; Finding from `detect/`; LogEvent is what a sink accepts.
  */
+
+import type { ByteWriter } from './lib/byte-writer.ts';
 
 export type HookFamily = 'fentry' | 'kprobe' | 'tracepoint' | 'pcap';
 export type Transport = 'udp' | 'tcp';
@@ -85,7 +87,7 @@ export interface RawMessage {
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
   /** The span that the sending thread was in, where it publishes one (OTEP 4947). */
-  readonly trace?: TraceContext;
+  readonly trace?: TraceContext | undefined;
   /** Payload bytes there were; `payload.length` may be less (copy limit). */
   readonly length: number;
   readonly payload: Uint8Array;
@@ -148,7 +150,9 @@ export interface Edns {
   readonly do: boolean;
   readonly extendedRcode: number;
   readonly options: readonly { readonly code: number; readonly data: string }[];
+  /** RFC 7871, of the first such option: `address/source prefix length`, `0/0` where the family is 0. */
   readonly clientSubnet: string | undefined;
+  readonly clientSubnetScope: number | undefined;
   /** RFC 8914 extended DNS errors. */
   readonly extendedErrors: readonly { readonly code: number; readonly text: string }[];
 }
@@ -198,8 +202,6 @@ export type AttributeValue =
   | readonly number[]
   | readonly boolean[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
-/** Takes one attribute. */
-export type AddAttribute<Name extends string = string> = (name: Name, value: AttributeValue) => void;
 
 /**
  * Everything known of a process, one interned object each: exporters group by this object's identity.
@@ -228,15 +230,15 @@ export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
 
 /** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
 export type UnknownReason =
-  | 'ring-full'
-  | 'kernel-budget'
-  | 'receive-state'
-  | 'missed-run'
+  | 'ring_full'
+  | 'kernel_budget'
+  | 'receive_state'
+  | 'missed_run'
   | 'unreadable'
-  | 'stream-gap'
-  | 'streams-full'
-  | 'requests-full'
-  | 'answers-full';
+  | 'stream_gap'
+  | 'streams_full'
+  | 'requests_full'
+  | 'answers_full';
 
 /** One logical DNS request with its answer. */
 export interface Lookup {
@@ -253,13 +255,13 @@ export interface Lookup {
    * `response` is a further answer to a lookup that was given out with another answer before, whose `uid` this is ('' unknown).
    * Nothing but a record is made of it. Of the request only what the answer repeats is known.
    */
-  readonly conflictsWith?: string;
+  readonly conflictsWith?: string | undefined;
   readonly retries: number;
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
   /** It belongs to the fan-out of one logical look-up, as far as is known; not set where that is not looked for. */
-  readonly search?: SearchStep;
+  readonly search?: SearchStep | undefined;
 }
 
 /** Place of a lookup among those that a stub resolver makes for one name (resolv.conf(5), `search`). */
@@ -282,8 +284,8 @@ export interface LogEvent {
   readonly severity: number;
   readonly body: string;
   readonly attributes: Attributes;
-  /** Gives the same attributes in the same order, one by one; where there is this, `attributes` is made only when asked for. */
-  describe?(add: AddAttribute): void;
+  /** Writes the fields of its LogRecord; where there is this, `body` and `attributes` are made only when asked for. */
+  write?(writer: ByteWriter): void;
   readonly process: ProcessIdentity;
   /** Attributes left out because of a limit. */
   readonly droppedAttributes?: number;
@@ -385,6 +387,8 @@ export interface ContainerMetadata {
     | { readonly uid: string; readonly name: string; readonly namespace: string; readonly container: string }
     | undefined;
   readonly restartCount: number | undefined;
+  /** Only what an event said of it: its image is still asked for. */
+  readonly partial?: true;
 }
 
 /** What the Kubernetes API or the kubelet says of one pod. All strings are hostile. */

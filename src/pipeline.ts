@@ -8,10 +8,9 @@
 import type { Source } from './capture/source.ts';
 import type { Config } from './config/config.ts';
 import { Connections } from './connections.ts';
-import { Correlator } from './correlate.ts';
 import type { Detections } from './detect/detections.ts';
 import type { SearchFolding } from './detect/search.ts';
-import { decodeMessage } from './dns/message.ts';
+import { Message } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
 import { DelegatedCgroups } from './enrich/delegated-cgroups.ts';
 import { InspectionHold } from './enrich/inspection-hold.ts';
@@ -22,11 +21,14 @@ import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
 import type { Ledger, StageSnapshot } from './health.ts';
 import { wallClock } from './lib/clock.ts';
 import { Fairness } from './lib/fairness.ts';
-import { Losses, lossCounts } from './losses.ts';
+import { Envelope } from './lookup/envelope.ts';
+import { FIELD_BITS } from './lookup/fields.ts';
+import { InFlight } from './lookup/inflight.ts';
+import { Losses, lossCounts } from './lookup/losses.ts';
+import { LookupView } from './lookup/view.ts';
 import type {
   Attributes,
   ConnectionEvent,
-  Lookup,
   Owner,
   ProcessCount,
   ProcessIdentity,
@@ -35,7 +37,7 @@ import type {
   ShareKey,
 } from './model.ts';
 import { toConnectionLog } from './sinks/connection-record.ts';
-import { newUid, toLogEvent } from './sinks/record.ts';
+import { LookupRecord } from './sinks/lookup-record.ts';
 import type { Sink } from './sinks/sink.ts';
 import { toGaveWayLog, toSuppressedLog } from './sinks/suppressed-record.ts';
 import type { StreamMessage } from './streams/message.ts';
@@ -43,6 +45,8 @@ import { Streams } from './streams/streams.ts';
 import type { VisibilityGate } from './visibility/gate.ts';
 import type { Visibility, VisibilityCounts } from './visibility/visibility.ts';
 
+/** QR (RFC 1035 section 4.1.1). */
+const RESPONSE_FLAG = 0x8000;
 /** Housekeeping interval. */
 const TICK_MS = 200;
 /** A round of looking for exited processes begins this often, and goes on with so many at each tick: 500 a second. */
@@ -132,14 +136,18 @@ export interface GaveWayStats {
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #streams: Streams;
-  readonly #correlator: Correlator;
+  readonly #inFlight: InFlight;
+  readonly #parsed = new Message();
+  /** Of a message that came in several pieces. */
+  readonly #joined = new Envelope();
   readonly #connections: Connections | undefined;
   readonly #dns;
   readonly #fairness: Fairness;
   readonly #losses: Losses;
+  readonly #lookupRecord: LookupRecord;
   readonly #delegated = new DelegatedCgroups();
-  readonly #inspection: InspectionHold<Lookup | ConnectionEvent>;
-  readonly #hold: WorkloadHold<Lookup | ConnectionEvent> | undefined;
+  readonly #inspection: InspectionHold<LookupView | ConnectionEvent>;
+  readonly #hold: WorkloadHold<LookupView | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   /** When it was last told who gave way, Unix ns. */
@@ -157,6 +165,7 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     const { config, ledger } = parts;
     this.#parts = parts;
+    this.#lookupRecord = new LookupRecord(config);
     this.finished = parts.config.command === 'replay' ? this.#delivered() : parts.source.finished;
     this.finished.catch(() => {}); // whoever waits for it has the error
     const { source } = parts;
@@ -171,7 +180,7 @@ export class Pipeline {
     this.#dns = ledger.stage('dns');
     this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();
-    this.#correlator = new Correlator({
+    this.#inFlight = new InFlight({
       timeoutNs: BigInt(config.timeoutMs) * 1_000_000n,
       maxInFlight: config.maxInFlight,
       emit: config.emit,
@@ -180,7 +189,6 @@ export class Pipeline {
       answers: ledger.stage('answers'),
       fairness: this.#fairness,
       losses: this.#losses,
-      newUid: () => newUid(wallClock()),
     });
     const { dnsCache, processes, seesConnections } = parts;
     if (!seesConnections || dnsCache === undefined) return;
@@ -194,7 +202,7 @@ export class Pipeline {
 
   /** Requests waiting for their answer. */
   get evicted(): number {
-    return this.#correlator.evicted;
+    return this.#inFlight.evicted;
   }
 
   async start(): Promise<void> {
@@ -254,8 +262,8 @@ export class Pipeline {
     await this.#parts.source.stop();
     this.#reportSuppressed(Number.POSITIVE_INFINITY);
     this.#streams.close(this.#message);
-    if (this.#parts.config.command === 'run') this.#correlator.expire(wallClock());
-    this.#correlator.flush();
+    if (this.#parts.config.command === 'run') this.#inFlight.expire(wallClock());
+    this.#inFlight.flush();
     await this.#inspection.drained();
     this.#hold?.flush();
     await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
@@ -311,33 +319,38 @@ export class Pipeline {
   }
 
   readonly #message = (whole: StreamMessage): void => {
-    const { raw, payload, length } = whole;
-    const message = decodeMessage(payload, length);
-    const event = { raw, length, captured: payload.length, message };
+    const { raw } = whole;
+    const message = this.#parsed;
+    if (whole instanceof Envelope) message.parse(whole.bytes, whole.base, whole.captured, whole.length);
+    else message.parse(whole.payload, 0, whole.payload.length, whole.length);
+    const envelope = raw instanceof Envelope ? raw : this.#joined.fill(raw);
     const isReadable = message.id >= 0;
+    const isAnswer = (message.flags & RESPONSE_FLAG) !== 0;
     this.#dns.in++;
-    if (raw.direction === 'request') {
+    if (!envelope.has(FIELD_BITS.RESPONSE)) {
       // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
-      if (isReadable && message.response) {
-        this.#dns.filter('answer-sent');
+      if (isReadable && isAnswer) {
+        this.#dns.filter('answer_sent');
         return;
       }
       this.#dns.out++;
-      this.#correlator.request(event, this.#parts.processes.identify(raw.owner));
-    } else if (isReadable && !message.response) {
-      this.#dns.filter('request-received');
+      this.#inFlight.request(envelope, message, this.#parts.processes.identify(envelope.owner));
+    } else if (isReadable && !isAnswer) {
+      this.#dns.filter('request_received');
     } else {
       this.#dns.out++;
-      if (raw.unreadable && !isReadable) this.#losses.noteConnection(raw, 'unreadable');
-      this.#correlator.response(event);
+      if (envelope.unreadable && !isReadable) this.#losses.noteConnection(envelope, 'unreadable');
+      this.#inFlight.response(envelope, message);
     }
   };
 
-  #createInspectionHold(): InspectionHold<Lookup | ConnectionEvent> {
+  #createInspectionHold(): InspectionHold<LookupView | ConnectionEvent> {
     const { processes, ledger, pending } = this.#parts;
     return new InspectionHold({
       processes,
       stage: ledger.stage('inspection'),
+      keep: kept,
+      attribute: attributed,
       pending: (event) => {
         const owner = 'kind' in event ? undefined : event.request.raw.owner;
         return owner === undefined ? undefined : pending?.(owner);
@@ -349,40 +362,45 @@ export class Pipeline {
     });
   }
 
-  #createHold(): WorkloadHold<Lookup | ConnectionEvent> | undefined {
+  #createHold(): WorkloadHold<LookupView | ConnectionEvent> | undefined {
     const { workloads, processes, ledger } = this.#parts;
     if (workloads === undefined) return undefined;
-    const onLookup = (event: Lookup | ConnectionEvent) => {
+    const onLookup = (event: LookupView | ConnectionEvent) => {
       if ('kind' in event) this.#emitConnection(event);
       else this.#emit(event);
     };
-    return new WorkloadHold({ workloads, processes, stage: ledger.stage('workloads'), onLookup });
+    return new WorkloadHold({
+      workloads,
+      processes,
+      stage: ledger.stage('workloads'),
+      keep: kept,
+      attribute: attributed,
+      onLookup,
+    });
   }
 
-  #record(lookup: Lookup): void {
+  #record(lookup: LookupView): void {
     // First of all: the next event may be the connection to what was answered.
     this.#parts.dnsCache?.add(lookup);
     this.#inspection.accept(lookup);
   }
 
-  #inspected(lookup: Lookup): void {
+  #inspected(lookup: LookupView): void {
     if (lookup.conflictsWith !== undefined) {
       this.#emit(lookup);
       return;
     }
-    const search = this.#parts.folding?.fold(lookup);
-    const whole = search === undefined ? lookup : { ...lookup, search };
-    if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(whole);
-    else this.#emit(whole);
+    lookup.search = this.#parts.folding?.fold(lookup);
+    if (lookup.process.incomplete === true && this.#hold !== undefined) this.#hold.accept(lookup);
+    else this.#emit(lookup);
   }
 
-  #emit(lookup: Lookup): void {
-    const { sink, detections, config, gate } = this.#parts;
+  #emit(lookup: LookupView): void {
+    const { sink, detections, gate } = this.#parts;
     if (gate?.admits(lookup) === false) return;
-    const event = toLogEvent(lookup, wallClock(), config);
-    sink.accept(event);
+    sink.accept(this.#lookupRecord.of(lookup, wallClock()));
     // Told already of the lookup, with its first answer.
-    if (lookup.conflictsWith === undefined) detections?.lookup(lookup, event);
+    if (lookup.conflictsWith === undefined) detections?.lookup(lookup);
   }
 
   #inspectedConnection(event: ConnectionEvent): void {
@@ -402,7 +420,7 @@ export class Pipeline {
     this.#losses.refresh();
     const handedOver = this.#handedOver();
     this.#streams.expire(handedOver, this.#message);
-    this.#correlator.expire(handedOver);
+    this.#inFlight.expire(handedOver);
     this.#ticks++;
     if (this.#ticks % ANNOUNCED_TICKS === 0) this.#nameAgain();
     this.#sweep(handedOver);
@@ -472,4 +490,18 @@ export class Pipeline {
     if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
     source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
   }
+}
+
+/** What is held outlives the view it came in. */
+function kept(event: LookupView | ConnectionEvent): LookupView | ConnectionEvent {
+  return event instanceof LookupView ? event.keep() : event;
+}
+
+function attributed(
+  event: LookupView | ConnectionEvent,
+  process: ProcessIdentity,
+): LookupView | ConnectionEvent {
+  if (!(event instanceof LookupView)) return { ...event, process };
+  event.process = process;
+  return event;
 }

@@ -28,6 +28,8 @@ export interface NativeOptions {
 }
 
 export interface NativeCapture {
+  /** From now on the programs run. After an error: `close`. */
+  attach(): NativeResult<object>;
   /** From now on `onWake` is called when the ring is a quarter full. Must not throw. Once. */
   watch(onWake: () => void): NativeResult<object>;
   /**
@@ -55,10 +57,10 @@ export interface NativeCapture {
 export interface NativeAddon {
   /** SHA-256 of the BPF object that it was built with, hexadecimal. */
   readonly objectDigest: string;
-  /** `skipped`: programs of the family that this kernel has nothing to attach to. */
+  /** Loads the programs, on another thread. `skipped`: programs of the family that this kernel has nothing to attach to. */
   open(
     options: NativeOptions,
-  ): NativeResult<{ readonly capture: NativeCapture; readonly skipped: readonly string[] }>;
+  ): Promise<NativeResult<{ readonly capture: NativeCapture; readonly skipped: readonly string[] }>>;
   /** `fires`: whether the programs saw a test datagram; absent = none could be sent. `portsKnob` names the ports setting. */
   tryFamily(options: NativeOptions, portsKnob: string): NativeResult<{ readonly fires?: boolean }>;
   /** The capability (its number) that this kernel asks for to use a map that is open; absent = none. */

@@ -5,10 +5,11 @@
 import { createHash, randomInt } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { release } from 'node:os';
 import type { Stage } from '../health.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
+import { nativeFile } from '../lib/package-files.ts';
 import type {
   ExitedCounts,
   ProcessCount,
@@ -21,6 +22,7 @@ import type {
 } from '../model.ts';
 import { decodeBatch } from '../wire/decode.ts';
 import { COUNTERS, DROP_REASONS, GONE, TRACE_CONTEXT, VISIBILITY_LEVEL } from '../wire/layout.gen.ts';
+import { Owners } from '../wire/owners.ts';
 import { decodeProcessCounts, encodeProcessKeys } from '../wire/processes.ts';
 import { decodeCommonShares, decodeShares, encodeRate } from '../wire/shares.ts';
 import { encodeTracePlace } from '../wire/trace-places.ts';
@@ -38,9 +40,8 @@ export function familiesInOrder(mode: Preemption): readonly KernelFamily[] {
   return isPreempted(mode) ? ['kprobe', 'tracepoint', 'fentry'] : ['fentry', 'kprobe', 'tracepoint'];
 }
 
-/** Both are in build/ of the package, two folders above src/capture/ and dist/capture/. */
-const ADDON = new URL('../../build/whodns.node', import.meta.url);
-const OBJECT = fileURLToPath(new URL('../../build/dns.bpf.o', import.meta.url));
+/** The first with the BPF ring buffer. 5.10 is the oldest that is tested. */
+const OLDEST_KERNEL = [5, 8] as const;
 
 export interface KernelOptions {
   readonly hook: 'auto' | KernelFamily;
@@ -60,7 +61,7 @@ export interface KernelOptions {
   readonly cgroupRate?: number;
   readonly cgroupBurst?: number;
   /** The stage `wire`. */
-  readonly stage: Stage;
+  readonly stage: Stage<'wire'>;
   readonly clock?: Clock;
   /** BPF object file; default: the package's own. */
   readonly object?: string;
@@ -86,6 +87,8 @@ export class KernelSource implements Source {
   readonly #done = Promise.withResolvers<void>();
   #capture: NativeCapture | undefined;
   #reader: RingReader | undefined;
+  #loading: Promise<Loaded> | undefined;
+  #isStarted = false;
   #family: KernelFamily | undefined;
   #fallbacks: readonly CaptureError[] = [];
   #stopping: Promise<void> | undefined;
@@ -103,6 +106,7 @@ export class KernelSource implements Source {
   readonly #exited = new Map<string, ProcessCount>();
   readonly #suppressions = new Suppressions();
   #ratesGeneration = 0;
+  readonly #owners = new Owners();
 
   constructor(options: KernelOptions) {
     this.#options = options;
@@ -124,11 +128,29 @@ export class KernelSource implements Source {
     return 'this kernel preempts kernel code: with the fentry hooks single messages go unseen, counted as whodns.kernel.missed_runs; --hook auto tries the others first here';
   }
 
+  /** Begins to load the programs, on another thread: `start` then has less to wait for. What fails is told there. */
+  prepare(): void {
+    this.#loading ??= loadFirst(this.#options);
+    this.#loading.catch(noop);
+  }
+
   /** @throws UserError: no addon, no privileges, no family that attaches. Nothing is left in the kernel then. */
-  start(onBatch: OnBatch): void {
-    if (this.#capture !== undefined || this.#stopping !== undefined)
-      throw new Error('started twice or after stop');
-    const { capture, family, failures } = openFirst(this.#options);
+  async start(onBatch: OnBatch): Promise<void> {
+    if (this.#isStarted || this.#stopping !== undefined) throw new Error('started twice or after stop');
+    this.#isStarted = true;
+    this.prepare();
+    let loaded = await this.#loading;
+    // Stopped meanwhile: that closes it.
+    while (loaded !== undefined && this.#stopping === undefined) {
+      const attached = loaded.capture.attach();
+      if (!('error' in attached)) return this.#run(loaded, onBatch);
+      loaded.capture.close();
+      this.#loading = loadFirst(this.#options, [...loaded.failures, new CaptureError(attached.error)]);
+      loaded = await this.#loading;
+    }
+  }
+
+  #run({ capture, family, failures }: Loaded, onBatch: OnBatch): void {
     const reader = new RingReader(capture, this.#options.ringBytes, (bytes) => this.#deliver(bytes, onBatch));
     const started = reader.start();
     if ('error' in started) {
@@ -259,7 +281,7 @@ export class KernelSource implements Source {
   #deliver(batch: Uint8Array, onBatch: OnBatch): void {
     this.#batches++;
     this.#batchBytes += batch.length;
-    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage);
+    const events = decodeBatch(batch, this.#clock.monotonicToUnix(), this.#options.stage, this.#owners);
     onBatch(this.#withoutExits(events));
   }
 
@@ -293,6 +315,8 @@ export class KernelSource implements Source {
       this.#lastStats = this.#readStats();
       this.#capture = undefined;
       capture.close();
+    } else {
+      await this.#loading?.then((loaded) => loaded.capture.close(), noop);
     }
     this.#done.resolve();
   }
@@ -315,7 +339,7 @@ export class KernelSource implements Source {
 /** Tries one family: load, attach, one datagram to itself, and out again. Seen by `whodns doctor`. */
 export function tryFamily(
   family: KernelFamily,
-  object: string = OBJECT,
+  object: string = nativeFile('dns.bpf.o'),
 ): { readonly fires: boolean | undefined } | { readonly error: CaptureError } {
   const addon = loadAddon();
   const read = readObject(addon, object);
@@ -327,17 +351,24 @@ export function tryFamily(
   return 'error' in tried ? { error: new CaptureError(tried.error) } : { fires: tried.fires };
 }
 
-function openFirst(options: KernelOptions): {
+/** Loaded, not attached. */
+interface Loaded {
   readonly capture: NativeCapture;
   readonly family: KernelFamily;
   readonly failures: readonly CaptureError[];
-} {
+}
+
+const noop = (): void => undefined;
+
+/** The first family that loads, behind those that failed already. */
+async function loadFirst(options: KernelOptions, failed: readonly CaptureError[] = []): Promise<Loaded> {
   const addon = loadAddon();
-  const read = readObject(addon, options.object ?? OBJECT);
+  const read = readObject(addon, options.object ?? nativeFile('dns.bpf.o'));
   if ('error' in read) throw read.error;
-  const failures: CaptureError[] = [];
-  for (const family of options.hook === 'auto' ? familiesInOrder(currentPreemption()) : [options.hook]) {
-    const opened = addon.open({
+  const failures = [...failed];
+  const families = options.hook === 'auto' ? familiesInOrder(currentPreemption()) : [options.hook];
+  for (const family of families.slice(failed.length)) {
+    const opened = await addon.open({
       object: read.bytes,
       family,
       besides: [
@@ -397,6 +428,13 @@ function noFamily(failures: readonly CaptureError[]): UserError {
       cause: first,
     });
   }
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  if (major < OLDEST_KERNEL[0] || (major === OLDEST_KERNEL[0] && minor < OLDEST_KERNEL[1])) {
+    return new UserError(`kernel ${release()} is too old: whodns needs ${OLDEST_KERNEL.join('.')} or later`, {
+      hint: first.message,
+      cause: first,
+    });
+  }
   const general = !['load', 'attach', 'family'].includes(first.op);
   if (failures.length === 1 || general) return first;
   // Families that this kernel has not at all (op `family`) are not what stands in the way.
@@ -419,13 +457,18 @@ function selfKnobs(): Readonly<Record<string, readonly number[]>> {
   return { self_pid_ns: [statSync('/proc/self/ns/pid').ino], self_vpid: [process.pid] };
 }
 
+let loaded: NativeAddon | undefined;
+
 /** @throws UserError: it is not built, or a library is missing. */
 export function loadAddon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const path = nativeFile('whodns.node');
   try {
-    return createRequire(import.meta.url)(fileURLToPath(ADDON)) as NativeAddon;
+    loaded = createRequire(path)(path) as NativeAddon;
+    return loaded;
   } catch (cause) {
-    throw new UserError('the native addon build/whodns.node cannot be loaded', {
-      hint: `build it with npm run build (${(cause as Error).message.split('\n')[0]})`,
+    throw new UserError(`the native addon ${path} cannot be loaded`, {
+      hint: `install whodns again, or in a checkout: npm run build (${(cause as Error).message.split('\n')[0]})`,
       cause,
     });
   }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { UserError } from '../lib/errors.ts';
+import { missedBy } from '../tables/blind-spots.ts';
 import { HOOK_FAMILIES } from '../tables/hook-families.ts';
 import { CaptureError } from './capture-error.ts';
 import { familiesInOrder, type KernelFamily, tryFamily } from './kernel.ts';
@@ -82,7 +83,8 @@ export function probe(): HostReport {
 }
 
 function report(family: KernelFamily, preemption: Preemption): FamilyReport {
-  const { missed, missedWherePreempted } = HOOK_FAMILIES[family];
+  const { missedWherePreempted } = HOOK_FAMILIES[family];
+  const missed = missedBy(family);
   const base = { family, missed: isPreempted(preemption) ? [...missed, ...missedWherePreempted] : missed };
   try {
     const tried = tryFamily(family);

@@ -102,15 +102,14 @@ export function resolveConfig(
     );
   const endpoint = rest.otlpEndpoint ?? rest.logsEndpoint ?? rest.metricsEndpoint;
   const fallback: ExporterSpec[] = [{ kind: endpoint === undefined ? 'console' : 'otlp' }];
-  const keep = (spec: ExporterSpec) => spec.kind !== 'none' && !(rest.sdkDisabled && spec.kind === 'otlp');
+  const keep = (spec: ExporterSpec) =>
+    spec.kind !== 'none' && !(rest.sdkDisabled && (spec.kind === 'otlp' || spec.kind === 'sdk'));
   const config: Config = {
     ...rest,
     command,
     // --exporter wins; then OTEL_*_EXPORTER; then otlp where an endpoint is configured, else console.
     logs: (exporters ?? logsExporters ?? fallback).filter(keep),
-    metrics: (exporters ?? metricsExporters ?? fallback)
-      .filter(keep)
-      .filter((spec) => spec.kind !== 'console'),
+    metrics: metricsOf((exporters ?? metricsExporters ?? fallback).filter(keep)),
     ports,
     dnsCache: dnsCacheLimits(rest.dnsCache),
     traces: rest.traces && !rest.sdkDisabled && rest.tracesExporter !== 'none',
@@ -121,6 +120,13 @@ export function resolveConfig(
   };
   if (reader.problems.length > 0) throw new UserError(reader.problems.join('\n'), { exitCode: EXIT.usage });
   return { config: Object.freeze(config), origins: reader.origins as Origins, warnings: reader.warnings };
+}
+
+/** The SDK's own metrics are what `otlp` gives. */
+function metricsOf(specs: readonly ExporterSpec[]): ExporterSpec[] {
+  const metrics = specs.filter(({ kind }) => kind !== 'console' && kind !== 'sdk');
+  const isSdk = specs.some(({ kind }) => kind === 'sdk') && metrics.every(({ kind }) => kind !== 'otlp');
+  return isSdk ? [{ kind: 'otlp' }, ...metrics] : metrics;
 }
 
 /** Variables of ours that no setting reads: a mistyped one would be silently without effect. */

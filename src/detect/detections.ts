@@ -9,8 +9,8 @@ import { wallClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
 import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
+import type { LookupView } from '../lookup/view.ts';
 import type { ConnectionEvent, LogEvent, Lookup, ProcessIdentity, SearchStep } from '../model.ts';
-import type { DetectDrop, DetectFilter } from '../tables/detect-reasons.ts';
 import { blindRecord } from './blind.ts';
 import { Cooldown } from './cooldown.ts';
 import type {
@@ -65,8 +65,10 @@ export class Detections {
   readonly #detectors: readonly Guarded[];
   readonly #turns: Turns;
   readonly #cooldown: Cooldown;
-  readonly #stage: Stage;
+  readonly #stage: Stage<'detect'>;
   readonly #emit: (finding: LogEvent) => void;
+  /** Detectors of users may keep what they are given. */
+  readonly #hasForeign: boolean;
   #events = 0;
   #watch = 0;
   /** Judgements that wait for a fact. */
@@ -83,6 +85,7 @@ export class Detections {
     this.#stage.held = () => this.#waiting;
     const subjects = new Subjects(MOST_PROCESSES, options.fairness);
     const settings = settingsFor(options.detectors, options.settings);
+    this.#hasForeign = options.detectors.some((detector) => originOf(detector) !== undefined);
     this.#turns = new Turns(options.detectors);
     this.#detectors = options.detectors.map((detector) => {
       const context = contextOf(detector, settings.get(detector.name) ?? {}, subjects, options);
@@ -105,8 +108,11 @@ export class Detections {
     watch(this.#turns);
   }
 
-  lookup(lookup: Lookup, record: LogEvent): void {
-    this.#offer(new SeenLookup(lookup, String(record.attributes['log.record.uid'])));
+  /** @param lookup valid during the call only */
+  lookup(lookup: LookupView): void {
+    const seen = new SeenLookup(lookup);
+    if (this.#hasForeign) seen.hold();
+    this.#offer(seen);
   }
 
   /** @param record of the connection, if connections are recorded */
@@ -140,7 +146,7 @@ export class Detections {
     const deadline = performance.now() + deadlineMs;
     while (this.#waiting > 0 && performance.now() < deadline) await sleep(CLOSE_POLL_MS);
     this.#isClosed = true;
-    this.#stage.drop('no_fact' satisfies DetectDrop, this.#waiting);
+    this.#stage.drop('no_fact', this.#waiting);
     this.#waiting = 0;
   }
 
@@ -153,28 +159,29 @@ export class Detections {
 
   #wait(guarded: Guarded, later: Later, event: DetectorEvent): void {
     this.#waiting++;
+    if (event instanceof SeenLookup) event.hold();
     later.whenKnown((fact) => {
       if (this.#isClosed) return;
       this.#waiting--;
       if (fact === NO_FACT) {
-        this.#stage.drop('no_fact' satisfies DetectDrop);
+        this.#stage.drop('no_fact');
         return;
       }
       const wasOff = guarded.isOff;
       const outcome = guarded.decide(later, fact);
       if (outcome instanceof Later) this.#wait(guarded, outcome, event);
       else if (outcome !== undefined) this.#admit(guarded, outcome, event);
-      else if (wasOff) this.#stage.filter('off' satisfies DetectFilter);
-      else if (guarded.isOff) this.#stage.drop('invalid' satisfies DetectDrop);
-      else this.#stage.filter('cleared' satisfies DetectFilter);
+      else if (wasOff) this.#stage.filter('off');
+      else if (guarded.isOff) this.#stage.drop('invalid');
+      else this.#stage.filter('cleared');
     });
   }
 
   #admit(guarded: Guarded, found: Finding, event: DetectorEvent): void {
     const { detector } = guarded;
     const admitted = this.#cooldown.admit(detector.name, event, found.subject);
-    if (admitted === 'cooldown') this.#stage.filter('cooldown' satisfies DetectFilter);
-    else if (admitted === 'limit') this.#stage.drop('limit' satisfies DetectDrop);
+    if (admitted === 'cooldown') this.#stage.filter('cooldown');
+    else if (admitted === 'limit') this.#stage.drop('limit');
     else {
       this.#stage.out++;
       this.#emit(findingRecord(found, detector, event, wallClock(), admitted));
@@ -184,22 +191,31 @@ export class Detections {
 
 class SeenLookup implements LookupEvent {
   readonly kind = 'lookup';
-  readonly lookup: Lookup;
+  lookup: LookupView;
   readonly process: Lookup['process'];
   readonly at: number;
-  readonly uid: string;
   readonly name: string;
   readonly search: SearchStep | undefined;
+  #isHeld = false;
   #domain: string | undefined = undefined;
 
-  constructor(lookup: Lookup, uid: string) {
+  constructor(lookup: LookupView) {
     this.lookup = lookup;
     this.process = lookup.process;
     this.at = Number(lookup.request.raw.time) / 1e6;
-    this.uid = uid;
     const asked = lookup.request.message.questions[0]?.name ?? '';
     this.name = asked === '.' ? '' : asked.toLowerCase();
     this.search = lookup.search;
+  }
+
+  get uid(): string {
+    return this.lookup.uid;
+  }
+
+  /** From now on it may be kept. */
+  hold(): void {
+    if (!this.#isHeld) this.lookup = this.lookup.keep();
+    this.#isHeld = true;
   }
 
   get domain(): string {

@@ -10,7 +10,6 @@
 import type { Stage } from '../health.ts';
 import type { Log } from '../lib/log.ts';
 import { costSince, type ThreadCost, threadTime } from '../lib/thread-time.ts';
-import type { DETECTOR_DROPS, DETECTOR_FILTERS } from '../tables/detect-reasons.ts';
 import type { Detector, DetectorContext, DetectorEvent, Finding } from './detector.ts';
 import { copyOfFinding } from './finding.ts';
 import { Later } from './later.ts';
@@ -45,7 +44,7 @@ export interface Change {
 
 export interface GuardOptions {
   readonly context: DetectorContext<unknown>;
-  readonly stage: Stage;
+  readonly stage: Stage<`detector:${string}`>;
   readonly log: Log;
   /** First pause, in ms. */
   readonly pauseMs: number;
@@ -66,7 +65,7 @@ interface Off {
 export class Guarded {
   readonly detector: Detector;
   /** in = events offered, out = calls that returned, dropped `threw`; filtered `off` while it is off. */
-  readonly #stage: Stage;
+  readonly #stage: Stage<`detector:${string}`>;
   readonly #options: GuardOptions;
   readonly #place: number;
   #off: Off | undefined;
@@ -95,7 +94,7 @@ export class Guarded {
     this.#stage.in++;
     if (this.#off !== undefined && !this.#comesBack(this.#off)) {
       this.#missed++;
-      this.#stage.filter('off' satisfies keyof typeof DETECTOR_FILTERS);
+      this.#stage.filter('off');
       return undefined;
     }
     const { origin, context } = this.#options;
@@ -108,7 +107,7 @@ export class Guarded {
       this.#stage.out++;
       return outcome;
     } catch (error) {
-      this.#stage.drop('threw' satisfies keyof typeof DETECTOR_DROPS);
+      this.#stage.drop('threw');
       this.refuse(`it threw: ${textOf(error)}`);
       return undefined;
     }

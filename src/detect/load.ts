@@ -3,6 +3,7 @@ import { registerHooks } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { EXIT, UserError } from '../lib/errors.ts';
+import { OWN_MODULES } from '../lib/package-files.ts';
 import { trustedFile } from '../lib/safe-file.ts';
 import { RULES, type RuleName } from '../tables/detections.ts';
 import type { Detector } from './detector.ts';
@@ -10,8 +11,6 @@ import { FINDING_SEVERITY } from './finding.ts';
 import { Origin } from './origin.ts';
 import { textOf } from './text-of.ts';
 
-/** The agent's own modules, loaded already as whoever started it chose. */
-const OWN = new URL('../', import.meta.url).href;
 const NEEDS = ['connections', 'dns'];
 
 const BUILT_IN: Readonly<Record<RuleName, () => Promise<{ readonly default: unknown }>>> = {
@@ -47,10 +46,15 @@ export async function loadDetectors(
 function judgeModules(): void {
   registerHooks({
     load(url, context, next) {
-      if (url.startsWith('file:') && !url.startsWith(OWN)) judge(fileURLToPath(url));
+      if (url.startsWith('file:') && !isOwn(url)) judge(fileURLToPath(url));
       return next(url, context);
     },
   });
+}
+
+/** The agent's own modules are loaded as whoever started it chose. */
+function isOwn(url: string): boolean {
+  return OWN_MODULES !== undefined && url.startsWith(OWN_MODULES);
 }
 
 /** @returns its path without symbolic links @throws Error, with what to do */

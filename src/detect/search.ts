@@ -35,7 +35,7 @@ interface Fan {
 
 export class SearchFolding {
   readonly #configOf: (owner: Owner) => ResolverConfig | undefined;
-  readonly #fans = new FairMap<number, Fan>(MOST_BASES, { reason: 'searches-full' });
+  readonly #fans = new FairMap<number, Fan>(MOST_BASES, { reason: 'searches_full' });
   /** Of the lookup at hand. */
   #owner: HolderId = { pid: 0, uid: 0, cgroupId: 0n };
 

@@ -16,7 +16,7 @@ export function workloadOf(process: ProcessIdentity): string {
   return workload;
 }
 
-function nameOf({ resource, containerId }: ProcessIdentity): string {
+function nameOf({ resource, containerId, attribution }: ProcessIdentity): string {
   const text = (name: string) =>
     typeof resource[name] === 'string' ? (resource[name] as string) : undefined;
   const namespace = text('k8s.namespace.name');
@@ -25,6 +25,7 @@ function nameOf({ resource, containerId }: ProcessIdentity): string {
     return `${namespace}/${text(`k8s.${kind}.name`) ?? ''}/${text('k8s.container.name') ?? ''}`;
   }
   const executable = text('process.executable.path') ?? '';
-  const container = text('container.name') ?? containerId;
+  // What a user calls a container of his own may be what another's is called.
+  const container = attribution === 'unverified' ? undefined : (text('container.name') ?? containerId);
   return container === undefined ? executable : `${container} ${executable}`;
 }

@@ -1,183 +1,182 @@
+import { ByteWriter } from '../lib/byte-writer.ts';
 import type { DecodeError, DnsMessage, Edns, Question, ResourceRecord } from '../model.ts';
-import { RR_TYPES } from '../tables/rrtypes.ts';
-import { decodeEdns } from './edns.ts';
-import { readName } from './name.ts';
-import { renderRdata } from './rdata.ts';
-import { unknownRdata } from './text.ts';
-import { decodeError, makeWire, RECORD_LIMIT, readU16, readU32, type Wire } from './wire.ts';
+import { answerDigest, hashName } from './compare.ts';
+import { readOptions } from './edns.ts';
+import { Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_WORDS } from './frame.ts';
+import { readU16 } from './wire.ts';
 
-const HEADER = 12;
-const NO_QUESTIONS: readonly Question[] = Object.freeze([]);
-const NO_RECORDS: readonly ResourceRecord[] = Object.freeze([]);
+const FLAG = {
+  RESPONSE: 0x8000,
+  AUTHORITATIVE: 0x0400,
+  TRUNCATED: 0x0200,
+  RECURSION_DESIRED: 0x0100,
+  RECURSION_AVAILABLE: 0x0080,
+  AUTHENTIC_DATA: 0x0020,
+  CHECKING_DISABLED: 0x0010,
+} as const;
 
-/** What the sections have given so far. */
-interface Progress {
-  offset: number;
-  /** Questions and records that may still be decoded. */
-  left: number;
-  edns: Edns | undefined;
-  malformed: DecodeError | undefined;
+/** Where the first name of a message is, and a pointer to it (RFC 1035 section 4.1.4). */
+const FIRST_NAME = 12;
+const TO_FIRST_NAME = 0xc000 | FIRST_NAME;
+
+/** Where names and RDATA become strings. Not state: it is written before it is read. */
+const scratch = new ByteWriter(1024);
+
+/**
+ * One DNS message where it lies: a view that is used for one message after the other. `parse` frames it; questions, records and
+ * EDNS are decoded when they are asked for, so the bytes must still be there then: `keep`.
+ */
+export class Message extends Frame implements DnsMessage {
+  #questions: readonly Question[] | undefined;
+  #answers: readonly ResourceRecord[] | undefined;
+  #edns: Edns | undefined;
+  /** The name that was asked for last by a pointer alone, and that pointer: most records share an owner, which is the question's name. */
+  #pointer = -1;
+  #pointed = '';
+
+  override parse(bytes: Uint8Array, base: number, captured: number, length: number): this {
+    this.#questions = undefined;
+    this.#answers = undefined;
+    this.#edns = undefined;
+    this.#pointer = -1;
+    return super.parse(bytes, base, captured, length);
+  }
+
+  /** The same with bytes of its own. */
+  keep(): Message {
+    const bytes = new Uint8Array(this.bytes.subarray(this.base, this.limit));
+    return new Message().parse(bytes, 0, this.captured, this.length);
+  }
+
+  /** 32 bits of the first question's name, case folded; the seed where there is no question. */
+  hashName(seed: number): number {
+    if (this.questionsRead === 0) return seed;
+    return hashName(this, seed, this.questionWords[QUESTION.NAME] as number);
+  }
+
+  /** 32 bits of what it answers: response code and answer records, in any order and without their TTLs. */
+  digest(seed: number): number {
+    return answerDigest(this, seed);
+  }
+
+  /** The name at an offset from QUESTION.NAME or RECORD.OWNER as a string. */
+  nameAt(offset: number): string {
+    const pointer = offset === FIRST_NAME ? TO_FIRST_NAME : readU16(this.bytes, this.base + offset);
+    if (pointer === this.#pointer) return this.#pointed;
+    scratch.position = 0;
+    this.writeName(scratch, offset);
+    const name = scratch.latin1();
+    if (pointer >= 0xc000) {
+      this.#pointer = pointer;
+      this.#pointed = name;
+    }
+    return name;
+  }
+
+  get response(): boolean {
+    return (this.flags & FLAG.RESPONSE) !== 0;
+  }
+
+  get authoritative(): boolean {
+    return (this.flags & FLAG.AUTHORITATIVE) !== 0;
+  }
+
+  get truncated(): boolean {
+    return (this.flags & FLAG.TRUNCATED) !== 0;
+  }
+
+  get recursionDesired(): boolean {
+    return (this.flags & FLAG.RECURSION_DESIRED) !== 0;
+  }
+
+  get recursionAvailable(): boolean {
+    return (this.flags & FLAG.RECURSION_AVAILABLE) !== 0;
+  }
+
+  get authenticData(): boolean {
+    return (this.flags & FLAG.AUTHENTIC_DATA) !== 0;
+  }
+
+  get checkingDisabled(): boolean {
+    return (this.flags & FLAG.CHECKING_DISABLED) !== 0;
+  }
+
+  get questions(): readonly Question[] {
+    this.#questions ??= this.#decodeQuestions();
+    return this.#questions;
+  }
+
+  get answers(): readonly ResourceRecord[] {
+    this.#answers ??= this.#decodeRecords(0, this.answerCount);
+    return this.#answers;
+  }
+
+  get authorities(): readonly ResourceRecord[] {
+    return this.#decodeRecords(this.answerCount, this.authorityCount);
+  }
+
+  get additionals(): readonly ResourceRecord[] {
+    return this.#decodeRecords(this.answerCount + this.authorityCount, this.additionalCount);
+  }
+
+  get edns(): Edns | undefined {
+    if (!this.hasEdns) return undefined;
+    this.nameBudget = this.ednsNameBudget;
+    this.lastTarget = this.ednsLastTarget;
+    this.#edns ??= {
+      version: this.ednsVersion,
+      udpSize: this.ednsUdpSize,
+      do: this.ednsDo === 1,
+      extendedRcode: this.rcode >> 4,
+      ...readOptions(this, this.base + this.ednsStart, this.base + this.ednsEnd),
+    };
+    return this.#edns;
+  }
+
+  get malformed(): DecodeError | undefined {
+    const { malformedReason: reason, malformedOffset: offset } = this;
+    return reason === undefined ? undefined : { reason, offset };
+  }
+
+  #decodeQuestions(): readonly Question[] {
+    const { questionWords: words } = this;
+    const questions: Question[] = [];
+    for (let i = 0; i < this.questionsRead; i++) {
+      const word = i * QUESTION_WORDS;
+      questions.push({
+        name: this.nameAt(words[word + QUESTION.NAME] as number),
+        type: words[word + QUESTION.TYPE] as number,
+        class: words[word + QUESTION.CLASS] as number,
+      });
+    }
+    return questions;
+  }
+
+  #decodeRecords(first: number, count: number): readonly ResourceRecord[] {
+    const { records } = this;
+    const decoded: ResourceRecord[] = [];
+    for (let record = first; record < first + count; record++) {
+      const word = record * RECORD_WORDS;
+      const name = this.nameAt(records[word + RECORD.OWNER] as number);
+      scratch.position = 0;
+      this.writeRdata(scratch, record);
+      decoded.push({
+        name,
+        type: records[word + RECORD.TYPE] as number,
+        class: records[word + RECORD.CLASS] as number,
+        ttl: (records[word + RECORD.TTL] as number) >>> 0,
+        data: scratch.latin1(),
+      });
+    }
+    return decoded;
+  }
 }
 
 /**
- * One DNS message (RFC 1035 section 4.1, without the length prefix of TCP).
+ * A message on its own, for what is not hot. The result reads from `bytes`.
  *
- * @param bytes what was captured of it, at most 65 535 bytes.
  * @param length how many bytes there were; more than `bytes.length` when the copy was cut.
- *
- * Never throws. Malformed bytes set `malformed` to the first thing that was wrong; what stands before it is in the
- * result, and records after it too where only RDATA was wrong (its length keeps the framing). Numbers of a header that
- * was not read are -1. OPT records appear as `edns`, not among the additional records. `rcode` has the extension bits
- * only if the OPT record was reached. Work is bounded: RECORD_LIMIT, NAME_BUDGET.
  */
-export function decodeMessage(bytes: Uint8Array, length: number = bytes.length): DnsMessage {
-  const cut = length > bytes.length;
-  if (bytes.length < HEADER) {
-    return unreadable(decodeError(cut ? 'cut' : 'short-header', bytes.length));
-  }
-  const wire = makeWire(bytes, cut);
-  const flags = readU16(bytes, 2);
-  const progress: Progress = { offset: HEADER, left: RECORD_LIMIT, edns: undefined, malformed: undefined };
-  const questionCount = readU16(bytes, 4);
-  const questions = questionCount === 0 ? NO_QUESTIONS : readQuestions(wire, progress, questionCount);
-  const answers = readRecords(wire, progress, readU16(bytes, 6), false);
-  const authorities = readRecords(wire, progress, readU16(bytes, 8), false);
-  const additionals = readRecords(wire, progress, readU16(bytes, 10), true);
-  if (progress.offset >= 0 && progress.offset < length && progress.malformed === undefined) {
-    progress.malformed = decodeError('trailing-bytes', progress.offset);
-  }
-  return {
-    id: readU16(bytes, 0),
-    response: (flags & 0x8000) !== 0,
-    opcode: (flags >> 11) & 15,
-    authoritative: (flags & 0x0400) !== 0,
-    truncated: (flags & 0x0200) !== 0,
-    recursionDesired: (flags & 0x0100) !== 0,
-    recursionAvailable: (flags & 0x0080) !== 0,
-    authenticData: (flags & 0x0020) !== 0,
-    checkingDisabled: (flags & 0x0010) !== 0,
-    rcode: (flags & 15) | ((progress.edns?.extendedRcode ?? 0) << 4),
-    questionCount,
-    questions,
-    answers,
-    authorities,
-    additionals,
-    edns: progress.edns,
-    malformed: progress.malformed,
-  };
-}
-
-function unreadable(malformed: DecodeError): DnsMessage {
-  return {
-    id: -1,
-    response: false,
-    opcode: -1,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: false,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: -1,
-    questionCount: -1,
-    questions: NO_QUESTIONS,
-    answers: NO_RECORDS,
-    authorities: NO_RECORDS,
-    additionals: NO_RECORDS,
-    edns: undefined,
-    malformed,
-  };
-}
-
-/** The framing is lost: nothing after this can be read. */
-function stop(progress: Progress, error: DecodeError): void {
-  progress.malformed ??= error;
-  progress.offset = -1;
-}
-
-function readQuestions(wire: Wire, progress: Progress, count: number): readonly Question[] {
-  // Most have one: `push` onto an empty array makes room for 17.
-  let questions: Question[] | undefined;
-  for (let i = 0; i < count; i++) {
-    if (progress.left-- === 0) {
-      stop(progress, decodeError('record-limit', progress.offset));
-      break;
-    }
-    const name = readName(wire, progress.offset, wire.bytes.length);
-    if (name.reason !== undefined) {
-      stop(progress, name);
-      break;
-    }
-    if (name.next + 4 > wire.bytes.length) {
-      stop(progress, decodeError(wire.cut ? 'cut' : 'short-question', wire.bytes.length));
-      break;
-    }
-    const question = {
-      name: name.value,
-      type: readU16(wire.bytes, name.next),
-      class: readU16(wire.bytes, name.next + 2),
-    };
-    if (questions === undefined) questions = [question];
-    else questions.push(question);
-    progress.offset = name.next + 4;
-  }
-  return questions ?? NO_QUESTIONS;
-}
-
-function readRecords(
-  wire: Wire,
-  progress: Progress,
-  count: number,
-  additional: boolean,
-): readonly ResourceRecord[] {
-  if (count === 0 || progress.offset < 0) return NO_RECORDS;
-  let records: ResourceRecord[] | undefined; // as in readQuestions
-  for (let i = 0; i < count && progress.offset >= 0; i++) {
-    if (progress.left-- === 0) {
-      stop(progress, decodeError('record-limit', progress.offset));
-      break;
-    }
-    const record = readRecord(wire, progress, additional);
-    if (record === undefined) continue;
-    if (records === undefined) records = [record];
-    else records.push(record);
-  }
-  return records ?? NO_RECORDS;
-}
-
-/** The record at `progress.offset`; undefined for an OPT record, and when the framing is lost. */
-function readRecord(wire: Wire, progress: Progress, additional: boolean): ResourceRecord | undefined {
-  const { bytes } = wire;
-  const name = readName(wire, progress.offset, bytes.length);
-  if (name.reason !== undefined) {
-    stop(progress, name);
-    return undefined;
-  }
-  const fixed = name.next;
-  const start = fixed + 10;
-  const end = start > bytes.length ? start : start + readU16(bytes, fixed + 8);
-  if (end > bytes.length) {
-    stop(progress, decodeError(wire.cut ? 'cut' : 'short-record', bytes.length));
-    return undefined;
-  }
-  const recordOffset = progress.offset;
-  progress.offset = end;
-  const type = readU16(bytes, fixed);
-  const recordClass = readU16(bytes, fixed + 2);
-  if (type === RR_TYPES.OPT) {
-    const misplaced = !additional || name.value !== '.';
-    if (!misplaced && progress.edns === undefined) {
-      const edns = decodeEdns(wire, fixed, start, end);
-      progress.edns = edns.value;
-      progress.malformed ??= edns.malformed;
-      return undefined;
-    }
-    progress.malformed ??= decodeError(misplaced ? 'opt-misplaced' : 'opt-duplicate', recordOffset);
-  }
-  let data = renderRdata(wire, type, recordClass, start, end);
-  if (typeof data !== 'string') {
-    progress.malformed ??= data;
-    data = unknownRdata(wire.buffer, start, end);
-  }
-  return { name: name.value, type, class: recordClass, ttl: readU32(bytes, fixed + 4), data };
+export function decodeMessage(bytes: Uint8Array, length: number = bytes.length): Message {
+  return new Message().parse(bytes, 0, bytes.length, length);
 }

@@ -1,57 +1,71 @@
 /** RDATA of DNSSEC (RFC 4034, RFC 5155, RFC 7344) and of published keys (TLSA RFC 6698, SSHFP RFC 4255). */
-import type { DecodeError } from '../model.ts';
+import type { ByteWriter } from '../lib/byte-writer.ts';
 import { typeName } from '../tables/rrtypes.ts';
-import { readName } from './name.ts';
-import { base32hex } from './text.ts';
-import { decodeError, readU16, readU32, type Wire } from './wire.ts';
+import { skipName, writeName } from './name.ts';
+import type { Render } from './rdata-rare.ts';
+import { writeBase32hex, writeNumber, writeSpace } from './text.ts';
+import { readU16, readU32, type Wire } from './wire.ts';
 
 /** Key tag, algorithm, digest type, digest (RFC 4034 section 5.1). CDS, CDNSKEY with algorithm 0 ask for deletion. */
-export function ds(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 5) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  const tag = readU16(bytes, start);
-  return `${tag} ${bytes[start + 2]} ${bytes[start + 3]} ${buffer.toString('hex', start + 4, end)}`;
-}
+export const ds: Render = (wire, out, start, end) => {
+  if (end - start < 5) return wire.fail('rdata_short', end);
+  writeNumber(out, readU16(wire.bytes, start));
+  writeOctets(out, wire.bytes, start + 2, 2);
+  out.hex(wire.bytes, start + 4, end);
+  return true;
+};
 
 /** Flags, protocol, algorithm, public key (RFC 4034 section 2.1). */
-export function dnskey(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 5) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  const flags = readU16(bytes, start);
-  return `${flags} ${bytes[start + 2]} ${bytes[start + 3]} ${buffer.toString('base64', start + 4, end)}`;
-}
+export const dnskey: Render = (wire, out, start, end) => {
+  if (end - start < 5) return wire.fail('rdata_short', end);
+  writeNumber(out, readU16(wire.bytes, start));
+  writeOctets(out, wire.bytes, start + 2, 2);
+  out.base64(wire.bytes, start + 4, end);
+  return true;
+};
 
 /** Algorithm, fingerprint type, fingerprint (RFC 4255 section 3.1). */
-export function fingerprint(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  return `${bytes[start]} ${bytes[start + 1]} ${buffer.toString('hex', start + 2, end)}`;
-}
+export const fingerprint: Render = (wire, out, start, end) => {
+  if (end - start < 3) return wire.fail('rdata_short', end);
+  writeOctets(out, wire.bytes, start, 2);
+  out.hex(wire.bytes, start + 2, end);
+  return true;
+};
 
 /** Usage, selector, matching type, data (RFC 6698 section 2.1; SMIMEA is the same, RFC 8162 section 2). */
-export function tlsa(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 4) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  const head = `${bytes[start]} ${bytes[start + 1]} ${bytes[start + 2]}`;
-  return `${head} ${buffer.toString('hex', start + 3, end)}`;
+export const tlsa: Render = (wire, out, start, end) => {
+  if (end - start < 4) return wire.fail('rdata_short', end);
+  writeOctets(out, wire.bytes, start, 3);
+  out.hex(wire.bytes, start + 3, end);
+  return true;
+};
+
+/** Octets as numbers, each with a space after it. */
+function writeOctets(out: ByteWriter, bytes: Uint8Array, start: number, count: number): void {
+  for (let i = start; i < start + count; i++) writeNumber(out, bytes[i] as number);
 }
 
 /** RFC 4034 section 3.1. */
-export function rrsig(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 19) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  const signer = readName(wire, start + 18, end);
-  if (signer.reason !== undefined) return signer;
-  if (signer.next >= end) return decodeError('rdata-short', end);
+export const rrsig: Render = (wire, out, start, end) => {
+  if (end - start < 19) return wire.fail('rdata_short', end);
+  const { bytes } = wire;
+  const signature = skipName(wire, start + 18, end);
+  if (signature < 0) return false;
+  if (signature >= end) return wire.fail('rdata_short', end);
   wire.partBudget -= 8;
-  if (wire.partBudget < 0) return decodeError('rdata-limit', start);
-  const covered = typeName(readU16(bytes, start));
-  const numbers = `${bytes[start + 2]} ${bytes[start + 3]} ${readU32(bytes, start + 4)}`;
-  const times = `${timestamp(readU32(bytes, start + 8))} ${timestamp(readU32(bytes, start + 12))}`;
-  const tag = readU16(bytes, start + 16);
-  const signature = buffer.toString('base64', signer.next, end);
-  return `${covered} ${numbers} ${times} ${tag} ${signer.value} ${signature}`;
-}
+  if (wire.partBudget < 0) return wire.fail('rdata_limit', start);
+  out.ascii(typeName(readU16(bytes, start)));
+  writeSpace(out);
+  writeOctets(out, bytes, start + 2, 2);
+  writeNumber(out, readU32(bytes, start + 4));
+  writeNumber(out, timestamp(readU32(bytes, start + 8)));
+  writeNumber(out, timestamp(readU32(bytes, start + 12)));
+  writeNumber(out, readU16(bytes, start + 16));
+  writeName(wire, out, start + 18);
+  writeSpace(out);
+  out.base64(bytes, signature, end);
+  return true;
+};
 
 const DAY_S = 86_400;
 /** Days of 400 years of the Gregorian calendar, and from 1 March of the year 0 to 1970. */
@@ -59,10 +73,10 @@ const DAYS_400 = 146_097;
 const DAYS_TO_1970 = 719_468;
 
 /**
- * Unix seconds as YYYYMMDDHHmmSS in UTC (RFC 4034 section 3.2), taken as 1970 to 2106. By arithmetic: `Date` took half of the time of a
+ * Unix seconds as the number YYYYMMDDHHmmSS in UTC (RFC 4034 section 3.2), taken as 1970 to 2106. By arithmetic: `Date` took half of the time of a
  * message of signatures. Years begin in March here, so that the leap day is a year's last.
  */
-function timestamp(seconds: number): string {
+function timestamp(seconds: number): number {
   const day = Math.floor(seconds / DAY_S);
   const second = seconds - day * DAY_S;
   const days = day + DAYS_TO_1970;
@@ -79,71 +93,74 @@ function timestamp(seconds: number): string {
   const year = cycle * 400 + yearInCycle + (month <= 2 ? 1 : 0);
   const minute = Math.floor(second / 60);
   const time = Math.floor(minute / 60) * 10_000 + (minute % 60) * 100 + (second % 60);
-  return `${year * 10_000 + month * 100 + dayOfMonth}${`${1_000_000 + time}`.slice(1)}`;
+  return (year * 10_000 + month * 100 + dayOfMonth) * 1_000_000 + time;
 }
 
 /** Next name, types (RFC 4034 section 4.1). */
-export function nsec(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start >= end) return decodeError('rdata-short', end);
-  const next = readName(wire, start, end);
-  if (next.reason !== undefined) return next;
-  const types = typeBitmaps(wire, next.next, end);
-  return typeof types === 'string' ? next.value + types : types;
-}
+export const nsec: Render = (wire, out, start, end) => {
+  if (start >= end) return wire.fail('rdata_short', end);
+  const types = skipName(wire, start, end);
+  if (types < 0) return false;
+  writeName(wire, out, start);
+  return writeTypes(wire, out, types, end);
+};
 
 /** Algorithm, flags, iterations, salt, next hash, types (RFC 5155 section 3.2). */
-export function nsec3(wire: Wire, start: number, end: number): string | DecodeError {
+export const nsec3: Render = (wire, out, start, end) => {
   const { bytes } = wire;
-  const parameters = hashParameters(wire, start, end);
-  if (parameters.reason !== undefined) return parameters;
-  const at = parameters.next;
-  if (at >= end) return decodeError('rdata-short', end);
+  const at = writeHashParameters(wire, out, start, end);
+  if (at < 0) return false;
+  if (at >= end) return wire.fail('rdata_short', end);
   const hashEnd = at + 1 + (bytes[at] as number);
-  if (hashEnd > end) return decodeError('rdata-short', at);
-  if (hashEnd === at + 1) return decodeError('rdata-value', at);
-  const types = typeBitmaps(wire, hashEnd, end);
-  if (typeof types !== 'string') return types;
-  return `${parameters.value} ${base32hex(bytes, at + 1, hashEnd)}${types}`;
-}
+  if (hashEnd > end) return wire.fail('rdata_short', at);
+  if (hashEnd === at + 1) return wire.fail('rdata_value', at);
+  writeSpace(out);
+  writeBase32hex(out, bytes, at + 1, hashEnd);
+  return writeTypes(wire, out, hashEnd, end);
+};
 
 /** Algorithm, flags, iterations, salt (RFC 5155 section 4.2). */
-export function nsec3param(wire: Wire, start: number, end: number): string | DecodeError {
-  const parameters = hashParameters(wire, start, end);
-  if (parameters.reason !== undefined) return parameters;
-  return parameters.next === end ? parameters.value : decodeError('rdata-trailing', parameters.next);
-}
+export const nsec3param: Render = (wire, out, start, end) => {
+  const at = writeHashParameters(wire, out, start, end);
+  return at === end || (at >= 0 && wire.fail('rdata_trailing', at));
+};
 
-function hashParameters(wire: Wire, start: number, end: number) {
-  if (end - start < 5) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  const saltEnd = start + 5 + (bytes[start + 4] as number);
-  if (saltEnd > end) return decodeError('rdata-short', start + 4);
-  const salt = saltEnd === start + 5 ? '-' : buffer.toString('hex', start + 5, saltEnd);
-  const value = `${bytes[start]} ${bytes[start + 1]} ${readU16(bytes, start + 2)} ${salt}`;
-  return { value, next: saltEnd, reason: undefined };
+/** The index after the salt; -1 if it is malformed. */
+function writeHashParameters(wire: Wire, out: ByteWriter, start: number, end: number): number {
+  const { bytes } = wire;
+  const saltEnd = end - start < 5 ? end + 1 : start + 5 + (bytes[start + 4] as number);
+  if (saltEnd > end) {
+    wire.fail('rdata_short', end - start < 5 ? end : start + 4);
+    return -1;
+  }
+  writeOctets(out, bytes, start, 2);
+  writeNumber(out, readU16(bytes, start + 2));
+  if (saltEnd === start + 5) out.ascii('-');
+  else out.hex(bytes, start + 5, saltEnd);
+  return saltEnd;
 }
 
 /**
  * The types of a type bit map, each with a space before it (RFC 4034 section 4.1.2): window blocks in rising order,
  * each of 1 to 32 bytes.
  */
-function typeBitmaps(wire: Wire, start: number, end: number): string | DecodeError {
+function writeTypes(wire: Wire, out: ByteWriter, start: number, end: number): boolean {
   const { bytes } = wire;
-  let text = '';
   let lastWindow = -1;
   for (let at = start; at < end; ) {
-    if (at + 2 > end) return decodeError('rdata-short', end);
+    if (at + 2 > end) return wire.fail('rdata_short', end);
     const window = bytes[at] as number;
     const length = bytes[at + 1] as number;
-    if (window <= lastWindow || length === 0 || length > 32) return decodeError('rdata-value', at);
-    if (at + 2 + length > end) return decodeError('rdata-short', end);
+    if (window <= lastWindow || length === 0 || length > 32) return wire.fail('rdata_value', at);
+    if (at + 2 + length > end) return wire.fail('rdata_short', end);
     for (let bit = 0; bit < length * 8; bit++) {
       if (((bytes[at + 2 + (bit >> 3)] as number) & (0x80 >> (bit & 7))) === 0) continue;
-      if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
-      text += ` ${typeName(window * 256 + bit)}`;
+      if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
+      writeSpace(out);
+      out.ascii(typeName(window * 256 + bit));
     }
     lastWindow = window;
     at += 2 + length;
   }
-  return text;
+  return true;
 }

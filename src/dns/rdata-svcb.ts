@@ -1,122 +1,142 @@
 /** RDATA of SVCB and HTTPS (RFC 9460 section 2.2), rendered as in its section 2.1 and as dig shows it. */
-import { formatIPv4, formatIPv6 } from '../lib/address.ts';
-import type { DecodeError } from '../model.ts';
+import { writeIPv4, writeIPv6 } from '../lib/address.ts';
+import type { ByteWriter } from '../lib/byte-writer.ts';
 import { SVCB_KEYS, svcbKeyName } from '../tables/svcb.ts';
-import { readName, writeDecimalEscape } from './name.ts';
-import { quoted } from './text.ts';
-import { decodeError, readU16, type Wire } from './wire.ts';
+import { skipName, writeName } from './name.ts';
+import type { Render } from './rdata-rare.ts';
+import { writeDecimalEscape, writeNumber, writeQuoted, writeSpace } from './text.ts';
+import { readU16, type Wire } from './wire.ts';
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const EQUALS = 0x3d;
+const BACKSLASH = 0x5c;
 
 /** Priority, target name, parameters with rising keys. */
-export function svcb(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
+export const svcb: Render = (wire, out, start, end) => {
+  if (end - start < 3) return wire.fail('rdata_short', end);
   const { bytes } = wire;
-  const target = readName(wire, start + 2, end);
-  if (target.reason !== undefined) return target;
-  let text = `${readU16(bytes, start)} ${target.value}`;
+  const parameters = skipName(wire, start + 2, end);
+  if (parameters < 0) return false;
+  writeNumber(out, readU16(bytes, start));
+  writeName(wire, out, start + 2);
   let lastKey = -1;
-  for (let at = target.next; at < end; ) {
-    if (at + 4 > end) return decodeError('rdata-short', end);
+  for (let at = parameters; at < end; ) {
+    if (at + 4 > end) return wire.fail('rdata_short', end);
     const key = readU16(bytes, at);
     const stop = at + 4 + readU16(bytes, at + 2);
-    if (stop > end) return decodeError('rdata-short', at + 2);
-    if (key <= lastKey) return decodeError('rdata-value', at);
-    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
-    const value = parameter(wire, key, at + 4, stop);
-    if (typeof value !== 'string') return value;
-    text += ` ${svcbKeyName(key)}${value}`;
+    if (stop > end) return wire.fail('rdata_short', at + 2);
+    if (key <= lastKey) return wire.fail('rdata_value', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
+    writeSpace(out);
+    out.ascii(svcbKeyName(key));
+    if (!writeValue(wire, out, key, at + 4, stop)) return false;
     lastKey = key;
     at = stop;
   }
-  return text;
-}
+  return true;
+};
 
-/** The value of one parameter with its `=`, '' where it has none. */
-function parameter(wire: Wire, key: number, start: number, end: number): string | DecodeError {
-  const { bytes, buffer } = wire;
+/** The value of one parameter with its `=`, nothing where it has none. */
+function writeValue(wire: Wire, out: ByteWriter, key: number, start: number, end: number): boolean {
+  const { bytes } = wire;
   switch (key) {
     case SVCB_KEYS.mandatory:
-      return mandatory(wire, start, end);
+      return writeMandatory(wire, out, start, end);
     case SVCB_KEYS.alpn:
-      return alpn(wire, start, end);
+      return writeProtocols(wire, out, start, end);
     case SVCB_KEYS['no-default-alpn']:
     case SVCB_KEYS.ohttp:
-      return start === end ? '' : decodeError('rdata-value', start);
+      return start === end || wire.fail('rdata_value', start);
     case SVCB_KEYS.port:
-      return end - start === 2 ? `=${readU16(bytes, start)}` : decodeError('rdata-value', start);
+      if (end - start !== 2) return wire.fail('rdata_value', start);
+      writeMark(out, EQUALS);
+      out.decimal(readU16(bytes, start));
+      return true;
     case SVCB_KEYS.ipv4hint:
-      return addresses(wire, start, end, 4, formatIPv4);
+      return writeAddresses(wire, out, start, end, 4);
     case SVCB_KEYS.ipv6hint:
-      return addresses(wire, start, end, 16, formatIPv6);
+      return writeAddresses(wire, out, start, end, 16);
     case SVCB_KEYS.ech:
-      return start === end ? decodeError('rdata-value', start) : `=${buffer.toString('base64', start, end)}`;
+      if (start === end) return wire.fail('rdata_value', start);
+      writeMark(out, EQUALS);
+      out.base64(bytes, start, end);
+      return true;
     default:
-      return start === end ? '' : `=${quoted(buffer, start, end)}`;
+      if (start === end) return true;
+      writeMark(out, EQUALS);
+      writeQuoted(out, bytes, start, end);
+      return true;
   }
+}
+
+function writeMark(out: ByteWriter, mark: number): void {
+  out.reserve(1);
+  out.byte(mark);
 }
 
 /** RFC 9460 section 8: keys in rising order, not `mandatory` itself. */
-function mandatory(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start === end || (end - start) % 2 !== 0) return decodeError('rdata-value', start);
-  let text = '';
-  const { bytes } = wire;
+function writeMandatory(wire: Wire, out: ByteWriter, start: number, end: number): boolean {
+  if (start === end || (end - start) % 2 !== 0) return wire.fail('rdata_value', start);
   let last: number = SVCB_KEYS.mandatory;
   for (let at = start; at < end; at += 2) {
-    const key = readU16(bytes, at);
-    if (key <= last) return decodeError('rdata-value', at);
-    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
-    text += `${at === start ? '=' : ','}${svcbKeyName(key)}`;
+    const key = readU16(wire.bytes, at);
+    if (key <= last) return wire.fail('rdata_value', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
+    writeMark(out, at === start ? EQUALS : COMMA);
+    out.ascii(svcbKeyName(key));
     last = key;
   }
-  return text;
+  return true;
 }
 
-function addresses(
-  wire: Wire,
-  start: number,
-  end: number,
-  size: number,
-  format: (bytes: Uint8Array, offset: number) => string,
-): string | DecodeError {
-  if (start === end || (end - start) % size !== 0) return decodeError('rdata-value', start);
+/** @param size bytes of one: 4 or 16 */
+function writeAddresses(wire: Wire, out: ByteWriter, start: number, end: number, size: 4 | 16): boolean {
+  if (start === end || (end - start) % size !== 0) return wire.fail('rdata_value', start);
   // Before anything is rendered: most of the time of a message built to be slow.
   const room = Math.max(wire.partBudget, 0);
   wire.partBudget -= (end - start) / size;
-  if (wire.partBudget < 0) return decodeError('rdata-limit', start + room * size);
-  let text = '';
+  if (wire.partBudget < 0) return wire.fail('rdata_limit', start + room * size);
   for (let at = start; at < end; at += size) {
-    text += `${at === start ? '=' : ','}${format(wire.bytes, at)}`;
+    writeMark(out, at === start ? EQUALS : COMMA);
+    if (size === 4) writeIPv4(out, wire.bytes, at);
+    else writeIPv6(out, wire.bytes, at);
   }
-  return text;
+  return true;
 }
 
 /**
  * Protocol names of one or more octets (RFC 9460 section 7.1.1) as a quoted comma-separated list. Commas and backslashes
  * inside a name are escaped twice, once for the list and once for the character-string (RFC 9460 appendix A.1).
  */
-function alpn(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start === end) return decodeError('rdata-value', start);
+function writeProtocols(wire: Wire, out: ByteWriter, start: number, end: number): boolean {
+  if (start === end) return wire.fail('rdata_value', start);
+  out.reserve(4 * (end - start) + 3);
   const { bytes } = wire;
-  const text = Buffer.allocUnsafe((end - start) * 4);
-  let size = 0;
+  out.byte(EQUALS);
+  out.byte(QUOTE);
   for (let at = start; at < end; ) {
     const stop = at + 1 + (bytes[at] as number);
-    if (stop > end || stop === at + 1) return decodeError('rdata-value', at);
-    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
-    if (at > start) text[size++] = 0x2c;
-    for (let i = at + 1; i < stop; i++) size = writeListOctet(text, size, bytes[i] as number);
+    if (stop > end || stop === at + 1) return wire.fail('rdata_value', at);
+    if (--wire.partBudget < 0) return wire.fail('rdata_limit', at);
+    if (at > start) out.byte(COMMA);
+    for (let i = at + 1; i < stop; i++) writeListOctet(out, bytes[i] as number);
     at = stop;
   }
-  return `="${text.toString('latin1', 0, size)}"`;
+  out.byte(QUOTE);
+  return true;
 }
 
-function writeListOctet(text: Buffer, size: number, octet: number): number {
-  if (octet < 0x20 || octet > 0x7e) return writeDecimalEscape(text, size, octet);
-  let at = size;
-  if (octet === 0x2c || octet === 0x5c) {
-    text[at++] = 0x5c;
-    text[at++] = 0x5c;
+/** Within what was reserved: at most four bytes. */
+function writeListOctet(out: ByteWriter, octet: number): void {
+  if (octet < 0x20 || octet > 0x7e) {
+    out.position = writeDecimalEscape(out.bytes, out.position, octet);
+    return;
   }
-  if (octet === 0x5c || octet === 0x22) text[at++] = 0x5c;
-  text[at] = octet;
-  return at + 1;
+  if (octet === COMMA || octet === BACKSLASH) {
+    out.byte(BACKSLASH);
+    out.byte(BACKSLASH);
+  }
+  if (octet === BACKSLASH || octet === QUOTE) out.byte(BACKSLASH);
+  out.byte(octet);
 }

@@ -1,197 +1,125 @@
-import { formatIPv4, formatIPv6 } from '../lib/address.ts';
-import type { DecodeError } from '../model.ts';
+/** Which rules and which presentation form each type's RDATA has. */
+import { ByteWriter } from '../lib/byte-writer.ts';
 import { CLASSES } from '../tables/classes.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
-import { readName } from './name.ts';
+import { A, AAAA, MX, NAME, NAMES, type RdataForm, SOA, SRV, STRINGS } from './rdata-common.ts';
+import { caa, hinfo, naptr, type Render, uri } from './rdata-rare.ts';
 import { dnskey, ds, fingerprint, nsec, nsec3, nsec3param, rrsig, tlsa } from './rdata-security.ts';
 import { svcb } from './rdata-svcb.ts';
-import { characterStrings, quoted, unknownRdata } from './text.ts';
-import { decodeError, readU16, readU32, type Wire } from './wire.ts';
+import { writeUnknown } from './text.ts';
+import type { Wire } from './wire.ts';
 
-/** RDATA at start..end in presentation form, or the first thing that was wrong with it. All of it must be used. */
-export type Render = (wire: Wire, start: number, end: number) => string | DecodeError;
+/** What is rendered for the check alone. Not state: it is written before it is read. */
+const scratch = new ByteWriter(4096);
+
+/** Of a type whose rules are checked while it is rendered. */
+function rendered(render: Render): RdataForm {
+  return {
+    check(wire, start, end) {
+      scratch.position = 0;
+      return render(wire, scratch, start, end);
+    },
+    write: render,
+  };
+}
+
+const DS = rendered(ds);
+const DNSKEY = rendered(dnskey);
+const TLSA = rendered(tlsa);
+const SVCB = rendered(svcb);
 
 /** Types whose RDATA means the same in every class (RFC 3597 section 5 sets the others apart). */
-const RENDERERS = new Map<number, Render>([
-  [RR_TYPES.NS, oneName],
-  [RR_TYPES.MD, oneName],
-  [RR_TYPES.MF, oneName],
-  [RR_TYPES.CNAME, oneName],
-  [RR_TYPES.SOA, soa],
-  [RR_TYPES.MB, oneName],
-  [RR_TYPES.MG, oneName],
-  [RR_TYPES.MR, oneName],
-  [RR_TYPES.PTR, oneName],
-  [RR_TYPES.HINFO, hinfo],
-  [RR_TYPES.MINFO, twoNames],
-  [RR_TYPES.MX, numberAndName],
-  [RR_TYPES.TXT, strings],
-  [RR_TYPES.RP, twoNames],
-  [RR_TYPES.AFSDB, numberAndName],
-  [RR_TYPES.RT, numberAndName],
-  [RR_TYPES.NAPTR, naptr],
-  [RR_TYPES.DNAME, oneName],
-  [RR_TYPES.DS, ds],
-  [RR_TYPES.SSHFP, fingerprint],
-  [RR_TYPES.RRSIG, rrsig],
-  [RR_TYPES.NSEC, nsec],
-  [RR_TYPES.DNSKEY, dnskey],
-  [RR_TYPES.NSEC3, nsec3],
-  [RR_TYPES.NSEC3PARAM, nsec3param],
-  [RR_TYPES.TLSA, tlsa],
-  [RR_TYPES.SMIMEA, tlsa],
-  [RR_TYPES.CDS, ds],
-  [RR_TYPES.CDNSKEY, dnskey],
-  [RR_TYPES.SPF, strings],
-  [RR_TYPES.URI, uri],
-  [RR_TYPES.CAA, caa],
-  [RR_TYPES.DLV, ds],
+const FORMS = new Map<number, RdataForm>([
+  [RR_TYPES.NS, NAME],
+  [RR_TYPES.MD, NAME],
+  [RR_TYPES.MF, NAME],
+  [RR_TYPES.CNAME, NAME],
+  [RR_TYPES.SOA, SOA],
+  [RR_TYPES.MB, NAME],
+  [RR_TYPES.MG, NAME],
+  [RR_TYPES.MR, NAME],
+  [RR_TYPES.PTR, NAME],
+  [RR_TYPES.HINFO, rendered(hinfo)],
+  [RR_TYPES.MINFO, NAMES],
+  [RR_TYPES.MX, MX],
+  [RR_TYPES.TXT, STRINGS],
+  [RR_TYPES.RP, NAMES],
+  [RR_TYPES.AFSDB, MX],
+  [RR_TYPES.RT, MX],
+  [RR_TYPES.NAPTR, rendered(naptr)],
+  [RR_TYPES.DNAME, NAME],
+  [RR_TYPES.DS, DS],
+  [RR_TYPES.SSHFP, rendered(fingerprint)],
+  [RR_TYPES.RRSIG, rendered(rrsig)],
+  [RR_TYPES.NSEC, rendered(nsec)],
+  [RR_TYPES.DNSKEY, DNSKEY],
+  [RR_TYPES.NSEC3, rendered(nsec3)],
+  [RR_TYPES.NSEC3PARAM, rendered(nsec3param)],
+  [RR_TYPES.TLSA, TLSA],
+  [RR_TYPES.SMIMEA, TLSA],
+  [RR_TYPES.CDS, DS],
+  [RR_TYPES.CDNSKEY, DNSKEY],
+  [RR_TYPES.SPF, STRINGS],
+  [RR_TYPES.URI, rendered(uri)],
+  [RR_TYPES.CAA, rendered(caa)],
+  [RR_TYPES.DLV, DS],
 ]);
 
 /** Types defined for class IN only. */
-const INTERNET_RENDERERS = new Map<number, Render>([
-  [RR_TYPES.A, a],
-  [RR_TYPES.AAAA, aaaa],
-  [RR_TYPES.SRV, srv],
-  [RR_TYPES.KX, numberAndName],
-  [RR_TYPES.SVCB, svcb],
-  [RR_TYPES.HTTPS, svcb],
+const INTERNET_FORMS = new Map<number, RdataForm>([
+  [RR_TYPES.A, A],
+  [RR_TYPES.AAAA, AAAA],
+  [RR_TYPES.SRV, SRV],
+  [RR_TYPES.KX, MX],
+  [RR_TYPES.SVCB, SVCB],
+  [RR_TYPES.HTTPS, SVCB],
 ]);
 
-/**
- * RDATA in presentation form (names without the final dot, hex in lower case), in RFC 3597 form where the type is not
- * rendered, or what was wrong with it. The top bit of the class is not looked at: multicast DNS uses it (RFC 6762
- * section 10.2).
- */
-export function renderRdata(
+/** Prerequisites and deletions of dynamic update have no RDATA (RFC 2136 sections 2.4 and 2.5). */
+const EMPTY: RdataForm = { check: () => true, write: () => true };
+
+/** Of types that are not known, or are of another class (RFC 3597 section 5). */
+const UNKNOWN: RdataForm = {
+  check: () => true,
+  write(wire, out, start, end) {
+    writeUnknown(out, wire.bytes, start, end);
+    return true;
+  },
+};
+
+/** The top bit of the class is not looked at: multicast DNS uses it (RFC 6762 section 10.2). */
+function formOf(type: number, recordClass: number, size: number): RdataForm {
+  const internet = (recordClass & 0x7fff) === CLASSES.IN;
+  if (internet && type === RR_TYPES.A) return A;
+  if (internet && type === RR_TYPES.AAAA) return AAAA;
+  if (size === 0 && (recordClass === CLASSES.ANY || recordClass === CLASSES.NONE)) return EMPTY;
+  return FORMS.get(type) ?? (internet ? INTERNET_FORMS.get(type) : undefined) ?? UNKNOWN;
+}
+
+/** Whether RDATA at start..end keeps the rules of its type; if not, that is noted. */
+export function checkRdata(
   wire: Wire,
   type: number,
   recordClass: number,
   start: number,
   end: number,
-): string | DecodeError {
-  const internet = (recordClass & 0x7fff) === CLASSES.IN;
-  if (internet && type === RR_TYPES.A) return a(wire, start, end);
-  if (internet && type === RR_TYPES.AAAA) return aaaa(wire, start, end);
-  // Prerequisites and deletions of dynamic update have no RDATA (RFC 2136 sections 2.4 and 2.5).
-  if (start === end && (recordClass === CLASSES.ANY || recordClass === CLASSES.NONE)) return '';
-  const render = RENDERERS.get(type) ?? (internet ? INTERNET_RENDERERS.get(type) : undefined);
-  return render === undefined ? unknownRdata(wire.buffer, start, end) : render(wire, start, end);
+): boolean {
+  return formOf(type, recordClass, end - start).check(wire, start, end);
 }
 
-function a(wire: Wire, start: number, end: number): string | DecodeError {
-  return end - start === 4 ? formatIPv4(wire.bytes, start) : wrongLength(start, end, 4);
-}
-
-function aaaa(wire: Wire, start: number, end: number): string | DecodeError {
-  return end - start === 16 ? formatIPv6(wire.bytes, start) : wrongLength(start, end, 16);
-}
-
-function wrongLength(start: number, end: number, size: number): DecodeError {
-  return end - start < size ? decodeError('rdata-short', end) : decodeError('rdata-trailing', start + size);
-}
-
-/** The name at `offset` as the last field: nothing may follow it. */
-export function lastName(wire: Wire, offset: number, end: number): string | DecodeError {
-  if (offset >= end) return decodeError('rdata-short', end);
-  const name = readName(wire, offset, end);
-  if (name.reason !== undefined) return name;
-  return name.next === end ? name.value : decodeError('rdata-trailing', name.next);
-}
-
-function oneName(wire: Wire, start: number, end: number): string | DecodeError {
-  return lastName(wire, start, end);
-}
-
-function twoNames(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start >= end) return decodeError('rdata-short', end);
-  const first = readName(wire, start, end);
-  if (first.reason !== undefined) return first;
-  const second = lastName(wire, first.next, end);
-  return typeof second === 'string' ? `${first.value} ${second}` : second;
-}
-
-function numberAndName(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
-  const name = lastName(wire, start + 2, end);
-  return typeof name === 'string' ? `${readU16(wire.bytes, start)} ${name}` : name;
-}
-
-/** RFC 1035 section 3.3.13. */
-function soa(wire: Wire, start: number, end: number): string | DecodeError {
-  if (start >= end) return decodeError('rdata-short', end);
-  const server = readName(wire, start, end);
-  if (server.reason !== undefined) return server;
-  if (server.next >= end) return decodeError('rdata-short', end);
-  const mailbox = readName(wire, server.next, end);
-  if (mailbox.reason !== undefined) return mailbox;
-  const at = mailbox.next;
-  if (end - at !== 20) return wrongLength(at, end, 20);
-  const { bytes } = wire;
-  const serial = readU32(bytes, at);
-  const timers = `${readU32(bytes, at + 4)} ${readU32(bytes, at + 8)} ${readU32(bytes, at + 12)} ${readU32(bytes, at + 16)}`;
-  return `${server.value} ${mailbox.value} ${serial} ${timers}`;
-}
-
-function strings(wire: Wire, start: number, end: number): string | DecodeError {
-  return characterStrings(wire, start, end);
-}
-
-/** RFC 1035 section 3.3.2: two character-strings, no more. */
-function hinfo(wire: Wire, start: number, end: number): string | DecodeError {
-  const second = start + 1 + (wire.bytes[start] ?? 0);
-  if (second >= end) return decodeError('rdata-short', end);
-  const stop = second + 1 + (wire.bytes[second] as number);
-  return stop === end ? characterStrings(wire, start, end) : wrongLength(second, end, stop - second);
-}
-
-/** RFC 2782. */
-function srv(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 7) return decodeError('rdata-short', end);
-  const target = lastName(wire, start + 6, end);
-  if (typeof target !== 'string') return target;
-  const { bytes } = wire;
-  return `${readU16(bytes, start)} ${readU16(bytes, start + 2)} ${readU16(bytes, start + 4)} ${target}`;
-}
-
-/** RFC 3403 section 4.1. */
-function naptr(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 8) return decodeError('rdata-short', end);
-  let text = `${readU16(wire.bytes, start)} ${readU16(wire.bytes, start + 2)}`;
-  let at = start + 4;
-  for (let field = 0; field < 3; field++) {
-    if (at >= end) return decodeError('rdata-short', end);
-    const stop = at + 1 + (wire.bytes[at] as number);
-    if (stop > end) return decodeError('rdata-short', at);
-    if (--wire.partBudget < 0) return decodeError('rdata-limit', at);
-    text += ` ${quoted(wire.buffer, at + 1, stop)}`;
-    at = stop;
-  }
-  const replacement = lastName(wire, at, end);
-  return typeof replacement === 'string' ? `${text} ${replacement}` : replacement;
-}
-
-/** RFC 7553 section 4.5: the target fills the rest and is not empty. */
-function uri(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 5) return decodeError('rdata-short', end);
-  const target = quoted(wire.buffer, start + 4, end);
-  return `${readU16(wire.bytes, start)} ${readU16(wire.bytes, start + 2)} ${target}`;
-}
-
-/** RFC 8659 section 4.1: flags, a tag of ASCII letters and digits, the value. */
-function caa(wire: Wire, start: number, end: number): string | DecodeError {
-  if (end - start < 3) return decodeError('rdata-short', end);
-  const { bytes, buffer } = wire;
-  const tagEnd = start + 2 + (bytes[start + 1] as number);
-  if (tagEnd > end) return decodeError('rdata-short', start + 1);
-  if (tagEnd === start + 2) return decodeError('rdata-value', start + 1);
-  for (let i = start + 2; i < tagEnd; i++) {
-    if (!isAlphanumeric(bytes[i] as number)) return decodeError('rdata-value', i);
-  }
-  return `${bytes[start]} ${buffer.toString('latin1', start + 2, tagEnd)} ${quoted(buffer, tagEnd, end)}`;
-}
-
-function isAlphanumeric(octet: number): boolean {
-  const letter = octet | 0x20;
-  return (octet >= 0x30 && octet <= 0x39) || (letter >= 0x61 && letter <= 0x7a);
+/** Writes RDATA that was checked: names without the final dot, hex in lower case; RFC 3597 form where the type is not known. */
+export function writeRdata(
+  wire: Wire,
+  out: ByteWriter,
+  type: number,
+  recordClass: number,
+  start: number,
+  end: number,
+): void {
+  wire.refill();
+  const from = out.position;
+  if (formOf(type, recordClass, end - start).write(wire, out, start, end)) return;
+  // Only if the bytes have changed since.
+  out.position = from;
+  writeUnknown(out, wire.bytes, start, end);
 }

@@ -1,8 +1,4 @@
-import type { DecodeError } from '../model.ts';
 import type { DecodeReason } from '../tables/decode-errors.ts';
-
-/** A value read at an offset and the offset after it, or what was wrong. */
-export type Decoded<T> = { readonly value: T; readonly next: number; readonly reason?: never } | DecodeError;
 
 /**
  * Octets of names (and pointers followed) that are decoded of one message. An honest message stays far below: 64 KB
@@ -20,36 +16,48 @@ export const RECORD_LIMIT = 1024;
  */
 export const PART_BUDGET = 2048;
 
-/** The bytes of one message and what may still be spent on it. Lives as long as one call of `decodeMessage`. */
-export interface Wire {
-  readonly bytes: Uint8Array;
-  /** The same memory, for the hex and base64 writers of Buffer. */
-  readonly buffer: Buffer;
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * The bytes of one message where they lie, and what may still be spent on them. Places ("at", "start", "end") are indices of
+ * `bytes`; only what leaves dns/ counts from the start of the message.
+ */
+export class Wire {
+  /** The memory that holds the message, at `base`. */
+  bytes: Uint8Array = NO_BYTES;
+  base = 0;
+  /** The index after the last byte that was captured. */
+  limit = 0;
   /** The message was longer than the copy. */
-  readonly cut: boolean;
+  cut = false;
   /** Octets of names left of NAME_BUDGET. */
-  nameBudget: number;
+  nameBudget = NAME_BUDGET;
   /** Parts of RDATA left of PART_BUDGET. */
-  partBudget: number;
-  /** Where the last compressed name pointed, and that name: most records of an answer share an owner. */
-  lastTarget: number;
-  lastName: string;
-}
+  partBudget = PART_BUDGET;
+  /** Octets of the name that was skipped last; the root has 1. */
+  nameOctets = 0;
+  /** Where the last compressed name pointed, and its octets: most records of an answer share an owner. */
+  lastTarget = -1;
+  lastOctets = 0;
+  /** The first thing that was wrong, and where, from the start of the message. */
+  malformedReason: DecodeReason | undefined = undefined;
+  malformedOffset = -1;
 
-export function makeWire(bytes: Uint8Array, cut: boolean): Wire {
-  return {
-    bytes,
-    buffer: Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    cut,
-    nameBudget: NAME_BUDGET,
-    partBudget: PART_BUDGET,
-    lastTarget: -1,
-    lastName: '',
-  };
-}
+  /** Budgets as at the start of a message. */
+  refill(): void {
+    this.nameBudget = NAME_BUDGET;
+    this.partBudget = PART_BUDGET;
+    this.lastTarget = -1;
+  }
 
-export function decodeError(reason: DecodeReason, offset: number): DecodeError {
-  return { reason, offset };
+  /** Notes what is wrong at an index, unless something was before. @returns false, for the caller to return */
+  fail(reason: DecodeReason, at: number): false {
+    if (this.malformedReason === undefined) {
+      this.malformedReason = reason;
+      this.malformedOffset = at - this.base;
+    }
+    return false;
+  }
 }
 
 /** 16 bits, network order. The caller has checked that they are there. */

@@ -22,6 +22,14 @@ const PODS = /^(?:(?:[a-z0-9]+-)?kubepods(?:-burstable|-besteffort)?(?:\.slice)?
 export interface Claim {
   readonly container: Container;
   readonly verified: boolean;
+  /** Not verified: whom the part of the tree that it lies in was given to; undefined: not known, or no single user. */
+  readonly given?: Given | undefined;
+}
+
+export interface Given {
+  readonly user: number;
+  /** Directory of the group that the process is in. */
+  readonly group: string;
 }
 
 export interface CgroupClaimsOptions {
@@ -63,7 +71,13 @@ export class CgroupClaims {
     const below = v2 && this.#below(v2, id, segments);
     if (v2 === undefined || below === undefined) return unverified(segments);
     const found = containerIn(below);
-    return found && { container: found.container, verified: isRootsWord(v2.path, below, found.depth) };
+    if (found === undefined) return undefined;
+    const { container, depth } = found;
+    const verified = isRootsWord(v2.path, below, depth);
+    if (verified) return { container, verified };
+    const user = ownerAbove(v2.path, below, depth);
+    const given = user === undefined ? undefined : { user, group: `${v2.path}/${below.join('/')}` };
+    return { container, verified, given };
   }
 
   /** The components below the mount; undefined: it does not show the group, or not any more. */
@@ -111,6 +125,28 @@ function isRootsWord(mount: string, segments: readonly string[], depth: number):
     if (roots === undefined) return PODS.test(segments[i - 2] ?? '') && i + 1 === depth;
   }
   return true;
+}
+
+/** Who was given the first group on the way that is not root's. Below it he alone (and root) makes groups: version 2 hands nothing on. */
+function ownerAbove(mount: string, segments: readonly string[], depth: number): number | undefined {
+  let path = mount;
+  for (let i = 0; i < depth; i++) {
+    if (i > 0) path += `/${segments[i - 1] ?? ''}`;
+    if (isRoots(path) !== false) continue;
+    const [user, other] = [path, `${path}/cgroup.procs`].map(soleOwner);
+    return user !== undefined && user !== 0 && user === other ? user : undefined;
+  }
+  return undefined;
+}
+
+/** undefined: others may write to it too, or it is gone. */
+function soleOwner(path: string): number | undefined {
+  try {
+    const { uid, mode } = statSync(path);
+    return (mode & WRITABLE_BY_OTHERS) === 0 ? uid : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -18,8 +18,12 @@ export interface InspectionHoldOptions<Held> {
   /** What else must be known of an event before it goes on. */
   readonly pending?: ((event: Held) => Promise<unknown> | undefined) | undefined;
   /** in = out + held; what does not wait is not counted. */
-  readonly stage: Stage;
+  readonly stage: Stage<'inspection'>;
   readonly onEvent: (event: Held) => void;
+  /** Of an event that is valid during the call only one that may be kept. */
+  readonly keep: (event: Held) => Held;
+  /** The event as one of this process. */
+  readonly attribute: (event: Held, process: ProcessIdentity) => Held;
   readonly most?: number;
 }
 
@@ -79,7 +83,7 @@ export class InspectionHold<Held extends Attributed> {
   #hold(event: Held, group: Group<Held>): void {
     this.#options.stage.in++;
     this.#held++;
-    group.events.push(event);
+    group.events.push(this.#options.keep(event));
     if (this.#held <= this.#most) return;
     const [most] = [...this.#groups].sort(([, a], [, b]) => b.events.length - a.events.length);
     if (most !== undefined) this.#release(...most);
@@ -97,9 +101,9 @@ export class InspectionHold<Held extends Attributed> {
   }
 
   #emit(event: Held): void {
-    const { processes, onEvent } = this.#options;
+    const { processes, onEvent, attribute } = this.#options;
     const process = event.process.awaited === true ? processes.current(event.process) : event.process;
-    onEvent(process === event.process ? event : { ...event, process });
+    onEvent(process === event.process ? event : attribute(event, process));
   }
 }
 

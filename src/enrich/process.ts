@@ -6,6 +6,7 @@
 import { FairMap } from '../lib/fair-map.ts';
 import type { Fairness } from '../lib/fairness.ts';
 import type { Owner, ProcessIdentity, ProcessKey, RawProcess } from '../model.ts';
+import type { Claim } from './cgroup-claims.ts';
 import type { Asked } from './facts.ts';
 import { anonymous, isSame } from './identity.ts';
 import { Look } from './look.ts';
@@ -54,6 +55,7 @@ interface Entry {
   awaited: ProcessIdentity | undefined;
   /** What its container's part of the identity was made from. */
   workload: WorkloadFacts | undefined;
+  claim: Claim | undefined;
   refreshes: number;
   /** Look for a published identity again in this generation, and by how much later next time. */
   nextLook: number;
@@ -64,6 +66,7 @@ interface Entry {
 interface Joined {
   readonly identity: ProcessIdentity;
   readonly workload: WorkloadFacts | undefined;
+  readonly claim: Claim | undefined;
 }
 
 interface Origin {
@@ -110,7 +113,7 @@ export class ProcessTable {
     this.#contexts = contexts;
     this.#slots = new FairMap(options.maxProcesses ?? 16_384, {
       fairness: options.fairness,
-      reason: 'processes-full',
+      reason: 'processes_full',
       onEvict: (_pid, slot) => {
         this.counts.evicted++;
         this.#contexts?.forget(slot.entries.map(({ owner }) => owner));
@@ -303,8 +306,9 @@ export class ProcessTable {
   #replace(entry: Entry, owner: Owner, facts: ProcessFacts): void {
     entry.owner = owner;
     entry.facts = facts;
-    const { identity, workload } = this.#join(owner, facts);
+    const { identity, workload, claim } = this.#join(owner, facts);
     entry.workload = workload;
+    entry.claim = claim;
     if (isSame(identity, entry.identity)) return;
     entry.identity = identity;
     this.counts.refreshed++;
@@ -329,10 +333,19 @@ export class ProcessTable {
   }
 
   #look(slot: Slot, entry: Entry, take: Take | undefined): void {
-    if (take === undefined) return;
+    const named = this.#userContainer(entry);
+    if (take === undefined && named === undefined) return;
     const look = new Look(entry.facts);
     this.#await(entry, look);
-    void take().then((facts) => this.#finish(slot, look, facts));
+    void Promise.all([take?.(), named]).then(([facts]) =>
+      this.#finish(slot, look, facts ?? (named && look.facts)),
+    );
+  }
+
+  /** Resolves when the container that its user put it into has a name, if it can be known; undefined: nothing is asked for. */
+  #userContainer({ owner, claim }: Entry): Promise<void> | undefined {
+    if (claim?.given === undefined || owner.uid === 0) return undefined;
+    return this.#context.userContainers?.ask(owner, claim.given, claim.container.id);
   }
 
   #await(entry: Entry, look: Look): void {
@@ -352,16 +365,13 @@ export class ProcessTable {
   }
 
   #join(owner: Owner, facts: ProcessFacts): Joined {
-    const { resource, executableName, container, unverified, workload } = describe(
-      owner,
-      facts,
-      this.#context,
-    );
+    const { resource, executableName, container, claim, workload } = describe(owner, facts, this.#context);
     const identity: ProcessIdentity = {
       pid: owner.pid,
       startTime: owner.startTime,
       // Without a record the owner itself still is the kernel's word.
-      attribution: unverified ? 'unverified' : facts.fromProc && !facts.announced ? 'proc' : 'kernel',
+      attribution:
+        claim?.verified === false ? 'unverified' : facts.fromProc && !facts.announced ? 'proc' : 'kernel',
       executableName,
       containerId: container?.id,
       workload: workload?.name ?? container?.id.slice(0, SHORT_ID) ?? '',
@@ -370,7 +380,7 @@ export class ProcessTable {
     };
     if (workload?.complete === false)
       this.#incomplete.set(identity, { owner, facts, workload, renewed: undefined });
-    return { identity, workload };
+    return { identity, workload, claim };
   }
 }
 

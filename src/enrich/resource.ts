@@ -4,6 +4,7 @@ import type { ResourceAttributeName } from '../tables/resource-attributes.ts';
 import type { Claim } from './cgroup-claims.ts';
 import { type Container, containerOf } from './container.ts';
 import { unknownService } from './service.ts';
+import type { UserContainers } from './user-containers.ts';
 import type { UserNames } from './users.ts';
 import type { WorkloadFacts } from './workload-facts.ts';
 
@@ -42,15 +43,23 @@ export interface ResourceContext {
   /** Which container ids count; undefined: all. */
   readonly claims?: { of(id: bigint, path: string, version: 1 | 2): Claim | undefined } | undefined;
   /** What runtimes and the Kubernetes API say; undefined: nobody is asked. */
-  readonly workloads?: { find(containerId: string, podUid: string | undefined): WorkloadFacts } | undefined;
+  readonly workloads?: WorkloadDirectory | undefined;
+  /** What users say of containers of their own; undefined: nobody is asked. */
+  readonly userContainers?: Pick<UserContainers, 'find' | 'ask'> | undefined;
+}
+
+export interface WorkloadDirectory {
+  find(containerId: string, podUid: string | undefined): WorkloadFacts;
+  /** As a runtime of root's has it. */
+  container?(id: string): unknown;
 }
 
 export interface Described {
   readonly resource: Attributes;
   readonly executableName: string;
   readonly container: Container | undefined;
-  /** It is in a control group that calls itself a container's, and anyone may have called it so. */
-  readonly unverified: boolean;
+  /** Of its control group, if that calls itself a container's. Not verified: anyone may have called it so. */
+  readonly claim: Claim | undefined;
   readonly workload: WorkloadFacts | undefined;
 }
 
@@ -79,6 +88,7 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
     'whodns.process.parent.executable.name': text(facts.parentName),
     'container.id': container?.id,
     'container.runtime.name': container?.runtime,
+    ...ofUser(owner, claim, context),
     'k8s.pod.uid': container?.podUid,
   };
   // The application's own words first: what was measured stands, should both name it.
@@ -91,7 +101,26 @@ export function describe(owner: Owner, facts: ProcessFacts, context: ResourceCon
   };
   for (const [name, value] of Object.entries(known)) if (value !== undefined) resource[name] = value;
   Object.assign(resource, workload?.measured);
-  return { resource, executableName, container, unverified: claim?.verified === false, workload };
+  return { resource, executableName, container, claim, workload };
+}
+
+/** A container of a user's own, as he calls it. The id of one that root's runtime knows is not his to give, nor is what root runs. */
+function ofUser(
+  { uid }: Owner,
+  claim: Claim | undefined,
+  { workloads, userContainers }: ResourceContext,
+): Partial<Record<ResourceAttributeName, AttributeValue | undefined>> {
+  if (claim === undefined || claim.given === undefined || uid === 0) return {};
+  const { id, runtime } = claim.container;
+  const container = userContainers?.find(claim.given.user, id);
+  if (container === undefined || workloads?.container?.(id) !== undefined) return {};
+  return {
+    'container.id': id,
+    'container.name': container.name,
+    'container.runtime.name': runtime,
+    'container.image.name': container.imageName,
+    'container.image.tags': container.imageTags.length === 0 ? undefined : container.imageTags,
+  };
 }
 
 function claimOf(owner: Owner, facts: ProcessFacts, { claims }: ResourceContext): Claim | undefined {

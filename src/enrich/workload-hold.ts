@@ -18,8 +18,12 @@ export interface WorkloadHoldOptions<Held> {
   readonly workloads: Pick<Workloads, 'patience' | 'counts'>;
   readonly processes: Pick<ProcessTable, 'current'>;
   /** in = out + held. */
-  readonly stage: Stage;
+  readonly stage: Stage<'workloads'>;
   readonly onLookup: (lookup: Held) => void;
+  /** Of a lookup that is valid during the call only one that may be kept. */
+  readonly keep: (lookup: Held) => Held;
+  /** The lookup as one of this process. */
+  readonly attribute: (lookup: Held, process: ProcessIdentity) => Held;
   readonly most?: number;
 }
 
@@ -62,11 +66,11 @@ export class WorkloadHold<Held extends Attributed = Lookup> {
     this.#held++;
     const group = this.#groups.get(id);
     if (group !== undefined) {
-      group.lookups.push(lookup);
+      group.lookups.push(this.#options.keep(lookup));
       return;
     }
     const timer = setTimeout(() => this.#release(id, 'timeout'), patience);
-    this.#groups.set(id, { lookups: [lookup], timer });
+    this.#groups.set(id, { lookups: [this.#options.keep(lookup)], timer });
   }
 
   /** Something was learnt of the container. */
@@ -111,10 +115,10 @@ export class WorkloadHold<Held extends Attributed = Lookup> {
 
   /** @returns whether everything is known of its container. */
   #emit(lookup: Held): boolean {
-    const { stage, processes, onLookup } = this.#options;
+    const { stage, processes, onLookup, attribute } = this.#options;
     const process = processes.current(lookup.process);
     stage.out++;
-    onLookup(process === lookup.process ? lookup : { ...lookup, process });
+    onLookup(process === lookup.process ? lookup : attribute(lookup, process));
     return process.incomplete !== true;
   }
 }

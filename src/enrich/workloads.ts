@@ -190,7 +190,8 @@ export class Workloads {
     const container = this.container(containerId);
     const uid = podUid ?? container?.pod?.uid;
     const pod = uid === undefined ? undefined : this.pod(uid);
-    const isNamed = container !== undefined || pod?.containers.some(({ id }) => id === containerId) === true;
+    const isTold = container !== undefined && container.partial !== true;
+    const isNamed = isTold || pod?.containers.some(({ id }) => id === containerId) === true;
     const complete =
       (isNamed || !this.#mayLearn('containers') || !RUNTIME_ID.test(containerId)) &&
       (uid === undefined || this.#ofCluster(uid) !== undefined || !this.#mayLearn('pods'));

@@ -4,8 +4,8 @@
  * does not answer in time is killed and left behind. As long as it has not ended (state D) it keeps its place. When all places are kept,
  * requests fail at once and the agent goes on with what the kernel has said.
  */
-import { fileURLToPath } from 'node:url';
 import type { Log } from '../lib/log.ts';
+import { nativeFile } from '../lib/package-files.ts';
 import type { Owner } from '../model.ts';
 import { Channel } from './channel.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -25,8 +25,6 @@ import {
   type ReadResult,
 } from './protocol.ts';
 
-/** In build/ of the package, two folders above src/inspector/ and dist/inspector/. */
-const PROGRAM = fileURLToPath(new URL('../../build/whodns-inspector', import.meta.url));
 /** Requests that wait: all, and those of one control group. */
 const MAX_QUEUED = 1024;
 const MAX_QUEUED_EACH = 256;
@@ -120,7 +118,11 @@ export class Inspector {
   #isOpen = true;
   #warned = false;
 
-  private constructor({ log, procRoot = '/proc', program = PROGRAM }: InspectorOptions) {
+  private constructor({
+    log,
+    procRoot = '/proc',
+    program = nativeFile('whodns-inspector'),
+  }: InspectorOptions) {
     this.#log = log;
     this.#channel = new Channel({
       program,

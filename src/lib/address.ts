@@ -1,19 +1,51 @@
 /** IP addresses: bytes to presentation form. */
 
+import { ByteWriter } from './byte-writer.ts';
+
+const DOT = 0x2e;
+const COLON = 0x3a;
+/** Eight groups of four digits, seven colons; mixed notation is shorter. */
+const MAX_CHARACTERS = 39;
+const HEX_DIGITS = Uint8Array.from(Buffer.from('0123456789abcdef'));
+
+/** Where addresses become text. Not state: every call writes it before it reads it. */
+const scratch = new ByteWriter(MAX_CHARACTERS);
+
 /** Four bytes at `offset` as dotted decimal. */
 export function formatIPv4(bytes: Uint8Array, offset: number): string {
   return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }
 
-/** An octet in hexadecimal: several times faster than Number.prototype.toString. */
-const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16));
-const PADDED_HEX = HEX.map((digits) => digits.padStart(2, '0'));
+/** The same, written. */
+export function writeIPv4(out: ByteWriter, bytes: Uint8Array, offset: number): void {
+  out.reserve(15);
+  const text = out.bytes;
+  let at = out.position;
+  for (let i = 0; i < 4; i++) {
+    if (i > 0) text[at++] = DOT;
+    const octet = bytes[offset + i] as number;
+    const hundreds = octet < 100 ? 0 : octet < 200 ? 1 : 2;
+    const rest = octet - hundreds * 100;
+    const tens = (rest * 205) >> 11; // rest / 10 for rest < 100
+    if (hundreds > 0) text[at++] = 0x30 + hundreds;
+    if (octet >= 10) text[at++] = 0x30 + tens;
+    text[at++] = 0x30 + rest - tens * 10;
+  }
+  out.position = at;
+}
+
+/** Sixteen bytes at `offset` as `writeIPv6` writes them. */
+export function formatIPv6(bytes: Uint8Array, offset: number): string {
+  scratch.position = 0;
+  writeIPv6(scratch, bytes, offset);
+  return scratch.latin1();
+}
 
 /**
  * Sixteen bytes at `offset` in the canonical form of RFC 5952: lower case, no leading zeros, the longest run of two or
  * more zero groups (the first of equals) as `::`, v4-mapped addresses in mixed notation (section 5).
  */
-export function formatIPv6(bytes: Uint8Array, offset: number): string {
+export function writeIPv6(out: ByteWriter, bytes: Uint8Array, offset: number): void {
   let best = -1;
   let bestLength = 1;
   for (let group = 0; group < 8; ) {
@@ -26,21 +58,25 @@ export function formatIPv6(bytes: Uint8Array, offset: number): string {
     group = run === group ? group + 1 : run;
   }
   if (best === 0 && bestLength === 5 && bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff) {
-    return `::ffff:${formatIPv4(bytes, offset + 12)}`;
+    out.ascii('::ffff:');
+    writeIPv4(out, bytes, offset + 12);
+    return;
   }
-  let text = '';
+  out.reserve(MAX_CHARACTERS);
   for (let group = 0; group < 8; group++) {
     if (group === best) {
-      text += '::';
+      out.byte(COLON);
+      out.byte(COLON);
       group += bestLength - 1;
       continue;
     }
-    const high = bytes[offset + 2 * group] as number;
-    const low = bytes[offset + 2 * group + 1] as number;
-    if (group > 0 && group !== best + bestLength) text += ':';
-    text += high === 0 ? HEX[low] : `${HEX[high]}${PADDED_HEX[low]}`;
+    if (group > 0 && group !== best + bestLength) out.byte(COLON);
+    const value = ((bytes[offset + 2 * group] as number) << 8) | (bytes[offset + 2 * group + 1] as number);
+    if (value > 0xfff) out.byte(HEX_DIGITS[value >> 12] as number);
+    if (value > 0xff) out.byte(HEX_DIGITS[(value >> 8) & 15] as number);
+    if (value > 0xf) out.byte(HEX_DIGITS[(value >> 4) & 15] as number);
+    out.byte(HEX_DIGITS[value & 15] as number);
   }
-  return text;
 }
 
 /** Whether the sixteen bytes at `offset` are a v4-mapped address (::ffff:0:0/96, RFC 4291 section 2.5.5.2). */
@@ -59,6 +95,12 @@ export function canonicalAddress(text: string): string | undefined {
   const bytes = parseIPv6(text);
   if (bytes === undefined) return undefined;
   return isV4Mapped(bytes, 0) ? formatIPv4(bytes, 12) : formatIPv6(bytes, 0);
+}
+
+/** Sixteen bytes in network order, IPv4 as v4-mapped; undefined: it is no address. */
+export function parseAddress(text: string): Uint8Array | undefined {
+  if (text.includes(':')) return parseIPv6(text);
+  return IPV4.test(text) ? parseIPv6(`::ffff:${text}`) : undefined;
 }
 
 const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';

@@ -15,7 +15,7 @@ export interface GaveWay {
   readonly cgroupId: bigint;
   /** The process that had to last. */
   readonly owner: HolderId;
-  /** By what was full, for example `requests-full`. */
+  /** By what was full, for example `requests_full`. */
   readonly counts: Readonly<Record<string, number>>;
 }
 

@@ -4,30 +4,45 @@
  */
 import { randomFillSync } from 'node:crypto';
 
-const BYTES_EACH = 10;
-const pool = new Uint8Array(BYTES_EACH * 512);
+export const UUID_BYTES = 16;
+const RANDOM_BYTES = 10;
+const pool = new Uint8Array(RANDOM_BYTES * 512);
 let used = pool.length;
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const scratch = new Uint8Array(UUID_BYTES);
 
-function hex(byte: number): string {
-  return HEX[byte & 0xff] as string;
-}
-
-/** A new identifier. @param time Unix milliseconds, 0 to 2^48 - 1 */
-export function uuidV7(time: number): string {
+/** Writes a new identifier. @param time Unix milliseconds, 0 to 2^48 - 1 */
+export function putUuidV7(target: Uint8Array, at: number, time: number): void {
   if (used === pool.length) {
     randomFillSync(pool);
     used = 0;
   }
-  const at = used;
-  used += BYTES_EACH;
-  const random = (i: number): number => pool[at + i] as number;
-  const stamp = Math.trunc(time).toString(16).padStart(12, '0').slice(-12);
-  return (
-    `${stamp.slice(0, 8)}-${stamp.slice(8)}` +
-    `-${hex(0x70 | (random(0) & 0x0f))}${hex(random(1))}` +
-    `-${hex(0x80 | (random(2) & 0x3f))}${hex(random(3))}` +
-    `-${hex(random(4))}${hex(random(5))}${hex(random(6))}${hex(random(7))}${hex(random(8))}${hex(random(9))}`
-  );
+  const high = Math.floor(time / 0x1_0000);
+  target[at] = high >>> 24;
+  target[at + 1] = high >>> 16;
+  target[at + 2] = high >>> 8;
+  target[at + 3] = high;
+  target[at + 4] = time / 256;
+  target[at + 5] = time;
+  for (let i = 0; i < RANDOM_BYTES; i++) target[at + 6 + i] = pool[used + i] as number;
+  used += RANDOM_BYTES;
+  target[at + 6] = 0x70 | ((target[at + 6] as number) & 0x0f);
+  target[at + 8] = 0x80 | ((target[at + 8] as number) & 0x3f);
+}
+
+/** A new identifier. @param time Unix milliseconds, 0 to 2^48 - 1 */
+export function uuidV7(time: number): string {
+  putUuidV7(scratch, 0, time);
+  return uuidText(scratch);
+}
+
+/** Sixteen bytes as text. */
+export function uuidText(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < UUID_BYTES; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) text += '-';
+    text += HEX[bytes[i] as number];
+  }
+  return text;
 }

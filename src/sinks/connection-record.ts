@@ -2,8 +2,7 @@
 import { forTerminal } from '../lib/escape.ts';
 import type { AttributeValue, ConnectionEvent, LogEvent, RawConnection, Resolution } from '../model.ts';
 import type { ConnectAttributeName } from '../tables/attributes-connect.ts';
-import { newUid, SEVERITY } from './record.ts';
-import { bounded, commText } from './record-attributes.ts';
+import { bounded, commText, newUid, SEVERITY } from './record-common.ts';
 import { withPort } from './table-cells.ts';
 
 export const CONNECT_EVENT_NAME = 'whodns.connect';

@@ -4,7 +4,7 @@
  */
 import type { Ledger, Stage } from '../health.ts';
 import type { LogEvent } from '../model.ts';
-import type { SinkDrop } from '../tables/sink-drops.ts';
+import type { SinkDrop } from '../tables/drops-sinks.ts';
 import type { FailureReporter } from './failure-reporter.ts';
 import type { RequestStore, SealedRequest } from './request-store.ts';
 import { type Sink, stageName } from './sink.ts';
@@ -65,7 +65,7 @@ export class DeliverySink implements Sink {
   readonly #store: RequestStore;
   readonly #sender: RequestSender;
   readonly #limits: DeliveryLimits;
-  readonly #stage: Stage;
+  readonly #stage: Stage<`sink:${string}`>;
   readonly #reporter: FailureReporter;
   readonly #inFlight = new Set<Promise<void>>();
   /** Records that entered the store, those of an earlier run among them. */
@@ -95,7 +95,7 @@ export class DeliverySink implements Sink {
   accept(event: LogEvent): void {
     this.#stage.in++;
     if (this.#closing !== undefined) {
-      this.#stage.drop('closed' satisfies SinkDrop);
+      this.#stage.drop('closed');
       return;
     }
     this.#enqueue(this.#encoder.add(event));
@@ -135,7 +135,7 @@ export class DeliverySink implements Sink {
     const held = this.#store.heldRecords;
     await this.#store.close();
     const lost = held - this.#store.heldRecords;
-    this.#stage.drop('shutdown' satisfies SinkDrop, lost);
+    this.#stage.drop('shutdown', lost);
     this.#advance();
     this.#reporter.finish(lost);
   }
@@ -156,9 +156,9 @@ export class DeliverySink implements Sink {
     const { droppedRecords, damagedRecords = 0 } = this.#store.push(request);
     this.#stored += request.records;
     // The spool itself says where.
-    this.#stage.drop('spool_damaged' satisfies SinkDrop, damagedRecords);
+    this.#stage.drop('spool_damaged', damagedRecords);
     if (droppedRecords > 0) {
-      this.#stage.drop('queue_full' satisfies SinkDrop, droppedRecords);
+      this.#stage.drop('queue_full', droppedRecords);
       this.#reporter.failed(droppedRecords, 'the queue is full, the destination is too slow or away');
     }
     this.#pump();
@@ -195,7 +195,7 @@ export class DeliverySink implements Sink {
     // A destination that claims to have rejected more than it was given cannot make the books wrong.
     const rejected = Math.min(Math.max(result.rejected, 0), request.records);
     this.#stage.out += request.records - rejected;
-    this.#stage.drop('rejected' satisfies SinkDrop, rejected);
+    this.#stage.drop('rejected', rejected);
     if (rejected > 0 || result.warning !== undefined)
       this.#reporter.failed(rejected, result.warning ?? 'rejected');
     else this.#reporter.succeeded();

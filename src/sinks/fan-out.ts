@@ -1,7 +1,6 @@
 /** Gives each event to each sink. A sink that throws, hangs or is slow changes nothing for the others. */
 import type { Ledger, Stage } from '../health.ts';
 import type { LogEvent } from '../model.ts';
-import type { SinkDrop } from '../tables/sink-drops.ts';
 import { type Notices, type Sink, stageName } from './sink.ts';
 
 /** How much longer than its deadline a sink's `close` is waited for before it is left alone. */
@@ -9,8 +8,8 @@ const CLOSE_GRACE_MS = 250;
 
 export class FanOut implements Sink {
   readonly name = 'fan-out';
-  readonly #sinks: readonly { readonly sink: Sink; readonly stage: Stage }[];
-  readonly #stage: Stage;
+  readonly #sinks: readonly { readonly sink: Sink; readonly stage: Stage<`sink:${string}`> }[];
+  readonly #stage: Stage<`sink:${string}`>;
   readonly #notices: Notices;
   readonly #reported = new Set<Sink>();
   #closed: Promise<void> | undefined;
@@ -24,7 +23,7 @@ export class FanOut implements Sink {
   accept(event: LogEvent): void {
     this.#stage.in++;
     if (this.#closed !== undefined) {
-      this.#stage.drop('closed' satisfies SinkDrop);
+      this.#stage.drop('closed');
       return;
     }
     for (const { sink, stage } of this.#sinks) {
@@ -65,9 +64,9 @@ export class FanOut implements Sink {
   }
 
   /** The event counts as accepted and dropped, whether or not the sink had counted it before it threw. */
-  #threw(sink: Sink, stage: Stage, before: number, error: unknown): void {
+  #threw(sink: Sink, stage: Stage<`sink:${string}`>, before: number, error: unknown): void {
     if (stage.in === before) stage.in++;
-    if (stage.snapshot().missing > 0) stage.drop('error' satisfies SinkDrop);
+    if (stage.snapshot().missing > 0) stage.drop('error');
     if (this.#reported.has(sink)) return;
     this.#reported.add(sink);
     this.#notices.warn(`${sink.name}: failed on a record (further ones are only counted): ${String(error)}`);

@@ -1,6 +1,6 @@
 /** Limits of the attributes of a record (OpenTelemetry specification, common/README.md, "Attribute Limits"). */
 import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
-import { MAX_ATTRIBUTES } from './record-attributes.ts';
+import { MAX_ATTRIBUTES } from './record-common.ts';
 import type { Sink } from './sink.ts';
 
 export interface AttributeLimits {
@@ -10,13 +10,10 @@ export interface AttributeLimits {
   readonly length: number | undefined;
 }
 
-/** What sinks derive from a process (some KB) is kept for so many of those that asked last, and made anew for others. */
-export const PROCESSES_KEPT = 512;
-
 /** The same object when nothing had to be changed, as with the limits' defaults. */
 export function withinLimits(event: LogEvent, limits: AttributeLimits): LogEvent {
   // A lookup's attributes are not made into an object only to be counted.
-  if (event.describe !== undefined && limits.length === undefined && limits.count >= MAX_ATTRIBUTES)
+  if (event.write !== undefined && limits.length === undefined && limits.count >= MAX_ATTRIBUTES)
     return event;
   const { attributes, dropped } = limitedAttributes(event.attributes, limits);
   if (attributes === event.attributes) return event;

@@ -5,7 +5,7 @@
  */
 import type { Writable } from 'node:stream';
 import type { Stage } from '../health.ts';
-import type { SinkDrop } from '../tables/sink-drops.ts';
+import type { SinkDrop } from '../tables/drops-sinks.ts';
 
 /** Bytes (UTF-16 units, in truth) that may wait for the reader. */
 const MAX_WAITING = 4 * 1024 * 1024;
@@ -19,7 +19,7 @@ export interface LineWriterOptions {
 
 export class LineWriter {
   readonly #stream: Writable;
-  readonly #stage: Stage;
+  readonly #stage: Stage<`sink:${string}`>;
   readonly #maxWaiting: number;
   readonly #onBroken: (() => void) | undefined;
   #text = '';
@@ -30,7 +30,7 @@ export class LineWriter {
   #closed = false;
   #idle = Promise.withResolvers<void>();
 
-  constructor(stream: Writable, stage: Stage, options: LineWriterOptions = {}) {
+  constructor(stream: Writable, stage: Stage<`sink:${string}`>, options: LineWriterOptions = {}) {
     this.#stream = stream;
     this.#stage = stage;
     this.#maxWaiting = options.maxWaiting ?? MAX_WAITING;

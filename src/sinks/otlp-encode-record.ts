@@ -2,7 +2,7 @@
  * LogRecord, Resource and InstrumentationScope of opentelemetry-proto 1.x (logs/v1/logs.proto, resource/v1, common/v1).
  * An attribute that the table calls a double stays one when its value is whole; every other whole number is an int64.
  */
-import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
+import type { Attributes, AttributeValue, LogEvent, TraceContext } from '../model.ts';
 import { LOG_ATTRIBUTES } from '../tables/attributes.ts';
 import { ProtobufWriter, TAG } from './otlp-encode.ts';
 
@@ -16,7 +16,7 @@ const MAX_KEYS = 1024;
 /** Largest length that takes one byte. */
 const ONE_BYTE = 0x7f;
 
-const LOG_RECORD = {
+export const LOG_RECORD = {
   time: TAG.fixed64(1),
   severity: TAG.varint(2),
   body: TAG.bytes(5),
@@ -30,14 +30,14 @@ const LOG_RECORD = {
 } as const;
 const RESOURCE = { attributes: TAG.bytes(1), droppedAttributes: TAG.varint(2) } as const;
 const KEY_VALUE = { key: TAG.bytes(1), value: TAG.bytes(2) } as const;
-const ANY_VALUE = {
+export const ANY_VALUE = {
   string: TAG.bytes(1),
   bool: TAG.varint(2),
   int: TAG.varint(3),
   double: TAG.fixed64(4),
   array: TAG.bytes(5),
 } as const;
-const ARRAY_VALUES = TAG.bytes(1);
+export const ARRAY_VALUES = TAG.bytes(1);
 
 interface Key {
   /** Field `key` of a KeyValue and the tag of its field `value`. */
@@ -49,6 +49,10 @@ const keys = new Map<string, Key>();
 
 /** The fields of a LogRecord, without tag and length. */
 export function writeLogRecord(writer: ProtobufWriter, event: LogEvent): void {
+  if (event.write !== undefined) {
+    event.write(writer);
+    return;
+  }
   writer.reserve(32);
   writer.byte(LOG_RECORD.time);
   writer.fixed64(event.time);
@@ -61,7 +65,9 @@ export function writeLogRecord(writer: ProtobufWriter, event: LogEvent): void {
   writer.byte(ANY_VALUE.string);
   writer.string(event.body);
   writer.end(body);
-  writeAttributes(writer, LOG_RECORD.attributes, event);
+  const { attributes } = event;
+  for (const name in attributes)
+    writeAttribute(writer, LOG_RECORD.attributes, name, attributes[name] as AttributeValue);
   writer.reserve(10);
   writer.byte(LOG_RECORD.observedTime);
   writer.fixed64(event.observedTime);
@@ -69,22 +75,15 @@ export function writeLogRecord(writer: ProtobufWriter, event: LogEvent): void {
   writer.string(event.eventName);
   if (event.droppedAttributes !== undefined)
     writeCount(writer, LOG_RECORD.droppedAttributes, event.droppedAttributes);
-  if (event.trace === undefined) return;
-  writeId(writer, LOG_RECORD.traceId, event.trace.traceId);
-  writeId(writer, LOG_RECORD.spanId, event.trace.spanId);
-  writer.reserve(1);
-  writer.byte(LOG_RECORD.flags);
-  writer.fixed32(event.trace.flags);
+  if (event.trace !== undefined) writeTrace(writer, event.trace);
 }
 
-/** The attributes of the event, each as the field `tag`. */
-export function writeAttributes(writer: ProtobufWriter, tag: number, event: LogEvent): void {
-  if (event.describe !== undefined) {
-    event.describe((name, value) => writeAttribute(writer, tag, name, value));
-    return;
-  }
-  const { attributes } = event;
-  for (const name in attributes) writeAttribute(writer, tag, name, attributes[name] as AttributeValue);
+export function writeTrace(writer: ProtobufWriter, { traceId, spanId, flags }: TraceContext): void {
+  writeId(writer, LOG_RECORD.traceId, traceId);
+  writeId(writer, LOG_RECORD.spanId, spanId);
+  writer.reserve(1);
+  writer.byte(LOG_RECORD.flags);
+  writer.fixed32(flags);
 }
 
 /** 8 or 16 bytes. */
@@ -157,7 +156,7 @@ function writeShortText(writer: ProtobufWriter, tag: number, prefix: Uint8Array,
   if (size > ONE_BYTE) return false;
   writer.reserve(2 + size);
   const start = writer.position;
-  if (!writer.ascii(text, start + 5 + prefix.length)) return false;
+  if (!writer.tryAscii(text, start + 5 + prefix.length)) return false;
   writer.byte(tag);
   writer.byte(size);
   writer.raw(prefix);
@@ -201,6 +200,11 @@ function writeAnyValue(writer: ProtobufWriter, value: AttributeValue, isDouble: 
 /** Beyond 2^53 a number is no exact integer any more: it goes out as the double it is. */
 function isInt64(value: number): boolean {
   return Number.isSafeInteger(value);
+}
+
+/** Field `key` of a KeyValue and the tag of its field `value`. */
+export function keyPrefix(name: string): Uint8Array {
+  return keyOf(name).prefix;
 }
 
 function keyOf(name: string): Key {

@@ -7,7 +7,6 @@
 import { LRUCache } from 'lru-cache';
 import type { LogEvent, ProcessIdentity } from '../model.ts';
 import type { RequestEncoder } from './delivery.ts';
-import { PROCESSES_KEPT } from './limits.ts';
 import { ProtobufWriter, TAG, varintSize } from './otlp-encode.ts';
 import { encodeResource, encodeScope, writeLogRecord } from './otlp-encode-record.ts';
 import type { SealedRequest } from './request-store.ts';
@@ -19,8 +18,13 @@ const SCOPE_LOGS = { scope: TAG.bytes(1), logRecords: TAG.bytes(2) } as const;
 /** Tags and lengths around the records of one process: three tags, four lengths of at most 4 bytes. */
 const GROUP_OVERHEAD = 24;
 const FIRST_CAPACITY = 64 * 1024;
+/** Resources are kept encoded for some thousand processes; one of 1 KB costs 5 us to encode. */
+const RESOURCES_BYTES = 8 * 1024 * 1024;
+/** Of the cache's entry. */
+const RESOURCE_OVERHEAD = 256;
 
 interface Group {
+  readonly process: ProcessIdentity;
   readonly resource: Uint8Array;
   /** Bytes of its records. */
   size: number;
@@ -40,12 +44,19 @@ export class LogsRequestEncoder implements RequestEncoder {
   readonly #maxBytes: number;
   readonly #write: (writer: ProtobufWriter, event: LogEvent) => void;
   readonly #scope: Uint8Array;
-  readonly #resources = new LRUCache<ProcessIdentity, Uint8Array>({ max: PROCESSES_KEPT });
+  readonly #resources = new LRUCache<ProcessIdentity, Uint8Array>({
+    maxSize: RESOURCES_BYTES,
+    sizeCalculation: ({ length }) => length + RESOURCE_OVERHEAD,
+  });
   readonly #writer = new ProtobufWriter(FIRST_CAPACITY);
+  /** Of the request being built. */
   readonly #groups = new Map<ProcessIdentity, Group>();
-  /** Neighbouring records of one process: who, and where they end. */
-  #runGroups: Group[] = [];
-  #runEnds: number[] = [];
+  /** The group of the record before. */
+  #last: Group | undefined;
+  /** Neighbouring records of one process: whose, and where they end. The arrays are used again. */
+  readonly #runGroups: Group[] = [];
+  readonly #runEnds: number[] = [];
+  #runs = 0;
   #records = 0;
   /** Bytes of complete records. */
   #end = 0;
@@ -72,14 +83,12 @@ export class LogsRequestEncoder implements RequestEncoder {
     this.#write(writer, event);
     writer.end(record);
     const size = writer.position - start;
-    const resource = this.#resourceOf(event.process);
-    const added = this.#groups.has(event.process) ? 0 : this.#groupSize(resource);
     let sealed: SealedRequest | undefined;
-    if (this.#records > 0 && start + this.#overhead + size + added > this.#maxBytes) {
+    if (this.#records > 0 && start + this.#overhead + size + this.#added(event.process) > this.#maxBytes) {
       sealed = this.seal();
       writer.bytes.copyWithin(0, start, start + size);
     }
-    this.#append(event.process, resource, size);
+    this.#append(event.process, size);
     return sealed;
   }
 
@@ -89,31 +98,41 @@ export class LogsRequestEncoder implements RequestEncoder {
     this.#copyRecords(bytes);
     const sealed = { bytes, records: this.#records, resourceCount: this.#groups.size };
     this.#groups.clear();
-    this.#runGroups = [];
-    this.#runEnds = [];
+    this.#last = undefined;
+    this.#runs = 0;
     this.#records = 0;
     this.#end = 0;
     this.#overhead = 0;
     return sealed;
   }
 
-  #append(process: ProcessIdentity, resource: Uint8Array, size: number): void {
-    let group = this.#groups.get(process);
-    if (group === undefined) {
-      group = { resource, size: 0, cursor: 0 };
-      this.#groups.set(process, group);
-      this.#overhead += this.#groupSize(resource);
-    }
+  /** Bytes that a record of this process adds to the request besides its own. */
+  #added(process: ProcessIdentity): number {
+    if (this.#last?.process === process || this.#groups.has(process)) return 0;
+    return this.#groupSize(this.#resourceOf(process));
+  }
+
+  #append(process: ProcessIdentity, size: number): void {
+    const last = this.#last;
+    const group = last?.process === process ? last : this.#groupOf(process);
     group.size += size;
     this.#end += size;
     this.#records++;
-    const last = this.#runGroups.length - 1;
-    if (this.#runGroups[last] === group) {
-      this.#runEnds[last] = this.#end;
-    } else {
-      this.#runGroups.push(group);
-      this.#runEnds.push(this.#end);
+    if (group !== last) {
+      this.#runGroups[this.#runs++] = group;
+      this.#last = group;
     }
+    this.#runEnds[this.#runs - 1] = this.#end;
+  }
+
+  #groupOf(process: ProcessIdentity): Group {
+    const known = this.#groups.get(process);
+    if (known !== undefined) return known;
+    const resource = this.#resourceOf(process);
+    const group = { process, resource, size: 0, cursor: 0 };
+    this.#groups.set(process, group);
+    this.#overhead += this.#groupSize(resource);
+    return group;
   }
 
   #resourceOf(process: ProcessIdentity): Uint8Array {
@@ -160,8 +179,9 @@ export class LogsRequestEncoder implements RequestEncoder {
     }
     const records = this.#writer.bytes;
     let from = 0;
-    for (const [index, group] of this.#runGroups.entries()) {
-      const end = this.#runEnds[index] as number;
+    for (let run = 0; run < this.#runs; run++) {
+      const group = this.#runGroups[run] as Group;
+      const end = this.#runEnds[run] as number;
       records.copy(target, group.cursor, from, end);
       group.cursor += end - from;
       from = end;

@@ -2,6 +2,7 @@
  * Protocol Buffers wire format (https://protobuf.dev/programming-guides/encoding), written straight into one growing
  * buffer: no message objects, no size pass. Lengths of nested messages are put in afterwards; they are always minimal.
  */
+import { ByteWriter } from '../lib/byte-writer.ts';
 
 /** Tag byte of a field with number below 16. */
 export const TAG = {
@@ -21,34 +22,7 @@ const scratchBytes = new Uint8Array(scratch);
 const scratchDouble = new Float64Array(scratch);
 const scratchInteger = new BigUint64Array(scratch);
 
-export class ProtobufWriter {
-  #bytes: Buffer;
-  position = 0;
-
-  /** @param capacity bytes to begin with; it grows as needed */
-  constructor(capacity: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(capacity);
-  }
-
-  /** The memory written to; another one after it has grown. */
-  get bytes(): Buffer {
-    return this.#bytes;
-  }
-
-  /** Makes room for `count` more bytes. Each method below does so itself but `byte`. */
-  reserve(count: number): void {
-    const needed = this.position + count;
-    if (needed <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    this.#bytes.copy(larger, 0, 0, this.position);
-    this.#bytes = larger;
-  }
-
-  /** Within what was reserved. */
-  byte(value: number): void {
-    this.#bytes[this.position++] = value;
-  }
-
+export class ProtobufWriter extends ByteWriter {
   /** @param value integer, at least -2^53; a negative one is written as int64 (two's complement, 10 bytes) */
   varint(value: number): void {
     this.reserve(MAX_VARINT);
@@ -73,7 +47,7 @@ export class ProtobufWriter {
   /** @param value 0 to 2^32 - 1 */
   fixed32(value: number): void {
     this.reserve(4);
-    this.position = this.#bytes.writeUInt32LE(value, this.position);
+    this.position = this.bytes.writeUInt32LE(value, this.position);
   }
 
   double(value: number): void {
@@ -85,20 +59,20 @@ export class ProtobufWriter {
   string(text: string): void {
     const { length } = text;
     this.reserve(3 * length + MAX_VARINT);
-    if (length <= SHORT_TEXT && this.ascii(text, this.position + 1)) {
-      this.#bytes[this.position] = length;
+    if (length <= SHORT_TEXT && this.tryAscii(text, this.position + 1)) {
+      this.bytes[this.position] = length;
       this.position += 1 + length;
       return;
     }
     const size = Buffer.byteLength(text);
     this.varint(size);
-    this.#bytes.write(text, this.position, size, 'utf8');
+    this.bytes.write(text, this.position, size, 'utf8');
     this.position += size;
   }
 
   /** Puts ASCII text at a place, within what was reserved. False when it has other characters: then the place is spoilt. */
-  ascii(text: string, at: number): boolean {
-    const bytes = this.#bytes;
+  tryAscii(text: string, at: number): boolean {
+    const bytes = this.bytes;
     const { length } = text;
     for (let i = 0; i < length; i++) {
       const code = text.charCodeAt(i);
@@ -106,18 +80,6 @@ export class ProtobufWriter {
       bytes[at + i] = code;
     }
     return true;
-  }
-
-  raw(bytes: Uint8Array): void {
-    const { length } = bytes;
-    this.reserve(length);
-    // Most are attribute keys, too short for a call into the runtime.
-    if (length <= SHORT_TEXT) {
-      for (let i = 0; i < length; i++) this.#bytes[this.position + i] = bytes[i] as number;
-    } else {
-      this.#bytes.set(bytes, this.position);
-    }
-    this.position += length;
   }
 
   /** Begins a nested message whose length is not known yet. @returns what `end` needs */
@@ -130,12 +92,12 @@ export class ProtobufWriter {
   end(start: number): void {
     const length = this.position - start - 1;
     if (length < 0x80) {
-      this.#bytes[start] = length;
+      this.bytes[start] = length;
       return;
     }
     const extra = varintSize(length) - 1;
     this.reserve(extra);
-    this.#bytes.copyWithin(start + 1 + extra, start + 1, this.position);
+    this.bytes.copyWithin(start + 1 + extra, start + 1, this.position);
     this.position = start;
     this.varint(length);
     this.position += length;
@@ -144,13 +106,15 @@ export class ProtobufWriter {
   #scratch(): void {
     this.reserve(8);
     const at = this.position;
-    for (let i = 0; i < 8; i++) this.#bytes[at + i] = scratchBytes[i] as number;
+    for (let i = 0; i < 8; i++) this.bytes[at + i] = scratchBytes[i] as number;
     this.position = at + 8;
   }
 }
 
 /** Bytes of a varint. @param value integer from 0 to 2^53 - 1 */
 export function varintSize(value: number): number {
+  if (value <= 0x7f) return 1;
+  if (value <= 0x3fff) return 2;
   let size = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) size++;
   return size;

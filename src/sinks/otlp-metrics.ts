@@ -21,8 +21,7 @@ import type { Ledger, Stage } from '../health.ts';
 import type { InspectorStats } from '../inspector/inspector.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Attributes, LogEvent, ProcessIdentity, SourceStats } from '../model.ts';
-import type { SinkDrop } from '../tables/sink-drops.ts';
-import { stageReasons } from '../tables/stage-reasons.ts';
+import { stageReasons } from '../tables/stages.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import { LookupSeries } from './lookup-series.ts';
 import { observeInspector } from './otlp-inspector-metrics.ts';
@@ -80,7 +79,7 @@ export interface ObservedSpool {
 export class MetricsSink implements Sink {
   readonly name: string;
   readonly #scope: MetricsOptions['scope'];
-  readonly #stage: Stage;
+  readonly #stage: Stage<`sink:${string}`>;
   readonly #lookups: LookupSeries;
   readonly #processes: ProcessSeries;
   readonly #provider: MeterProvider;
@@ -143,7 +142,7 @@ export class MetricsSink implements Sink {
   accept(event: LogEvent): void {
     this.#stage.in++;
     if (this.#closed !== undefined) {
-      this.#stage.drop('closed' satisfies SinkDrop);
+      this.#stage.drop('closed');
       return;
     }
     this.#lookups.add(event);
@@ -246,8 +245,8 @@ function observeLedger(meter: Meter, ledger: Ledger, source: { stats(): SourceSt
       for (const stage of ledger.snapshot()) {
         const at = { 'whodns.stage': stage.name };
         const known = stageReasons(stage.name);
-        observeReasons(result, dropped, at, { ...zeros(known.dropped), ...stage.dropped });
-        observeReasons(result, filtered, at, { ...zeros(known.filtered), ...stage.filtered });
+        observeReasons(result, dropped, at, { ...zeros(Object.keys(known.dropped)), ...stage.dropped });
+        observeReasons(result, filtered, at, { ...zeros(Object.keys(known.filtered)), ...stage.filtered });
         result.observe(held, stage.held, at);
       }
       observeReasons(result, dropped, { 'whodns.stage': 'kernel' }, source.stats().drops);

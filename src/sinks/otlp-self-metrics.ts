@@ -5,7 +5,7 @@
 import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
 import type { DnsCacheStats } from '../dnscache/cache.ts';
 import type { Ledger, StageSnapshot } from '../health.ts';
-import type { SinkDrop } from '../tables/sink-drops.ts';
+import type { SinkDrop } from '../tables/drops-sinks.ts';
 import { instrument } from './otlp-instruments.ts';
 import { stageName } from './sink.ts';
 

@@ -25,7 +25,7 @@ export async function createOtlpSpansSink(options: OtlpSpansOptions): Promise<Si
 class SpansSink implements Sink {
   readonly name = NAME;
   readonly #inner: Sink;
-  readonly #stage: Stage;
+  readonly #stage: Stage<'sink:otlp-spans'>;
 
   constructor(inner: Sink, ledger: Ledger) {
     this.#inner = inner;

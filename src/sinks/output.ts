@@ -68,7 +68,10 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
   const files = new Files({ maxBytes: config.otlpFileBytes, backups: config.otlpFileBackups }, (problem) =>
     log.warn(problem),
   );
-  if (config.traces || [...config.logs, ...config.metrics].some(({ kind }) => kind === 'otlp'))
+  if (
+    config.traces ||
+    [...config.logs, ...config.metrics].some(({ kind }) => kind === 'otlp' || kind === 'sdk')
+  )
     (await import('./otlp-diagnostics.ts')).routeDiagnostics(log);
   const metrics: MetricsSink[] = [];
   for (const spec of config.metrics)
@@ -80,9 +83,9 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
   const logs: Sink[] = [];
   for (const spec of config.logs) {
     const created = await createLogsSink(spec, logs.length, options, files, witness);
-    logs.push(
-      new LimitedSink(created, { count: config.attributeCountLimit, length: config.attributeLengthLimit }),
-    );
+    const limits = { count: config.attributeCountLimit, length: config.attributeLengthLimit };
+    // The SDK has limits of its own, and counts what it leaves out.
+    logs.push(spec.kind === 'sdk' ? created : new LimitedSink(created, limits));
   }
   if (config.traces) logs.push(await createSpans(options, witness));
   const sink = new FanOut(
@@ -90,9 +93,10 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
     ledger,
     log,
   );
-  const notes = config.logs.some(({ kind }) => kind === 'otlp')
-    ? [`sending records by OTLP (${config.logsProtocol})`]
-    : [];
+  const ways = config.logs.flatMap(({ kind }) =>
+    kind === 'otlp' ? [config.logsProtocol] : kind === 'sdk' ? ["grpc, OpenTelemetry's SDK"] : [],
+  );
+  const notes = ways.map((way) => `sending records by OTLP (${way})`);
   const introduce = (process: ProcessIdentity) => {
     for (const each of [...metrics, ...(scraped === undefined ? [] : [scraped.sink])])
       each.introduce(process);
@@ -155,6 +159,11 @@ async function createLogsSink(
         store: new MemoryStore({ maxBytes: config.queueBytes, maxRecords: config.batchQueueSize }),
         limits: { batchSize: config.batchSize, delayMs: config.batchDelayMs },
       });
+    }
+    case 'sdk': {
+      const { createSdkSink } = await import('./otlp-sdk.ts');
+      const meterProvider = metrics?.meterProvider;
+      return createSdkSink({ config, scope: scopeOf(options), ledger, notices: log, meterProvider });
     }
     case 'none':
       throw new Error('"none" is filtered by the configuration');

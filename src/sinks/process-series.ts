@@ -10,7 +10,7 @@ import { FairBound, Holding } from '../lib/fair-bound.ts';
 import type { HolderId } from '../lib/fairness.ts';
 import type { Attributes, ExitedCounts, ProcessCount, ProcessIdentity, ProcessKey } from '../model.ts';
 import { PROCESS_ATTRIBUTES } from '../tables/metrics.ts';
-import { pick } from './lookup-series.ts';
+import { measuredOf } from './lookup-result.ts';
 import { OVERFLOW } from './series-table.ts';
 
 export interface ProcessSource {
@@ -68,7 +68,8 @@ export class ProcessSeries {
   readonly #begin: bigint;
   readonly #known = new Map<string, Known>();
   readonly #identities = new LRUCache<string, ProcessIdentity>({ max: MAX_IDENTITIES });
-  readonly #keys = new WeakMap<ProcessIdentity, string>();
+  /** Those of them that are known by their object. */
+  #told = new WeakSet<ProcessIdentity>();
   readonly #overflow: Record<Transport, number> = { udp: 0, tcp: 0 };
   readonly #shares: FairBound<Known>;
   /** Requests that are in some series. */
@@ -88,12 +89,9 @@ export class ProcessSeries {
 
   /** Learns what a process is called. */
   remember(identity: ProcessIdentity): void {
-    let key = this.#keys.get(identity);
-    if (key === undefined) {
-      key = keyOf(identity);
-      this.#keys.set(identity, key);
-    }
-    if (this.#identities.get(key) !== identity) this.#identities.set(key, identity);
+    if (this.#told.has(identity)) return;
+    this.#told.add(identity);
+    this.#identities.set(keyOf(identity), identity);
   }
 
   /** @param now Unix ns */
@@ -121,6 +119,7 @@ export class ProcessSeries {
     for (const process of idle) present.delete(keyOf(process));
     for (const [key, known] of this.#known) if (!present.has(key)) this.#remove(key, known);
     this.#identities.clear();
+    this.#told = new WeakSet();
     const points: ProcessPoint[] = kept.map(({ attributes, start, count }) => ({ attributes, start, count }));
     this.#addOverflow(points, temporality);
     this.#lastCollection = now;
@@ -196,7 +195,7 @@ export class ProcessSeries {
 
   #attributes(process: ProcessCount, key: string, known: Known): Attributes {
     const identity = this.#identities.get(key);
-    if (identity !== undefined) known.attributes = pick(identity.resource, PROCESS_ATTRIBUTES);
+    if (identity !== undefined) known.attributes = measuredOf(identity, PROCESS_ATTRIBUTES);
     // Every record of it may have been lost: then only the pid is known, and nothing else is made up.
     return known.attributes ?? { 'process.pid': process.pid };
   }

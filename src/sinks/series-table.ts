@@ -136,10 +136,10 @@ export class SeriesTable<Value> {
   }
 }
 
-/** Results remembered of one process. */
-const MAX_REMEMBERED = 64;
+/** Series remembered of one table. */
+const MAX_REMEMBERED = 8192;
 
-/** The series of one process by a number for the result: no key has to be put together for each event. */
+/** The series of a table by a number for each key: no key has to be put together for each event. */
 export class RememberedSeries<Value> {
   readonly #table: SeriesTable<Value>;
   readonly #series = new Map<number, Series<Value>>();
@@ -149,19 +149,23 @@ export class RememberedSeries<Value> {
     this.#table = table;
   }
 
-  /** @param key as SeriesTable.series takes it; called, as is `attributes`, only when the series is not remembered */
-  series(result: number, key: () => string, attributes: () => Attributes, owner: HolderId): Series<Value> {
-    if (this.#generation !== this.#table.generation || this.#series.size >= MAX_REMEMBERED) {
-      this.#series.clear();
-      this.#generation = this.#table.generation;
-    }
-    const known = this.#series.get(result);
-    if (known !== undefined) {
-      known.touched = true;
-      return known;
-    }
-    const found = this.#table.series(key(), attributes, owner);
-    this.#series.set(result, found);
-    return found;
+  /** undefined: it is not remembered, and the table has to be asked. */
+  get(key: number): Series<Value> | undefined {
+    if (this.#generation !== this.#table.generation) return undefined;
+    const known = this.#series.get(key);
+    if (known !== undefined) known.touched = true;
+    return known;
+  }
+
+  /** Remembers what the table has just given for that key. */
+  set(key: number, series: Series<Value>): Series<Value> {
+    if (this.#generation !== this.#table.generation || this.#series.size >= MAX_REMEMBERED) this.forget();
+    this.#series.set(key, series);
+    return series;
+  }
+
+  forget(): void {
+    this.#series.clear();
+    this.#generation = this.#table.generation;
   }
 }

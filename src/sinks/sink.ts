@@ -1,6 +1,6 @@
 /**
  * Where records end. Each sink keeps its own ledger stage `sink:<name>`: what it accepted is delivered (`out`), dropped
- * with a reason of tables/sink-drops.ts, or held.
+ * with a reason of tables/stages.ts, or held.
  */
 import type { LogEvent } from '../model.ts';
 
@@ -27,6 +27,6 @@ export interface Notices {
 }
 
 /** Name of a sink's ledger stage. */
-export function stageName(sink: string): string {
+export function stageName<Name extends string>(sink: Name): `sink:${Name}` {
   return `sink:${sink}`;
 }

@@ -3,8 +3,7 @@ import { forTerminal } from '../lib/escape.ts';
 import type { Untold } from '../lib/fairness.ts';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, Suppression } from '../model.ts';
 import type { SuppressedAttributeName } from '../tables/suppressed-attributes.ts';
-import { SEVERITY } from './record.ts';
-import { bounded } from './record-attributes.ts';
+import { bounded, SEVERITY } from './record-common.ts';
 
 export const SUPPRESSED_EVENT_NAME = 'whodns.suppressed';
 
@@ -91,7 +90,12 @@ export function toGaveWayLog(
 
 function workloadOf(process: ProcessIdentity | undefined, host: Attributes): ProcessIdentity {
   const inContainer = process?.containerId !== undefined;
-  const kept = Object.entries(process?.resource ?? {}).filter(
+  // Here is no place to mark what a user says of a container of his own.
+  const isClaim = process?.attribution === 'unverified';
+  const told = Object.entries(process?.resource ?? {}).filter(
+    ([name]) => !isClaim || !name.startsWith('container.'),
+  );
+  const kept = told.filter(
     ([name]) => !OF_A_PROCESS.test(name) || (!inContainer && OF_THE_EXECUTABLE.includes(name)),
   );
   return {

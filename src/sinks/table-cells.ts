@@ -3,6 +3,7 @@ import { forTerminal } from '../lib/escape.ts';
 import type { ConnectionEvent, Endpoint, LogEvent, Lookup, ResourceRecord } from '../model.ts';
 import { RCODES, rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
+import { latencyText } from './latency.ts';
 
 /** How a row ended: decides its colour. */
 export type Tone = 'good' | 'notice' | 'bad' | 'plain';
@@ -47,7 +48,7 @@ export function cellsOf(event: LogEvent): Cells {
     type: question === undefined ? '?' : typeName(question.type),
     name: question === undefined ? '?' : safe(question.name),
     result: resultOf(lookup),
-    latency: lookup.duration === undefined ? '' : latencyText(lookup.duration),
+    latency: lookup.duration === undefined ? '' : latencyText(Number(lookup.duration)),
     answers: answersOf(lookup),
     server: serverOf(lookup),
     tone: toneOf(lookup),
@@ -71,7 +72,7 @@ function connectionCells({
       tone: 'notice',
     };
   const more = resolution.names.length - 1;
-  const notes = [`answer ${latencyText(time - resolution.answered)} ago`];
+  const notes = [`answer ${latencyText(Math.max(Number(time - resolution.answered), 0))} ago`];
   if (time > resolution.expires) notes.push('expired');
   return {
     ...destination,
@@ -125,19 +126,6 @@ function serverOf({ request }: Lookup): string {
 /** `192.0.2.1:443`, `[2001:db8::1]:443`. */
 export function withPort({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** Three significant digits: `99ns`, `412µs`, `1.23ms`, `45.6ms`, `1.20s`. @param duration ns */
-export function latencyText(duration: bigint): string {
-  if (duration < 1000n) return `${duration}ns`;
-  const micros = Number(duration) / 1000;
-  if (micros < 999.5) return `${Math.round(micros)}µs`;
-  if (micros < 999_500) return `${digits(micros / 1000)}ms`;
-  return `${digits(micros / 1_000_000)}s`;
-}
-
-function digits(value: number): string {
-  return value < 9.995 ? value.toFixed(2) : value < 99.95 ? value.toFixed(1) : value.toFixed(0);
 }
 
 /** Local time of day with milliseconds. @param time Unix ns */

@@ -6,8 +6,9 @@
 import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness } from '../lib/fairness.ts';
+import { Envelope } from '../lookup/envelope.ts';
 import type { RawMessage } from '../model.ts';
-import type { StreamDrop } from '../tables/stream-drops.ts';
+import type { StreamDrop } from '../tables/drops-streams.ts';
 import { GrowingBytes } from './growing-bytes.ts';
 import { type OnMessage, type RawHead, withoutPayload } from './message.ts';
 
@@ -41,7 +42,7 @@ export const DATAGRAM_LIMITS: DatagramLimits = { maxCorked: 64, maxAge: 10_000_0
 
 /** The ledger: every piece comes `in`; a datagram goes `out` once, its further pieces are filtered as `joined`. */
 export class Datagrams {
-  readonly #stage: Stage;
+  readonly #stage: Stage<'streams'>;
   readonly #limits: DatagramLimits;
   /** In the order of their first piece. */
   readonly #corked = new Map<string, Corked>();
@@ -49,7 +50,7 @@ export class Datagrams {
   readonly #shares: FairBound<Corked>;
   #held = 0;
 
-  constructor(stage: Stage, limits: Partial<DatagramLimits> = {}, fairness = new Fairness()) {
+  constructor(stage: Stage<'streams'>, limits: Partial<DatagramLimits> = {}, fairness = new Fairness()) {
     this.#stage = stage;
     this.#limits = { ...DATAGRAM_LIMITS, ...limits };
     this.#fairness = fairness;
@@ -100,7 +101,7 @@ export class Datagrams {
     this.#held++;
     corked.length += raw.length;
     if (corked.length > MAX_DATAGRAM) {
-      this.#forget(corked, 'datagram-too-long');
+      this.#forget(corked, 'datagram_too_long');
       return;
     }
     if (!corked.gap) corked.bytes.append(raw.payload.subarray(0, raw.length));
@@ -110,7 +111,10 @@ export class Datagrams {
 
   #through(raw: RawMessage, emit: OnMessage): void {
     this.#stage.out++;
-    emit({ raw: withoutPayload(raw), payload: raw.payload, length: raw.length });
+    // It came whole: nothing of it is kept, so it needs no copy.
+    emit(
+      raw instanceof Envelope ? raw : { raw: withoutPayload(raw), payload: raw.payload, length: raw.length },
+    );
   }
 
   #finish(corked: Corked, emit: OnMessage): void {
@@ -126,13 +130,13 @@ export class Datagrams {
   expire(now: bigint): void {
     for (const corked of this.#corked.values()) {
       if (now - corked.raw.time <= this.#limits.maxAge) return;
-      this.#forget(corked, 'datagram-unfinished');
+      this.#forget(corked, 'datagram_unfinished');
     }
   }
 
   /** The end of the capture. */
   close(): void {
-    for (const corked of this.#corked.values()) this.#forget(corked, 'datagram-unfinished');
+    for (const corked of this.#corked.values()) this.#forget(corked, 'datagram_unfinished');
   }
 
   #begin(key: string, raw: RawMessage): Corked {
@@ -148,8 +152,8 @@ export class Datagrams {
     const corked = this.#shares.largest();
     if (corked === undefined) return;
     if (corked.holder !== undefined)
-      this.#fairness.gaveWay(corked.holder.owner, 'datagrams-full', corked.pieces);
-    this.#forget(corked, 'datagrams-full');
+      this.#fairness.gaveWay(corked.holder.owner, 'datagrams_full', corked.pieces);
+    this.#forget(corked, 'datagrams_full');
   }
 
   #forget(corked: Corked, reason: StreamDrop): void {

@@ -1,5 +1,7 @@
 /** Reassembly of IP datagrams from the fragments of a capture file (RFC 791 section 3.2, RFC 8200 section 4.5). */
 
+import type { FRAGMENT_DROPS } from '../tables/drops-kernel.ts';
+
 export interface Fragment {
   /** Addresses, protocol and identification: what the fragments of a datagram share. */
   readonly key: string;
@@ -21,7 +23,7 @@ export interface Reassembled {
   readonly time: bigint;
 }
 
-export type FragmentDrop = 'fragment-overlap' | 'fragment-too-long' | 'fragment-count' | 'fragment-no-first';
+export type FragmentDrop = keyof typeof FRAGMENT_DROPS;
 
 export interface FragmentLimits {
   /** Datagrams waited for; when full the oldest is given up. */
@@ -114,17 +116,17 @@ export class FragmentTable<Context> {
     const { offset, length, more } = fragment;
     const end = offset + length;
     const { parts, total } = datagram;
-    if (end > MAX_PAYLOAD) return 'fragment-too-long';
+    if (end > MAX_PAYLOAD) return 'fragment_too_long';
     let at = parts.length;
     while (at > 0 && (parts[at - 1]?.offset ?? 0) > offset) at--;
     const before = parts[at - 1];
     const after = parts[at];
     if (before !== undefined && before.offset === offset && before.length === length) return 'duplicate';
-    if (before !== undefined && before.offset + before.length > offset) return 'fragment-overlap';
-    if (after !== undefined && end > after.offset) return 'fragment-overlap';
-    if (total !== undefined && (end > total || !more)) return 'fragment-overlap';
-    if (!more && after !== undefined) return 'fragment-overlap';
-    if (parts.length >= this.#limits.maxFragments) return 'fragment-count';
+    if (before !== undefined && before.offset + before.length > offset) return 'fragment_overlap';
+    if (after !== undefined && end > after.offset) return 'fragment_overlap';
+    if (total !== undefined && (end > total || !more)) return 'fragment_overlap';
+    if (!more && after !== undefined) return 'fragment_overlap';
+    if (parts.length >= this.#limits.maxFragments) return 'fragment_count';
     parts.splice(at, 0, { offset, length, bytes: Uint8Array.from(fragment.bytes.subarray(0, length)) });
     return undefined;
   }
@@ -139,7 +141,7 @@ export class FragmentTable<Context> {
 
   #giveOut(datagram: Datagram<Context>): void {
     if (datagram.parts[0]?.offset !== 0) {
-      this.#drop('fragment-no-first');
+      this.#drop('fragment_no_first');
       return;
     }
     const pieces: Uint8Array[] = [];

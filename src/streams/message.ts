@@ -1,7 +1,7 @@
+import { Envelope, type RawHead } from '../lookup/envelope.ts';
 import type { RawMessage } from '../model.ts';
 
-/** A captured piece without its bytes: what a DnsEvent keeps. */
-export type RawHead = Omit<RawMessage, 'payload'>;
+export type { RawHead };
 
 /** One whole DNS message, without the length prefix of TCP. */
 export interface StreamMessage {
@@ -20,27 +20,7 @@ export type OnMessage = (message: StreamMessage) => void;
 
 /** A copy without the payload, so that no batch is kept in memory by a message in flight. */
 export function withoutPayload(raw: RawMessage): RawHead {
-  const head: RawHead = {
-    kind: raw.kind,
-    time: raw.time,
-    hook: raw.hook,
-    direction: raw.direction,
-    transport: raw.transport,
-    family: raw.family,
-    networkNamespace: raw.networkNamespace,
-    socket: raw.socket,
-    local: raw.local,
-    remote: raw.remote,
-    localAny: raw.localAny,
-    dialed: raw.dialed,
-    owner: raw.owner,
-    sequence: raw.sequence,
-    streamStart: raw.streamStart,
-    streamEnd: raw.streamEnd,
-    more: raw.more,
-    unreadable: raw.unreadable,
-    length: raw.length,
-  };
-  // Few have one: the others keep their shape.
-  return raw.trace === undefined ? head : { ...head, trace: raw.trace };
+  if (raw instanceof Envelope) return raw.head();
+  const { payload, ...head } = raw;
+  return head;
 }

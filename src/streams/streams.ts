@@ -16,7 +16,7 @@ export class Streams {
 
   /** @param onLoss is told of bytes of answers that were not seen or given up */
   constructor(
-    stage: Stage,
+    stage: Stage<'streams'>,
     limits: Partial<StreamLimits & DatagramLimits> = {},
     fairness = new Fairness(),
     onLoss?: OnLoss,

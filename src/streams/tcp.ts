@@ -6,7 +6,7 @@ import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness, type HolderId } from '../lib/fairness.ts';
 import type { RawMessage, UnknownReason } from '../model.ts';
-import type { StreamDrop } from '../tables/stream-drops.ts';
+import type { StreamDrop } from '../tables/drops-streams.ts';
 import { type Consumed, Framing } from './framing.ts';
 import { type OnMessage, type RawHead, withoutPayload } from './message.ts';
 
@@ -91,7 +91,7 @@ export type OnLoss = (head: RawHead, reason: UnknownReason, at: bigint) => void;
 export class TcpStreams {
   /** How much of `in` is further messages of a piece: in - extra = pieces. */
   extra = 0;
-  readonly #stage: Stage;
+  readonly #stage: Stage<'streams'>;
   readonly #limits: StreamLimits;
   readonly #streams = new Map<string, Stream>();
   readonly #fairness: Fairness;
@@ -103,7 +103,7 @@ export class TcpStreams {
   #lastSweep = 0n;
 
   constructor(
-    stage: Stage,
+    stage: Stage<'streams'>,
     limits: Partial<StreamLimits> = {},
     fairness = new Fairness(),
     onLoss: OnLoss = () => {},
@@ -149,7 +149,7 @@ export class TcpStreams {
     this.#counts.touch(stream);
     this.#memory.touch(stream.memory);
     while (this.#bytes > this.#limits.maxBytes)
-      this.#giveWay(this.#memory.largest()?.stream, 'stream-bytes-full');
+      this.#giveWay(this.#memory.largest()?.stream, 'stream_bytes_full');
   }
 
   /** Gives up what was waited for too long. `now` is Unix ns: of each piece, and of a timer when none come. */
@@ -159,7 +159,7 @@ export class TcpStreams {
     this.#lastSweep = now;
     for (const stream of this.#streams.values()) {
       if (now - stream.lastSeen > this.#limits.maxIdle) {
-        this.#forget(stream, 'stream-idle');
+        this.#forget(stream, 'stream_idle');
       } else if (stream.waiting.length > 0) {
         this.#giveUpOld(stream, now, emit);
         this.#closeAtEnd(stream);
@@ -172,7 +172,7 @@ export class TcpStreams {
   close(emit: OnMessage): void {
     for (const stream of this.#streams.values()) {
       while (stream.waiting.length > 0) this.#skipGap(stream, emit);
-      this.#forget(stream, 'stream-unfinished');
+      this.#forget(stream, 'stream_unfinished');
     }
   }
 
@@ -181,10 +181,10 @@ export class TcpStreams {
     const known = this.#streams.get(key);
     if (known !== undefined) {
       if (!isOtherConnection(known, raw)) return known;
-      this.#forget(known, 'stream-replaced');
+      this.#forget(known, 'stream_replaced');
     }
     if (raw.length === 0 && !raw.streamStart) return undefined;
-    while (this.#counts.isFull) this.#giveWay(this.#counts.largest(), 'streams-full');
+    while (this.#counts.isFull) this.#giveWay(this.#counts.largest(), 'streams_full');
     const stream = new Stream(key, raw);
     const owner = this.#ownerOf(raw);
     this.#streams.set(key, stream);
@@ -258,9 +258,9 @@ export class TcpStreams {
       this.#stage.out += completed;
     }
     if (lost) {
-      this.#lost(stream, 'stream-gap', stream.lastSeen);
-      this.#stage.drop('stream-unsynchronized', 1);
-      this.#drop(stream, 'stream-unsynchronized');
+      this.#lost(stream, 'stream_gap', stream.lastSeen);
+      this.#stage.drop('stream_unsynchronized', 1);
+      this.#drop(stream, 'stream_unsynchronized');
     } else if (unfinished) {
       stream.pending++;
       this.#held++;
@@ -272,7 +272,7 @@ export class TcpStreams {
     const first = stream.waiting[0] as RawMessage;
     const length = distance(stream.next, first.sequence);
     stream.next = first.sequence;
-    this.#lost(stream, 'stream-gap', first.time);
+    this.#lost(stream, 'stream_gap', first.time);
     if (stream.framing.synced) {
       const { completed, lost } = stream.framing.consume(first, NOTHING, length, emit);
       if (completed > 0) {
@@ -281,7 +281,7 @@ export class TcpStreams {
         this.#held -= stream.pending;
         stream.pending = 0;
       } else if (lost) {
-        this.#drop(stream, 'stream-gap');
+        this.#drop(stream, 'stream_gap');
       }
     }
     this.#drain(stream, emit);
@@ -297,7 +297,7 @@ export class TcpStreams {
   #closeAtEnd(stream: Stream): void {
     if (stream.closed || stream.end === undefined || distance(stream.next, stream.end) > 0) return;
     stream.closed = true;
-    this.#drop(stream, 'stream-unfinished');
+    this.#drop(stream, 'stream_unfinished');
     stream.framing.desynchronize();
   }
 
@@ -318,10 +318,10 @@ export class TcpStreams {
     this.#streams.delete(stream.key);
   }
 
-  #giveWay(stream: Stream | undefined, reason: 'streams-full' | 'stream-bytes-full'): void {
+  #giveWay(stream: Stream | undefined, reason: 'streams_full' | 'stream_bytes_full'): void {
     if (stream === undefined) return;
     const units = stream.pending + stream.waiting.length;
-    if (units > 0) this.#lost(stream, 'streams-full', stream.lastSeen);
+    if (units > 0) this.#lost(stream, 'streams_full', stream.lastSeen);
     if (stream.holder !== undefined) this.#fairness.gaveWay(stream.holder.owner, reason, units);
     this.#forget(stream, reason);
   }

@@ -18,7 +18,7 @@ export const OUTCOME_ATTRIBUTES = {
     brief: `Why the outcome is unknown: ${Object.entries(UNKNOWN_REASONS)
       .map(([reason, brief]) => `\`${reason}\` (${brief})`)
       .join('; ')}.`,
-    example: 'ring-full',
+    example: 'ring_full',
   },
   'whodns.answers.conflicting': {
     type: 'boolean',

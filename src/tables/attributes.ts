@@ -188,8 +188,17 @@ export const RECORD_ATTRIBUTES = {
     type: 'string',
     stability: 'development',
     source: 'whodns',
-    brief: 'EDNS client subnet (RFC 7871) of the request.',
+    brief:
+      'EDNS client subnet (RFC 7871) of the request: address and source prefix length. `0/0`: family 0, the client wants none to be used.',
     example: '198.51.100.0/24',
+  },
+  'whodns.edns.client_subnet_scope': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Scope prefix length of the answer: for which part of the subnet asked for it holds, 0 for everyone. Absent where the answer has no such option, or one for another subnet.',
+    example: 22,
   },
   'whodns.edns.errors': {
     type: 'string[]',
@@ -217,7 +226,7 @@ export const RECORD_ATTRIBUTES = {
     stability: 'development',
     source: 'whodns',
     brief: 'First thing that was wrong in the message; what came before it was read.',
-    example: 'label-too-long',
+    example: 'name_pointer',
   },
   'whodns.search.base': {
     type: 'string',
@@ -275,7 +284,7 @@ export const RECORD_ATTRIBUTES = {
     stability: 'development',
     source: 'whodns',
     brief:
-      'How the process came to be known: kernel, proc, none; unverified: as kernel, but its control group claims to be of a container, and not only root could call it so.',
+      'How the process came to be known: kernel, proc, none; unverified: as kernel, but its control group claims to be of a container, and not only root could call it so. `container.*` of such a record is the word of the user it belongs to.',
     example: 'kernel',
   },
 } as const satisfies Readonly<Record<string, AttributeDefinition>>;

@@ -10,16 +10,19 @@ import { type Command, option } from './option.ts';
 export type ExporterSpec =
   | { readonly kind: 'console' }
   | { readonly kind: 'otlp' }
+  /** By OTLP too, through OpenTelemetry's own logs SDK (sinks/otlp-sdk.ts). */
+  | { readonly kind: 'sdk' }
   | { readonly kind: 'otlp-file'; readonly path: string }
   | { readonly kind: 'none' };
 
-/** `console`, `otlp`, `otlp-file:PATH` or `none`. */
+/** `console`, `otlp`, `sdk`, `otlp-file:PATH` or `none`. */
 export function exporter(text: string): Parsed<ExporterSpec> {
   const word = text.toLowerCase();
-  if (word === 'console' || word === 'otlp' || word === 'none') return { value: { kind: word } };
+  if (word === 'console' || word === 'otlp' || word === 'sdk' || word === 'none')
+    return { value: { kind: word } };
   const path = /^otlp-file:(.+)$/s.exec(text)?.[1];
   if (path !== undefined && !path.includes('\0')) return { value: { kind: 'otlp-file', path } };
-  return { problem: 'is not one of console, otlp, otlp-file:PATH, none' };
+  return { problem: 'is not one of console, otlp, otlp-file:PATH, sdk, none' };
 }
 
 const otlpProtocol = caseless(oneOf('grpc', 'http/protobuf'));
@@ -66,7 +69,8 @@ export const TELEMETRY_OPTIONS = {
   logsExporters: option<readonly ExporterSpec[] | undefined>({
     commands: CAPTURE,
     env: ['OTEL_LOGS_EXPORTER'],
-    brief: 'where records go when no --exporter is given: comma list of otlp, console, otlp-file:PATH, none',
+    brief:
+      'where records go when no --exporter is given: comma list of otlp, console, otlp-file:PATH, sdk, none',
     parse: exporters,
     fallback: undefined,
     shownDefault: 'as --exporter',

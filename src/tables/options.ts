@@ -26,12 +26,13 @@ export const OPTIONS = {
     flag: '--exporter <name>',
     repeatable: true,
     commands: CAPTURE,
-    brief: 'where records and metrics go: console, otlp, otlp-file:PATH, none; repeat or comma list',
+    brief:
+      "where records and metrics go: console, otlp, otlp-file:PATH, sdk (otlp, records through OpenTelemetry's SDK: slow), none; repeat or comma list",
     parse: exporter,
     fallback: undefined,
     shownDefault: 'otlp if an OTLP endpoint is configured, else console',
     // A path may hold commas.
-    separator: /,(?=(?:console|otlp|none)(?:,|$)|otlp-file:)/,
+    separator: /,(?=(?:console|otlp|sdk|none)(?:,|$)|otlp-file:)/,
   }),
   format: option<'table' | 'json'>({
     flag: '--format <format>',

@@ -46,7 +46,7 @@ export const SUPPRESSED_ATTRIBUTES = {
     source: 'whodns',
     brief:
       'What was full in the agent, so that who holds most gives way: as the drop reason, for example `requests-full`, `streams-full`. One record for each workload and bound.',
-    example: 'requests-full',
+    example: 'requests_full',
   },
   'whodns.suppressed.given_up': {
     type: 'int',

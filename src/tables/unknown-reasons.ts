@@ -2,13 +2,13 @@ import type { UnknownReason } from '../model.ts';
 
 /** Why it is not known whether a lookup was answered: values of `whodns.outcome.reason`. */
 export const UNKNOWN_REASONS = {
-  'ring-full': "the kernel's ring was full: answers were lost while this one was waited for",
-  'kernel-budget': 'its workload was over its budget of records: answers were left out in the kernel',
-  'receive-state': 'the kernel program lost the state of a receive',
-  'missed-run': 'the kernel did not run a program of the agent: messages may be unseen',
+  ring_full: "the kernel's ring was full: answers were lost while this one was waited for",
+  kernel_budget: 'its workload was over its budget of records: answers were left out in the kernel',
+  receive_state: 'the kernel program lost the state of a receive',
+  missed_run: 'the kernel did not run a program of the agent: messages may be unseen',
   unreadable: 'its answer was seen, but could not be read',
-  'stream-gap': 'bytes of its TCP connection were not seen',
-  'streams-full': 'too many TCP streams: the one with the answer was given up',
-  'requests-full': 'too many requests waited for their answers: this one was given up before its time',
-  'answers-full': 'too many answers waited for their requests: that of this one was given up',
+  stream_gap: 'bytes of its TCP connection were not seen',
+  streams_full: 'too many TCP streams: the one with the answer was given up',
+  requests_full: 'too many requests waited for their answers: this one was given up before its time',
+  answers_full: 'too many answers waited for their requests: that of this one was given up',
 } as const satisfies Record<UnknownReason, string>;

@@ -8,7 +8,7 @@ export interface GateOptions {
   readonly filter: LookupFilter;
   /** undefined: a capture file, which knows no workloads. */
   readonly visibility: Visibility | undefined;
-  readonly stage: Stage;
+  readonly stage: Stage<'visibility'>;
   /** Learns what a process is called that is only counted. */
   readonly introduce: (process: ProcessIdentity) => void;
 }
@@ -25,7 +25,7 @@ export class VisibilityGate {
     stage.in++;
     const level = visibility?.levelOf(lookup.process) ?? 'on';
     if (level === 'metrics') introduce(lookup.process);
-    const reason = level === 'on' ? filter.reason(lookup) : (`workload-${level}` as const);
+    const reason = level === 'on' ? filter.reason(lookup) : (`workload_${level}` as const);
     if (reason === undefined) stage.out++;
     else stage.filter(reason);
     return reason === undefined;
@@ -36,7 +36,7 @@ export class VisibilityGate {
     const { filter, visibility, stage } = this.#options;
     stage.in++;
     const level = visibility?.levelOf(process) ?? 'on';
-    const reason = level === 'on' ? filter.processReason(process) : (`workload-${level}` as const);
+    const reason = level === 'on' ? filter.processReason(process) : (`workload_${level}` as const);
     if (reason === undefined) stage.out++;
     else stage.filter(reason);
     return reason === undefined;

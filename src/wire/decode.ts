@@ -5,112 +5,119 @@
 
 import type { Stage } from '../health.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
-import type {
-  Endpoint,
-  HookFamily,
-  RawConnection,
-  RawEvent,
-  RawExit,
-  RawMessage,
-  RawProcess,
-} from '../model.ts';
+import { Envelope } from '../lookup/envelope.ts';
+import { FIELD_BITS } from '../lookup/fields.ts';
+import type { RawConnection, RawEvent, RawExit, RawMessage, RawProcess, TraceContext } from '../model.ts';
+import type { WireDrop } from '../tables/drops-streams.ts';
 import { LITTLE } from './byte-order.ts';
 import {
-  CONNECTION_EVENT as C,
-  CONNECTION_FLAGS,
+  connectionFamily,
+  connectionLocal,
+  connectionLocalPort,
+  connectionNamespace,
+  connectionOwner,
+  connectionRemote,
+  connectionRemotePort,
+  isConnection,
+} from './connection.ts';
+import {
+  CONNECTION_EVENT,
   EVENT_HEADER,
   EVENT_KIND,
   EXIT_EVENT,
   MESSAGE_FLAGS as F,
-  HOOK_FAMILY,
-  MESSAGE_EVENT as M,
-  MESSAGE_DIRECTION,
+  MESSAGE_EVENT,
+  OWNER_EVENT,
   PROCESS_EVENT as P,
   PROCESS_FLAGS,
   TRACE_CONTEXT,
 } from './layout.gen.ts';
-import { ownerAt, taskName } from './owners.ts';
+import { isMessage, messageFlags, messageOwner, messagePayload, messageTrace } from './message.ts';
+import { type ClockOffset, clockOffset, fillWords } from './message-words.ts';
+import { type Owners, taskName } from './owners.ts';
 import { processCountAt } from './processes.ts';
-import { Slots } from './slots.ts';
+import { recordKind, recordSize, recordStep } from './record.ts';
+import { Slots, WordSlots } from './slots.ts';
 import { argumentTexts, pathText } from './strings.ts';
-
-/** Why bytes of a batch became no event (drop reasons of the stage `wire`). */
-export const WIRE_DROPS = {
-  /** The batch ends, or claims to, in the middle of a record: what follows is lost, counted as one. */
-  cut: 'cut',
-  /** A record of no known kind. */
-  kind: 'kind',
-  /** A field with a value it cannot have. */
-  field: 'field',
-} as const;
-
-const IPPROTO_TCP = 6;
-const IPPROTO_UDP = 17;
-
-const HOOKS: readonly (HookFamily | undefined)[] = (() => {
-  const hooks: HookFamily[] = [];
-  hooks[HOOK_FAMILY.FENTRY] = 'fentry';
-  hooks[HOOK_FAMILY.KPROBE] = 'kprobe';
-  hooks[HOOK_FAMILY.TRACEPOINT] = 'tracepoint';
-  return hooks;
-})();
 
 const addresses = new Slots(4096, (bytes, offset) =>
   isV4Mapped(bytes, offset) ? formatIPv4(bytes, offset + 12) : formatIPv6(bytes, offset),
 );
+const ipv4Addresses = new WordSlots(4096, formatIPv4);
 
 /**
- * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`.
+ * Decodes a batch. Every record adds one to `stage.in` and one to `stage.out` or `stage.dropped`; but for those that tell an
+ * owner, which are a part of the records that name him.
  *
  * @param toUnix what to add to CLOCK_MONOTONIC nanoseconds to have Unix time.
- * @returns events in the order of the batch. A UDP payload is a view of `batch`, to be read at once: the next batch lies in
- *   the same memory. A TCP payload is a copy, since stream reassembly does keep it.
+ * @param owners what the ring has told so far; it learns what this batch tells.
+ * @returns events in the order of the batch. A datagram is a view of `batch` and is used again for the next one: to be read at
+ *   once. A piece of TCP is a copy, since stream reassembly does keep it.
  */
-export function decodeBatch(batch: Uint8Array, toUnix: bigint, stage: Stage): (RawEvent | RawExit)[] {
+export function decodeBatch(
+  batch: Uint8Array,
+  toUnix: bigint,
+  stage: Stage<'wire'>,
+  owners: Owners,
+): (RawEvent | RawExit)[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const events: (RawEvent | RawExit)[] = [];
+  const batchOf = { view, bytes: batch, owners, toUnix, offset: clockOffset(toUnix) };
   let at = 0;
   while (at < batch.length) {
-    stage.in++;
-    const left = batch.length - at;
-    const size = left < EVENT_HEADER.SIZEOF ? 0 : view.getUint32(at + EVENT_HEADER.size, LITTLE);
-    if (size < EVENT_HEADER.SIZEOF || size > left) {
-      stage.drop(WIRE_DROPS.cut);
-      break;
-    }
-    const event = decodeEvent(view, batch, at, size, toUnix);
+    const size = recordSize(view, at, batch.length);
+    const event = size === 0 ? 'cut' : decodeEvent(batchOf, at, size, events.length);
+    if (event !== undefined) stage.in++;
     if (typeof event === 'string') {
       stage.drop(event);
-    } else {
+    } else if (event !== undefined) {
       stage.out++;
       events.push(event);
     }
-    at += (size + 7) & ~7;
+    if (size === 0) break;
+    at += recordStep(size);
   }
   return events;
 }
 
+interface Batch {
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  readonly owners: Owners;
+  readonly toUnix: bigint;
+  /** The same in two words. */
+  readonly offset: ClockOffset;
+}
+
+/** A drop reason; undefined: a record that is no event. */
 function decodeEvent(
-  view: DataView,
-  bytes: Uint8Array,
+  batch: Batch,
   at: number,
   size: number,
-  toUnix: bigint,
-): RawEvent | RawExit | string {
-  const kind = view.getUint16(at + EVENT_HEADER.kind, LITTLE);
+  index: number,
+): RawEvent | RawExit | WireDrop | undefined {
+  const { view, bytes, owners, toUnix } = batch;
+  const kind = recordKind(view, at);
   if (kind === EVENT_KIND.MESSAGE) {
-    return size < M.SIZEOF ? WIRE_DROPS.cut : decodeMessage(view, bytes, at, size, toUnix);
+    if (size < MESSAGE_EVENT.SIZEOF) return 'cut';
+    return isMessage(view, at, size) ? decodeMessage(batch, at, index) : 'field';
+  }
+  if (kind === EVENT_KIND.OWNER) {
+    if (size < OWNER_EVENT.SIZEOF) return 'cut';
+    owners.learn(view, bytes, at);
+    return undefined;
   }
   if (kind === EVENT_KIND.PROCESS) {
-    return size < P.SIZEOF ? WIRE_DROPS.cut : decodeProcess(view, bytes, at, size, toUnix);
+    return size < P.SIZEOF ? 'cut' : decodeProcess(batch, at, size);
   }
   if (kind === EVENT_KIND.CONNECTION) {
-    return size < C.SIZEOF ? WIRE_DROPS.cut : decodeConnection(view, bytes, at, toUnix);
+    if (size < CONNECTION_EVENT.SIZEOF) return 'cut';
+    return isConnection(view, at, size) ? decodeConnection(batch, at) : 'field';
   }
   if (kind === EVENT_KIND.EXIT) {
-    return size < EXIT_EVENT.SIZEOF ? WIRE_DROPS.cut : decodeExit(view, at, toUnix);
+    return size < EXIT_EVENT.SIZEOF ? 'cut' : decodeExit(view, at, toUnix);
   }
-  return WIRE_DROPS.kind;
+  return 'kind';
 }
 
 function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
@@ -120,117 +127,75 @@ function decodeExit(view: DataView, at: number, toUnix: bigint): RawExit {
   };
 }
 
-function decodeMessage(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  size: number,
-  toUnix: bigint,
-): RawMessage | string {
-  const hook = HOOKS[view.getUint8(at + EVENT_HEADER.hook)];
-  const direction = view.getUint8(at + M.direction);
-  const protocol = view.getUint8(at + M.protocol);
-  const family = view.getUint8(at + M.family);
-  const length = view.getUint32(at + M.length, LITTLE);
-  const captured = view.getUint32(at + M.captured, LITTLE);
-  const flags = view.getUint16(at + M.flags, LITTLE);
-  const traced = (flags & F.TRACE) !== 0;
-  const head = traced ? M.SIZEOF + TRACE_CONTEXT.SIZEOF : M.SIZEOF;
-  if (
-    hook === undefined ||
-    (direction !== MESSAGE_DIRECTION.REQUEST && direction !== MESSAGE_DIRECTION.RESPONSE) ||
-    (protocol !== IPPROTO_UDP && protocol !== IPPROTO_TCP) ||
-    (family !== 4 && family !== 6) ||
-    captured > size - head ||
-    captured > length
-  ) {
-    return WIRE_DROPS.field;
-  }
-  const start = at + head;
-  const tcp = protocol === IPPROTO_TCP;
-  const cached = (flags & F.OWNER_CACHED) !== 0;
-  return {
-    kind: 'message',
-    time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
-    hook,
-    direction: direction === MESSAGE_DIRECTION.REQUEST ? 'request' : 'response',
-    transport: tcp ? 'tcp' : 'udp',
-    family,
-    networkNamespace: view.getUint32(at + M.net_ns, LITTLE),
-    socket: view.getBigUint64(at + M.socket, LITTLE),
-    local: endpoint(view, bytes, at + M.local_address, at + M.local_port),
-    remote: endpoint(view, bytes, at + M.remote_address, at + M.remote_port),
-    localAny: (flags & F.LOCAL_ANY) !== 0,
-    dialed:
-      (flags & F.DIALED) === 0 ? undefined : endpoint(view, bytes, at + M.dialed_address, at + M.dialed_port),
-    owner:
-      (flags & (F.OWNER | F.OWNER_CACHED)) === 0 ? undefined : ownerAt(view, bytes, at + M.owner, cached),
-    sequence: view.getUint32(at + M.sequence, LITTLE),
-    streamStart: (flags & F.STREAM_START) !== 0,
-    streamEnd: (flags & F.STREAM_END) !== 0,
-    more: (flags & F.MORE) !== 0,
-    unreadable: (flags & F.UNREADABLE) !== 0,
-    ...(traced ? decodeTrace(bytes, at + M.SIZEOF) : {}),
-    length,
-    payload: tcp ? bytes.slice(start, start + captured) : bytes.subarray(start, start + captured),
-  };
+/** Messages of the batch at hand: views that the next batch uses again. */
+const envelopes: Envelope[] = [];
+
+function decodeMessage({ view, bytes, owners, offset }: Batch, at: number, index: number): RawMessage {
+  const envelope = envelopes[index] ?? newEnvelope(index);
+  const flags = messageFlags(view, at);
+  fillWords(view, at, offset, envelope.words);
+  envelope.owner = owners.get(messageOwner(view, at), (flags & F.OWNER_CACHED) !== 0);
+  envelope.trace = (flags & F.TRACE) === 0 ? undefined : decodeTrace(bytes, messageTrace(view, at));
+  envelope.bytes = bytes;
+  envelope.base = messagePayload(view, at);
+  return envelope.has(FIELD_BITS.TCP) ? { ...envelope.head(), payload: envelope.payload.slice() } : envelope;
+}
+
+function newEnvelope(index: number): Envelope {
+  const envelope = new Envelope();
+  envelopes[index] = envelope;
+  return envelope;
 }
 
 /** A record that is not valid (OTEP 4947) and ids of zeros (W3C Trace Context) are none. */
-function decodeTrace(bytes: Uint8Array, at: number): Pick<RawMessage, 'trace'> {
-  if (bytes[at + TRACE_CONTEXT.valid] !== 1) return {};
+function decodeTrace(bytes: Uint8Array, at: number): TraceContext | undefined {
+  if (bytes[at + TRACE_CONTEXT.valid] !== 1) return undefined;
   // A copy: the batch is not kept.
   const id = (from: number, length: number) => Uint8Array.from(bytes.subarray(at + from, at + from + length));
   const traceId = id(TRACE_CONTEXT.trace_id, 16);
   const spanId = id(TRACE_CONTEXT.span_id, 8);
-  if (!traceId.some(Boolean) || !spanId.some(Boolean)) return {};
-  return { trace: { traceId, spanId, flags: bytes[at + TRACE_CONTEXT.flags] as number } };
+  if (!traceId.some(Boolean) || !spanId.some(Boolean)) return undefined;
+  return { traceId, spanId, flags: bytes[at + TRACE_CONTEXT.flags] as number };
 }
 
-function endpoint(view: DataView, bytes: Uint8Array, address: number, port: number): Endpoint {
-  return { address: addresses.text(view, bytes, address), port: view.getUint16(port, LITTLE) };
+/** 4 bytes where the family is 4, else 16. */
+function addressText(view: DataView, bytes: Uint8Array, family: number, at: number): string {
+  return (family === 4 ? ipv4Addresses : addresses).text(view, bytes, at);
 }
 
-function decodeConnection(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  toUnix: bigint,
-): RawConnection | string {
-  const family = view.getUint8(at + C.family);
-  if (family !== 4 && family !== 6) return WIRE_DROPS.field;
-  const owned = (view.getUint8(at + C.flags) & CONNECTION_FLAGS.OWNER) !== 0;
+function decodeConnection({ view, bytes, owners, toUnix }: Batch, at: number): RawConnection {
+  const family = connectionFamily(view, at) === 4 ? 4 : 6;
+  const text = (address: number) => addressText(view, bytes, family, address);
   return {
     kind: 'connection',
     time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
     family,
-    networkNamespace: view.getUint32(at + C.net_ns, LITTLE),
-    socket: view.getBigUint64(at + C.socket, LITTLE),
-    local: endpoint(view, bytes, at + C.local_address, at + C.local_port),
-    remote: endpoint(view, bytes, at + C.remote_address, at + C.remote_port),
-    owner: owned ? ownerAt(view, bytes, at + C.owner, false) : undefined,
+    networkNamespace: connectionNamespace(view, at),
+    socket: view.getBigUint64(at + CONNECTION_EVENT.socket, LITTLE),
+    local: { address: text(connectionLocal(view, at)), port: connectionLocalPort(view, at) },
+    remote: { address: text(connectionRemote(view, at)), port: connectionRemotePort(view, at) },
+    owner: owners.get(connectionOwner(view, at)),
   };
 }
 
 function decodeProcess(
-  view: DataView,
-  bytes: Uint8Array,
+  { view, bytes, owners, toUnix }: Batch,
   at: number,
   size: number,
-  toUnix: bigint,
-): RawProcess | string {
+): RawProcess | WireDrop {
+  const owner = owners.get(view.getUint32(at + P.owner_id, LITTLE));
   const flags = view.getUint32(at + P.flags, LITTLE);
   const exeEnd = P.SIZEOF + view.getUint16(at + P.exe_bytes, LITTLE);
   const argsEnd = exeEnd + view.getUint16(at + P.args_bytes, LITTLE);
   const cwdEnd = argsEnd + view.getUint16(at + P.cwd_bytes, LITTLE);
   const cgroupEnd = cwdEnd + view.getUint16(at + P.cgroup_bytes, LITTLE);
   const environmentEnd = cgroupEnd + view.getUint16(at + P.environment_bytes, LITTLE);
-  if (environmentEnd > size) return WIRE_DROPS.field;
+  if (owner === undefined || environmentEnd > size) return 'field';
   const piece = (from: number, to: number) => bytes.subarray(at + from, at + to);
   return {
     kind: 'process',
     time: view.getBigUint64(at + EVENT_HEADER.time, LITTLE) + toUnix,
-    owner: ownerAt(view, bytes, at + P.owner, false),
+    owner,
     executablePath: pathText(piece(P.SIZEOF, exeEnd), (flags & PROCESS_FLAGS.EXE_CUT) !== 0),
     executableDeleted: (flags & PROCESS_FLAGS.EXE_DELETED) !== 0,
     kernelThread: (flags & PROCESS_FLAGS.KERNEL_THREAD) !== 0,

@@ -24,33 +24,46 @@ export const OWNER = {
   pid_ns: 40,
   mnt_ns: 44,
   net_ns: 48,
-  reserved: 52,
+  id: 52,
   comm: 56,
   leader_comm: 72,
 } as const;
 
-/** struct message_event: size and byte offsets. */
-export const MESSAGE_EVENT = {
-  SIZEOF: 200,
+/** struct owner_event: size and byte offsets. */
+export const OWNER_EVENT = {
+  SIZEOF: 104,
   header: 0,
   owner: 16,
-  socket: 104,
-  local_address: 112,
-  remote_address: 128,
-  dialed_address: 144,
-  length: 160,
-  captured: 164,
-  sequence: 168,
-  net_ns: 172,
-  interface: 176,
-  local_port: 180,
-  remote_port: 182,
-  dialed_port: 184,
-  flags: 186,
-  direction: 188,
-  protocol: 189,
-  family: 190,
-  reserved: 191,
+} as const;
+
+/** struct message_event: size and byte offsets. */
+export const MESSAGE_EVENT = {
+  SIZEOF: 64,
+  header: 0,
+  socket: 16,
+  owner_id: 24,
+  length: 28,
+  sequence: 32,
+  net_ns: 36,
+  interface: 40,
+  local_ipv4: 44,
+  remote_ipv4: 48,
+  local_port: 52,
+  remote_port: 54,
+  dialed_port: 56,
+  flags: 58,
+  direction: 60,
+  protocol: 61,
+  family: 62,
+  reserved: 63,
+} as const;
+
+/** struct message_addresses: size and byte offsets. */
+export const MESSAGE_ADDRESSES = {
+  SIZEOF: 48,
+  local_address: 0,
+  remote_address: 16,
+  dialed_address: 32,
 } as const;
 
 /** struct trace_context: size and byte offsets. */
@@ -65,36 +78,44 @@ export const TRACE_CONTEXT = {
 
 /** struct process_event: size and byte offsets. */
 export const PROCESS_EVENT = {
-  SIZEOF: 152,
+  SIZEOF: 72,
   header: 0,
-  owner: 16,
-  exe_inode: 104,
-  flags: 112,
-  tty: 116,
-  exe_bytes: 120,
-  args_bytes: 122,
-  cwd_bytes: 124,
-  cgroup_bytes: 126,
-  args_length: 128,
-  environment_bytes: 132,
-  reserved: 134,
-  parent_comm: 136,
+  exe_inode: 16,
+  flags: 24,
+  tty: 28,
+  exe_bytes: 32,
+  args_bytes: 34,
+  cwd_bytes: 36,
+  cgroup_bytes: 38,
+  args_length: 40,
+  environment_bytes: 44,
+  reserved: 46,
+  owner_id: 48,
+  reserved2: 52,
+  parent_comm: 56,
 } as const;
 
 /** struct connection_event: size and byte offsets. */
 export const CONNECTION_EVENT = {
-  SIZEOF: 160,
+  SIZEOF: 48,
   header: 0,
-  owner: 16,
-  socket: 104,
-  local_address: 112,
-  remote_address: 128,
-  net_ns: 144,
-  local_port: 148,
-  remote_port: 150,
-  flags: 152,
-  family: 153,
-  reserved: 154,
+  socket: 16,
+  owner_id: 24,
+  net_ns: 28,
+  local_ipv4: 32,
+  remote_ipv4: 36,
+  local_port: 40,
+  remote_port: 42,
+  flags: 44,
+  family: 45,
+  reserved: 46,
+} as const;
+
+/** struct connection_addresses: size and byte offsets. */
+export const CONNECTION_ADDRESSES = {
+  SIZEOF: 32,
+  local_address: 0,
+  remote_address: 16,
 } as const;
 
 /** struct process_key: size and byte offsets. */
@@ -107,7 +128,7 @@ export const PROCESS_KEY = {
 
 /** struct process_value: size and byte offsets. */
 export const PROCESS_VALUE = {
-  SIZEOF: 136,
+  SIZEOF: 168,
   udp_requests: 0,
   tcp_requests: 8,
   request_bytes: 16,
@@ -123,14 +144,15 @@ export const PROCESS_VALUE = {
   batch: 116,
   owed: 120,
   generation: 124,
-  found: 128,
-  exited: 130,
-  settled: 132,
+  told: 128,
+  found: 160,
+  exited: 162,
+  settled: 164,
 } as const;
 
 /** struct exit_event: size and byte offsets. */
 export const EXIT_EVENT = {
-  SIZEOF: 168,
+  SIZEOF: 200,
   header: 0,
   process: 16,
   counted: 32,
@@ -185,6 +207,13 @@ export const EVENT_KIND = {
   PROCESS: 2,
   CONNECTION: 3,
   EXIT: 4,
+  OWNER: 5,
+} as const;
+
+/** enum owner_ids */
+export const OWNER_IDS = {
+  SLOTS: 16384,
+  RENEWED: 12288,
 } as const;
 
 /** enum message_direction */
@@ -211,6 +240,7 @@ export const MESSAGE_FLAGS = {
   DIALED: 64,
   LOCAL_ANY: 128,
   TRACE: 256,
+  ADDRESSES: 512,
 } as const;
 
 /** enum process_flags */

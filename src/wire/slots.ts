@@ -41,3 +41,28 @@ export class Slots {
     return this.#texts[slot] as string;
   }
 }
+
+/** The same for texts made from 4 bytes. */
+export class WordSlots {
+  readonly #format: (bytes: Uint8Array, offset: number) => string;
+  readonly #keys: Uint32Array;
+  readonly #texts: string[];
+
+  /** @param size slots, a power of two. */
+  constructor(size: number, format: (bytes: Uint8Array, offset: number) => string) {
+    this.#format = format;
+    this.#keys = new Uint32Array(size);
+    this.#texts = new Array<string>(size).fill(format(new Uint8Array(4), 0));
+  }
+
+  text(view: DataView, bytes: Uint8Array, offset: number): string {
+    const word = view.getUint32(offset, true);
+    const hash = Math.imul(word, 0x9e3779b1);
+    const slot = (hash ^ (hash >>> 15)) & (this.#keys.length - 1);
+    if (this.#keys[slot] !== word) {
+      this.#keys[slot] = word;
+      this.#texts[slot] = this.#format(bytes, offset);
+    }
+    return this.#texts[slot] as string;
+  }
+}

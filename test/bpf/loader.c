@@ -60,10 +60,18 @@ static void print_string(const char *text, size_t most)
 	putchar('"');
 }
 
-static void print_address(const __u8 *address)
+static void print_address(const void *address)
 {
 	char text[INET6_ADDRSTRLEN];
 	printf("\"%s\"", inet_ntop(AF_INET6, address, text, sizeof(text)));
+}
+
+/* Network order; `ipv6` NULL: the other. */
+static void print_either(__u32 ipv4, const void *ipv6)
+{
+	__u32 mapped[4] = {0, 0, htonl(0xffff), ipv4};
+
+	print_address(ipv6 ? ipv6 : mapped);
 }
 
 /* Components leaf first, each NUL-terminated, as a path from the root. */
@@ -85,8 +93,25 @@ static void print_path(const char *components, size_t length)
 	print_string(path + at, sizeof(path) - at);
 }
 
-static void print_owner(const struct owner *owner)
+/* By id: what the ring has told of owners. */
+static struct owner owners[OWNER_SLOTS];
+
+static void keep_owner(const struct owner_event *event)
 {
+	owners[event->owner.id % OWNER_SLOTS] = event->owner;
+}
+
+static void print_owner(__u32 id)
+{
+	static const struct owner unknown;
+	const struct owner *owner = &owners[id % OWNER_SLOTS];
+
+	if (id && owner->id != id) {
+		fprintf(stderr, "owner %u was not told\n", id);
+		exit(3);
+	}
+	if (!id)
+		owner = &unknown;
 	printf("{\"tgid\":%u,\"tid\":%u,\"ppid\":%u,\"vpid\":%u,\"uid\":%u,\"gid\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,"
 	       "\"net_ns\":%u,"
 	       "\"start_time\":\"%llu\",\"cgroup_id\":\"%llu\",\"comm\":",
@@ -100,32 +125,43 @@ static void print_owner(const struct owner *owner)
 
 static void print_message(const struct message_event *event)
 {
+	static const struct message_addresses unspecified;
+	const struct message_addresses *addresses = NULL;
+	const struct trace_context *trace = NULL;
 	const unsigned char *payload = (const unsigned char *)(event + 1);
-	const struct trace_context *trace = (const struct trace_context *)(event + 1);
+	__u32 captured;
 
+	if (event->flags & MESSAGE_ADDRESSES) {
+		addresses = (const struct message_addresses *)payload;
+		payload += sizeof(*addresses);
+	}
+	if (event->flags & MESSAGE_TRACE) {
+		trace = (const struct trace_context *)payload;
+		payload += sizeof(*trace);
+	}
+	captured = event->header.size - (payload - (const unsigned char *)event);
 	printf("{\"kind\":\"message\",\"time\":\"%llu\",\"hook\":%u,\"direction\":\"%s\",\"protocol\":%u,\"family\":%u,"
 	       "\"flags\":%u,"
 	       "\"socket\":\"%llu\",\"local\":",
 	       event->header.time, event->header.hook, event->direction == DIRECTION_REQUEST ? "request" : "response",
 	       event->protocol, event->family, event->flags, event->socket);
-	print_address(event->local_address);
+	print_either(event->local_ipv4, addresses ? addresses->local_address : NULL);
 	printf(",\"local_port\":%u,\"remote\":", event->local_port);
-	print_address(event->remote_address);
+	print_either(event->remote_ipv4, addresses ? addresses->remote_address : NULL);
 	printf(",\"remote_port\":%u,\"dialed\":", event->remote_port);
-	print_address(event->dialed_address);
+	print_address(addresses ? addresses->dialed_address : unspecified.dialed_address);
 	printf(",\"dialed_port\":%u,\"sequence\":%u,\"net_ns\":%u,\"interface\":%u,\"length\":%u,\"captured\":%u,"
 	       "\"owner\":",
-	       event->dialed_port, event->sequence, event->net_ns, event->interface, event->length, event->captured);
-	print_owner(&event->owner);
-	if (event->flags & MESSAGE_TRACE) {
-		payload += sizeof(*trace);
+	       event->dialed_port, event->sequence, event->net_ns, event->interface, event->length, captured);
+	print_owner(event->owner_id);
+	if (trace) {
 		printf(",\"valid\":%u,\"span\":\"", trace->valid);
 		for (__u32 i = 0; i < sizeof(trace->span_id); i++)
 			printf("%02x", trace->span_id[i]);
 		putchar('"');
 	}
 	printf(",\"payload\":\"");
-	for (__u32 i = 0; i < event->captured; i++)
+	for (__u32 i = 0; i < captured; i++)
 		printf("%02x", payload[i]);
 	printf("\"}\n");
 }
@@ -163,19 +199,21 @@ static void print_process(const struct process_event *event)
 	printf("],\"parent\":");
 	print_string(event->parent_comm, COMM_LEN);
 	printf(",\"owner\":");
-	print_owner(&event->owner);
+	print_owner(event->owner_id);
 	printf("}\n");
 }
 
 static void print_connection(const struct connection_event *event)
 {
+	const struct connection_addresses *addresses = event->family == 4 ? NULL : (const void *)(event + 1);
+
 	printf("{\"kind\":\"connection\",\"time\":\"%llu\",\"flags\":%u,\"family\":%u,\"socket\":\"%llu\",\"local\":",
 	       event->header.time, event->flags, event->family, event->socket);
-	print_address(event->local_address);
+	print_either(event->local_ipv4, addresses ? addresses->local_address : NULL);
 	printf(",\"local_port\":%u,\"remote\":", event->local_port);
-	print_address(event->remote_address);
+	print_either(event->remote_ipv4, addresses ? addresses->remote_address : NULL);
 	printf(",\"remote_port\":%u,\"net_ns\":%u,\"owner\":", event->remote_port, event->net_ns);
-	print_owner(&event->owner);
+	print_owner(event->owner_id);
 	printf("}\n");
 }
 
@@ -192,7 +230,7 @@ static int on_record(void *context, void *data, size_t size)
 	const struct event_header *header = data;
 
 	(void)context;
-	records++;
+	records += header->kind != EVENT_OWNER;
 	bytes += size;
 	if (header->size > size || (header->kind == EVENT_PROCESS && header->size != size)) {
 		fprintf(stderr, "record of %zu bytes says %u\n", size, header->size);
@@ -200,7 +238,9 @@ static int on_record(void *context, void *data, size_t size)
 	}
 	if (count_only)
 		return 0;
-	if (header->kind == EVENT_MESSAGE)
+	if (header->kind == EVENT_OWNER)
+		keep_owner(data);
+	else if (header->kind == EVENT_MESSAGE)
 		print_message(data);
 	else if (header->kind == EVENT_PROCESS)
 		print_process(data);

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JsonRecord } from '../matrix/agent.ts';
+import { inTurns } from './brief.ts';
 import { Containerd, IMAGE, type Pod } from './containerd.ts';
 import { buildImage } from './image.ts';
 import { PATIENCE_MS, Site } from './site.ts';
@@ -103,6 +104,20 @@ export function testContainerd({ title, program, events }: Tested): void {
         const id = await containerd.runContainer(pod, `quick-${i}`, ['getent', 'hosts', name]);
         await site.assertRecords(name, expected(pod, id, `quick-${i}`));
       }
+    });
+
+    it('20 containers that live 200 ms each and are removed at once: all are named', async () => {
+      const pod = await containerd.runPod({ name: 'brief-1' });
+      const ids: string[] = [];
+      await inTurns(20, 4, async (i) => {
+        const script = `getent hosts brief${i}.${site.zone}; sleep 0.2`;
+        const id = await containerd.runContainer(pod, `brief-${i}`, ['/bin/sh', '-c', script]);
+        ids[i] = id;
+        await sleep(200);
+        await containerd.removeContainer(id);
+      });
+      for (const [i, id] of ids.entries())
+        await site.assertRecords(`brief${i}.${site.zone}`, expected(pod, id, `brief-${i}`));
     });
 
     it('a runtime that answers late: the records wait for it', async () => {

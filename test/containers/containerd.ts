@@ -231,11 +231,11 @@ state = ${at('state')}
   }
 
   async removeContainer(containerId: string): Promise<void> {
-    await this.#call('StopContainer', { containerId });
-    // One that ends by itself just now counts as running a little longer.
+    // One that ends by itself just now cannot be stopped, and counts as running a little longer.
     const deadline = performance.now() + CALL_MS;
     for (;;) {
       try {
+        await this.#call('StopContainer', { containerId });
         await this.#call('RemoveContainer', { containerId });
         return;
       } catch (error) {

@@ -1,15 +1,19 @@
 /** Containers of a real dockerd. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { end } from '../matrix/children.ts';
+import { inTurns } from './brief.ts';
 import { IMAGE } from './containerd.ts';
 import { buildImage } from './image.ts';
 import { Site } from './site.ts';
 
 const START_MS = 60_000;
+const OPTIONS = ['--network', 'host', '--label', 'tier=front', '--label', 'other=x'];
+const execute = promisify(execFile);
 
 let site: Site;
 let daemon: ChildProcess;
@@ -33,9 +37,10 @@ after(async () => {
 });
 
 function docker(...words: readonly string[]): string {
-  const host = `unix://${site.directory}/docker.sock`;
-  return execFileSync('docker', ['--host', host, ...words], { encoding: 'utf8', stdio: 'pipe' }).trim();
+  return execFileSync('docker', [...host(), ...words], { encoding: 'utf8', stdio: 'pipe' }).trim();
 }
+
+const host = (): string[] => ['--host', `unix://${site.directory}/docker.sock`];
 
 async function startDocker(): Promise<void> {
   const at = (name: string) => `${site.directory}/${name}`;
@@ -78,20 +83,8 @@ async function stopDocker(): Promise<void> {
 
 /** Runs in the background; its id. */
 function run(name: string, ...command: readonly string[]): string {
-  const options = [
-    '--detach',
-    '--network',
-    'host',
-    '--name',
-    name,
-    '--label',
-    'tier=front',
-    '--label',
-    'other=x',
-  ];
   return docker(
-    'run',
-    ...options,
+    ...['run', '--detach', ...OPTIONS, '--name', name],
     '--entrypoint',
     command[0] ?? '',
     `${IMAGE.name}:${IMAGE.tag}`,
@@ -130,6 +123,18 @@ describe('docker', { timeout: 300_000 }, () => {
       const id = run(`quick-${i}`, 'getent', 'hosts', name);
       docker('rm', '--force', id);
       await site.assertRecords(name, expected(id, `quick-${i}`));
+    }
+  });
+
+  it('20 containers that live 200 ms each and are removed at once: all are named', async () => {
+    await inTurns(20, 4, async (i) => {
+      const script = `getent hosts brief${i}.${site.zone}; sleep 0.2`;
+      const words = ['run', '--rm', ...OPTIONS, '--name', `brief-${i}`, '--entrypoint', '/bin/sh'];
+      await execute('docker', [...host(), ...words, `${IMAGE.name}:${IMAGE.tag}`, '-c', script]);
+    });
+    for (let i = 0; i < 20; i++) {
+      const { 'container.id': _, ...wanted } = expected('', `brief-${i}`);
+      await site.assertRecords(`brief${i}.${site.zone}`, wanted);
     }
   });
 

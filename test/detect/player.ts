@@ -8,9 +8,9 @@ import { SearchFolding } from '../../src/detect/search.ts';
 import { Ledger } from '../../src/health.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { Attributes, LogEvent, Owner, ProcessIdentity, Resolution } from '../../src/model.ts';
-import { toLogEvent } from '../../src/sinks/record.ts';
 import { RULES, type RuleName } from '../../src/tables/detections.ts';
 import { OWNER } from '../unit/correlate-events.ts';
+import { viewOf } from '../unit/message-bytes.ts';
 import { identity, lookup, TIME } from '../unit/sink-events.ts';
 import type { Event, Program } from './ordinary.ts';
 
@@ -101,7 +101,7 @@ export class Player {
     const whole = { ...made, response, ...(search === undefined ? {} : { search }) };
     this.wasted += search?.wasted ?? 0;
     this.lookups++;
-    this.#detections.lookup(whole, toLogEvent(whole, time, { nxdomainError: true }));
+    this.#detections.lookup(viewOf(whole));
     if (connect !== undefined) this.connect(at + 0.01, who, connect.address, connect.port);
   }
 

@@ -6,6 +6,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { HookFamily } from '../../src/model.ts';
+import { missedBy } from '../../src/tables/blind-spots.ts';
 
 const MAIN = path.resolve('src/main.ts');
 const CAPTURE = path.resolve('test/golden/pcaps/dns_udp.pcap');
@@ -214,7 +216,8 @@ describe('command line, for real', () => {
   it('doctor tells which hooks would attach', async () => {
     const result = await start(['doctor']).done;
     assert.equal(result.code, 0);
-    assert.match(result.stdout, /whodns would use the \w+ hooks/);
+    const [, hook] = /whodns would use the (\w+) hooks/.exec(result.stdout) ?? [];
+    for (const row of missedBy(hook as HookFamily)) assert.ok(result.stdout.includes(`  - ${row}\n`), row);
     const rights = 'no_new_privs: yes; system calls: filtered$';
     const lines = [
       `^agent, capturing +capabilities: (none|CAP_BPF); bounding set: (none|CAP_BPF); ${rights}`,

@@ -9,12 +9,14 @@ import { copyOf } from '../../src/sinks/limits.ts';
 import { type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
 import { METRICS } from '../../src/tables/metrics.ts';
 import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
+import { STAGES, type StageName, stageReasons } from '../../src/tables/stages.ts';
 import { connectionLog, identity, logEvent, type Spec } from '../unit/sink-events.ts';
 import { metricExporter, type Protocol, SCOPE } from './otlp-sinks.ts';
 import { attributes, type HistogramPoint, type Metric, type NumberPoint, Receiver } from './receiver.ts';
 
 const CUMULATIVE = 'AGGREGATION_TEMPORALITY_CUMULATIVE';
 const DELTA = 'AGGREGATION_TEMPORALITY_DELTA';
+const NAMES = [...Object.keys(STAGES), 'detector:mine'] as readonly StageName[];
 
 /** A capture whose counters the test sets. */
 class Counters {
@@ -153,6 +155,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     ledger.stage('streams').filter('retransmission', 4);
     ledger.stage('correlate').held = () => 7;
     ledger.stage('wire').in = 1;
+    for (const name of NAMES) ledger.stage(name);
     sink.observeSpool({ diskBytes: 5000, damage: { bytes: 12 } });
     const pod = identity({
       pid: 23,
@@ -195,8 +198,15 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     // The first loss is an increase: of every reason there is a point before.
     const drops = metrics.get('whodns.dropped')?.sum?.dataPoints ?? [];
     const zeros = drops.map(({ attributes: at }) => Object.values(attributes(at)).join(' '));
-    for (const known of ['wire field', 'streams stream-gap', 'sink:metrics queue_full', 'kernel ring_full'])
-      assert.ok(zeros.includes(known), `${known}: ${zeros.join(', ')}`);
+    for (const stage of NAMES)
+      for (const reason of Object.keys(stageReasons(stage).dropped))
+        assert.ok(zeros.includes(`${stage} ${reason}`), `${stage} ${reason}: ${zeros.join(', ')}`);
+    assert.ok(zeros.includes('sink:metrics queue_full') && zeros.includes('kernel ring_full'));
+    const left = metrics.get('whodns.filtered')?.sum?.dataPoints ?? [];
+    const leftOut = left.map(({ attributes: at }) => Object.values(attributes(at)).join(' '));
+    for (const stage of NAMES)
+      for (const reason of Object.keys(stageReasons(stage).filtered))
+        assert.ok(leftOut.includes(`${stage} ${reason}`), `${stage} ${reason}: ${leftOut.join(', ')}`);
     assert.ok(drops.every((point) => Number(point.asInt) >= 0));
 
     const queries = metrics.get('whodns.queries');

@@ -24,10 +24,26 @@ export class Random {
 
 const EDGES = [0, 1, 0x3f, 0x40, 0x7f, 0x80, 0xbf, 0xc0, 0xff];
 
+/** Octets of the DNS header, and types that change how what follows is read: SOA, OPT, SVCB. */
+const HEADER = 12;
+const TYPES = [6, 41, 64];
+
 /** A changed copy of one of the seeds: bits, bytes, lengths, pointers, blocks moved or taken from another seed. */
 export function mutate(random: Random, seeds: readonly Uint8Array[]): Uint8Array {
   let bytes = Uint8Array.from(random.of(seeds));
   for (let changes = 1 + random.below(4); changes > 0; changes--) bytes = change(random, bytes, seeds);
+  return bytes;
+}
+
+/** A copy in which one to three bytes behind the header of a message differ: most of the framing stays. */
+export function mutateGently(random: Random, seeds: readonly Uint8Array[]): Uint8Array {
+  const bytes = Uint8Array.from(random.of(seeds));
+  if (bytes.length <= HEADER) return bytes;
+  for (let changes = 1 + random.below(3); changes > 0; changes--) {
+    const at = HEADER + random.below(bytes.length - HEADER);
+    const old = bytes[at] as number;
+    bytes[at] = random.of([random.below(256), old + 1, old - 1, random.of(EDGES), random.of(TYPES)]);
+  }
   return bytes;
 }
 

@@ -1,15 +1,22 @@
-/** Records of mutated messages: what is written attribute by attribute is what the object with the attributes gives. */
+/**
+ * Records of mutated messages: what is written straight from the bytes is what an object with the values gives, and says what the
+ * decoded messages say.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { decodeMessage } from '../../src/dns/message.ts';
-import type { Lookup, Outcome } from '../../src/model.ts';
+import { Message } from '../../src/dns/message.ts';
+import { EventView, LookupView } from '../../src/lookup/view.ts';
+import type { Lookup, Outcome, ResourceRecord } from '../../src/model.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
+import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
+import { LookupRecord } from '../../src/sinks/lookup-record.ts';
 import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
 import { writeLogRecord } from '../../src/sinks/otlp-encode-record.ts';
-import { toLogEvent } from '../../src/sinks/record.ts';
-import { MAX_ATTRIBUTES } from '../../src/sinks/record-attributes.ts';
+import { bounded, MAX_ATTRIBUTES } from '../../src/sinks/record-common.ts';
+import { typeName } from '../../src/tables/rrtypes.ts';
 import { replay } from '../golden/replay.ts';
+import { envelopeOf } from '../unit/message-bytes.ts';
 import { identity, lookup, TIME } from '../unit/sink-events.ts';
 import { mutate, Random } from './mutate.ts';
 
@@ -24,41 +31,63 @@ const TRACE = {
 };
 
 /** A lookup of two mutated messages, with what else a record may have. */
-function randomLookup(random: Random, seeds: readonly Uint8Array[], process: Lookup['process']): Lookup {
+function randomLookup(random: Random, seeds: readonly Uint8Array[], process: Lookup['process']): LookupView {
   const outcome = random.of(OUTCOMES);
-  const whole = lookup({
-    process,
+  const { request, response } = lookup({
     outcome,
-    retries: random.below(3),
-    duration: BigInt(random.below(2_000_000_000)),
     raw: {
       ...(random.below(4) === 0 ? { dialed: { address: '203.0.113.9', port: 5353 } } : {}),
       ...(random.below(4) === 0 ? { owner: undefined } : {}),
       ...(random.below(4) === 0 ? { trace: TRACE } : {}),
+      local: random.of([
+        { address: '198.51.100.7', port: 41215 },
+        { address: '2001:db8::7', port: 1 },
+      ]),
       localAny: random.below(2) === 0,
       networkNamespace: random.below(2),
       transport: random.of(['udp', 'tcp']),
       family: random.of([4, 6]),
     },
-    ...(random.below(4) === 0
-      ? { search: { base: 'www', step: random.below(4), wasted: random.below(3) } }
-      : {}),
   });
   const asked = mutate(random, seeds);
   const told = mutate(random, seeds);
-  return {
-    ...whole,
-    ...(outcome === 'answered' && random.below(4) === 0
-      ? { conflictsWith: random.of(['', 'first']), uid: 'own' }
-      : {}),
-    request: { ...whole.request, captured: asked.length, message: decodeMessage(asked, asked.length) },
-    response: whole.response && {
-      ...whole.response,
-      length: told.length + random.below(2),
-      captured: told.length,
-      message: decodeMessage(told, told.length),
-    },
-  };
+  const message = (bytes: Uint8Array, missing: number) =>
+    new Message().parse(bytes, 0, bytes.length, bytes.length + missing);
+  const view = new LookupView(
+    process,
+    new EventView(envelopeOf(request.raw), message(asked, 0)),
+    response && new EventView(envelopeOf(response.raw), message(told, random.below(2))),
+  );
+  view.outcome = outcome;
+  view.hasResponse = response !== undefined;
+  view.retries = random.below(3);
+  view.durationNs = response === undefined ? -1 : random.below(2_000_000_000);
+  if (random.below(4) === 0) view.search = { base: 'www', step: random.below(4), wasted: random.below(3) };
+  if (response !== undefined && random.below(4) === 0) view.conflictsWith = random.of(['', 'first']);
+  return view;
+}
+
+function recordLine({ name, ttl, type, data }: ResourceRecord): string {
+  return `${name} ${ttl} ${typeName(type)} ${data}`;
+}
+
+/** What the decoded messages say. */
+function assertTold({ request, answer, hasResponse }: LookupView, record: LookupRecord): void {
+  const { attributes, body } = record;
+  const [question] = request.message.questions;
+  assert.equal(attributes['dns.question.name'], question?.name);
+  assert.ok(body.length <= 1024 && body.isWellFormed());
+  const answers = hasResponse ? answer.message.answers.slice(0, MAX_ANSWERS) : [];
+  assert.deepEqual(
+    attributes['whodns.answers'],
+    answers.length === 0 ? undefined : answers.map((each) => bounded(recordLine(each))),
+  );
+  const addresses = answers
+    .filter(({ type, class: of, data }) => (type === 1 || type === 28) && of === 1 && !data.startsWith('\\'))
+    .map(({ data }) => data);
+  assert.deepEqual(attributes['dns.answers'], addresses.length === 0 ? undefined : addresses);
+  const malformed = (hasResponse ? answer.message.malformed : undefined) ?? request.message.malformed;
+  assert.equal(attributes['whodns.malformed'], malformed?.reason);
 }
 
 test(`${COUNT} records of mutated messages, seed ${SEED}`, async () => {
@@ -68,19 +97,21 @@ test(`${COUNT} records of mutated messages, seed ${SEED}`, async () => {
   );
   const random = new Random(SEED);
   const processes = [identity(), identity({ executableName: '', attribution: 'none' })];
-  const [direct, plain] = [new ProtobufWriter(1024), new ProtobufWriter(1024)];
+  const [direct, plain] = [new ProtobufWriter(16), new ProtobufWriter(1024)];
+  const records = [true, false].map((nxdomainError) => new LookupRecord({ nxdomainError }));
   let answers = 0;
   for (let i = 0; i < COUNT; i++) {
-    const found = randomLookup(random, seeds, random.of(processes));
-    const event = toLogEvent(found, TIME, { nxdomainError: random.below(2) === 0 });
+    const view = randomLookup(random, seeds, random.of(processes));
+    const record = random.of(records).of(view, TIME);
     direct.position = 0;
-    writeLogRecord(direct, event);
+    writeLogRecord(direct, record);
     plain.position = 0;
-    writeLogRecord(plain, copyOf(event));
+    writeLogRecord(plain, copyOf(record));
     const same = direct.bytes.subarray(0, direct.position).equals(plain.bytes.subarray(0, plain.position));
-    if (!same) assert.deepEqual(found, undefined, `record ${i}`);
-    assert.ok(Object.keys(event.attributes).length <= MAX_ATTRIBUTES);
-    if (event.attributes['whodns.answers'] !== undefined) answers++;
+    if (!same) assert.deepEqual(copyOf(record), undefined, `record ${i}`);
+    assertTold(view, record);
+    assert.ok(Object.keys(record.attributes).length <= MAX_ATTRIBUTES);
+    if (record.attributes['whodns.answers'] !== undefined) answers++;
   }
   assert.ok(answers > COUNT / 20, `${answers} with answers`);
 });

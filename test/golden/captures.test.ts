@@ -21,13 +21,13 @@ const DIFFERENT: Readonly<Record<string, { messages: number; reason: string; off
     'dns-zlip-3.pcap': empty(),
     'dns-badlabel.pcap': {
       messages: 1,
-      reason: 'name-too-long',
+      reason: 'name_too_long',
       offset: 266,
       why: 'the name has over 255 octets; tshark makes a question "<Name too long>" of it and goes on in the middle',
     },
     'dns_fwdptr.pcap': {
       messages: 1,
-      reason: 'name-pointer',
+      reason: 'name_pointer',
       offset: 46,
       why: 'a forward pointer; tshark makes questions "<Name too long>" of it',
     },
@@ -41,7 +41,7 @@ const DIFFERENT: Readonly<Record<string, { messages: number; reason: string; off
 
 function empty() {
   const why = 'the UDP header says 8 bytes: the datagram is empty, tshark shows no DNS';
-  return { messages: 1, reason: 'short-header', offset: 0, why };
+  return { messages: 1, reason: 'short_header', offset: 0, why };
 }
 
 for (const file of readdirSync(CAPTURES).filter((name) => name.endsWith('.pcap'))) {

@@ -170,12 +170,12 @@ describe('fair shares', { timeout: patient(120_000) }, () => {
     const said = await serve([...TCP, 'half', OTHER_SERVER, String(HALF_SENT), String(LIMIT_MS / 1000)]);
     const connections = Number(/ready (\d+)/.exec(said)?.[1]);
     assert.ok(connections >= HALF_SENT * 0.9, `the attack itself must succeed: ${connections}`);
-    await untilFull('streams-full');
+    await untilFull('streams_full');
     const answered = await victim([...TCP, 'ask', VICTIMS_SERVER, '60', '0.1', zone]);
     assert.equal(answered, 60);
     await assertTrue(zone, 60, 't');
     for (const child of children.splice(0)) await end(child, 'SIGKILL');
-    const told = await assertTold('streams-full', 'python3.11');
+    const told = await assertTold('streams_full', 'python3.11');
     reportAttack({
       attack: '6 000 half-sent TCP messages',
       stranger: 'user',
@@ -197,12 +197,12 @@ describe('fair shares', { timeout: patient(120_000) }, () => {
       String(patient(20)),
       '1',
     ]);
-    await untilFull('requests-full');
+    await untilFull('requests_full');
     const answered = await victim([...UDP, 'ask', VICTIMS_SERVER, '200', '0.05', String(patient(6)), zone]);
     const { sent } = JSON.parse(await flooded) as { sent: number };
     assert.equal(answered, 200);
     await assertTrue(zone, 200, 'u');
-    const told = await assertTold('requests-full', 'flood');
+    const told = await assertTold('requests_full', 'flood');
     reportAttack({
       attack: '20 000 unanswered queries a second',
       stranger: 'user',

@@ -13,7 +13,7 @@ afterEach(async () => {
   cleanUp();
 });
 
-function capture(
+async function capture(
   port: number,
   ringBytes: number,
   onEvents: (events: readonly RawEvent[]) => void = () => {},
@@ -22,7 +22,7 @@ function capture(
   const source = new KernelSource({ hook: 'tracepoint', ports: [port], maxPayload: 512, ringBytes, stage });
   sources.push(source);
   let messages = 0;
-  source.start((events) => {
+  await source.start((events) => {
     for (const event of events) if (event.kind === 'message') messages++;
     onEvents(events);
   });
@@ -48,7 +48,7 @@ const lost = (drops: Readonly<Record<string, number>>): number =>
 describe('every message that was captured is delivered or counted', { skip }, () => {
   it('with a prompt consumer: all delivered', async () => {
     const { port } = await sink();
-    const { settle } = capture(port, 1 << 24);
+    const { settle } = await capture(port, 1 << 24);
     await sendMany(port, 50_000).done;
     const { drops } = await settle(50_000);
     assert.equal(lost(drops), 0);
@@ -56,7 +56,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
 
   it('with the event loop held up for a second: all delivered, the ring had room', async () => {
     const { port } = await sink();
-    const { settle } = capture(port, 1 << 25);
+    const { settle } = await capture(port, 1 << 25);
     const { done } = sendMany(port, 50_000);
     block(1000);
     await done;
@@ -66,7 +66,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
 
   it('with the event loop held up and a ring of 128 KB: the kernel counts what it could not keep', async () => {
     const { port } = await sink();
-    const { settle, source } = capture(port, 1 << 17);
+    const { settle, source } = await capture(port, 1 << 17);
     const { done } = sendMany(port, 100_000);
     const used = () => source.stats().ring?.used ?? 0;
     const deadline = performance.now() + 20_000;
@@ -88,7 +88,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
       const stage = new Ledger().stage('wire');
       const source = new KernelSource({ hook: 'tracepoint', ports: [${port}], maxPayload: 512, ringBytes: 1 << 18, stage });
       let messages = 0;
-      source.start((events) => { for (const event of events) if (event.kind === 'message') messages++; });
+      await source.start((events) => { for (const event of events) if (event.kind === 'message') messages++; });
       process.stdin.once('data', async () => {
         await source.stop();
         console.log(JSON.stringify({ messages, ...source.stats() }));
@@ -121,7 +121,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
     const { port } = await sink();
     let messages = 0;
     let afterStop = false;
-    const { source } = capture(port, 1 << 24, (events) => {
+    const { source } = await capture(port, 1 << 24, (events) => {
       assert.equal(afterStop, false, 'nothing comes after stop() has resolved');
       for (const event of events) if (event.kind === 'message') messages++;
     });
@@ -139,7 +139,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
 
   it('stop, again and at once: one promise, and finished resolves', async () => {
     const { port } = await sink();
-    const { source } = capture(port, 1 << 17);
+    const { source } = await capture(port, 1 << 17);
     const first = source.stop();
     assert.equal(source.stop(), first);
     await first;
@@ -150,7 +150,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
   it('in the order in which it was sent', async () => {
     const { port } = await sink();
     const times: bigint[] = [];
-    const { settle } = capture(port, 1 << 24, (events) => {
+    const { settle } = await capture(port, 1 << 24, (events) => {
       for (const event of events) if (event.kind === 'message') times.push(event.time);
     });
     await sendMany(port, 20_000).done;
@@ -161,7 +161,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
   it('leaves timers their turn under full load', async () => {
     const { port } = await sink();
     let batches = 0;
-    const { source } = capture(port, 1 << 24, () => {
+    const { source } = await capture(port, 1 << 24, () => {
       batches++;
       block(10);
     });
@@ -186,7 +186,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
 describe('counters per process', { skip }, () => {
   it('are exact, and are forgotten on request', async () => {
     const { port } = await sink();
-    const { source } = capture(port, 1 << 17);
+    const { source } = await capture(port, 1 << 17);
     const { child, done } = sendMany(port, 5000);
     const before = BigInt(Date.now()) * 1_000_000n;
     await done;
@@ -207,7 +207,7 @@ describe('counters per process', { skip }, () => {
 
   it('are read whole when there are many processes', { timeout: 120_000 }, async () => {
     const { port } = await sink();
-    const { source } = capture(port, 1 << 24);
+    const { source } = await capture(port, 1 << 24);
     const { spawnSync } = await import('node:child_process');
     // one process for each datagram: bash forks a subshell for a redirection to /dev/udp
     spawnSync('bash', ['-c', `for i in {1..3000}; do (echo x >/dev/udp/127.0.0.1/${port}); done`]);
@@ -221,7 +221,7 @@ describe('counters per process', { skip }, () => {
 
   it("leave out the agent's own messages", async () => {
     const { port, socket } = await sink();
-    const { source } = capture(port, 1 << 17, (events) => assert.deepEqual(events, []));
+    const { source } = await capture(port, 1 << 17, (events) => assert.deepEqual(events, []));
     for (let i = 0; i < 10; i++) {
       await new Promise<void>((resolve, reject) =>
         socket.send('x', port, '127.0.0.1', (error) => (error ? reject(error) : resolve())),

@@ -30,7 +30,7 @@ async function refusal(change: Partial<KernelOptions>): Promise<UserError> {
   const source = new KernelSource({ ...KERNEL, stage: new Ledger().stage('wire'), ...change });
   let refused: unknown;
   try {
-    source.start(() => {});
+    await source.start(() => {});
   } catch (error) {
     refused = error;
   }
@@ -86,7 +86,7 @@ describe('a source that cannot start', { skip }, () => {
       const damaged = Buffer.from(whole);
       damaged.writeUInt8(damaged.readUInt8(offset) ^ (1 << (at % 7)), offset);
       writeFileSync(object, damaged);
-      assert.throws(
+      await assert.rejects(
         () =>
           new KernelSource({ ...KERNEL, stage: new Ledger().stage('wire'), object }).start(() => undefined),
         { op: 'open', hint: /damaged, or of another build/ },
@@ -109,21 +109,21 @@ describe('a source that cannot start', { skip }, () => {
     }
   });
 
-  it('settings the object does not have, or that do not fit', () => {
-    const open = (knobs: Readonly<Record<string, readonly number[]>>) => {
-      const opened = addon.open(nativeOptions({ knobs }));
+  it('settings the object does not have, or that do not fit', async () => {
+    const open = async (knobs: Readonly<Record<string, readonly number[]>>) => {
+      const opened = await addon.open(nativeOptions({ knobs }));
       if ('error' in opened) return `${opened.error.op} ${opened.error.subject} ${opened.error.code}`;
       opened.capture.close();
       return 'opened';
     };
-    assert.equal(open({ no_such_setting: [1] }), 'rodata no_such_setting ENOENT');
-    assert.equal(open({ dns_ports: [53, 53, 53, 53, 53] }), 'rodata dns_ports E2BIG');
-    assert.equal(open({ dns_ports: [65536] }), 'rodata dns_ports ERANGE');
-    assert.equal(open({ dns_ports: [65535] }), 'opened');
+    assert.equal(await open({ no_such_setting: [1] }), 'rodata no_such_setting ENOENT');
+    assert.equal(await open({ dns_ports: [53, 53, 53, 53, 53] }), 'rodata dns_ports E2BIG');
+    assert.equal(await open({ dns_ports: [65536] }), 'rodata dns_ports ERANGE');
+    assert.equal(await open({ dns_ports: [65535] }), 'opened');
   });
 
-  it('a family the object does not have', () => {
-    const opened = addon.open(nativeOptions({ family: 'nosuch' }));
+  it('a family the object does not have', async () => {
+    const opened = await addon.open(nativeOptions({ family: 'nosuch' }));
     assert.ok('error' in opened);
     assert.equal(opened.error.op, 'family');
   });
@@ -136,10 +136,16 @@ describe('a source that cannot start', { skip }, () => {
       ringBytes: 1 << 17,
       stage: new Ledger().stage('wire'),
     });
-    source.start(() => {});
-    assert.throws(() => source.start(() => {}), /started twice/);
+    await source.start(() => {});
+    await assert.rejects(
+      source.start(() => {}),
+      /started twice/,
+    );
     await source.stop();
-    assert.throws(() => source.start(() => {}), /started twice/);
+    await assert.rejects(
+      source.start(() => {}),
+      /started twice/,
+    );
   });
 
   it('a family that this kernel cannot attach says why', async () => {
@@ -185,7 +191,7 @@ describe('without privileges', { skip }, () => {
         const { Ledger } = await import('${copy}/src/health.ts');
         for (const hook of ['auto', 'fentry', 'tracepoint']) {
           const source = new KernelSource({ hook, ports: [53], maxPayload: 4096, ringBytes: 1 << 17, stage: new Ledger().stage('wire') });
-          try { source.start(() => {}); console.log('started'); }
+          try { await source.start(() => {}); console.log('started'); }
           catch (error) { console.log(error.name + '|' + error.message + '|' + error.hint); }
         }
         const report = probe();

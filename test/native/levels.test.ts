@@ -14,8 +14,8 @@ describe('map entries', { skip }, () => {
   const key = new Uint8Array(8);
   const value = new Uint8Array(4);
 
-  it('are set and deleted; wrong sizes and names are refused', () => {
-    const opened = addon.open(nativeOptions());
+  it('are set and deleted; wrong sizes and names are refused', async () => {
+    const opened = await addon.open(nativeOptions());
     assert.ok('capture' in opened);
     const { capture } = opened;
     assert.equal(code(capture.update('visibility', key, value)), undefined);
@@ -44,7 +44,7 @@ describe('levels', { skip }, () => {
       object: OBJECT,
       stage,
     });
-    source.start(() => undefined);
+    await source.start(() => undefined);
     try {
       const groups = Array.from({ length: ROOM + 3 }, (_, index) => (1n << 40n) | BigInt(index));
       const refused = source.setLevels(new Map(groups.map((group) => [group, 'on'] as const)));

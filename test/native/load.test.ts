@@ -20,19 +20,20 @@ import {
 /** One that leaves something leaves it each time. */
 const TIMES = process.env['WHODNS_KERNELS'] === 'full' ? 50 : 12;
 
-function open(change: Partial<NativeOptions> = {}): NativeCapture {
-  const opened = addon.open(nativeOptions(change));
+async function open(change: Partial<NativeOptions> = {}): Promise<NativeCapture> {
+  const opened = await addon.open(nativeOptions(change));
   if ('error' in opened) throw new Error(JSON.stringify(opened.error));
+  assert.ok(!('error' in opened.capture.attach()));
   return opened.capture;
 }
 
 describe('load, attach, close', { skip }, () => {
   it(`${TIMES} times leaves no program and no descriptor`, async () => {
-    open().close(); // the first use opens descriptors that libbpf keeps
+    (await open()).close(); // the first use opens descriptors that libbpf keeps
     const before = descriptors();
     const ids: number[] = [];
     for (let i = 0; i < TIMES; i++) {
-      const capture = open();
+      const capture = await open();
       const loaded = loadedPrograms();
       assert.ok(loaded.length > 0);
       ids.push(...loaded);
@@ -48,7 +49,7 @@ describe('load, attach, close', { skip }, () => {
     const before = descriptors();
     const ids: number[] = [];
     for (let i = 0; i < 10; i++) {
-      const capture = open();
+      const capture = await open();
       assert.ok(!('error' in capture.watch(() => {})));
       ids.push(...loadedPrograms());
       capture.close();
@@ -62,9 +63,10 @@ describe('load, attach, close', { skip }, () => {
     // libbpf tries five times only.
     const script = `
       const addon = require(${JSON.stringify(join(ROOT, 'build/whodns.node'))});
-      const opened = addon.open(${optionsText()});
-      console.log('error' in opened ? opened.error.code : 'opened');
-      process.exit();`;
+      addon.open(${optionsText()}).then((opened) => {
+        console.log('error' in opened ? opened.error.code : 'opened');
+        process.exit();
+      });`;
     const flags = [
       '--cpu-prof',
       '--cpu-prof-interval',
@@ -80,8 +82,8 @@ describe('load, attach, close', { skip }, () => {
     assert.equal(done.stdout, 'opened\n', done.stderr);
   });
 
-  it('close may be called again, and the other calls then say so', () => {
-    const capture = open();
+  it('close may be called again, and the other calls then say so', async () => {
+    const capture = await open();
     capture.close();
     capture.close();
     capture.detach();
@@ -110,7 +112,7 @@ describe('load, attach, close', { skip }, () => {
       const bpf = () => readdirSync('/proc/self/fd').filter((fd) => {
         try { return readlinkSync('/proc/self/fd/' + fd).startsWith('anon_inode:bpf'); } catch { return false; }
       }).length;
-      for (let i = 0; i < 3; i++) if (addon.open(${optionsText()}).error) throw new Error('open');
+      for (let i = 0; i < 3; i++) if ((await addon.open(${optionsText()})).error) throw new Error('open');
       const most = bpf();
       for (let i = 0; i < 20 && bpf() > 0; i++) { gc(); await turn(); }
       console.log(most > 0, bpf());`;
@@ -126,8 +128,9 @@ describe('a process that ends without closing', { skip }, () => {
   const program = `
     const { createRequire } = await import('node:module');
     const addon = createRequire('${ROOT}/')('${ROOT}/build/whodns.node');
-    const opened = addon.open(${optionsText()});
+    const opened = await addon.open(${optionsText()});
     if (opened.error) throw new Error(JSON.stringify(opened.error));
+    opened.capture.attach();
     opened.capture.watch(() => {});
     setInterval(() => {}, 1000); // watching alone keeps nothing alive
     console.log('running');`;

@@ -11,18 +11,15 @@ const ORDER = [
   'tables',
   'health',
   'config',
-  'wire',
   'dns',
+  'lookup',
+  'wire',
   'streams',
   'capture',
   'inspector',
   'enrich',
   'visibility',
   'dnscache',
-  'exchange',
-  'losses',
-  'finished',
-  'correlate',
   'connections',
   'detect',
   'sinks',
@@ -32,21 +29,23 @@ const ORDER = [
   'agent',
   'cli',
   'main',
+  'launch',
 ] as const;
 
 /** Modules that see nothing of their neighbours although they stand below them. */
 const NOT: Readonly<Record<string, readonly string[]>> = {
-  dns: ['health', 'config', 'wire'],
+  dns: ['health', 'config'],
+  lookup: ['config'],
+  wire: ['config', 'dns'],
   streams: ['config', 'wire', 'dns'],
   inspector: ['health', 'config', 'wire', 'dns', 'streams', 'capture'],
   enrich: ['wire', 'dns', 'streams', 'capture'],
-  correlate: ['wire', 'streams', 'capture', 'enrich', 'config'],
-  connections: ['config', 'wire', 'dns', 'streams', 'capture', 'visibility', 'correlate'],
+  connections: ['config', 'wire', 'dns', 'streams', 'capture', 'visibility'],
   visibility: ['wire', 'dns', 'streams'],
   dnscache: ['wire', 'streams', 'capture', 'enrich', 'visibility'],
   detect: ['wire', 'streams', 'capture'],
-  sinks: ['wire', 'streams', 'capture', 'enrich', 'correlate', 'connections', 'detect'],
-  control: ['wire', 'dns', 'streams', 'capture', 'enrich', 'correlate', 'connections', 'detect', 'sinks'],
+  sinks: ['wire', 'streams', 'capture', 'enrich', 'connections', 'detect'],
+  control: ['wire', 'dns', 'streams', 'capture', 'enrich', 'connections', 'detect', 'sinks'],
 };
 
 /** What only the named files may contain. */
@@ -58,13 +57,17 @@ const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly
     pattern: /from '@opentelemetry\//,
     files: /^src\/(sinks\/otlp-|config\/file)[\w-]*\.ts$/,
   },
-  { what: 'the addon', pattern: /createRequire|process\.dlopen/, files: /^src\/capture\/kernel\.ts$/ },
+  {
+    what: 'the addon',
+    pattern: /createRequire|process\.dlopen/,
+    files: /^src\/(capture\/kernel|lib\/package-files)\.ts$/,
+  },
   { what: 'node:child_process', pattern: /node:child_process/, files: /^src\/inspector\/channel\.ts$/ },
   {
     what: 'calls that make or change files',
     pattern:
       /\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|mkdir(?:Sync)?|O_CREAT|f?chmod(?:Sync)?|f?chown(?:Sync)?)\(|\bO_CREAT\b/,
-    files: /^src\/(lib\/safe-(file|path)|sinks\/spool-(lock|segment))\.ts$/,
+    files: /^src\/(lib\/(safe-(file|path)|extracted-files)|sinks\/spool-(lock|segment))\.ts$/,
   },
 ];
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Fairness } from '../../src/lib/fairness.ts';
-import { Losses } from '../../src/losses.ts';
+import { Losses } from '../../src/lookup/losses.ts';
 import type { DnsMessage } from '../../src/model.ts';
 import { MS, PROCESS, SECOND, START, setUp } from './correlate-events.ts';
 
@@ -12,17 +12,19 @@ const told = (...data: readonly string[]): { readonly message: Partial<DnsMessag
   },
 });
 
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
 describe('correlate: conflicting answers', () => {
   it('gives the second of two different answers out as the same lookup, with what it conflicts with', () => {
-    let uids = 0;
-    const { ask, reply, lookups, answers, stage } = setUp({ newUid: () => `uid ${uids++}` });
+    const { ask, reply, lookups, answers, stage } = setUp();
     ask();
     reply({ at: 5n * MS, ...told('6.6.6.6') });
     reply({ at: 9n * MS, ...told('10.1.2.3') });
     const [first, second] = lookups;
-    assert.equal(first?.uid, 'uid 0');
+    assert.match(first?.uid ?? '', UUID_V7);
     assert.equal(first?.conflictsWith, undefined);
-    assert.equal(second?.conflictsWith, 'uid 0');
+    assert.equal(second?.conflictsWith, first?.uid);
+    assert.notEqual(second?.uid, first?.uid);
     assert.equal(second?.response?.message.answers[0]?.data, '10.1.2.3');
     assert.equal(second?.request.raw.time, START);
     assert.equal(second?.duration, 9n * MS);
@@ -63,7 +65,7 @@ describe('correlate: conflicting answers', () => {
     ask();
     reply({ at: 5n * MS, message: { rcode: 3 } });
     reply({ at: 9n * MS, ...told('10.1.2.3') });
-    assert.equal(lookups[1]?.conflictsWith, '');
+    assert.equal(lookups[1]?.conflictsWith, lookups[0]?.uid);
   });
 
   it('many further answers give at most four records, the rest is counted', () => {
@@ -105,7 +107,7 @@ describe('correlate: conflicting answers', () => {
       reply({ ...flood, at: 7n * MS });
     }
     reply({ at: 9n * MS, ...told('10.1.2.3') });
-    assert.equal(lookups.at(-1)?.conflictsWith, '');
+    assert.match(lookups.at(-1)?.conflictsWith ?? '', UUID_V7);
   });
 });
 
@@ -117,14 +119,14 @@ describe('correlate: unknown outcomes', () => {
 
   it('a loss of anyone while it was waited for makes it unknown, one before or after does not', () => {
     for (const [from, to, expected] of [
-      [1e9, 2e9, ['unknown', 'ring-full']],
+      [1e9, 2e9, ['unknown', 'ring_full']],
       [-2e9, -1e9, ['timeout', undefined]],
       [6e9, 7e9, ['timeout', undefined]],
     ] as const) {
       const losses = new Losses({ keepNs: 30e9 });
       const test = setUpWith(losses);
       test.ask();
-      losses.note('ring-full', START_MS + from, START_MS + to);
+      losses.note('ring_full', START_MS + from, START_MS + to);
       test.end();
       assert.deepEqual(outcomes(test), [expected]);
     }
@@ -135,11 +137,11 @@ describe('correlate: unknown outcomes', () => {
     const test = setUpWith(losses);
     test.ask({ id: 1, owner: { cgroupId: 7n } });
     test.ask({ id: 2, owner: { cgroupId: 8n, pid: 101, tid: 101 } });
-    losses.note('kernel-budget', START_MS, START_MS + 1e9, 8n);
+    losses.note('kernel_budget', START_MS, START_MS + 1e9, 8n);
     test.end();
     assert.deepEqual(outcomes(test), [
       ['timeout', undefined],
-      ['unknown', 'kernel-budget'],
+      ['unknown', 'kernel_budget'],
     ]);
   });
 
@@ -151,10 +153,10 @@ describe('correlate: unknown outcomes', () => {
     test.ask({ id: 2, ...near, local: { address: '10.0.0.2', port: 1002 } });
     const [raw] = [test.lookups[0]?.request.raw];
     assert.equal(raw, undefined);
-    losses.noteConnection({ ...rawOf(near), time: START + SECOND }, 'stream-gap');
+    losses.noteConnection(rawOf(near), 'stream_gap', START + SECOND);
     test.end();
     assert.deepEqual(outcomes(test), [
-      ['unknown', 'stream-gap'],
+      ['unknown', 'stream_gap'],
       ['timeout', undefined],
     ]);
   });
@@ -162,7 +164,7 @@ describe('correlate: unknown outcomes', () => {
   it('counters are read when a time-out is judged: what came since the last reading counts', () => {
     let count = 0;
     let now = START;
-    const read = () => [{ reason: 'ring-full' as const, count }];
+    const read = () => [{ reason: 'ring_full' as const, count }];
     const losses = new Losses({ keepNs: 30e9, read, now: () => now });
     losses.refresh();
     const test = setUpWith(losses);
@@ -174,7 +176,7 @@ describe('correlate: unknown outcomes', () => {
     now = START + 14n * SECOND;
     test.correlator.expire(now);
     assert.deepEqual(outcomes(test), [
-      ['unknown', 'ring-full'],
+      ['unknown', 'ring_full'],
       ['timeout', undefined],
     ]);
   });
@@ -188,12 +190,12 @@ describe('correlate: unknown outcomes', () => {
     const victim = test.lookups.filter(({ request }) => request.raw.owner?.pid === 100);
     assert.deepEqual([...new Set(victim.map(({ outcome }) => outcome))], ['answered']);
     assert.equal(victim.length, 30);
-    const unknown = test.lookups.filter(({ reason }) => reason === 'requests-full');
+    const unknown = test.lookups.filter(({ reason }) => reason === 'requests_full');
     assert.equal(unknown.length, test.correlator.evicted);
     assert.equal(unknown.length, 4930);
     assert.deepEqual(
       fairness.workloads().map(({ owner, counts }) => [owner.pid, counts]),
-      [[666, { 'requests-full': 4930 }]],
+      [[666, { requests_full: 4930 }]],
     );
     test.end();
     assert.equal(test.stage.snapshot().missing, 0);
@@ -214,7 +216,7 @@ describe('correlate: unknown outcomes', () => {
     }
     test.ask({ at: 9n * MS });
     assert.equal(test.lookups[0]?.outcome, 'answered');
-    assert.equal(test.answers.snapshot().dropped['answers-full'], 20_001 - 4096);
+    assert.equal(test.answers.snapshot().dropped['answers_full'], 20_001 - 4096);
     test.end();
     assert.equal(test.answers.snapshot().missing, 0);
   });

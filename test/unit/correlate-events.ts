@@ -1,7 +1,9 @@
-/** Requests and answers for the tests of the correlator: whole events as the stages before it make them. */
-import { Correlator, type CorrelatorOptions } from '../../src/correlate.ts';
+/** Requests and answers for the tests of what is in flight: as the stages before it make them, in bytes. */
 import { Stage } from '../../src/health.ts';
-import type { DnsEvent, DnsMessage, Lookup, Owner, ProcessIdentity, RawMessage } from '../../src/model.ts';
+import { InFlight, type InFlightOptions } from '../../src/lookup/inflight.ts';
+import { EventView, type LookupView } from '../../src/lookup/view.ts';
+import type { DnsMessage, Owner, ProcessIdentity, RawMessage } from '../../src/model.ts';
+import { envelopeOf, messageOf } from './message-bytes.ts';
 
 export const START = 1_793_000_000_000_000_000n;
 export const MS = 1_000_000n;
@@ -46,69 +48,57 @@ export interface Spec extends Partial<Omit<RawMessage, 'kind' | 'time' | 'payloa
   readonly owner?: Partial<Owner> | null;
 }
 
-function event(spec: Spec, direction: 'request' | 'response'): DnsEvent {
+function event(spec: Spec, direction: 'request' | 'response'): EventView {
   const { at, id, name, type, questions, message, owner, ...raw } = spec;
   const response = direction === 'response';
-  return {
-    raw: {
-      kind: 'message',
-      time: START + (at ?? 0n),
-      hook: 'fentry',
-      direction,
-      transport: 'udp',
-      family: 4,
-      networkNamespace: 1,
-      socket: 0n,
-      local: { address: '10.0.0.2', port: 40_000 },
-      remote: { address: '10.0.0.53', port: 53 },
-      localAny: false,
-      dialed: undefined,
-      owner: owner === null || response ? undefined : { ...OWNER, ...owner },
-      sequence: 0,
-      streamStart: false,
-      streamEnd: false,
-      more: false,
-      unreadable: false,
-      length: 40,
-      ...raw,
-    },
+  const envelope = envelopeOf({
+    kind: 'message',
+    time: START + (at ?? 0n),
+    hook: 'fentry',
+    direction,
+    transport: 'udp',
+    family: 4,
+    networkNamespace: 1,
+    socket: 0n,
+    local: { address: '10.0.0.2', port: 40_000 },
+    remote: { address: '10.0.0.53', port: 53 },
+    localAny: false,
+    dialed: undefined,
+    owner: owner === null || response ? undefined : { ...OWNER, ...owner },
+    sequence: 0,
+    streamStart: false,
+    streamEnd: false,
+    more: false,
+    unreadable: false,
     length: 40,
-    captured: 40,
-    message: {
+    ...raw,
+  });
+  const asked = questions ?? [{ name: name ?? 'www.example.com', type: type ?? 1, class: 1 }];
+  return new EventView(
+    envelope,
+    messageOf({
       id: id ?? 7,
       response,
-      opcode: 0,
-      authoritative: false,
-      truncated: false,
       recursionDesired: true,
       recursionAvailable: response,
-      authenticData: false,
-      checkingDisabled: false,
-      rcode: 0,
-      questionCount: questions?.length ?? 1,
-      questions: questions ?? [{ name: name ?? 'www.example.com', type: type ?? 1, class: 1 }],
-      answers: [],
-      authorities: [],
-      additionals: [],
-      edns: undefined,
-      malformed: undefined,
+      questions: asked,
       ...message,
-    },
-  };
+    }),
+  );
 }
 
-export const request = (spec: Spec = {}): DnsEvent => event(spec, 'request');
-export const answer = (spec: Spec = {}): DnsEvent => event(spec, 'response');
+export const request = (spec: Spec = {}): EventView => event(spec, 'request');
+export const answer = (spec: Spec = {}): EventView => event(spec, 'response');
 
-/** A correlator with its stages and what it gave out. */
-export function setUp(options: Partial<CorrelatorOptions> = {}) {
+/** Requests in flight with their stages and what it gave out. */
+export function setUp(options: Partial<InFlightOptions> = {}) {
   const stage = new Stage('correlate');
   const answers = new Stage('answers');
-  const lookups: Lookup[] = [];
-  const correlator = new Correlator({
+  const lookups: LookupView[] = [];
+  const correlator = new InFlight({
     timeoutNs: 5n * SECOND,
     emit: 'lookup',
-    onLookup: (lookup) => lookups.push(lookup),
+    onLookup: (lookup) => lookups.push(lookup.keep()),
     stage,
     answers,
     ...options,
@@ -118,8 +108,14 @@ export function setUp(options: Partial<CorrelatorOptions> = {}) {
     stage,
     answers,
     lookups,
-    ask: (spec: Spec = {}, process: ProcessIdentity = PROCESS) => correlator.request(request(spec), process),
-    reply: (spec: Spec = {}) => correlator.response(answer(spec)),
+    ask: (spec: Spec = {}, process: ProcessIdentity = PROCESS) => {
+      const { raw, message } = request(spec);
+      correlator.request(raw, message, process);
+    },
+    reply: (spec: Spec = {}) => {
+      const { raw, message } = answer(spec);
+      correlator.response(raw, message);
+    },
     /** Lets time pass until nothing waits any more. */
     end: (at = 3600n * SECOND) => {
       correlator.expire(START + at);

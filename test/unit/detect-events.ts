@@ -7,8 +7,8 @@ import { NO_CACHE } from '../../src/detect/no-cache.ts';
 import { Ledger } from '../../src/health.ts';
 import type { Log } from '../../src/lib/log.ts';
 import type { LogEvent, ProcessIdentity, Resolution } from '../../src/model.ts';
-import { toLogEvent } from '../../src/sinks/record.ts';
 import type { RuleName } from '../../src/tables/detections.ts';
+import { viewOf } from './message-bytes.ts';
 import { identity, lookup, type Spec, TIME } from './sink-events.ts';
 
 export interface HostSpec {
@@ -84,7 +84,7 @@ export function sceneWith(
     ask: (seconds, spec) => {
       const time = timeOf(seconds);
       const whole = lookup({ ...spec, raw: { ...spec.raw, time } });
-      detections.lookup(whole, toLogEvent(whole, time, { nxdomainError: true }));
+      detections.lookup(viewOf(whole));
     },
     connect: (seconds, address, port, process = identity(), resolution = undefined) => {
       const time = timeOf(seconds);

@@ -1,7 +1,7 @@
 /** Answered lookups for the tests of the cache, written as the lines of an answer. */
-import type { Lookup, ResourceRecord } from '../../src/model.ts';
+import type { DnsEvent, DnsMessage, Lookup, ResourceRecord } from '../../src/model.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
-import { answer, PROCESS, request, SECOND, START } from './correlate-events.ts';
+import { OWNER, PROCESS, SECOND, START } from './correlate-events.ts';
 
 export interface Told {
   /** Seconds after START. */
@@ -48,11 +48,69 @@ export function told(spec: Told): Lookup {
     additionals: (spec.additionals ?? []).map(record),
   };
   return {
-    request: request(common),
-    response: answer({ ...common, message }),
+    request: event(common, false, {}),
+    response: event(common, true, message),
     outcome: 'answered',
     retries: 0,
     duration: 1n,
     process,
+  };
+}
+
+/** As objects: what these tests state no sender could put into bytes. */
+function event(
+  asked: {
+    readonly name: string;
+    readonly type: number;
+    readonly networkNamespace: number;
+    readonly at: bigint;
+  },
+  response: boolean,
+  message: Partial<DnsMessage>,
+): DnsEvent {
+  return {
+    raw: {
+      kind: 'message',
+      time: START + asked.at,
+      hook: 'fentry',
+      direction: response ? 'response' : 'request',
+      transport: 'udp',
+      family: 4,
+      networkNamespace: asked.networkNamespace,
+      socket: 0n,
+      local: { address: '10.0.0.2', port: 40_000 },
+      remote: { address: '10.0.0.53', port: 53 },
+      localAny: false,
+      dialed: undefined,
+      owner: response ? undefined : OWNER,
+      sequence: 0,
+      streamStart: false,
+      streamEnd: false,
+      more: false,
+      unreadable: false,
+      length: 40,
+    },
+    length: 40,
+    captured: 40,
+    message: {
+      id: 7,
+      response,
+      opcode: 0,
+      authoritative: false,
+      truncated: false,
+      recursionDesired: true,
+      recursionAvailable: response,
+      authenticData: false,
+      checkingDisabled: false,
+      rcode: 0,
+      questionCount: 1,
+      questions: [{ name: asked.name, type: asked.type, class: 1 }],
+      answers: [],
+      authorities: [],
+      additionals: [],
+      edns: undefined,
+      malformed: undefined,
+      ...message,
+    },
   };
 }

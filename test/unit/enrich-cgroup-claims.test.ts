@@ -49,6 +49,39 @@ describe('enrich: whose word a container id is', { skip: process.getuid?.() !== 
     assert.deepEqual(of(inner), [ID, UID, true]);
   });
 
+  it('names the user whom a part of the tree was given to, and where the process is', () => {
+    place();
+    const user = '/user.slice/user-1000.slice/user@1000.service';
+    const inner = `${user}/user.slice/libpod-${ID}.scope/container`;
+    const given = () => claims.of(group(inner), inner, 2)?.given;
+    group(inner);
+    writeFileSync(`${root}${user}/cgroup.procs`, '');
+    for (const path of [user, `${user}/cgroup.procs`]) chownSync(root + path, 1000, 1000);
+    assert.deepEqual(given(), { user: 1000, group: root + inner });
+  });
+
+  it('names none where two could have made it', () => {
+    place();
+    for (const [name, give] of [
+      ['procs', (path: string) => chownSync(`${path}/cgroup.procs`, 1001, 0)],
+      ['writable', (path: string) => chmodSync(path, 0o775)],
+      [
+        'shared',
+        (path: string) => {
+          for (const each of [path, `${path}/cgroup.procs`]) chownSync(each, 1000, 1000);
+          chmodSync(path, 0o775);
+        },
+      ],
+    ] as const) {
+      const path = `/${name}/libpod-${ID}`;
+      group(path);
+      writeFileSync(`${root}/${name}/cgroup.procs`, '');
+      give(`${root}/${name}`);
+      const claim = claims.of(group(path), path, 2);
+      assert.deepEqual([claim?.verified, claim?.given], [false, undefined], name);
+    }
+  });
+
   for (const [what, give] of [
     ['belongs to another', (path: string) => chownSync(path, 1000, 1000)],
     ['can be written by its group', (path: string) => chmodSync(path, 0o775)],

@@ -71,6 +71,8 @@ function world(
     processes,
     stage,
     onEvent: (event) => left.push(event),
+    keep: (event) => event,
+    attribute: (event, process) => ({ ...event, process }),
     ...options,
   });
   const ask = (id: number, owner: Owner = OWNER): void => {

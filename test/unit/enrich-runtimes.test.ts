@@ -1,7 +1,6 @@
 /** Container runtimes: what they tell, and sockets behind which something else listens. Real runtimes: test/containers. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +18,7 @@ import { KnownContainers } from '../../src/enrich/runtimes/known-containers.ts';
 import { LookUps } from '../../src/enrich/runtimes/look-ups.ts';
 import { Runtimes } from '../../src/enrich/runtimes/runtimes.ts';
 import { METADATA_OPTIONS } from '../../src/tables/options-metadata.ts';
+import { http } from './http-socket.ts';
 import { container, ID } from './workload-sources.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'whodns-runtimes-'));
@@ -254,18 +254,6 @@ function raw(onSocket: (socket: Socket) => void): (path: string) => Promise<Serv
         onSocket(socket);
       });
       server.listen(path, () => resolve(server));
-    });
-}
-
-function http(listener: RequestListener): (path: string) => Promise<{ close(): void }> {
-  return (path) =>
-    new Promise((resolve) => {
-      const server = createHttpServer(listener);
-      const close = () => {
-        server.close();
-        server.closeAllConnections();
-      };
-      server.listen(path, () => resolve({ close }));
     });
 }
 

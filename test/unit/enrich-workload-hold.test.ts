@@ -22,6 +22,8 @@ function world(t: TestContext, sources: readonly ListedSource[], most?: number) 
     processes,
     stage,
     onLookup: (lookup) => left.push(lookup),
+    keep: (lookup) => lookup,
+    attribute: (lookup, process) => ({ ...lookup, process }),
     ...(most === undefined ? {} : { most }),
   });
   workloads.start((id) => hold.changed(id));

@@ -69,7 +69,7 @@ describe('fair bounds', () => {
     assert.deepEqual(lost, []);
     assert.deepEqual(
       fairness.workloads().map(({ owner, counts }) => [owner.pid, counts]),
-      [[666, { 'streams-full': 5940 }]],
+      [[666, { streams_full: 5940 }]],
     );
   });
 
@@ -83,7 +83,7 @@ describe('fair bounds', () => {
     rest(1);
     assert.deepEqual(whole, [1]);
     assert.equal(stage.snapshot().missing, 0);
-    assert.ok(lost.length > 500 && lost.every((each) => each.endsWith(' streams-full')));
+    assert.ok(lost.length > 500 && lost.every((each) => each.endsWith(' streams_full')));
     assert.ok(lost.every((each) => !each.startsWith('1 ')));
   });
 

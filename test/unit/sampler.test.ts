@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { toLogEvent } from '../../src/sinks/record.ts';
 import { isSampled } from '../../src/sinks/sampler.ts';
-import { lookup, TIME } from './sink-events.ts';
+import { lookup, recordOf } from './sink-events.ts';
 
 const ID = new Uint8Array(16).fill(0x80);
 const parent = (flags: number) => ({ traceId: ID, spanId: new Uint8Array(8).fill(1), flags });
@@ -35,14 +34,14 @@ describe('samplers', () => {
   });
 
   it('leave the record its span, but not one of its own', () => {
-    const event = toLogEvent(lookup(), TIME, {
+    const event = recordOf(lookup(), {
       nxdomainError: true,
       traces: true,
       tracesSampler: 'always_off',
     });
     assert.equal(event.trace, undefined);
     assert.equal(event.hasSpan, false);
-    const own = toLogEvent(lookup(), TIME, { nxdomainError: true, traces: true });
+    const own = recordOf(lookup(), { nxdomainError: true, traces: true });
     assert.equal(own.hasSpan, true);
     assert.equal(own.trace?.flags, 1);
   });

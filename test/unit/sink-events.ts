@@ -1,4 +1,6 @@
 /** Lookups for the tests of the sinks: built with the same shapes and the same path as real ones. */
+import { putUuidV7 } from '../../src/lib/uuid.ts';
+import { LookupView } from '../../src/lookup/view.ts';
 import type {
   ConnectionEvent,
   DnsEvent,
@@ -15,9 +17,10 @@ import type {
   SearchStep,
 } from '../../src/model.ts';
 import { toConnectionLog } from '../../src/sinks/connection-record.ts';
-import { toLogEvent } from '../../src/sinks/record.ts';
+import { LookupRecord, type RecordOptions } from '../../src/sinks/lookup-record.ts';
 import { RCODES } from '../../src/tables/rcodes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
+import { viewOf } from './message-bytes.ts';
 
 export const TIME = 1_793_000_000_123_456_789n;
 
@@ -74,6 +77,7 @@ const EDNS: Edns = {
   extendedRcode: 0,
   options: [],
   clientSubnet: '198.51.100.0/24',
+  clientSubnetScope: 0,
   extendedErrors: [],
 };
 
@@ -89,7 +93,7 @@ function message(spec: Spec, response: boolean): DnsMessage {
     authenticData: false,
     checkingDisabled: false,
     rcode: response ? (spec.rcode ?? RCODES.NOERROR) : 0,
-    questionCount: 1,
+    questionCount: (response ? spec.response : spec.request)?.questions?.length ?? 1,
     questions: [{ name: spec.name ?? 'www.example.com', type: spec.type ?? RR_TYPES.A, class: 1 }],
     answers: response ? (spec.answers ?? [record(spec.name ?? 'www.example.com', 1, '192.0.2.1')]) : [],
     authorities: [],
@@ -157,8 +161,19 @@ export function lookup(spec: Spec = {}): Lookup {
   };
 }
 
+/** The record of a lookup, made of nothing else. */
+export function recordOf(
+  of: Lookup | LookupView,
+  options: RecordOptions = { nxdomainError: true },
+  observedTime = TIME + 20_000_000n,
+): LookupRecord {
+  const view = of instanceof LookupView ? of : viewOf(of);
+  putUuidV7(view.uidBytes, 0, Number(observedTime / 1_000_000n));
+  return new LookupRecord(options).of(view, observedTime);
+}
+
 export function logEvent(spec: Spec = {}): LogEvent {
-  return toLogEvent(lookup(spec), TIME + 20_000_000n, { nxdomainError: true });
+  return recordOf(lookup(spec));
 }
 
 const OWNER = { tid: 4243, threadName: 'pool-1' } as Owner;

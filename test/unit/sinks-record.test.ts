@@ -1,26 +1,33 @@
-/** toLogEvent: which fact goes into which attribute, and what is bounded. */
+/** LookupRecord: which fact goes into which attribute, and what is bounded. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Attributes } from '../../src/model.ts';
-import { toLogEvent } from '../../src/sinks/record.ts';
-import { MAX_ANSWERS, MAX_CHARACTERS } from '../../src/sinks/record-attributes.ts';
+import type { LookupView } from '../../src/lookup/view.ts';
+import type { Attributes, Edns } from '../../src/model.ts';
+import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
+import { MAX_CHARACTERS } from '../../src/sinks/record-common.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
-import { identity, logEvent, lookup, record, type Spec, TIME } from './sink-events.ts';
+import { viewOf } from './message-bytes.ts';
+import { identity, logEvent, lookup, record, recordOf, type Spec, TIME } from './sink-events.ts';
 
 function attributesOf(spec: Spec, nxdomainError = true): Attributes {
-  return toLogEvent(lookup(spec), TIME, { nxdomainError }).attributes;
+  return recordOf(lookup(spec), { nxdomainError }).attributes;
+}
+
+/** A message of which only so many bytes were captured; of `length`, if that is given. */
+function cut({ message }: LookupView['answer'], captured: number, length = message.length): void {
+  message.parse(message.bytes, message.base, captured, length);
 }
 
 test('every attribute is in the table, with the type the table says', () => {
   const specs: Spec[] = [
     { raw: { dialed: { address: '10.96.0.10', port: 53 } } },
     { outcome: 'timeout', retries: 3 },
-    { outcome: 'unknown', reason: 'ring-full' },
+    { outcome: 'unknown', reason: 'ring_full' },
     { conflictsWith: '0191f0a2-7c4e-7b3a-9d6e-2f1c0b8a7e55' },
     { search: { base: 'x', step: 3, wasted: 2 } },
     { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
-    { response: { malformed: { reason: 'cut', offset: 12 }, edns: edns() } },
+    { response: { edns: edns() } },
     { request: { questions: [{ name: 'version.bind', type: 16, class: 3 }] } },
   ];
   const seen = new Set<string>();
@@ -33,7 +40,7 @@ test('every attribute is in the table, with the type the table says', () => {
       if (type === 'int') assert.ok(Number.isInteger(value), name);
     }
   }
-  seen.add('whodns.truncated'); // below
+  for (const name of ['whodns.truncated', 'whodns.malformed']) seen.add(name); // below
   assert.deepEqual([...seen].sort(), Object.keys(RECORD_ATTRIBUTES).sort());
 });
 
@@ -48,10 +55,28 @@ function edns() {
     do: false,
     extendedRcode: 0,
     options: [],
-    clientSubnet: undefined,
+    clientSubnet: '198.51.100.0/24',
+    clientSubnetScope: 22,
     extendedErrors,
   };
 }
+
+test("the scope of a client subnet is the answer's, and only where it is about the subnet asked for", () => {
+  const name = 'whodns.edns.client_subnet_scope';
+  const asked = { ...edns(), clientSubnetScope: 0 };
+  const of = (request: Partial<Edns> | undefined, response: Partial<Edns> | undefined) =>
+    attributesOf({
+      request: { edns: request && { ...asked, ...request } },
+      response: { edns: response && { ...edns(), ...response } },
+    })[name];
+  assert.equal(of({}, {}), 22);
+  assert.equal(of({}, { clientSubnetScope: 0 }), 0);
+  assert.equal(of({ clientSubnetScope: 24 }, undefined), undefined);
+  assert.equal(of({}, { clientSubnet: undefined, clientSubnetScope: undefined }), undefined);
+  assert.equal(of({}, { clientSubnet: '203.0.113.0/24' }), undefined);
+  assert.equal(of({ clientSubnet: undefined, clientSubnetScope: undefined }, {}), undefined);
+  assert.equal(of(undefined, {}), undefined);
+});
 
 test('time, severity, body', () => {
   const good = logEvent();
@@ -82,16 +107,19 @@ test('error.type: time-outs and response codes; NXDOMAIN can be switched off; un
 });
 
 test('an answer whose header could not be read has no response code and no plausible value', () => {
-  const attributes = attributesOf({
-    response: { rcode: -1, malformed: { reason: 'header', offset: 0 }, answers: [] },
-  });
+  const unread = viewOf(lookup());
+  cut(unread.answer, 11, 11);
+  const { attributes, body } = recordOf(unread);
   assert.equal(attributes['dns.response_code'], undefined);
   assert.equal(attributes['error.type'], undefined);
-  assert.equal(attributes['whodns.malformed'], 'header');
-  const request = { id: -1, questions: [], malformed: { reason: 'header', offset: 0 } };
-  const unread = attributesOf({ outcome: 'timeout', request });
-  assert.equal(unread['dns.id'], undefined);
-  assert.equal(unread['dns.question.name'], undefined);
+  assert.equal(attributes['whodns.malformed'], 'short_header');
+  assert.match(body, /: malformed answer in /);
+  const unasked = viewOf(lookup({ outcome: 'timeout' }));
+  cut(unasked.request, 3, 3);
+  const asked = recordOf(unasked);
+  assert.equal(asked.attributes['dns.id'], undefined);
+  assert.equal(asked.attributes['dns.question.name'], undefined);
+  assert.equal(asked.body, '(no question): timeout (curl)');
 });
 
 test('the server is what the program asked; the packet that went elsewhere is the peer', () => {
@@ -129,13 +157,13 @@ test('dns.answers holds addresses only; damaged and foreign records are no addre
 });
 
 test('answers and texts are bounded, and what is left out is said', () => {
-  const answers = Array.from({ length: 5000 }, (_, i) =>
-    record('x', RR_TYPES.TXT, `"${'😀'.repeat(1000)}${i}"`),
-  );
-  const { attributes, body } = toLogEvent(lookup({ answers }), TIME, { nxdomainError: true });
+  const string = `"${'\\255'.repeat(200)}"`;
+  const answers = Array.from({ length: 130 }, () => record('x', RR_TYPES.TXT, `${string} ${string}`));
+  const process = identity({ executableName: '😀'.repeat(1000) });
+  const { attributes, body } = recordOf(lookup({ answers, process }));
   const lines = attributes['whodns.answers'] as readonly string[];
   assert.equal(lines.length, MAX_ANSWERS);
-  assert.equal(attributes['whodns.answers.omitted'], 5000 - MAX_ANSWERS);
+  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_ANSWERS);
   for (const line of [...lines, body]) {
     assert.ok(line.length <= MAX_CHARACTERS);
     assert.ok(line.isWellFormed());
@@ -143,10 +171,12 @@ test('answers and texts are bounded, and what is left out is said', () => {
 });
 
 test('a message that was cut says so', () => {
-  const whole = lookup();
-  const cut = { ...whole, response: whole.response && { ...whole.response, captured: 20 } };
-  assert.equal(toLogEvent(cut, TIME, { nxdomainError: true }).attributes['whodns.truncated'], true);
-  assert.equal(toLogEvent(whole, TIME, { nxdomainError: true }).attributes['whodns.truncated'], undefined);
+  const whole = viewOf(lookup());
+  assert.equal(recordOf(whole).attributes['whodns.truncated'], undefined);
+  cut(whole.answer, 20);
+  const { attributes } = recordOf(whole);
+  assert.equal(attributes['whodns.truncated'], true);
+  assert.equal(attributes['whodns.malformed'], 'cut');
 });
 
 test('identifiers are UUIDs of version 7, distinct, and of the time given', () => {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Outcome } from '../../src/model.ts';
+import { RESULTS, resultAttributes, resultOf } from '../../src/sinks/lookup-result.ts';
+import { LookupSeries } from '../../src/sinks/lookup-series.ts';
+import { SEVERITY } from '../../src/sinks/record-common.ts';
 import { SeriesTable, type Summed } from '../../src/sinks/series-table.ts';
+import { identity, lookup, recordOf } from './sink-events.ts';
 
 const counter: Summed<{ count: number }> = {
   empty: () => ({ count: 0 }),
@@ -74,4 +79,45 @@ test('who fills the table has no series of others, and totals stay right', () =>
     all.reduce((sum, { value }) => sum + value.count, 0),
     20_020,
   );
+});
+
+test('lookups have one number exactly when they have the same attributes', () => {
+  const numbers = new Map<string, number>();
+  const outcomes: Outcome[] = ['answered', 'timeout', 'sent', 'unknown'];
+  const spec = fc.record({
+    type: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constantFrom(32_768, 65_280, 65_535)),
+    rcode: fc.constantFrom(0, 2, 3, 5, 15, 16, 23, 24, 3841, 4095),
+    outcome: fc.constantFrom(...outcomes),
+    raw: fc.record({ transport: fc.constantFrom('udp' as const, 'tcp' as const) }),
+  });
+  fc.assert(
+    fc.property(spec, fc.boolean(), (each, nxdomainError) => {
+      const record = recordOf(lookup({ ...each, answers: [] }), { nxdomainError });
+      const isError = record.severity === SEVERITY.warn;
+      const number = resultOf(record.lookup, isError);
+      assert.ok(Number.isInteger(number) && number >= 0 && number < RESULTS);
+      // Of a lookup that was sent and of one that timed out there is only that the latter is an error.
+      const key = JSON.stringify([resultAttributes(record.lookup, isError), each.outcome]);
+      assert.equal(numbers.get(key) ?? number, number);
+      numbers.set(key, number);
+      const { attributes } = record;
+      assert.equal(resultAttributes(record.lookup, isError)['error.type'], attributes['error.type']);
+    }),
+    { numRuns: 5000 },
+  );
+  assert.equal(new Set(numbers.values()).size, numbers.size);
+});
+
+test('more workloads than are remembered: every lookup is in the series of its own', () => {
+  const series = new LookupSeries(0n, false, { limit: 20_000, idleNs: 100n });
+  const processes = Array.from({ length: 9000 }, (_, i) =>
+    identity({ pid: i, executableName: `p${i}`, resource: { 'process.executable.name': `p${i}` } }),
+  );
+  for (let round = 0; round < 2; round++)
+    for (const process of processes) series.add(recordOf(lookup({ process })));
+  const found = series.queries.collect(10n, 'cumulative');
+  assert.equal(found.length, processes.length);
+  assert.ok(found.every(({ value }) => value.count === 2));
+  const [all] = series.durations.collect(10n, 'cumulative');
+  assert.equal(all?.value.count, 18_000);
 });

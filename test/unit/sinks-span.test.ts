@@ -9,8 +9,7 @@ import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
 import { LogsRequestEncoder } from '../../src/sinks/otlp-encode-request.ts';
 import { spanName, writeSpan } from '../../src/sinks/otlp-encode-span.ts';
 import { JsonLinesEncoder } from '../../src/sinks/otlp-json.ts';
-import { toLogEvent } from '../../src/sinks/record.ts';
-import { lookup, type Spec, TIME } from './sink-events.ts';
+import { lookup, recordOf, type Spec, TIME } from './sink-events.ts';
 
 const TIMEOUT_NS = 5_000_000_000n;
 const root = new protobuf.Root();
@@ -40,7 +39,7 @@ function spanOf(event: LogEvent): Record<string, unknown> {
 }
 
 const event = (spec: Spec = {}, traces = true): LogEvent =>
-  toLogEvent(lookup(spec), TIME, { nxdomainError: true, traces });
+  recordOf(lookup(spec), { nxdomainError: true, traces });
 const PUBLISHED: TraceContext = {
   traceId: new Uint8Array(16).fill(0xab),
   spanId: new Uint8Array(8).fill(0xcd),

@@ -82,14 +82,14 @@ test('bounds of composed datagrams: count, size, age', () => {
   const bench = new Bench({ maxCorked: 4 });
   for (let i = 1; i <= 10; i++) bench.give(udp(0, 20, { more: true, socket: BigInt(i) }));
   assert.equal(bench.stage.held(), 4);
-  assert.deepEqual(bench.stage.snapshot().dropped, { 'datagrams-full': 6 });
+  assert.deepEqual(bench.stage.snapshot().dropped, { datagrams_full: 6 });
   const huge = new Bench();
   const block = Buffer.alloc(40_000);
   for (let i = 0; i < 2; i++) huge.give(piece(block, { transport: 'udp', more: true }));
-  assert.deepEqual(huge.stage.snapshot().dropped, { 'datagram-too-long': 2 });
+  assert.deepEqual(huge.stage.snapshot().dropped, { datagram_too_long: 2 });
   bench.streams.expire(2_000_000_000_000n, bench.emit);
   assert.equal(bench.stage.held(), 0);
-  assert.equal(bench.stage.dropped.get('datagram-unfinished'), 4);
+  assert.equal(bench.stage.dropped.get('datagram_unfinished'), 4);
   assert.equal(bench.stage.snapshot().missing, 0);
 });
 
@@ -135,7 +135,7 @@ test('overlapping fragments make the datagram worthless (RFC 5722)', () => {
   const { out, table, give } = fragmentTable();
   give(0, 40);
   give(32, 64);
-  assert.deepEqual([...table.dropped], [['fragment-overlap', 1]]);
+  assert.deepEqual([...table.dropped], [['fragment_overlap', 1]]);
   assert.deepEqual(out, []);
 });
 
@@ -146,7 +146,7 @@ test('what is incomplete is given out cut if it has its beginning', () => {
   give(32, 64, { key: 'other' });
   table.close();
   assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE.subarray(0, 32)), length: 90, time: 1n }]);
-  assert.deepEqual([...table.dropped], [['fragment-no-first', 1]]);
+  assert.deepEqual([...table.dropped], [['fragment_no_first', 1]]);
 });
 
 test('bounds of fragments: datagrams, fragments, size, age', () => {
@@ -157,8 +157,8 @@ test('bounds of fragments: datagrams, fragments, size, age', () => {
   assert.equal(table.size, 1);
   const tiny = fragmentTable();
   for (let i = 0; i < 65; i++) tiny.give(i, i + 1, { more: true });
-  assert.deepEqual([...tiny.table.dropped], [['fragment-count', 1]]);
+  assert.deepEqual([...tiny.table.dropped], [['fragment_count', 1]]);
   const long = fragmentTable();
   long.give(0, 8, { offset: 65_528, more: false });
-  assert.deepEqual([...long.table.dropped], [['fragment-too-long', 1]]);
+  assert.deepEqual([...long.table.dropped], [['fragment_too_long', 1]]);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RawMessage } from '../../src/model.ts';
-import { STREAM_DROPS, STREAM_FILTERS } from '../../src/tables/stream-drops.ts';
+import { STREAM_DROPS, STREAM_FILTERS } from '../../src/tables/drops-streams.ts';
 import { Bench, dnsBytes, framed, piece } from './stream-pieces.ts';
 
 const A = dnsBytes(1, 40);
@@ -176,7 +176,7 @@ test('copy limit hides a length prefix: discarded, then synchronised at the next
     bench.received.map(({ length }) => length),
     [40, 300, 33],
   );
-  assert.deepEqual(bench.stage.snapshot().dropped, { 'stream-unsynchronized': 1 });
+  assert.deepEqual(bench.stage.snapshot().dropped, { stream_unsynchronized: 1 });
   balanced(bench);
 });
 
@@ -184,7 +184,7 @@ test('nothing of a piece could be read', () => {
   const unreadable = { ...part(STREAM, 0, 42), payload: new Uint8Array(0), unreadable: true };
   const bench = new Bench().give(unreadable, part(STREAM, 42, STREAM.length));
   assert.deepEqual(bench.texts, TEXTS.slice(1));
-  assert.deepEqual(bench.stage.snapshot().dropped, { 'stream-unsynchronized': 1 });
+  assert.deepEqual(bench.stage.snapshot().dropped, { stream_unsynchronized: 1 });
   balanced(bench);
 });
 
@@ -199,13 +199,13 @@ test('attach in mid-stream: from the next piece that begins a message', () => {
   const garbage = new Bench();
   for (let i = 0; i < 20; i++) garbage.give(piece(Buffer.alloc(50, 0xee), { sequence: 50 * i }));
   assert.deepEqual(garbage.texts, []);
-  assert.deepEqual(garbage.stage.snapshot().dropped, { 'stream-unsynchronized': 20 });
+  assert.deepEqual(garbage.stage.snapshot().dropped, { stream_unsynchronized: 20 });
 });
 
 test('not DNS: a length below a header', () => {
   const bench = new Bench().give(piece(Buffer.alloc(1000), { streamStart: true }));
   assert.deepEqual(bench.texts, []);
-  assert.deepEqual(bench.stage.snapshot().dropped, { 'stream-unsynchronized': 1 });
+  assert.deepEqual(bench.stage.snapshot().dropped, { stream_unsynchronized: 1 });
   balanced(bench);
 });
 
@@ -237,7 +237,7 @@ test('lost pieces with a prefix: the message they began is dropped', () => {
     part(STREAM, 344, STREAM.length, late),
   );
   assert.deepEqual(bench.texts, [TEXTS[0], TEXTS[2]]);
-  assert.deepEqual(bench.stage.snapshot().dropped, { 'stream-gap': 1, 'stream-unsynchronized': 1 });
+  assert.deepEqual(bench.stage.snapshot().dropped, { stream_gap: 1, stream_unsynchronized: 1 });
   balanced(bench);
 });
 
@@ -252,7 +252,7 @@ test('more pieces out of order than are held', () => {
 test('FIN in the middle of a message', () => {
   const bench = new Bench().give(part(STREAM, 0, 100, { streamEnd: true }));
   assert.deepEqual(bench.texts, TEXTS.slice(0, 1));
-  assert.deepEqual(bench.stage.snapshot().dropped, { 'stream-unfinished': 1 });
+  assert.deepEqual(bench.stage.snapshot().dropped, { stream_unfinished: 1 });
   bench.give(part(STREAM, 42, 100, { streamEnd: true }));
   assert.deepEqual(bench.stage.snapshot().filtered, { retransmission: 1 });
   balanced(bench);
@@ -266,7 +266,7 @@ test('the same ports again: by SYN, by socket, by a sequence number far away', (
   ]) {
     const bench = new Bench().give(part(STREAM, 0, 100), part(STREAM, 0, STREAM.length, fields));
     assert.deepEqual(bench.texts, [TEXTS[0], ...TEXTS]);
-    assert.deepEqual(bench.stage.snapshot().dropped, { 'stream-replaced': 1 });
+    assert.deepEqual(bench.stage.snapshot().dropped, { stream_replaced: 1 });
     balanced(bench);
   }
 });
@@ -276,21 +276,21 @@ test('bounds: streams, bytes, idle time', () => {
   const connection = (port: number) => ({ local: { address: '10.0.0.1', port }, socket: BigInt(port) });
   for (let i = 1; i <= 25; i++) streams.give(part(STREAM, 0, 100, connection(i)));
   assert.equal(streams.streams.size, 10);
-  assert.deepEqual(streams.stage.snapshot().dropped, { 'streams-full': 15 });
+  assert.deepEqual(streams.stage.snapshot().dropped, { streams_full: 15 });
   balanced(streams);
 
   const long = framed(dnsBytes(1, 60_000));
   const bytes = new Bench({ maxBytes: 200_000 });
   for (let i = 1; i <= 25; i++) bytes.give(part(long, 0, 50_000, connection(i)));
   assert.ok(bytes.streams.heldBytes <= 200_000);
-  assert.ok((bytes.stage.dropped.get('stream-bytes-full') ?? 0) > 15);
+  assert.ok((bytes.stage.dropped.get('stream_bytes_full') ?? 0) > 15);
   balanced(bytes);
 
   const idle = new Bench().give(part(STREAM, 0, 100));
   idle.streams.expire(1_000_000_000_000n + 121_000_000_000n, idle.emit);
   assert.equal(idle.streams.size, 0);
   assert.equal(idle.streams.heldBytes, 0);
-  assert.deepEqual(idle.stage.snapshot().dropped, { 'stream-idle': 1 });
+  assert.deepEqual(idle.stage.snapshot().dropped, { stream_idle: 1 });
   balanced(idle);
 });
 

@@ -2,15 +2,13 @@
  * DNS that cannot be seen: DNS over TLS has a port of its own (RFC 7858), DNS over HTTPS is known by its endpoint, by address or
  * by the name that the address was looked up as. DNS over QUIC and HTTP/3 go by UDP, where there is no connection to see.
  */
-import { fileURLToPath } from 'node:url';
+import { readPackageFile } from '../../lib/package-files.ts';
 import type { Finding, SeenConnection } from '../detector.ts';
 import { rule } from '../rule.ts';
 
 const TLS_PORT = 853;
 const HTTPS_PORT = 443;
 const MOST_ENDPOINTS = 20_000;
-/** Beside src/ and dist/ alike. */
-const ENDPOINTS = fileURLToPath(new URL('../../../data/doh-endpoints.txt', import.meta.url));
 
 interface State {
   readonly endpoints: ReadonlySet<string>;
@@ -20,7 +18,11 @@ interface State {
 export default rule('encrypted-dns', {
   needs: ['connections', 'dns'],
   init: (context, settings): State => ({
-    endpoints: endpointsOf(context.readText(settings.endpoints === '' ? ENDPOINTS : settings.endpoints)),
+    endpoints: endpointsOf(
+      settings.endpoints === ''
+        ? readPackageFile('data/doh-endpoints.txt')
+        : context.readText(settings.endpoints),
+    ),
     allow: new Set(settings.allow),
   }),
   onEvent(event, { state, host }) {

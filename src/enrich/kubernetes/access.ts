@@ -56,7 +56,7 @@ function token(directory: string): string | undefined {
  * @throws UserError: the file cannot be read or names no cluster, or its user needs a plugin that cannot be started.
  */
 export async function kubeconfigAccess(path: string, startsPrograms = true): Promise<Access> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
+  const { KubeConfig } = await import('./kubeconfig.ts');
   const config = new KubeConfig();
   try {
     // A credential plugin that it names runs as the agent.

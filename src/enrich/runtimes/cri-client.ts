@@ -1,5 +1,4 @@
 /** CRI and containerd's events over a Unix socket: the calls that cri.ts needs, typed. */
-import { fileURLToPath } from 'node:url';
 import {
   type ClientReadableStream,
   type ClientUnaryCall,
@@ -8,7 +7,9 @@ import {
   type ServiceClientConstructor,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { fromJSON } from '@grpc/proto-loader';
+import protobuf from 'protobufjs';
+import { readPackageFile } from '../../lib/package-files.ts';
 
 const CALL_MS = 5000;
 /** A node with a thousand containers and their labels has a list of some megabytes. */
@@ -64,8 +65,9 @@ interface Stub {
 }
 
 function load(file: string): ReturnType<typeof loadPackageDefinition> {
-  const path = fileURLToPath(new URL(file, import.meta.url));
-  return loadPackageDefinition(loadSync(path, { longs: String, enums: String, defaults: true }));
+  const { root } = protobuf.parse(readPackageFile(`src/enrich/runtimes/${file}`));
+  const options = { longs: String, enums: String, defaults: true };
+  return loadPackageDefinition(fromJSON(root.toJSON(), options));
 }
 
 const FILES = { cri: load('cri.proto'), containerd: load('containerd-events.proto') };

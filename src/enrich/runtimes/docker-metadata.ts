@@ -36,6 +36,32 @@ export function listedOf(value: unknown): ListedContainer | undefined {
   return { id, image: text(image), imageId: text(imageId), names: texts(names), labels: objectOf(labels) };
 }
 
+/** What Docker and Podman put among the labels of a container in an event about it (moby daemon/events.go, podman pkg/domain/entities/events.go). */
+const NO_LABELS = new Set([
+  ...['image', 'name', 'oldName', 'exitCode', 'signal', 'execID', 'execDuration'],
+  ...['containerExitCode', 'podId', 'comment', 'container'],
+]);
+
+export interface ContainerEvent {
+  readonly action: string;
+  /** As far as the event tells: `image` is what was asked for, there is no id of it. */
+  readonly container: ListedContainer;
+}
+
+/** A line of GET /events. Name and image come after the labels: no label can stand for them. */
+export function eventOf(value: unknown): ContainerEvent | undefined {
+  const { Action: action, Actor: actor } = objectOf(value);
+  const { ID: id, Attributes: told } = objectOf(actor);
+  if (!isId(id)) return undefined;
+  const attributes = objectOf(told);
+  const labels = Object.fromEntries(Object.entries(attributes).filter(([key]) => !NO_LABELS.has(key)));
+  const names = texts([attributes['name']]);
+  return {
+    action: text(action),
+    container: { id, image: text(attributes['image']), imageId: '', names, labels },
+  };
+}
+
 export function isId(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }
@@ -47,8 +73,6 @@ export function ofListed(
   image: unknown,
   keys: readonly string[],
 ): ContainerMetadata {
-  const { RepoTags: tags, RepoDigests: digests } = objectOf(image);
-  const repoDigests = texts(digests);
   // Names of links to it have further slashes.
   const own = names.find((name) => name.lastIndexOf('/') === 0) ?? names[0] ?? '';
   const name = own.replace(/^\//, '');
@@ -58,15 +82,28 @@ export function ofListed(
   return {
     id,
     name,
-    ...imageNames([asked], texts(tags), repoDigests),
-    imageId: imageId || undefined,
-    imageRepoDigests: repoDigests,
+    ...imageOf(asked, imageId, image),
     labels: allowed(labels, keys),
     runtimeName: version.name,
     runtimeVersion: version.version,
     sandbox,
     pod: podOf(labels, sandbox ? 'POD' : name),
     restartCount: Number.isSafeInteger(restarts) && restarts >= 0 ? restarts : undefined,
+  };
+}
+
+/** @param asked what the container was made from; @param image answer to GET /images/ID/json or /images/NAME/json. */
+export function imageOf(
+  asked: string,
+  imageId: string,
+  image: unknown,
+): Pick<ContainerMetadata, 'imageName' | 'imageTags' | 'imageId' | 'imageRepoDigests'> {
+  const { Id: id, RepoTags: tags, RepoDigests: digests } = objectOf(image);
+  const imageRepoDigests = texts(digests);
+  return {
+    ...imageNames([asked], texts(tags), imageRepoDigests),
+    imageId: imageId || text(id) || undefined,
+    imageRepoDigests,
   };
 }
 

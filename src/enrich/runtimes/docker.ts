@@ -5,7 +5,8 @@ import type { MetadataChange, MetadataSource } from '../metadata-source.ts';
 import { DockerClient } from './docker-client.ts';
 import {
   type DockerVersion,
-  isId,
+  eventOf,
+  imageOf,
   type ListedContainer,
   listedOf,
   objectOf,
@@ -19,9 +20,13 @@ import { failureOf, pause, type RuntimeOptions, Sessions } from './session.ts';
 /** An event can be lost: so often the whole list is compared. */
 const RELIST_MS = 300_000;
 const MOST_IMAGES = 1024;
+/** Containers known from events alone, whose image is to be asked for. */
+const MOST_PARTIAL = 1024;
 const IMAGE_MS = 300_000;
-/** Of those, `destroy` ends a container; the others begin it or change its name. */
-const EVENTS = ['create', 'start', 'rename', 'destroy'];
+/** Docker destroys a container, Podman removes it. */
+const ENDS = ['destroy', 'remove'];
+/** What begins a container or changes its name, and what ends it. */
+const EVENTS = ['create', 'start', 'rename', ...ENDS];
 
 export class DockerSource implements MetadataSource {
   readonly name = 'docker';
@@ -33,6 +38,8 @@ export class DockerSource implements MetadataSource {
     max: MOST_IMAGES,
     ttl: IMAGE_MS,
   });
+  /** What they were made from, by id of the container. */
+  readonly #partial = new LRUCache<string, string>({ max: MOST_PARTIAL });
   readonly #lookUps = new LookUps((id) => this.#lookUp(id));
   readonly #sessions = new Sessions(
     (ready, signal) => this.#session(ready, signal),
@@ -115,16 +122,19 @@ export class DockerSource implements MetadataSource {
   }
 
   #event(value: unknown): void {
-    const { Action: action, Actor: actor } = objectOf(value);
-    const id = objectOf(actor)['ID'];
-    if (!isId(id)) return;
+    const event = eventOf(value);
+    if (event === undefined) return;
     this.#events++;
-    if (action !== 'destroy') {
-      this.#lookUps.add(id);
+    const { action, container } = event;
+    if (ENDS.includes(action)) {
+      this.#lookUps.delete(container.id);
+      this.#partial.delete(container.id);
+      this.#known.gone(container.id);
       return;
     }
-    this.#lookUps.delete(id);
-    this.#known.gone(id);
+    // It may be gone before it can be asked about.
+    this.#learnPart(container);
+    this.#lookUps.add(container.id);
   }
 
   async #list(): Promise<void> {
@@ -137,8 +147,29 @@ export class DockerSource implements MetadataSource {
   async #lookUp(id: string): Promise<boolean> {
     const filters = encodeURIComponent(JSON.stringify({ id: [id] }));
     const [container] = await this.#listed(`&filters=${filters}`);
-    if (container?.id !== id) return false;
+    if (container?.id !== id) return this.#completed(id);
     await this.#learn(container);
+    return true;
+  }
+
+  /** Until it can be looked up, and where it is gone by then. */
+  #learnPart(container: ListedContainer): void {
+    const known = this.#known.get(container.id);
+    if (known !== undefined && known.partial !== true) return;
+    this.#partial.set(container.id, container.image);
+    const told = ofListed(container, this.#version, undefined, this.#options.labels);
+    this.#known.set({ ...told, partial: true });
+  }
+
+  /** Of one that is gone there is what its events said; its image is still there. */
+  async #completed(id: string): Promise<boolean> {
+    const asked = this.#partial.get(id);
+    const known = this.#known.get(id);
+    if (asked === undefined || known === undefined) return false;
+    const image = await this.#client.get(`/images/${encodeURIComponent(asked)}/json`).catch(() => undefined);
+    const { partial: _, ...told } = known;
+    this.#known.set({ ...told, ...imageOf(asked, '', image) });
+    this.#partial.delete(id);
     return true;
   }
 
@@ -150,6 +181,7 @@ export class DockerSource implements MetadataSource {
 
   async #learn(container: ListedContainer): Promise<void> {
     const image = await this.#image(container.imageId);
+    this.#partial.delete(container.id);
     this.#known.set(ofListed(container, this.#version, image, this.#options.labels));
   }
 

@@ -5,12 +5,10 @@
  * Counters that only say how many (the kernel's drops) are read when a time-out is judged: what came since the last reading
  * was lost between the two.
  */
-import type { Source } from './capture/source.ts';
-import { serverKey, wayKey } from './exchange.ts';
-import { RecentKeys } from './lib/recent-keys.ts';
-import type { DnsEvent, UnknownReason } from './model.ts';
-
-type Raw = DnsEvent['raw'];
+import { RecentKeys } from '../lib/recent-keys.ts';
+import type { SourceStats, UnknownReason } from '../model.ts';
+import { Envelope, type RawHead } from './envelope.ts';
+import { serverKey, wayKey } from './keys.ts';
 
 /** One counter of what was lost, since the start. */
 export interface LossCount {
@@ -47,6 +45,7 @@ export class Losses {
   /** In the order of their last loss. */
   readonly #workloads = new Map<bigint, Interval[]>();
   readonly #counts = new Map<string, number>();
+  readonly #way = new Envelope();
   readonly #connections = new RecentKeys(CONNECTIONS);
   readonly #connectionTimes = new Float64Array(CONNECTIONS);
   readonly #connectionReasons = new Array<UnknownReason | undefined>(CONNECTIONS).fill(undefined);
@@ -87,20 +86,21 @@ export class Losses {
   }
 
   /** Bytes of an answer on this connection, or of this exchange, were lost. @param raw of either direction; @param at Unix ns */
-  noteConnection(raw: Raw, reason: UnknownReason, at = raw.time): void {
-    const slot = this.#connections.set(wayKey(raw), serverKey(raw.remote), wayKey(raw));
+  noteConnection(raw: RawHead, reason: UnknownReason, at = raw.time): void {
+    const way = raw instanceof Envelope ? raw : this.#way.fill(raw);
+    const slot = this.#connections.set(wayKey(way), serverKey(way), wayKey(way));
     this.#connectionTimes[slot] = Number(at);
     this.#connectionReasons[slot] = reason;
   }
 
   /** Why an answer to what was sent in these ways may have been lost before `to` (Unix ns); undefined: nothing was. */
-  of(ways: readonly { readonly event: DnsEvent }[], from: number, to: number): UnknownReason | undefined {
+  of(ways: readonly Envelope[], from: number, to: number): UnknownReason | undefined {
     if (this.#read < to) this.refresh();
-    for (const { event } of ways) {
-      const slot = this.#connections.find(wayKey(event.raw), serverKey(event.raw.remote));
+    for (const way of ways) {
+      const slot = this.#connections.find(wayKey(way), serverKey(way));
       if (slot >= 0 && (this.#connectionTimes[slot] as number) >= from) return this.#connectionReasons[slot];
     }
-    const cgroupId = ways[0]?.event.raw.owner?.cgroupId;
+    const cgroupId = ways[0]?.owner?.cgroupId;
     const own = cgroupId === undefined ? undefined : this.#workloads.get(cgroupId);
     return (own === undefined ? undefined : reasonIn(own, from, to)) ?? reasonIn(this.#everyone, from, to);
   }
@@ -126,15 +126,21 @@ function reasonIn(intervals: readonly Interval[], from: number, to: number): Unk
   return undefined;
 }
 
+/** What is asked of a source (capture/source.ts). */
+interface LossSource {
+  stats(): Pick<SourceStats, 'drops' | 'missedRuns'>;
+  suppressedAnswers?(total: number): readonly { readonly cgroupId: bigint; readonly count: number }[];
+}
+
 /** What a source says it lost of the answers. Most of its counters do not say whose. */
-export function lossCounts(source: Pick<Source, 'stats' | 'suppressedAnswers'>): readonly LossCount[] {
+export function lossCounts(source: LossSource): readonly LossCount[] {
   const { drops, missedRuns } = source.stats();
   const suppressed = drops['response_suppressed'] ?? 0;
   const bySharer = suppressed === 0 ? [] : (source.suppressedAnswers?.(suppressed) ?? []);
   return [
-    { reason: 'ring-full', count: drops['response_ring_full'] ?? 0 },
-    { reason: 'receive-state', count: drops['receive_state'] ?? 0 },
-    { reason: 'missed-run', count: missedRuns },
-    ...bySharer.map((each) => ({ reason: 'kernel-budget' as const, ...each })),
+    { reason: 'ring_full', count: drops['response_ring_full'] ?? 0 },
+    { reason: 'receive_state', count: drops['receive_state'] ?? 0 },
+    { reason: 'missed_run', count: missedRuns },
+    ...bySharer.map((each) => ({ reason: 'kernel_budget' as const, ...each })),
   ];
 }

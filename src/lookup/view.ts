@@ -1,0 +1,96 @@
+/**
+ * A lookup as everyone sees it who wants an object: a view of the slab, the request's bytes and the answer's bytes where they lie.
+ * One view serves for all lookups of a run: it is valid during the call that hands it over, `keep` makes one that may be kept.
+ * Whoever is on the hot path reads its numbers and bytes; the getters of `Lookup` decode what is asked.
+ */
+import { Message } from '../dns/message.ts';
+import { uuidText } from '../lib/uuid.ts';
+import type {
+  DnsEvent,
+  Lookup,
+  Outcome,
+  Owner,
+  ProcessIdentity,
+  SearchStep,
+  UnknownReason,
+} from '../model.ts';
+import { Envelope } from './envelope.ts';
+
+const UID_BYTES = 16;
+
+/** A message with where it was seen. */
+export class EventView implements DnsEvent {
+  raw: Envelope;
+  message: Message;
+
+  constructor(raw = new Envelope(), message = new Message()) {
+    this.raw = raw;
+    this.message = message;
+  }
+
+  get length(): number {
+    return this.message.length;
+  }
+
+  get captured(): number {
+    return this.message.captured;
+  }
+
+  keep(): EventView {
+    return new EventView(new Envelope().copy(this.raw), this.message.keep());
+  }
+}
+
+export class LookupView implements Lookup {
+  readonly request: EventView;
+  /** The answer, when `hasResponse`. */
+  readonly answer: EventView;
+  hasResponse = false;
+  process: ProcessIdentity;
+  outcome: Outcome = 'sent';
+  reason: UnknownReason | undefined = undefined;
+  retries = 0;
+  /** ns from the first request to the answer; -1: there was none. */
+  durationNs = -1;
+  search: SearchStep | undefined = undefined;
+  conflictsWith: string | undefined = undefined;
+  /** `log.record.uid` of its record. */
+  readonly uidBytes = new Uint8Array(UID_BYTES);
+
+  constructor(process: ProcessIdentity, request = new EventView(), answer = new EventView()) {
+    this.process = process;
+    this.request = request;
+    this.answer = answer;
+  }
+
+  get owner(): Owner | undefined {
+    return this.request.raw.owner;
+  }
+
+  get response(): DnsEvent | undefined {
+    return this.hasResponse ? this.answer : undefined;
+  }
+
+  get duration(): bigint | undefined {
+    return this.durationNs < 0 ? undefined : BigInt(this.durationNs);
+  }
+
+  get uid(): string {
+    return uuidText(this.uidBytes);
+  }
+
+  /** One of its own, which may be kept. */
+  keep(): LookupView {
+    const answer = this.hasResponse ? this.answer.keep() : undefined;
+    const kept = new LookupView(this.process, this.request.keep(), answer);
+    kept.hasResponse = this.hasResponse;
+    kept.outcome = this.outcome;
+    kept.reason = this.reason;
+    kept.retries = this.retries;
+    kept.durationNs = this.durationNs;
+    kept.search = this.search;
+    kept.conflictsWith = this.conflictsWith;
+    kept.uidBytes.set(this.uidBytes);
+    return kept;
+  }
+}

@@ -1,0 +1,82 @@
+/** Why bytes of the capture gave no message (stages `wire` and `streams`). */
+import type { Drops, Filters } from './drop-definition.ts';
+
+const DAMAGED = 'Report it: the agent and its kernel programs are of different builds, or memory is damaged.';
+const BOUND = '`whodns stats` says whose share was full. The bound is fixed (docs/operating.md).';
+
+export const WIRE_DROPS = {
+  cut: {
+    cost: 'record',
+    brief: 'A batch ends, or claims to, in the middle of an event: what follows is lost, counted as one.',
+    action: DAMAGED,
+  },
+  kind: { cost: 'record', brief: 'An event of no known kind.', action: DAMAGED },
+  field: { cost: 'record', brief: 'A field of an event has a value it cannot have.', action: DAMAGED },
+} as const satisfies Drops;
+
+export type WireDrop = keyof typeof WIRE_DROPS;
+
+export const STREAM_DROPS = {
+  stream_unsynchronized: {
+    cost: 'record',
+    brief:
+      'TCP bytes outside any known message: attached in mid-stream, or the copy limit hid a length prefix.',
+    action:
+      'Expected once for each connection that is older than the agent. If it goes on, raise `--max-payload`.',
+  },
+  stream_gap: {
+    cost: 'record',
+    brief: 'TCP bytes went missing and took the start of a message with them.',
+    action: 'Look at `whodns.dropped` of stage `kernel`: what was lost there leaves gaps here.',
+  },
+  stream_unfinished: {
+    cost: 'record',
+    brief: 'A TCP stream ended, or the capture did, in the middle of a message.',
+    action: 'None: a peer broke off.',
+  },
+  stream_replaced: {
+    cost: 'record',
+    brief: 'Another connection with the same addresses and ports began.',
+    action: 'None: the end of the first one was not seen.',
+  },
+  stream_idle: {
+    cost: 'record',
+    brief: 'A TCP stream was silent too long in the middle of a message.',
+    action: 'None: a peer stopped sending.',
+  },
+  streams_full: {
+    cost: 'record',
+    brief:
+      'Too many TCP streams: the least recently used of who had most was forgotten in the middle of a message.',
+    action: BOUND,
+  },
+  stream_bytes_full: {
+    cost: 'record',
+    brief: 'Streams held too many bytes: the least recently used of who had most was forgotten.',
+    action: BOUND,
+  },
+  datagram_unfinished: {
+    cost: 'record',
+    brief: 'A corked UDP datagram (MSG_MORE) was never sent, or its last piece was not seen.',
+    action: 'None: most likely the program gave up.',
+  },
+  datagram_too_long: {
+    cost: 'record',
+    brief: 'A corked UDP datagram grew beyond 65 535 bytes.',
+    action: 'None: the kernel refuses to send it.',
+  },
+  datagrams_full: {
+    cost: 'record',
+    brief: 'Too many corked UDP datagrams: the oldest of who had most was forgotten.',
+    action: BOUND,
+  },
+} as const satisfies Drops;
+
+/** What `streams/` leaves out on purpose. */
+export const STREAM_FILTERS = {
+  joined: 'The piece only added to a message that is counted once.',
+  retransmission: 'Every byte of the piece was seen before.',
+  control: 'A piece without payload (SYN, FIN, RST).',
+} as const satisfies Filters;
+
+export type StreamDrop = keyof typeof STREAM_DROPS;
