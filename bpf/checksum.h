@@ -127,6 +127,21 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 	return 0;
 }
 
+/* Whether the checksum of an ICMP message is wrong, which lies `start` bytes behind skb->data; only ICMPv6 has a pseudo header. */
+static __always_inline bool icmp_is_wrong(struct sk_buff *skb, const struct packet *packet, __u32 start, __u32 length)
+{
+	__u32 summed = BPF_CORE_READ_BITFIELD(skb, ip_summed);
+	__u64 pseudo = 0;
+
+	if (summed != CHECKSUM_NONE && summed != CHECKSUM_COMPLETE)
+		return false;
+	if (packet->family == 6)
+		pseudo = (__u64)bpf_htons(packet->protocol) + bpf_htons(length) + packet->source[0] +
+			 packet->source[1] + packet->source[2] + packet->source[3] + packet->destination[0] +
+			 packet->destination[1] + packet->destination[2] + packet->destination[3];
+	return sum_is_wrong(address_of(skb), start, length, folded(pseudo));
+}
+
 /* Whether the checksum of the packet, whose transport lies `start` bytes behind skb->data and is `length` long, is wrong. */
 static __always_inline bool checksum_is_wrong(struct sk_buff *skb, const struct packet *packet, __u32 start,
 					      __u32 length)

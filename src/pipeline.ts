@@ -176,7 +176,8 @@ export class Pipeline {
       ...(config.command === 'run' ? { read: () => lossCounts(source), now: wallClock } : {}),
     });
     const onLoss = this.#losses.noteConnection.bind(this.#losses);
-    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
+    const maxPayload = config.command === 'run' ? config.maxPayload : undefined;
+    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss, maxPayload);
     this.#dns = ledger.stage('dns');
     this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();
@@ -327,7 +328,10 @@ export class Pipeline {
     const isReadable = message.id >= 0;
     const isAnswer = (message.flags & RESPONSE_FLAG) !== 0;
     this.#dns.in++;
-    if (!envelope.has(FIELD_BITS.RESPONSE)) {
+    if (envelope.has(FIELD_BITS.UNREACHABLE)) {
+      this.#dns.out++;
+      this.#inFlight.unreachable(envelope, message);
+    } else if (!envelope.has(FIELD_BITS.RESPONSE)) {
       // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
       if (isReadable && isAnswer) {
         this.#dns.filter('answer_sent');

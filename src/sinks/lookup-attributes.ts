@@ -8,6 +8,7 @@ import type { Message } from '../dns/message.ts';
 import type { Envelope } from '../lookup/envelope.ts';
 import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
+import type { Outcome } from '../model.ts';
 import { CLASSES, className } from '../tables/classes.ts';
 import { rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
@@ -27,7 +28,14 @@ export const TYPES = new Mnemonics('dns.question.type', typeName);
 export const RCODE_NAMES = new Mnemonics('dns.response_code', rcodeName);
 const QUESTION_CLASSES = new Mnemonics('dns.question.class', className);
 const ERRORS = new Mnemonics('error.type', errorName);
-const TIMEOUT = attributeRun('error.type', 'timeout');
+/** Of lookups without an answer. */
+const FAILURES: Readonly<Partial<Record<Outcome, Uint8Array>>> = Object.fromEntries(
+  (['timeout', 'connection_refused', 'host_unreachable', 'network_unreachable'] as const).map((outcome) => [
+    outcome,
+    attributeRun('error.type', outcome),
+  ]),
+);
+const NONE = new Uint8Array(0);
 
 const SPACE = 0x20;
 const HYPHEN = 0x2d;
@@ -41,6 +49,9 @@ const ANSWERS = new AttributeKey('whodns.answers');
 const OMITTED = new AttributeKey('whodns.answers.omitted');
 const OUTCOME_REASON = new AttributeKey('whodns.outcome.reason');
 const CONFLICTS_WITH = new AttributeKey('whodns.answers.conflicts_with');
+const SERVER_ADDRESS = new AttributeKey('server.address');
+const SERVER_PORT = new AttributeKey('server.port');
+const INTERFACE_NAME = new AttributeKey('network.interface.name');
 const LOCAL_PORT = new AttributeKey('network.local.port');
 const RETRIES = new AttributeKey('whodns.retries');
 const MALFORMED = new AttributeKey('whodns.malformed');
@@ -52,6 +63,8 @@ const UID = new AttributeKey('log.record.uid');
 const UNKNOWN = attributeRun('whodns.outcome', 'unknown');
 const CONFLICTING = attributeRun('whodns.answers.conflicting', true);
 const TRUNCATED = attributeRun('whodns.truncated', true);
+const FINAL = attributeRun('whodns.lookup.final', true);
+const LOOKUP_ID = new AttributeKey('whodns.lookup.id');
 
 /** Names of the header flags as in presentation form (dig), by bit of the header's second word (RFC 1035 section 4.1.1). */
 const FLAGS = { aa: 0x400, tc: 0x200, rd: 0x100, ra: 0x80, ad: 0x20, cd: 0x10 } as const;
@@ -90,14 +103,16 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   writeFlags(writer, hasResponse ? answer.message.flags : request.message.flags);
   if (lookup.durationNs >= 0) DURATION.seconds(writer, lookup.durationNs);
   if (hasResponse) writeAnswer(writer, answer.message);
-  if (isError) writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : TIMEOUT);
+  if (isError)
+    writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : (FAILURES[lookup.outcome] ?? NONE));
   writeOutcome(writer, lookup);
   writeNetwork(writer, request.raw);
   writeEdns(writer, lookup);
   writeOddities(writer, lookup);
+  writeLookUp(writer, lookup);
   writeSearchStep(writer, lookup);
   PLACES.write(writer, request.raw, lookup.process);
-  writeUid(writer, lookup.uidBytes);
+  writeUuid(writer, UID, lookup.uidBytes);
 }
 
 /** A code that IANA does not list is one value, `_OTHER`: the attribute must have few (semantic conventions, error.type). */
@@ -193,12 +208,21 @@ function writeNetwork(writer: ProtobufWriter, raw: Envelope): void {
   const { words, at } = raw;
   const bits = words[at + FIELD.BITS] as number;
   const isDialed = (bits & FIELD_BITS.DIALED) !== 0;
-  if (isDialed) SERVERS.write(writer, words, at + FIELD.DIALED, raw.dialedPort);
+  const { zone } = raw;
+  if (zone !== undefined) writeZoned(writer, raw, zone);
+  else if (isDialed) SERVERS.write(writer, words, at + FIELD.DIALED, raw.dialedPort);
   else SERVERS.write(writer, words, at + FIELD.REMOTE, raw.remotePort);
   LOCAL_PORT.integer(writer, raw.localPort);
   writer.raw(NETWORK_RUNS[bits & NETWORK_BITS] as Uint8Array);
   if ((bits & FIELD_BITS.LOCAL_ANY) === 0) LOCALS.write(writer, words, at + FIELD.LOCAL, 0);
   if (isDialed) PEERS.write(writer, words, at + FIELD.REMOTE, raw.remotePort);
+}
+
+/** Without its zone (RFC 4007 section 11) two servers on two links were one. */
+function writeZoned(writer: ProtobufWriter, raw: Envelope, zone: string): void {
+  SERVER_ADDRESS.text(writer, `${raw.remote.address}%${zone}`);
+  SERVER_PORT.integer(writer, raw.remotePort);
+  INTERFACE_NAME.text(writer, zone);
 }
 
 /** What was not as usual: repeated, cut by the copy limit, damaged. The answer's damage comes first. */
@@ -214,6 +238,12 @@ function isCut({ captured, length }: Message): boolean {
   return captured < length;
 }
 
+/** Several servers were asked, or may be. */
+function writeLookUp(writer: ProtobufWriter, { hasLookupId, lookupId, isFinal }: LookupView): void {
+  if (hasLookupId) writeUuid(writer, LOOKUP_ID, lookupId);
+  if (isFinal) writer.raw(FINAL);
+}
+
 function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
   if (search === undefined) return;
   SEARCH_BASE.text(writer, bounded(search.base));
@@ -227,8 +257,8 @@ const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(16).pad
 const LOW = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(1));
 
 /** Sixteen bytes as text (RFC 9562 section 4). */
-function writeUid(writer: ProtobufWriter, uid: Uint8Array): void {
-  const start = UID.begin(writer);
+function writeUuid(writer: ProtobufWriter, key: AttributeKey, uid: Uint8Array): void {
+  const start = key.begin(writer);
   writer.reserve(UUID_CHARACTERS);
   const { bytes } = writer;
   let at = start;
@@ -240,7 +270,7 @@ function writeUid(writer: ProtobufWriter, uid: Uint8Array): void {
     if (i === 3 || i === 5 || i === 7 || i === 9) bytes[at++] = HYPHEN;
   }
   writer.position = at;
-  UID.endText(writer, start);
+  key.endText(writer, start);
 }
 
 function writeSpace(writer: ProtobufWriter): void {

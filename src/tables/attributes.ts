@@ -68,7 +68,7 @@ export const RECORD_ATTRIBUTES = {
     stability: 'stable',
     source: 'semconv',
     brief:
-      '`timeout`, or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
+      '`timeout` (nothing came), what the program was told at once by ICMP (`connection_refused`, `host_unreachable`, `network_unreachable`), or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
     example: 'SERVFAIL',
   },
   ...OUTCOME_ATTRIBUTES,
@@ -76,7 +76,8 @@ export const RECORD_ATTRIBUTES = {
     type: 'string',
     stability: 'stable',
     source: 'semconv',
-    brief: 'Address of the name server the program asked (before destination NAT where that is known).',
+    brief:
+      'Address of the name server the program asked (before destination NAT where that is known); an IPv6 address of link-local scope with its zone, `fe80::53%eth0` (RFC 4007).',
     example: '192.0.2.53',
   },
   'server.port': {
@@ -85,6 +86,14 @@ export const RECORD_ATTRIBUTES = {
     source: 'semconv',
     brief: 'Port of the name server.',
     example: 53,
+  },
+  'network.interface.name': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief:
+      'Device of the link that a name server of link-local scope is on; its index where the name is not known.',
+    example: 'eth0',
   },
   'network.local.address': {
     type: 'string',
@@ -213,6 +222,22 @@ export const RECORD_ATTRIBUTES = {
     source: 'whodns',
     brief: 'Retransmissions folded into this record; records plus retries is what servers received.',
     example: 1,
+  },
+  'whodns.lookup.id': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Shared by the records of one look-up that asked several servers, at once or one after the other. Every record without a usable answer has one, since another server may be asked next.',
+    example: '01936d34-9b5e-7c41-a0a5-0c6f3f0d9a11',
+  },
+  'whodns.lookup.final': {
+    type: 'boolean',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Of the records with one `whodns.lookup.id` that with the answer the program could use: the first with NOERROR or NXDOMAIN. Only ever true.',
+    example: true,
   },
   'whodns.truncated': {
     type: 'boolean',

@@ -39,6 +39,7 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'dns.answers': 'drop',
   'error.type': 'keep',
   'server.address': 'keep',
+  'network.interface.name': 'keep',
   'network.local.address': 'keep',
   'network.transport': 'keep',
   'network.type': 'keep',
@@ -125,6 +126,7 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'os.type': 'keep',
   'telemetry.distro.name': 'keep',
   'telemetry.distro.version': 'keep',
+  'whodns.lookup.id': 'keep',
 };
 
 type Table = Readonly<Record<string, { readonly type: string; readonly example: AttributeValue }>>;

@@ -126,7 +126,8 @@ test('fragments in any order, with duplicates', () => {
   ]) {
     const { out, table, give } = fragmentTable();
     for (const i of order) give(cuts[i]?.[0] ?? 0, cuts[i]?.[1] ?? 0);
-    assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE), length: 90, time: 1n }], String(order));
+    const whole = { bytes: Buffer.from(MESSAGE), length: 90, time: 1n, complete: true, parts: 3 };
+    assert.deepEqual(out, [whole], String(order));
     assert.equal(table.size, 0);
   }
 });
@@ -145,7 +146,8 @@ test('what is incomplete is given out cut if it has its beginning', () => {
   give(64, 90);
   give(32, 64, { key: 'other' });
   table.close();
-  assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE.subarray(0, 32)), length: 90, time: 1n }]);
+  const bytes = Buffer.from(MESSAGE.subarray(0, 32));
+  assert.deepEqual(out, [{ bytes, length: 90, time: 1n, complete: false, parts: 2 }]);
   assert.deepEqual([...table.dropped], [['fragment_no_first', 1]]);
 });
 
