@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LookupView } from '../../src/lookup/view.ts';
 import type { Attributes, Edns } from '../../src/model.ts';
-import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
+import { MAX_LISTED } from '../../src/sinks/lookup-sections.ts';
 import { MAX_CHARACTERS } from '../../src/sinks/record-common.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
@@ -13,6 +13,8 @@ import { identity, logEvent, lookup, record, recordOf, type Spec, TIME } from '.
 function attributesOf(spec: Spec, nxdomainError = true): Attributes {
   return recordOf(lookup(spec), { nxdomainError }).attributes;
 }
+
+const MANY = Array.from({ length: 130 }, () => record('x', 1, '192.0.2.1'));
 
 /** A message of which only so many bytes were captured; of `length`, if that is given. */
 function cut({ message }: LookupView['answer'], captured: number, length = message.length): void {
@@ -29,6 +31,9 @@ test('every attribute is in the table, with the type the table says', () => {
     { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
     { response: { edns: edns() } },
     { request: { questions: [{ name: 'version.bind', type: 16, class: 3 }] } },
+    { request: { questions: Array.from({ length: 130 }, () => ({ name: 'x', type: 1, class: 1 })) } },
+    { request: { opcode: 5, answers: MANY, authorities: MANY } },
+    { request: { opcode: 4, answers: MANY } },
   ];
   const seen = new Set<string>();
   for (const spec of specs) {
@@ -162,8 +167,8 @@ test('answers and texts are bounded, and what is left out is said', () => {
   const process = identity({ executableName: '😀'.repeat(1000) });
   const { attributes, body } = recordOf(lookup({ answers, process }));
   const lines = attributes['whodns.answers'] as readonly string[];
-  assert.equal(lines.length, MAX_ANSWERS);
-  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_ANSWERS);
+  assert.equal(lines.length, MAX_LISTED);
+  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_LISTED);
   for (const line of [...lines, body]) {
     assert.ok(line.length <= MAX_CHARACTERS);
     assert.ok(line.isWellFormed());
