@@ -48,8 +48,19 @@ test('every attribute is in the table, with the type the table says', () => {
       if (type === 'int') assert.ok(Number.isInteger(value), name);
     }
   }
-  for (const name of ['whodns.truncated', 'whodns.malformed']) seen.add(name); // below
+  for (const name of ['whodns.truncated', 'whodns.malformed', 'whodns.lookup.id', 'whodns.lookup.final'])
+    seen.add(name); // below
   assert.deepEqual([...seen].sort(), Object.keys(RECORD_ATTRIBUTES).sort());
+});
+
+test('of several servers asked the records share an id, and one is final', () => {
+  const view = viewOf(lookup());
+  view.hasLookupId = true;
+  view.lookupId.fill(0xab);
+  view.isFinal = true;
+  const { attributes } = recordOf(view);
+  assert.equal(attributes['whodns.lookup.id'], 'abababab-abab-abab-abab-abababababab');
+  assert.equal(attributes['whodns.lookup.final'], true);
 });
 
 test('what is told at once in place of an answer is another error than silence', () => {
