@@ -197,6 +197,33 @@ static __always_inline bool is_v4_mapped(const void *address)
 	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
+/* struct cmsghdr (uapi) with 16 bits of data. */
+struct segment_control {
+	__u64 length;
+	__u32 level;
+	__u32 type;
+	__u16 size;
+};
+
+#define SOL_UDP     17
+#define UDP_SEGMENT 103 /* include/uapi/linux/udp.h */
+
+/* Bytes of each of the datagrams of a send (udp(7), UDP_SEGMENT): by the socket, or by a control message, the first alone. 0: it is one. */
+static __always_inline __u32 sent_segment_size(struct sock *sk, struct msghdr *msg, const bool direct)
+{
+	struct segment_control control = {};
+	void *address = LOAD(direct, msg, msg_control);
+
+	if (address && LOAD(direct, msg, msg_controllen) >= offsetof(struct segment_control, size) + 2) {
+		bpf_probe_read_kernel(&control, offsetof(struct segment_control, size) + 2, address);
+		if (control.level == SOL_UDP && control.type == UDP_SEGMENT)
+			return control.size;
+	}
+	if (!bpf_core_field_exists(struct udp_sock, gso_size))
+		return 0;
+	return LOAD(false, (struct udp_sock *)sk, gso_size);
+}
+
 /*
  * udp_sendmsg (`v6` false) and udpv6_sendmsg. The latter hands IPv4 destinations, v4-mapped ones too, to the former,
  * where they are reported.
@@ -222,6 +249,7 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	message.remote_port = port;
 	message.protocol = PROTOCOL_UDP;
 	message.length = length;
+	message.sequence = sent_segment_size(sk, msg, direct);
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (!account(&message, level, hook))
 		return;

@@ -128,10 +128,11 @@ struct owner_event {
  */
 struct message_event {
 	struct event_header header;
-	__u64 socket;      /* socket cookie; 0 = unknown (received at packet level) */
-	__u32 owner_id;    /* MESSAGE_OWNER: struct owner; 0 = none */
-	__u32 length;      /* payload bytes there were; what was captured of them goes to the end of the record */
-	__u32 sequence;    /* TCP: sequence number of the first payload byte */
+	__u64 socket;   /* socket cookie; 0 = unknown (received at packet level) */
+	__u32 owner_id; /* MESSAGE_OWNER: struct owner; 0 = none */
+	__u32 length;   /* payload bytes there were; what was captured of them goes to the end of the record */
+	__u32
+	    sequence; /* TCP: sequence number of the first payload byte. UDP requests: bytes of each datagram, 0: it is one */
 	__u32 net_ns;      /* network namespace inode of socket or device */
 	__u32 interface;   /* ifindex; at the socket hooks of requests to link-local addresses only, else 0 */
 	__u32 local_ipv4;  /* network order, without MESSAGE_ADDRESSES */

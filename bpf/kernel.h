@@ -322,6 +322,7 @@ struct tcp_fastopen_request {
 
 struct udp_sock {
 	unsigned long udp_flags; /* since 6.7; bit 0 is UDP_FLAGS_CORK */
+	__u16 gso_size;
 };
 
 struct udp_sock___old {
@@ -375,6 +376,8 @@ struct msghdr {
 	int msg_namelen;
 	struct iov_iter msg_iter;
 	unsigned int msg_flags;
+	void *msg_control;
+	size_t msg_controllen;
 };
 
 /* -- packets -------------------------------------------------------------------------------------------------------- */
@@ -453,6 +456,7 @@ struct skb_frag {             /* since 6.9; until then skb_frag_t is struct bio_
 
 struct skb_shared_info {
 	__u8 nr_frags;
+	unsigned short gso_size;
 	struct sk_buff *frag_list;
 	struct bio_vec frags[17];
 };

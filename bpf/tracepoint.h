@@ -47,7 +47,9 @@ static __always_inline void message_from_packet(struct message *message, const s
 	message->local_port = request ? packet->source_port : packet->destination_port;
 	message->remote_port = request ? packet->destination_port : packet->source_port;
 	message->length = packet->length;
-	message->sequence = packet->sequence + !!(packet->tcp_flags & TCP_SYN); /* TCP Fast Open: a SYN with payload */
+	if (packet->protocol == PROTOCOL_TCP)
+		message->sequence =
+		    packet->sequence + !!(packet->tcp_flags & TCP_SYN); /* Fast Open: a SYN with payload */
 	message->direction = direction;
 	message->protocol = packet->protocol;
 	message->family = packet->family;
@@ -114,6 +116,14 @@ static __always_inline bool is_message(const struct packet *packet)
 	return packet->protocol == PROTOCOL_UDP || packet->length || packet->tcp_flags & (TCP_FIN | TCP_RST);
 }
 
+/* Bytes of each of the datagrams that a packet is made of (UDP_SEGMENT); 0: it is one. */
+static __always_inline __u32 segment_size(struct sk_buff *skb, __u64 head)
+{
+	struct skb_shared_info *info = (struct skb_shared_info *)(head + skb->end);
+
+	return LOAD(false, info, gso_size);
+}
+
 static __always_inline void emit_piece(struct message *message, struct sk_buff *skb, __u64 data, __u32 start)
 {
 	if (message->protocol == PROTOCOL_TCP && message->length > STREAM_CHUNK)
@@ -146,6 +156,8 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		return;
 	}
 	message_from_packet(&message, packet, DIRECTION_REQUEST);
+	if (packet->protocol == PROTOCOL_UDP)
+		message.sequence = segment_size(skb, head);
 	message.socket = identity_at(socket, sk->__sk_common.skc_num);
 	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
 	message.interface = device_of(skb)->ifindex;

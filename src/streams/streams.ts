@@ -36,7 +36,7 @@ export class Streams {
   }
 
   get extra(): number {
-    return this.#tcp.extra;
+    return this.#datagrams.extra + this.#tcp.extra;
   }
 
   /** TCP streams remembered and the bytes they hold, for the agent's own metrics. */

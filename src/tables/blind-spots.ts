@@ -66,9 +66,9 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'bytes that are no DNS (`stream_unsynchronized`)',
   },
   {
-    what: 'several datagrams in one send (UDP_SEGMENT)',
+    what: 'several datagrams in one send (UDP_SEGMENT) that are longer together than the copy limit',
     families: ALL,
-    seenAs: 'the first one; the others are bytes behind it (`whodns.malformed` `trailing_bytes`)',
+    seenAs: 'those beyond it as records without a name (`whodns.malformed` `cut`)',
   },
   { what: 'DNS over SCTP or DCCP', families: ALL },
   {

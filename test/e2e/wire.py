@@ -199,6 +199,24 @@ def unreachable(addresses, zone):
     return seen
 
 
+def segments(address, zone):
+    """Several questions in one send (udp(7), UDP_SEGMENT), by the socket and by a control message; the last one may be shorter."""
+    seen = {}
+    for way in "socket", "control":
+        client = datagram(address)
+        names = [f"{way}-{number}.{zone}" for number in range(5)] + [f"{way}.{zone}"]
+        messages = [query(name, number) for number, name in enumerate(names)]
+        size = len(messages[0])
+        if way == "socket":
+            client.setsockopt(17, 103, size)
+            client.send(b"".join(messages))
+        else:
+            client.sendmsg([b"".join(messages)], [(17, 103, struct.pack("=H", size))])
+        got = [client.recv(1000) for _ in messages]
+        seen.update({name: len(message) for name, message in zip(names, got)})
+    return seen
+
+
 def forged(address, zone):
     client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     client.settimeout(10)
@@ -238,6 +256,7 @@ SCENES = {
     "fast-open": fast_open,
     "unreachable": unreachable,
     "forged": forged,
+    "segments": segments,
     "zones": zones,
 }
 

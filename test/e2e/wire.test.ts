@@ -31,7 +31,7 @@ s ip addr add 10.99.0.3/24 dev far
 s ip addr add fd99::3/64 dev far nodad
 s sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
 s ip route add unreachable 10.97.1.0/24
-s sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit'
+s sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_ratemask; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit'
 c ip route add 10.97.0.0/16 via 10.99.0.2
 c ip -6 route add fd97::/16 via fd99::2
 ip link add near2 netns $C type veth peer name far2 netns $S
@@ -134,6 +134,11 @@ describe('on the wire', () => {
       assert.equal(records.size, 7);
       for (const { attributes } of records.values())
         assert.deepEqual(attributes['dns.answers'], ['192.0.2.1']);
+    });
+
+    test(`several datagrams in one send, ${address}`, async () => {
+      const records = await playAnswered('segments', address);
+      assert.equal(records.size, 12);
     });
 
     test(`forged ICMP errors change nothing, ${address}`, async () => {

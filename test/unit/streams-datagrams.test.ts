@@ -164,3 +164,44 @@ test('bounds of fragments: datagrams, fragments, size, age', () => {
   long.give(0, 8, { offset: 65_528, more: false });
   assert.deepEqual([...long.table.dropped], [['fragment_too_long', 1]]);
 });
+
+test('several datagrams in one send (UDP_SEGMENT): each is a message, what was not copied by its length', () => {
+  const messages = [dnsBytes(1, 40), dnsBytes(2, 40), dnsBytes(3, 25)];
+  const whole = Buffer.concat(messages);
+  const bench = new Bench().give(
+    piece(whole, { transport: 'udp', sequence: 40 }),
+    { ...piece(whole, { transport: 'udp', sequence: 40 }), payload: whole.subarray(0, 50) },
+    piece(messages[0] as Buffer, { transport: 'udp', sequence: 40 }),
+    piece(whole, { transport: 'udp', direction: 'response', sequence: 40 }),
+  );
+  assert.deepEqual(
+    bench.received.map(({ text, length }) => [text.length / 2, length]),
+    [
+      [40, 40],
+      [40, 40],
+      [25, 25],
+      [40, 40],
+      [10, 40],
+      [0, 25],
+      [40, 40],
+      [105, 105],
+    ],
+  );
+  assert.deepEqual(
+    bench.texts.slice(0, 3),
+    messages.map((bytes) => bytes.toString('hex')),
+  );
+  assert.ok(
+    bench.received.every(
+      ({ raw }, index) => raw.direction === 'response' || raw.sequence === (index === 6 ? 40 : 0),
+    ),
+  );
+  assert.equal(bench.streams.extra, 4);
+  assert.equal(bench.stage.snapshot().missing, 0);
+  const hostile = new Bench().give({
+    ...piece(Buffer.alloc(100), { transport: 'udp', sequence: 1 }),
+    length: 65_535,
+  });
+  assert.equal(hostile.received.length, 128);
+  assert.equal(hostile.stage.snapshot().missing, 0);
+});
