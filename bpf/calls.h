@@ -55,10 +55,11 @@ static __always_inline void fill_ends(struct message *message, struct sock *sk, 
 		if (!(local[0] | local[1] | local[2] | local[3]))
 			message->flags |= MESSAGE_LOCAL_ANY;
 	} else {
+		__u64 both = LOAD(direct, sk, __sk_common.skc_addrpair);
+
 		local[2] = remote[2] = bpf_htonl(0xffff);
-		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
-		remote[3] = LOAD(direct, sk, __sk_common.skc_daddr);
-		KEEP_LOADED(remote[3]);
+		local[3] = both >> 32;
+		remote[3] = both;
 		if (name)
 			remote[3] = name->address4;
 		if (!local[3])
@@ -130,7 +131,7 @@ static __noinline int account_response(__u32 length, __u32 protocol)
 	struct process_value *value;
 	int result;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
 	} else {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -265,26 +266,23 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 /* The port of a given name, not 0 with AF_UNSPEC: that means the connected peer (net/ipv6/udp.c). */
 static __always_inline bool name_port(struct socket_name *name, void *address, const bool v6)
 {
-	if (LINUX_KERNEL_VERSION < CASTS) {
-		bpf_probe_read_kernel(name, v6 ? sizeof(*name) : 8, address);
-	} else if (v6) {
-		name->family = LOAD(false, (struct sockaddr_in6 *)address, sin6_family);
-		name->port = LOAD(false, (struct sockaddr_in6 *)address, sin6_port);
-	} else {
-		name->port = LOAD(false, (struct sockaddr_in *)address, sin_port);
-	}
+	__u64 first = WORD_AT(address);
+
+	name->family = first;
+	name->port = first >> 16;
+	name->address4 = first >> 32;
 	return !v6 || name->family;
 }
 
-static __always_inline void name_address(struct socket_name *name, void *address, const bool v6)
+/* The rest of a name of IPv6. */
+static __always_inline void name_address(struct socket_name *name, void *address)
 {
-	if (LINUX_KERNEL_VERSION < CASTS)
-		return;
-	if (v6) {
+	if (CASTS) {
 		LOAD_IN6(false, name->address6, (struct sockaddr_in6 *)address, sin6_addr);
 		name->scope = LOAD(false, (struct sockaddr_in6 *)address, sin6_scope_id);
-	} else
-		name->address4 = LOAD(false, (struct sockaddr_in *)address, sin_addr.s_addr);
+	} else {
+		bpf_probe_read_kernel(name->address6, sizeof(name->address6) + sizeof(name->scope), address + 8);
+	}
 }
 
 static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
@@ -313,8 +311,8 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 		count(COUNTER_OFF);
 		return;
 	}
-	if (named)
-		name_address(&name, address, v6);
+	if (named && v6)
+		name_address(&name, address);
 	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, level, direct, v6);
 }
 

@@ -152,8 +152,9 @@ static __always_inline void read_head(struct message_event *record, __u64 head, 
 	}
 }
 
-static __always_inline void submit(struct message_event *record, __u64 head, __u64 trace_record, __u32 captured,
-				   __u32 wanted)
+/* `start_time` and `tgid`: of the owner. */
+static __always_inline void submit(struct message_event *record, __u64 head, __u64 start_time, __u32 tgid,
+				   __u32 captured, __u32 wanted)
 {
 	__u64 flags = record->header.reserved ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
@@ -161,7 +162,7 @@ static __always_inline void submit(struct message_event *record, __u64 head, __u
 	record->header.size = head + trace_bytes + captured;
 	if (trace_bytes) {
 		record->flags |= MESSAGE_TRACE;
-		read_thread_context((void *)record + head, trace_record);
+		read_thread_context((void *)record + head, start_time, tgid, record->flags);
 	}
 	if (captured < wanted) {
 		record->flags |= MESSAGE_UNREADABLE;
@@ -191,7 +192,7 @@ static __always_inline void emit_run(const struct message *message, __u64 addres
 		failed = bpf_probe_read_user(payload_of(record, head), length, (void *)address);
 	else
 		failed = bpf_probe_read_kernel(payload_of(record, head), length, (void *)address);
-	submit(record, head, message->trace_record, failed ? 0 : length, wanted);
+	submit(record, head, message->owner.start_time, message->owner.tgid, failed ? 0 : length, wanted);
 }
 
 /*
@@ -213,6 +214,18 @@ static __always_inline void forget(struct walk *walk)
 static __always_inline __u64 gathered(const struct message_event *record)
 {
 	return *(const volatile __u32 *)&record->header.size;
+}
+
+static __always_inline void submit_gathered(struct message_event *record, __u64 head, __u64 message, __u32 wanted)
+{
+	__u64 start_time = 0;
+	__u32 tgid = 0;
+
+	if (trace_bytes) {
+		start_time = MEMBER(message, owner.start_time);
+		tgid = MEMBER(message, owner.tgid);
+	}
+	submit(record, head, start_time, tgid, gathered(record), wanted);
 }
 
 /* Copies the walk's piece behind the bytes already there. False: it cannot be read. */
@@ -277,7 +290,7 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 		if (!done)
 			break;
 	}
-	submit(record, head, MEMBER(message, trace_record), gathered(record), walk.wanted);
+	submit_gathered(record, head, message, walk.wanted);
 	return 0;
 }
 
@@ -376,7 +389,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 		if (gathered(record) >= walk->wanted || !next_piece(&at))
 			break;
 	}
-	submit(record, head, MEMBER(message, trace_record), gathered(record), walk->wanted);
+	submit_gathered(record, head, message, walk->wanted);
 	return 0;
 }
 
@@ -405,7 +418,7 @@ static __always_inline void emit_dynptr(struct message *message, struct sk_buff 
 		AT_MOST(length, room);
 		failed = bpf_dynptr_read(payload_of(record, head), length, &packet, start, 0);
 	}
-	submit(record, head, message->trace_record, failed ? 0 : length, wanted);
+	submit(record, head, message->owner.start_time, message->owner.tgid, failed ? 0 : length, wanted);
 }
 
 /* Emits with the payload at `start` from skb->data, which is at address `data`: the cheapest way that reads it all. */

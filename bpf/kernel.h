@@ -77,6 +77,11 @@ struct user_namespace {
 	kuid_t owner; /* who made it */
 };
 
+/* Eight bytes; any structure that begins so would do. */
+struct timespec64 {
+	__u64 tv_sec;
+};
+
 struct cred {
 	kuid_t uid;
 	kuid_t euid;
@@ -271,6 +276,7 @@ typedef struct {
 } atomic64_t;
 
 struct sock_common {
+	__u64 skc_addrpair; /* skc_daddr and, in the upper half, skc_rcv_saddr */
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -356,13 +362,6 @@ struct iov_iter {
 struct iov_iter___old {
 	unsigned int type;       /* until 5.13: enum iter_type and the direction in bit 0 */
 	const struct iovec *iov; /* until 6.3 */
-};
-
-struct sockaddr_in {
-	__be16 sin_port;
-	struct {
-		__be32 s_addr;
-	} sin_addr;
 };
 
 struct sockaddr_in6 {

@@ -140,7 +140,6 @@ static __always_inline struct buffer buffer_of(struct msghdr *msg, const bool di
 	else
 		kind = LOAD(false, old, type) & ~1u;
 	buffer.offset = LOAD(direct, msg, msg_iter.iov_offset);
-	buffer.segments = LOAD(direct, msg, msg_iter.nr_segs);
 	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
 	    kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
 		buffer.kind = BUFFER_USER;
@@ -148,8 +147,10 @@ static __always_inline struct buffer buffer_of(struct msghdr *msg, const bool di
 			buffer.segment = (__u64)PROBE(msg, msg_iter.ubuf) + buffer.offset;
 		else
 			buffer.segment = (__u64)LOAD(direct, msg, msg_iter.ubuf);
-		buffer.segments = 0;
-	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
+		return buffer;
+	}
+	buffer.segments = LOAD(direct, msg, msg_iter.nr_segs);
+	if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
 		buffer.kind = BUFFER_IOVEC;
 		if (bpf_core_field_exists(msg->msg_iter.__iov))
 			buffer.segment = (__u64)PROBE(msg, msg_iter.__iov);

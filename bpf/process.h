@@ -8,7 +8,6 @@
 #include "packet.h"
 #include "process_record.h"
 #include "share.h"
-#include "thread_context.h"
 
 static __always_inline struct process_value *process_find(const struct owner *owner)
 {
@@ -22,7 +21,7 @@ static __always_inline __u32 current_exec(void)
 {
 	struct task_struct *task;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		task = (struct task_struct *)bpf_get_current_task_btf();
 		return task->self_exec_id;
 	}
@@ -186,8 +185,6 @@ static __always_inline bool process_request(struct message *message, __u32 kind,
 		message->flags &= ~(MESSAGE_OWNER | MESSAGE_OWNER_CACHED);
 		drop(DROP_NO_OWNER);
 	}
-	if (trace_bytes && result && (message->flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) == MESSAGE_OWNER)
-		message->trace_record = thread_context_record(&message->owner);
 	return result;
 }
 

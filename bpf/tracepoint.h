@@ -72,6 +72,12 @@ static __always_inline long headroom(struct sk_buff *skb)
 	return room;
 }
 
+/* skb->data, which until 6.17 the verifier takes for a number. */
+static __always_inline __u64 data_address(struct sk_buff *skb)
+{
+	return LINUX_KERNEL_VERSION >= KERNEL(6, 17, 0) ? typed_address(skb->data) : (__u64)skb->data;
+}
+
 /* IPv4 or IPv6, bare or behind VLAN tags. */
 static __always_inline bool is_ip(struct sk_buff *skb)
 {
@@ -129,7 +135,7 @@ static __always_inline void emit_piece(struct message *message, struct sk_buff *
 static __always_inline void trace_dns_request(void *context, struct sk_buff *skb, struct sock *sk,
 					      const struct packet *packet)
 {
-	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
+	__u64 data = data_address(skb), head = data - headroom(skb), socket = typed_address(sk);
 	__u64 fingerprint = packet_fingerprint(packet, device_of(skb)->nd_net.net->ns.inum);
 	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
 	struct message message = {};
@@ -299,7 +305,7 @@ static __always_inline int answer_admitted(struct asked_value *question, __u32 l
 
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
-	__u64 data = (__u64)PROBE(skb, data);
+	__u64 data = data_address(skb);
 	struct message message = {};
 	struct asked_value *question;
 	struct asked_key key = {};

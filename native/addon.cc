@@ -12,20 +12,33 @@
 #include <cstring>
 #include <napi.h>
 #include <optional>
+#include <string>
+#include <uv.h>
 
 namespace whodns
 {
 namespace
 {
 
+// libuv's name of it, which JavaScript knows as well; its number where there is none.
+std::string name_of(int code)
+{
+	if (code == 0)
+		return "";
+	if (code == 524)
+		return "ENOTSUPP"; // the kernel's own (include/linux/errno.h), yet bpf(2) returns it
+	char name[64];
+	uv_err_name_r(-code, name, sizeof name);
+	return name[0] == 'E' ? name : std::to_string(code);
+}
+
 Napi::Object to_js(Napi::Env env, const Error &error)
 {
 	Napi::Object fields = Napi::Object::New(env);
-	const char *name = error.code == 0 ? "" : strerrorname_np(error.code);
 	fields["op"] = error.op;
 	fields["subject"] = error.subject;
 	fields["errno"] = error.code;
-	fields["code"] = name != nullptr ? name : error.code == 524 ? "ENOTSUPP" : std::to_string(error.code);
+	fields["code"] = name_of(error.code);
 	fields["hint"] = error.hint;
 	fields["detail"] = error.detail;
 	Napi::Object result = Napi::Object::New(env);

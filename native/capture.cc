@@ -27,15 +27,25 @@ constexpr auto kTrimInterval = std::chrono::seconds(20);
 constexpr const char *kObjectName = "dns"; // libbpf begins the names of data maps with it
 constexpr int kNotSupported = 524;         // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
+// musl's allocator gives back whole groups by itself (mallocng).
+void give_back_memory()
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 // Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
 // at once (malloc/malloc.c, dynamic mmap threshold) and keep it in pieces. What libbpf read of the kernel's BTF, some 10 MB,
 // goes back as well.
 void keep_memory_small()
 {
+#ifdef __GLIBC__
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 	mallopt(M_ARENA_MAX, 2);
-	malloc_trim(0);
+#endif
+	give_back_memory();
 }
 
 std::string privilege_hint(const std::string &family)
@@ -192,7 +202,7 @@ size_t Capture::drain(std::span<std::byte> to, size_t enough)
 {
 	// glibc gives back by itself what lies at the end of its heaps, not the holes (malloc/malloc.c: mtrim)
 	if (const auto now = std::chrono::steady_clock::now(); now - trimmed_ > kTrimInterval) {
-		malloc_trim(0);
+		give_back_memory();
 		trimmed_ = now;
 	}
 	return reading_.drain(to, enough);

@@ -8,12 +8,12 @@
  * Names and lines stay as they are, so a stack trace can be read without a source map; the maps are made, and no package ships them.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
 import { notices, packagesOf } from './notices.ts';
+import { ROOT } from './platforms.ts';
 
-export const ROOT = join(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
 /** `engines` of package.json. */
 const TARGET = 'node22.15';
@@ -35,6 +35,14 @@ const plainHttp: Plugin = {
   },
 };
 
+/** The module form of this package loads `@grpc/grpc-js` by a require() of its own making, which cannot be followed; this form by a plain one. */
+const ALIAS = {
+  '@opentelemetry/otlp-grpc-exporter-base': join(
+    ROOT,
+    'node_modules/@opentelemetry/otlp-grpc-exporter-base/dist/index.cjs',
+  ),
+};
+
 async function bundle(): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
@@ -52,12 +60,31 @@ async function bundle(): Promise<Metafile> {
     target: TARGET,
     banner: { js: REQUIRE },
     plugins: [plainHttp],
+    alias: ALIAS,
     sourcemap: 'external',
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',
   });
   return metafile;
+}
+
+/** All in one script, for the single file: there is nothing beside it that it could load. */
+export async function bundleScript(outfile: string): Promise<void> {
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['src/main.ts'],
+    outfile,
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: TARGET,
+    // Node has none there, and src/lib/package-files.ts asks for none.
+    define: { 'import.meta.url': 'undefined' },
+    plugins: [plainHttp],
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
 }
 
 /** By itself, and for a Node that is too old. */
@@ -74,6 +101,8 @@ if (import.meta.main) {
   const metafile = await bundle();
   launcher();
   execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', join(ROOT, 'src')], { stdio: 'inherit' });
+  mkdirSync(join(ROOT, 'build'), { recursive: true });
+  writeFileSync(join(ROOT, 'build/bundled.json'), `${JSON.stringify(packagesOf(metafile), null, 1)}\n`);
   // Last: native/setup.sh takes it for the sign that all is there.
   writeFileSync(join(DIST, 'NOTICES.txt'), notices(packagesOf(metafile)));
 }

@@ -48,3 +48,24 @@ export function notices(packages: readonly BundledPackage[]): string {
   const parts = [...texts].map(([text, titles]) => `${titles.join('\n')}\n\n${text}\n`);
   return `whodns contains these packages.\n\n${parts.join(`\n${'-'.repeat(80)}\n\n`)}`;
 }
+
+/** Of what is compiled into the native files. libelf is LGPL-3.0-or-later: packaging/ builds it, so it can be changed and linked again. */
+export function nativeNotices(): string {
+  const tools = join(ROOT, 'build/toolchain');
+  const parts = [
+    ['libbpf (BSD-2-Clause)', 'libbpf/LICENSE.BSD-2-Clause'],
+    ['libelf of elfutils (LGPL-3.0-or-later)', 'elfutils/COPYING-LGPLV3'],
+    ['zlib (Zlib)', 'zlib/README'],
+    [
+      'libc++, libc++abi, libunwind, compiler-rt of LLVM (Apache-2.0 WITH LLVM-exception)',
+      'zig/ziglang/lib/libcxx/LICENSE.TXT',
+    ],
+    ['musl, in whodns-inspector (MIT)', 'zig/ziglang/lib/libc/musl/COPYRIGHT'],
+  ] as const;
+  const texts = parts.map(
+    ([title, file]) => `${title}\n\n${readFileSync(join(tools, file), 'utf8').trim()}\n`,
+  );
+  const versions = readFileSync(join(tools, 'versions.txt'), 'utf8');
+  const source = `Sources, from Debian 12:\n${versions}\nThe libraries are built from them by packaging/Makefile of whodns, and can be changed and linked again with it.\n`;
+  return `whodns.node and whodns-inspector contain these libraries.\n\n${[source, ...texts].join(`\n${'-'.repeat(80)}\n\n`)}`;
+}

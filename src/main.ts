@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** argv, signals, exit codes. The only file with process.env and process.exit. */
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
+import { isSea } from 'node:sea';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
 import { confine, limitToStart } from './capture/rights.ts';
@@ -87,11 +88,13 @@ async function main(): Promise<number> {
  */
 function startWithin(heapBytes: number): void {
   const bound = '--max-old-space-size';
-  const given = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''];
-  if (!given.some((each) => each.includes(bound)) && process.execve !== undefined) {
-    const [program = '', ...rest] = process.argv;
-    const options = [`${bound}=${Math.floor(heapBytes / 1024 / 1024)}`, ...process.execArgv];
-    process.execve(program, [program, ...options, ...rest], process.env);
+  const options = process.env['NODE_OPTIONS'] ?? '';
+  if (![...process.execArgv, options].some((each) => each.includes(bound)) && process.execve !== undefined) {
+    const [program = '', file = '', ...rest] = process.argv;
+    // By the environment: the single file takes no option of Node's.
+    const NODE_OPTIONS = `${options} ${bound}=${Math.floor(heapBytes / 1024 / 1024)}`.trim();
+    const script = isSea() ? [] : [...process.execArgv, file];
+    process.execve(process.execPath, [program, ...script, ...rest], { ...process.env, NODE_OPTIONS });
   }
   setFlagsFromString('--optimize-for-size');
 }

@@ -6,11 +6,10 @@
 #include <charconv>
 #include <climits>
 #include <cstdio>
-#include <dirent.h>
+#include <cstddef>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/magic.h>
-#include <linux/stat.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -135,12 +134,21 @@ int read_inode(int directory, const char *name, Answer &answer)
 	return error != 0 ? error : add_inode(status, answer);
 }
 
+// getdents64(2); musl has no name for it.
+struct DirectoryEntry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
 int read_sockets(int directory, size_t limit, Answer &answer)
 {
 	const Descriptor list(openat(directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (!list)
 		return -errno;
-	alignas(dirent64) static char entries[32 * 1024];
+	alignas(DirectoryEntry) static char entries[32 * 1024];
 	for (size_t seen = 0;;) {
 		const long size = syscall(SYS_getdents64, list.get(), entries, sizeof entries);
 		if (size < 0)
@@ -148,12 +156,12 @@ int read_sockets(int directory, size_t limit, Answer &answer)
 		if (size == 0)
 			return 0;
 		for (long at = 0; at < size;) {
-			const auto *entry = reinterpret_cast<const dirent64 *>(entries + at);
-			at += entry->d_reclen;
+			const auto *entry = reinterpret_cast<const DirectoryEntry *>(entries + at);
+			at += entry->length;
 			if (++seen > limit)
 				return 0;
 			char target[64];
-			const ssize_t length = readlinkat(list.get(), entry->d_name, target, sizeof target);
+			const ssize_t length = readlinkat(list.get(), entry->name, target, sizeof target);
 			constexpr std::string_view SOCKET = "socket:[";
 			if (length <= static_cast<ssize_t>(SOCKET.size()) ||
 			    !std::string_view(target, length).starts_with(SOCKET))

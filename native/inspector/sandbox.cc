@@ -41,6 +41,15 @@ constexpr uint32_t SUPERVISOR_CALLS[] = {
 #endif
 };
 
+// What musl calls in fork(), malloc() and open().
+constexpr uint32_t MUSL_CALLS[] = {
+    SYS_set_tid_address,
+    SYS_sched_getaffinity,
+#ifdef SYS_open
+    SYS_open,
+#endif
+};
+
 // A filter of a comparison for each call; anything else fails with EPERM.
 class Filter
 {
@@ -72,7 +81,8 @@ class Filter
       private:
 	void add(sock_filter instruction) { code_[size_++] = instruction; }
 
-	static constexpr size_t MAX_CALLS = sizeof(WORKER_CALLS) / 4 + sizeof(SUPERVISOR_CALLS) / 4;
+	static constexpr size_t MAX_CALLS =
+	    sizeof(WORKER_CALLS) / 4 + sizeof(SUPERVISOR_CALLS) / 4 + sizeof(MUSL_CALLS) / 4;
 	sock_filter code_[5 + 2 * MAX_CALLS];
 	unsigned short size_ = 0;
 };
@@ -103,6 +113,7 @@ bool confine_supervisor()
 {
 	Filter filter;
 	filter.allow(WORKER_CALLS);
+	filter.allow(MUSL_CALLS);
 	filter.allow(SUPERVISOR_CALLS);
 	return filter.install();
 }
@@ -111,6 +122,7 @@ bool confine_worker()
 {
 	Filter filter;
 	filter.allow(WORKER_CALLS);
+	filter.allow(MUSL_CALLS);
 	return filter.install();
 }
 

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace inspector
@@ -98,6 +99,12 @@ void dismiss(uint32_t place)
 	leave(place);
 }
 
+// musl has no close_range().
+void close_others()
+{
+	syscall(SYS_close_range, AGENT + 1, ~0U, 0);
+}
+
 bool make(Worker &worker)
 {
 	int ends[2];
@@ -108,7 +115,7 @@ bool make(Worker &worker)
 	if (pid == 0) {
 		// Everything else is closed: a worker that is stuck holds no descriptor of others.
 		dup3(ends[1], AGENT, 0);
-		close_range(AGENT + 1, ~0U, 0);
+		close_others();
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		if (getppid() != supervisor || !confine_worker())
 			_exit(1);
@@ -203,7 +210,7 @@ int main(int argc, char **argv)
 	proc_root = argc > 1 ? argv[1] : "/proc";
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	// Of the agent's descriptors it has one. The agent decides when it ends, not a terminal or a service manager.
-	close_range(AGENT + 1, ~0U, 0);
+	close_others();
 	for (int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE})
 		signal(number, SIG_IGN);
 	// No one waits for workers: the kernel clears them away.

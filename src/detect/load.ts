@@ -3,6 +3,7 @@ import { registerHooks } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { EXIT, UserError } from '../lib/errors.ts';
+import { importFile } from '../lib/import-file.ts';
 import { OWN_MODULES } from '../lib/package-files.ts';
 import { trustedFile } from '../lib/safe-file.ts';
 import { RULES, type RuleName } from '../tables/detections.ts';
@@ -73,7 +74,7 @@ async function loadFile(file: string): Promise<Detector> {
   try {
     const url = pathToFileURL(judge(file)).href;
     origin = new Origin(url);
-    const { default: found } = (await origin.run(() => import(url))) as { default?: unknown };
+    const { default: found } = (await origin.run(() => importFile(url))) as { default?: unknown };
     detector = problemOf(found) ?? copyOf(found as Detector);
   } catch (error) {
     throw bad(file, textOf(error));

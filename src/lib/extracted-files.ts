@@ -5,16 +5,20 @@ import { join } from 'node:path';
 import { UserError } from './errors.ts';
 
 let folder: string | undefined;
+const extracted = new Map<string, string>();
 
 /**
- * In a new folder of this process that no other user can enter, under $TMPDIR. It goes with the process.
+ * Once, in a new folder of this process that no other user can enter, under $TMPDIR. It goes with the process.
  * @returns the path @throws UserError: there is no such place
  */
 export function extract(name: string, content: Uint8Array): string {
+  const known = extracted.get(name);
+  if (known !== undefined) return known;
   try {
     folder ??= makeFolder();
     const path = join(folder, name);
     writeFileSync(path, content, { mode: 0o700, flag: 'wx' });
+    extracted.set(name, path);
     return path;
   } catch (cause) {
     throw new UserError(`cannot unpack ${name} below ${tmpdir()}: ${(cause as Error).message}`, {

@@ -6,12 +6,10 @@
  *
  * and since a server logs each transmission, records plus retries is what the servers logged.
  *
- * A retransmission is a request of the same process with the same transport, id and question as one that is still
- * unanswered, if it also went the same way or came from the same thread. The second covers glibc, which asks the next
- * server of resolv.conf with the very same message from another socket (resolv/res_send.c, __res_context_send sends one
- * `buf`, id included, for every `try` and every `ns`; seen on the wire with glibc 2.36: one id, one port per server). A
- * program that asks several servers at once with one id looks the same and is counted the same. A resolver that retries
- * with a new id makes a new request; so does a retry over TCP after a truncated answer: the first was answered.
+ * A retransmission is a request of the same process to the same server with the same transport, id and question as one that is
+ * still unanswered, if it also went the same way or came from the same thread (which opened another socket). The same question to
+ * another server is a lookup of its own, of the same look-up (groups.ts). A resolver that retries with a new id makes a new request;
+ * so does a retry over TCP after a truncated answer: the first was answered.
  *
  * The time-out runs from the first request. An answer after it is counted ('late') and changes nothing; a retry after it
  * is a new lookup. Nothing is ever invented: a lookup whose time had not passed when the run ended is 'sent', one whose answer
@@ -34,6 +32,7 @@ import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { Finished } from './finished.ts';
+import { Groups } from './groups.ts';
 import {
   answerDigest,
   answerKey,
@@ -42,6 +41,7 @@ import {
   isMulticast,
   isOnSameWay,
   isSameProcess,
+  isSameServer,
   isSameWay,
   questionHash,
   retryKey,
@@ -147,6 +147,7 @@ export class InFlight {
   readonly #byAnswer: SlotIndex;
   /** Open attempts by exchange alone: answers without a question, answers to another question. */
   readonly #byExchange: SlotIndex;
+  readonly #groups: Groups;
   readonly #finished = new Finished();
   readonly #held = new LinkedQueue<Held>();
   readonly #heldByExchange = new MultiMap<Held>();
@@ -155,7 +156,7 @@ export class InFlight {
   readonly #seenMessage = new Message();
   readonly #view: LookupView = new LookupView(NO_PROCESS);
   /** ns that event time has advanced since the first event: never goes back, whatever the wall clock does. */
-  #clock = 0;
+  readonly #time = new Float64Array(1);
   #lastTime: number | undefined = undefined;
 
   constructor(options: InFlightOptions) {
@@ -172,6 +173,11 @@ export class InFlight {
     this.#byRetry = new SlotIndex(capacity);
     this.#byAnswer = new SlotIndex(capacity);
     this.#byExchange = new SlotIndex(capacity);
+    this.#groups = new Groups(
+      this.#slab,
+      this.#time,
+      (slot, message) => this.#matchQuestions(slot, message, WHOLE_CLASS) > 0,
+    );
     options.stage.held = () => this.#open.size;
     options.answers.held = () => this.#held.size;
   }
@@ -267,10 +273,14 @@ export class InFlight {
       this.#finish(slot, slot, 'sent', undefined);
   }
 
+  get #clock(): number {
+    return this.#time[0] as number;
+  }
+
   #advance(now: number): void {
     const elapsed = now - (this.#lastTime ?? now);
     if (elapsed >= 0 || elapsed < -STEP_BACK_NS) this.#lastTime = now;
-    if (elapsed > 0) this.#clock += elapsed;
+    if (elapsed > 0) this.#time[0] = this.#clock + elapsed;
     for (
       let slot = this.#open.oldest;
       slot >= 0 && (this.#deadlines[slot] as number) <= this.#clock;
@@ -302,6 +312,7 @@ export class InFlight {
     this.#open.push(slot);
     this.#openShares.add(holding, this.#openShares.holderOf(this.#ownerOf(raw)));
     this.#byRetry.add(retry, slot);
+    this.#groups.begin(slot, raw, message, question);
     this.#await(slot, raw, message, question);
   }
 
@@ -383,6 +394,8 @@ export class InFlight {
     const bits = (words[at + FIELD.BITS] as number) ^ (raw.words[raw.at + FIELD.BITS] as number);
     if ((bits & FIELD_BITS.TCP) !== 0) return false;
     if (words[at + FIELD.NETWORK_NAMESPACE] !== raw.words[raw.at + FIELD.NETWORK_NAMESPACE]) return false;
+    this.#slab.show(lookup, this.#seen);
+    if (!isSameServer(this.#seen, raw)) return false;
     if (this.#matchQuestions(lookup, message, WHOLE_CLASS) === 0) return false;
     if (raw.owner !== undefined && raw.owner.tid === owner?.tid) return true;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
@@ -596,6 +609,7 @@ export class InFlight {
     this.#open.remove(lookup);
     this.#openShares.remove(this.#holdings[lookup] as SlotHolding);
     this.#byRetry.remove(lookup);
+    this.#groups.finish(lookup, view);
     const digest = view.hasResponse ? answerDigest(view.answer.message) : 0;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
       this.#byExchange.remove(slot);
@@ -628,6 +642,8 @@ export class InFlight {
     view.retries = retries;
     view.hasResponse = outcome === 'answered';
     view.search = undefined;
+    view.hasLookupId = false;
+    view.isFinal = false;
     view.conflictsWith = undefined;
     view.durationNs = view.hasResponse ? Math.max(elapsedBetween(view.request.raw, view.answer.raw), 0) : -1;
     putUuidV7(view.uidBytes, 0, Date.now());

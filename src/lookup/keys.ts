@@ -117,6 +117,13 @@ export function isOnSameWay(request: Envelope, response: Envelope): boolean {
   );
 }
 
+/** Whether two requests were sent to the same server: the one that the program dialled, where it is known. */
+export function isSameServer(a: Envelope, b: Envelope): boolean {
+  const field = a.has(FIELD_BITS.DIALED) && b.has(FIELD_BITS.DIALED) ? FIELD.DIALED : FIELD.REMOTE;
+  const isPort = field === FIELD.DIALED ? a.dialedPort === b.dialedPort : a.remotePort === b.remotePort;
+  return isPort && isSameField(a, field, b, field);
+}
+
 /** Whether two requests went the same way. */
 export function isSameWay(a: Envelope, b: Envelope): boolean {
   return (

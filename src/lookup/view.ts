@@ -54,6 +54,11 @@ export class LookupView implements Lookup {
   durationNs = -1;
   search: SearchStep | undefined = undefined;
   conflictsWith: string | undefined = undefined;
+  /** Several servers were asked, or may be, by one look-up of the program, which this is the id of (groups.ts). */
+  hasLookupId = false;
+  readonly lookupId = new Uint8Array(UID_BYTES);
+  /** Of those the one with the answer that the program could use. */
+  isFinal = false;
   /** `log.record.uid` of its record. */
   readonly uidBytes = new Uint8Array(UID_BYTES);
 
@@ -90,6 +95,9 @@ export class LookupView implements Lookup {
     kept.durationNs = this.durationNs;
     kept.search = this.search;
     kept.conflictsWith = this.conflictsWith;
+    kept.hasLookupId = this.hasLookupId;
+    kept.lookupId.set(this.lookupId);
+    kept.isFinal = this.isFinal;
     kept.uidBytes.set(this.uidBytes);
     return kept;
   }

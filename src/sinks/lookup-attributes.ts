@@ -8,13 +8,13 @@ import type { Message } from '../dns/message.ts';
 import type { Envelope } from '../lookup/envelope.ts';
 import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
-import type { Edns, Outcome } from '../model.ts';
+import type { Outcome } from '../model.ts';
 import { CLASSES, className } from '../tables/classes.ts';
-import { EDNS_OPTIONS } from '../tables/edns.ts';
 import { rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import { AddressRuns } from './address-runs.ts';
 import { AttributeKey, attributeRun, beginText, endText } from './attribute-writer.ts';
+import { writeEdns } from './lookup-edns.ts';
 import { Mnemonics } from './mnemonics.ts';
 import type { ProtobufWriter } from './otlp-encode.ts';
 import { PlaceRuns } from './place-runs.ts';
@@ -53,11 +53,6 @@ const SERVER_ADDRESS = new AttributeKey('server.address');
 const SERVER_PORT = new AttributeKey('server.port');
 const INTERFACE_NAME = new AttributeKey('network.interface.name');
 const LOCAL_PORT = new AttributeKey('network.local.port');
-const EDNS_VERSION = new AttributeKey('whodns.edns.version');
-const EDNS_SIZE = new AttributeKey('whodns.edns.udp_size');
-const CLIENT_SUBNET = new AttributeKey('whodns.edns.client_subnet');
-const SUBNET_SCOPE = new AttributeKey('whodns.edns.client_subnet_scope');
-const EDNS_ERRORS = new AttributeKey('whodns.edns.errors');
 const RETRIES = new AttributeKey('whodns.retries');
 const MALFORMED = new AttributeKey('whodns.malformed');
 const SEARCH_BASE = new AttributeKey('whodns.search.base');
@@ -68,7 +63,8 @@ const UID = new AttributeKey('log.record.uid');
 const UNKNOWN = attributeRun('whodns.outcome', 'unknown');
 const CONFLICTING = attributeRun('whodns.answers.conflicting', true);
 const TRUNCATED = attributeRun('whodns.truncated', true);
-const EDNS_DO = [attributeRun('whodns.edns.do', false), attributeRun('whodns.edns.do', true)] as const;
+const FINAL = attributeRun('whodns.lookup.final', true);
+const LOOKUP_ID = new AttributeKey('whodns.lookup.id');
 
 /** Names of the header flags as in presentation form (dig), by bit of the header's second word (RFC 1035 section 4.1.1). */
 const FLAGS = { aa: 0x400, tc: 0x200, rd: 0x100, ra: 0x80, ad: 0x20, cd: 0x10 } as const;
@@ -113,9 +109,10 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   writeNetwork(writer, request.raw);
   writeEdns(writer, lookup);
   writeOddities(writer, lookup);
+  writeLookUp(writer, lookup);
   writeSearchStep(writer, lookup);
   PLACES.write(writer, request.raw, lookup.process);
-  writeUid(writer, lookup.uidBytes);
+  writeUuid(writer, UID, lookup.uidBytes);
 }
 
 /** A code that IANA does not list is one value, `_OTHER`: the attribute must have few (semantic conventions, error.type). */
@@ -228,47 +225,6 @@ function writeZoned(writer: ProtobufWriter, raw: Envelope, zone: string): void {
   INTERFACE_NAME.text(writer, zone);
 }
 
-function writeEdns(writer: ProtobufWriter, { request, answer, hasResponse }: LookupView): void {
-  const { message } = request;
-  const asked = subnetOf(message)?.clientSubnet;
-  if (message.hasEdns) {
-    EDNS_VERSION.integer(writer, message.ednsVersion);
-    EDNS_SIZE.integer(writer, message.ednsUdpSize);
-    writer.raw(EDNS_DO[message.ednsDo] as Uint8Array);
-    if (asked !== undefined) CLIENT_SUBNET.text(writer, asked);
-  }
-  if (!hasResponse || !answer.message.hasEdns) return;
-  const told = subnetOf(answer.message);
-  // RFC 7871 section 7.3: an answer about another subnet than was asked for says nothing.
-  if (told?.clientSubnetScope !== undefined && told.clientSubnet === asked)
-    SUBNET_SCOPE.integer(writer, told.clientSubnetScope);
-  if (hasOption(answer.message, EDNS_OPTIONS['Extended-DNS-Error'])) writeErrors(writer, answer.message);
-}
-
-/** Most messages have none, and those are not decoded. */
-function subnetOf(message: Message): Edns | undefined {
-  return hasOption(message, EDNS_OPTIONS['edns-client-subnet']) ? message.edns : undefined;
-}
-
-function writeErrors(writer: ProtobufWriter, { edns }: Message): void {
-  const errors = edns?.extendedErrors ?? [];
-  if (errors.length === 0) return;
-  const texts = errors.slice(0, MAX_ANSWERS).map(({ code, text }) => bounded(`${code} ${text}`.trimEnd()));
-  EDNS_ERRORS.texts(writer, texts);
-}
-
-function hasOption({ bytes, base, hasEdns, ednsStart, ednsEnd }: Message, code: number): boolean {
-  if (!hasEdns) return false;
-  const end = base + ednsEnd;
-  for (
-    let at = base + ednsStart;
-    at + 4 <= end;
-    at += 4 + (((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
-  )
-    if ((((bytes[at] as number) << 8) | (bytes[at + 1] as number)) === code) return true;
-  return false;
-}
-
 /** What was not as usual: repeated, cut by the copy limit, damaged. The answer's damage comes first. */
 function writeOddities(writer: ProtobufWriter, { request, answer, hasResponse, retries }: LookupView): void {
   if (retries > 0) RETRIES.integer(writer, retries);
@@ -282,6 +238,12 @@ function isCut({ captured, length }: Message): boolean {
   return captured < length;
 }
 
+/** Several servers were asked, or may be. */
+function writeLookUp(writer: ProtobufWriter, { hasLookupId, lookupId, isFinal }: LookupView): void {
+  if (hasLookupId) writeUuid(writer, LOOKUP_ID, lookupId);
+  if (isFinal) writer.raw(FINAL);
+}
+
 function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
   if (search === undefined) return;
   SEARCH_BASE.text(writer, bounded(search.base));
@@ -289,19 +251,26 @@ function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
   if (search.wasted > 0) SEARCH_WASTED.integer(writer, search.wasted);
 }
 
+const UUID_CHARACTERS = 36;
+/** Of a byte: its first digit, and its second. */
+const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(0));
+const LOW = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(1));
+
 /** Sixteen bytes as text (RFC 9562 section 4). */
-function writeUid(writer: ProtobufWriter, uid: Uint8Array): void {
-  const start = UID.begin(writer);
-  writer.hex(uid, 0, 4);
-  for (let at = 4; at < 10; at += 2) {
-    writer.reserve(1);
-    writer.byte(HYPHEN);
-    writer.hex(uid, at, at + 2);
+function writeUuid(writer: ProtobufWriter, key: AttributeKey, uid: Uint8Array): void {
+  const start = key.begin(writer);
+  writer.reserve(UUID_CHARACTERS);
+  const { bytes } = writer;
+  let at = start;
+  for (let i = 0; i < uid.length; i++) {
+    const byte = uid[i] as number;
+    bytes[at] = HIGH[byte] as number;
+    bytes[at + 1] = LOW[byte] as number;
+    at += 2;
+    if (i === 3 || i === 5 || i === 7 || i === 9) bytes[at++] = HYPHEN;
   }
-  writer.reserve(1);
-  writer.byte(HYPHEN);
-  writer.hex(uid, 10, 16);
-  UID.endText(writer, start);
+  writer.position = at;
+  key.endText(writer, start);
 }
 
 function writeSpace(writer: ProtobufWriter): void {

@@ -223,6 +223,22 @@ export const RECORD_ATTRIBUTES = {
     brief: 'Retransmissions folded into this record; records plus retries is what servers received.',
     example: 1,
   },
+  'whodns.lookup.id': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Shared by the records of one look-up that asked several servers, at once or one after the other. Every record without a usable answer has one, since another server may be asked next.',
+    example: '01936d34-9b5e-7c41-a0a5-0c6f3f0d9a11',
+  },
+  'whodns.lookup.final': {
+    type: 'boolean',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Of the records with one `whodns.lookup.id` that with the answer the program could use: the first with NOERROR or NXDOMAIN. Only ever true.',
+    example: true,
+  },
   'whodns.truncated': {
     type: 'boolean',
     stability: 'development',

@@ -56,6 +56,8 @@ export function lostMessages({ drops }: Pick<Captured, 'drops'>): number {
 }
 
 export interface Owner {
+  /** By which records name it; 0: not known. */
+  readonly id: number;
   readonly tgid: number;
   readonly tid: number;
   readonly ppid: number;

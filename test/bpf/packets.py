@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 CLIENT4, SERVER4, CLIENT6, SERVER6 = "10.99.0.1", "10.99.0.2", "fd99::1", "fd99::2"
@@ -412,6 +413,32 @@ def exec_test():
     print(f"pid {os.getpid()}")
 
 
+def changing():
+    """One thread sends twice each: as it is, under another name, as another user, and in another thread. Prints `pid N`."""
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 53))
+    client = datagram_socket("127.0.0.1")
+
+    def send_two():
+        for number in range(2):
+            client.send(query(number))
+
+    def rename(name):
+        with open(f"/proc/self/task/{threading.get_native_id()}/comm", "w") as comm:
+            comm.write(name)
+
+    send_two()
+    rename("renamed")
+    send_two()
+    os.setresuid(-1, 65534, -1)
+    send_two()
+    os.setresuid(-1, 0, -1)
+    other = threading.Thread(target=send_two)
+    other.start()
+    other.join()
+    print(f"pid {os.getpid()}")
+
+
 SCENES = {
     "parked": parked,
     "parked-tcp": parked_tcp,
@@ -427,6 +454,7 @@ SCENES = {
     "self": self_test,
     "flood": flood,
     "exec": exec_test,
+    "changing": changing,
 }
 
 SCENES[sys.argv[1]]()

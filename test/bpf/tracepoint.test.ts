@@ -121,6 +121,30 @@ describe('tracepoint family', { skip: missing }, () => {
     assert.ok((captured.drops[DROP.processRingFull] ?? 0) >= 2, `${captured.drops}`);
   });
 
+  test('an owner is told once, and with a new id when anything of it changes', async () => {
+    const { captured, output } = await captureWhile(
+      'tracepoint',
+      'exec python3 test/bpf/packets.py changing',
+    );
+    const pid = Number(/pid (\d+)/.exec(output)?.[1]);
+    const owners = captured.messages.map(({ owner }) => owner).filter(({ tgid }) => tgid === pid);
+    assert.deepEqual(
+      owners.map(({ comm, uid, tid }) => [comm, uid, tid === pid]),
+      [
+        ...[1, 2].map(() => ['python3', 0, true]),
+        ...[1, 2].map(() => ['renamed', 0, true]),
+        ...[1, 2].map(() => ['renamed', 65534, true]),
+        ...[1, 2].map(() => ['renamed', 0, false]),
+      ],
+    );
+    const ids = owners.map(({ id }) => id);
+    assert.deepEqual(
+      ids,
+      [0, 0, 2, 2, 4, 4, 6, 6].map((index) => ids[index]),
+    );
+    assert.equal(new Set(ids).size, 4);
+  });
+
   test('a program replaced by exec is announced anew', async () => {
     const { captured, output } = await captureWhile('tracepoint', 'exec python3 test/bpf/packets.py exec');
     const pid = Number(/pid (\d+)/.exec(output)?.[1]);

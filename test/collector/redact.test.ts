@@ -126,6 +126,7 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'os.type': 'keep',
   'telemetry.distro.name': 'keep',
   'telemetry.distro.version': 'keep',
+  'whodns.lookup.id': 'keep',
 };
 
 type Table = Readonly<Record<string, { readonly type: string; readonly example: AttributeValue }>>;
