@@ -281,7 +281,8 @@ static __always_inline void name_address(struct socket_name *name, void *address
 		LOAD_IN6(false, name->address6, (struct sockaddr_in6 *)address, sin6_addr);
 		name->scope = LOAD(false, (struct sockaddr_in6 *)address, sin6_scope_id);
 	} else {
-		bpf_probe_read_kernel(name->address6, sizeof(name->address6) + sizeof(name->scope), address + 8);
+		bpf_probe_read_kernel(name->address6, sizeof(name->address6), address + 8);
+		bpf_probe_read_kernel(&name->scope, sizeof(name->scope), address + 24);
 	}
 }
 

@@ -83,6 +83,7 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 	struct checksum_state *state;
 	struct sum_walk *walk;
 	__u32 zero = 0, fragments, i;
+	bool wrong = false;
 	__u64 shared_info;
 
 	state = bpf_map_lookup_elem(&checksum_states, &zero);
@@ -121,10 +122,12 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 		walk->piece.address += passed;
 		walk->piece.length -= passed;
 		walk->left -= passed;
-		if (!walk->left)
-			return folded(walk->sum) != 0xffff;
+		if (!walk->left) {
+			wrong = folded(walk->sum) != 0xffff;
+			break;
+		}
 	}
-	return 0;
+	return wrong;
 }
 
 /* Whether the checksum of an ICMP message is wrong, which lies `start` bytes behind skb->data; only ICMPv6 has a pseudo header. */

@@ -87,6 +87,15 @@ static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wa
 		value_;                                                                                                \
 	})
 
+/* What the functions that walk over pieces have to know of a message, in a number: they have little room on the stack. */
+#define SHAPE_DIRECTION 3
+#define SHAPE_ADDRESSES 4
+
+static __always_inline __u32 shape_of(const struct message *message)
+{
+	return message->direction | (has_addresses(message) ? SHAPE_ADDRESSES : 0);
+}
+
 static __always_inline __u32 word_of(__u64 address)
 {
 	__u32 word = 0;
@@ -152,9 +161,16 @@ static __always_inline void read_head(struct message_event *record, __u64 head, 
 	}
 }
 
-/* `start_time` and `tgid`: of the owner. */
-static __always_inline void submit(struct message_event *record, __u64 head, __u64 start_time, __u32 tgid,
-				   __u32 captured, __u32 wanted)
+/* Where the trace context of a message's sender is, if that is the current task; 0: nowhere. */
+static __always_inline __u64 trace_record_of(const struct message *message)
+{
+	if (!trace_bytes || (message->flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) != MESSAGE_OWNER)
+		return 0;
+	return thread_context_record(message->owner.start_time, message->owner.tgid);
+}
+
+static __always_inline void submit(struct message_event *record, __u64 head, __u64 trace_record, __u32 captured,
+				   __u32 wanted)
 {
 	__u64 flags = record->header.reserved ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
@@ -162,7 +178,7 @@ static __always_inline void submit(struct message_event *record, __u64 head, __u
 	record->header.size = head + trace_bytes + captured;
 	if (trace_bytes) {
 		record->flags |= MESSAGE_TRACE;
-		read_thread_context((void *)record + head, start_time, tgid, record->flags);
+		read_thread_context((void *)record + head, trace_record);
 	}
 	if (captured < wanted) {
 		record->flags |= MESSAGE_UNREADABLE;
@@ -192,7 +208,7 @@ static __always_inline void emit_run(const struct message *message, __u64 addres
 		failed = bpf_probe_read_user(payload_of(record, head), length, (void *)address);
 	else
 		failed = bpf_probe_read_kernel(payload_of(record, head), length, (void *)address);
-	submit(record, head, message->owner.start_time, message->owner.tgid, failed ? 0 : length, wanted);
+	submit(record, head, trace_record_of(message), failed ? 0 : length, wanted);
 }
 
 /*
@@ -214,18 +230,6 @@ static __always_inline void forget(struct walk *walk)
 static __always_inline __u64 gathered(const struct message_event *record)
 {
 	return *(const volatile __u32 *)&record->header.size;
-}
-
-static __always_inline void submit_gathered(struct message_event *record, __u64 head, __u64 message, __u32 wanted)
-{
-	__u64 start_time = 0;
-	__u32 tgid = 0;
-
-	if (trace_bytes) {
-		start_time = MEMBER(message, owner.start_time);
-		tgid = MEMBER(message, owner.tgid);
-	}
-	submit(record, head, start_time, tgid, gathered(record), wanted);
 }
 
 /* Copies the walk's piece behind the bytes already there. False: it cannot be read. */
@@ -255,9 +259,9 @@ static __always_inline bool append_piece(struct message_event *record, __u64 hea
 
 /*
  * Emits with a payload scattered over iovecs, kvecs or pages. `message` and `buffers` are the addresses of the
- * message's header and of a struct buffer.
+ * message and of a struct buffer, `trace_record` and `shape` are the message's.
  */
-__noinline int emit_buffers(__u64 message, __u64 buffers)
+__noinline int emit_buffers(__u64 message, __u64 buffers, __u64 trace_record, __u32 shape)
 {
 	struct message_event *record;
 	struct buffer buffer = {};
@@ -266,10 +270,10 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 	__u32 i;
 
 	walk.wanted = payload_bytes(MEMBER(message, length), MEMBER(message, protocol));
-	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
+	head = head_bytes(shape & SHAPE_ADDRESSES);
 	record = reserve_gather(head, walk.wanted, &room);
 	if (!record) {
-		drop_message(MEMBER(message, direction));
+		drop_message(shape & SHAPE_DIRECTION);
 		return 0;
 	}
 	read_head(record, head, message);
@@ -290,7 +294,7 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 		if (!done)
 			break;
 	}
-	submit_gathered(record, head, message, walk.wanted);
+	submit(record, head, trace_record, gathered(record), walk.wanted);
 	return 0;
 }
 
@@ -306,7 +310,8 @@ static __always_inline void emit_buffer(struct message *message, struct buffer *
 	if (buffer->kind != BUFFER_UNKNOWN && buffer->segments) {
 		first = buffer_segment(buffer, 0);
 		if (first.length < payload_bytes(message->length, message->protocol)) {
-			emit_buffers(address_of(message), address_of(buffer));
+			emit_buffers(address_of(message), address_of(buffer), trace_record_of(message),
+				     shape_of(message));
 			return;
 		}
 	}
@@ -353,7 +358,7 @@ static __always_inline bool next_piece(struct packet_walk *at)
  * Emits with a packet's payload from `start` bytes behind skb->data on: in the linear part, the page fragments, and the packets
  * that IP has joined to it. `packet` is the address of the struct sk_buff.
  */
-__noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
+__noinline int emit_fragments(__u64 message, __u64 packet, __u32 start, __u64 trace_record, __u32 shape)
 {
 	struct message_event *record;
 	struct packet_walk at = {};
@@ -362,10 +367,10 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 	__u32 i;
 
 	walk->wanted = payload_bytes(MEMBER(message, length), MEMBER(message, protocol));
-	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
+	head = head_bytes(shape & SHAPE_ADDRESSES);
 	record = reserve_gather(head, walk->wanted, &room);
 	if (!record) {
-		drop_message(MEMBER(message, direction));
+		drop_message(shape & SHAPE_DIRECTION);
 		return 0;
 	}
 	read_head(record, head, message);
@@ -389,7 +394,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
 		if (gathered(record) >= walk->wanted || !next_piece(&at))
 			break;
 	}
-	submit_gathered(record, head, message, walk->wanted);
+	submit(record, head, trace_record, gathered(record), walk->wanted);
 	return 0;
 }
 
@@ -418,7 +423,7 @@ static __always_inline void emit_dynptr(struct message *message, struct sk_buff 
 		AT_MOST(length, room);
 		failed = bpf_dynptr_read(payload_of(record, head), length, &packet, start, 0);
 	}
-	submit(record, head, message->owner.start_time, message->owner.tgid, failed ? 0 : length, wanted);
+	submit(record, head, trace_record_of(message), failed ? 0 : length, wanted);
 }
 
 /* Emits with the payload at `start` from skb->data, which is at address `data`: the cheapest way that reads it all. */
@@ -433,7 +438,8 @@ static __always_inline void emit_packet(struct message *message, struct sk_buff 
 	else if (trusted && LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
 		emit_dynptr(message, skb, start, length - start, false);
 	else
-		emit_fragments(address_of(message), address_of(skb), start);
+		emit_fragments(address_of(message), address_of(skb), start, trace_record_of(message),
+			       shape_of(message));
 }
 
 /* One piece of a stream in chunks: `left` bytes from the message's place on. True: there are more. */
@@ -469,7 +475,8 @@ static __noinline int emit_long_packet(struct message *message, struct sk_buff *
 		if (LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
 			emit_dynptr(message, skb, start, skb->len - start, true);
 		else
-			emit_fragments(address_of(message), address_of(skb), start);
+			emit_fragments(address_of(message), address_of(skb), start, trace_record_of(message),
+				       shape_of(message));
 		if (!more)
 			break;
 		left -= message->length;
@@ -517,7 +524,7 @@ static __noinline int emit_long_buffer(struct message *message, struct buffer *b
 	{
 		bool more = begin_chunk(message, left, 0);
 
-		emit_buffers(address_of(message), address_of(buffer));
+		emit_buffers(address_of(message), address_of(buffer), trace_record_of(message), shape_of(message));
 		if (!more)
 			break;
 		left -= message->length;

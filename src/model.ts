@@ -269,6 +269,8 @@ export interface Lookup {
   readonly request: DnsEvent;
   /** undefined when outcome is not 'answered'. */
   readonly response: DnsEvent | undefined;
+  /** The message whose questions count, where it may not be the request: they could not be read in it, but in the answer. */
+  readonly asked?: DnsMessage;
   readonly outcome: Outcome;
   /** Why it is 'unknown'. */
   readonly reason?: UnknownReason | undefined;

@@ -151,6 +151,8 @@ export class Pipeline {
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   /** When it was last told who gave way, Unix ns. */
+  /** When the batch at hand was read, Unix ns: once for all lookups in it. */
+  #batchTime: bigint | undefined;
   #toldAt = wallClock();
   #lastTick = performance.now();
   /** Of the events handed over, Unix ns. */
@@ -285,6 +287,7 @@ export class Pipeline {
     if (last !== undefined) this.#lastEvent = last.time;
     let next = 0;
     let failure: unknown;
+    this.#batchTime = wallClock();
     // An error of ours ends the agent (main.ts), but not without the other events of its batch.
     while (next < events.length)
       try {
@@ -292,6 +295,7 @@ export class Pipeline {
       } catch (error) {
         failure ??= error;
       }
+    this.#batchTime = undefined;
     if (failure !== undefined) throw failure;
   }
 
@@ -402,7 +406,7 @@ export class Pipeline {
   #emit(lookup: LookupView): void {
     const { sink, detections, gate } = this.#parts;
     if (gate?.admits(lookup) === false) return;
-    sink.accept(this.#lookupRecord.of(lookup, wallClock()));
+    sink.accept(this.#lookupRecord.of(lookup, this.#batchTime ?? wallClock()));
     // Told already of the lookup, with its first answer.
     if (lookup.conflictsWith === undefined) detections?.lookup(lookup);
   }

@@ -29,6 +29,7 @@ import { type Linked, LinkedQueue } from '../lib/linked-queue.ts';
 import { MultiMap } from '../lib/multi-map.ts';
 import { putUuidV7 } from '../lib/uuid.ts';
 import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { Finished } from './finished.ts';
@@ -185,7 +186,7 @@ export class InFlight {
   request(raw: Envelope, message: Message, process: ProcessIdentity): void {
     const { stage, emit } = this.#options;
     stage.in++;
-    if (emit === 'request') {
+    if (emit === 'request' || isUnidirectional(message)) {
       this.#sent(raw, message, process);
       return;
     }
@@ -678,6 +679,11 @@ const NO_PROCESS: ProcessIdentity = Object.freeze({
   workload: '',
   resource: Object.freeze({}),
 });
+
+/** No answer to it will ever come: a DSO message that is no request (RFC 8490 section 5.4). */
+function isUnidirectional({ opcode, id }: Message): boolean {
+  return opcode === OPCODES.DSO && id === 0;
+}
 
 function elapsedBetween(request: Envelope, response: Envelope): number {
   return nsBetween(request.words, request.at + FIELD.TIME, response.words, response.at + FIELD.TIME);

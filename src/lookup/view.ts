@@ -76,6 +76,13 @@ export class LookupView implements Lookup {
     return this.hasResponse ? this.answer : undefined;
   }
 
+  /** The message whose questions count: the request, or the answer where they could not be read in the request. */
+  get asked(): Message {
+    const { message } = this.request;
+    if (!this.hasResponse || message.questionsRead >= message.questionCount) return message;
+    return this.answer.message.questionsRead > message.questionsRead ? this.answer.message : message;
+  }
+
   get duration(): bigint | undefined {
     return this.durationNs < 0 ? undefined : BigInt(this.durationNs);
   }

@@ -1,32 +1,25 @@
 /**
  * Which fact of a lookup goes into which attribute of its record, and in which order: written straight from the messages' bytes and
- * the lookup's numbers (attribute-writer.ts). Bounds: at most MAX_ANSWERS answer records, MAX_CHARACTERS in any text; what is left
+ * the lookup's numbers (attribute-writer.ts). Bounds: at most MAX_LISTED questions or records, MAX_CHARACTERS in any text; what is left
  * out is said (`whodns.answers.omitted`) or ends in an ellipsis.
  */
-import { RECORD, RECORD_MALFORMED, RECORD_WORDS } from '../dns/frame.ts';
 import type { Message } from '../dns/message.ts';
 import type { Envelope } from '../lookup/envelope.ts';
 import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { Outcome } from '../model.ts';
-import { CLASSES, className } from '../tables/classes.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { rcodeName } from '../tables/rcodes.ts';
-import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import { AddressRuns } from './address-runs.ts';
-import { AttributeKey, attributeRun, beginText, endText } from './attribute-writer.ts';
+import { AttributeKey, attributeRun } from './attribute-writer.ts';
 import { writeEdns } from './lookup-edns.ts';
+import { OPCODE_NAMES, writeAnswers, writeQuestions, writeUpdate } from './lookup-sections.ts';
 import { Mnemonics } from './mnemonics.ts';
 import type { ProtobufWriter } from './otlp-encode.ts';
 import { PlaceRuns } from './place-runs.ts';
-import { bounded, MAX_CHARACTERS } from './record-common.ts';
+import { bounded } from './record-common.ts';
 
-export const MAX_ANSWERS = 100;
-
-/** Where the first question's name begins. */
-export const FIRST_QUESTION = 12;
-export const TYPES = new Mnemonics('dns.question.type', typeName);
 export const RCODE_NAMES = new Mnemonics('dns.response_code', rcodeName);
-const QUESTION_CLASSES = new Mnemonics('dns.question.class', className);
 const ERRORS = new Mnemonics('error.type', errorName);
 /** Of lookups without an answer. */
 const FAILURES: Readonly<Partial<Record<Outcome, Uint8Array>>> = Object.fromEntries(
@@ -37,16 +30,10 @@ const FAILURES: Readonly<Partial<Record<Outcome, Uint8Array>>> = Object.fromEntr
 );
 const NONE = new Uint8Array(0);
 
-const SPACE = 0x20;
 const HYPHEN = 0x2d;
-const ELLIPSIS = Uint8Array.from(Buffer.from('…'));
 
-const QUESTION_NAME = new AttributeKey('dns.question.name');
 const ID = new AttributeKey('dns.id');
 const DURATION = new AttributeKey('dns.lookup.duration');
-const ADDRESSES = new AttributeKey('dns.answers');
-const ANSWERS = new AttributeKey('whodns.answers');
-const OMITTED = new AttributeKey('whodns.answers.omitted');
 const OUTCOME_REASON = new AttributeKey('whodns.outcome.reason');
 const CONFLICTS_WITH = new AttributeKey('whodns.answers.conflicts_with');
 const SERVER_ADDRESS = new AttributeKey('server.address');
@@ -99,10 +86,15 @@ const PLACES = new PlaceRuns();
 /** Each as the field `attributes` of a LogRecord. @param isError whether the lookup has an `error.type` */
 export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView, isError: boolean): void {
   const { request, answer, hasResponse } = lookup;
-  writeQuestion(writer, request.message);
+  const { opcode, id } = request.message;
+  writeQuestions(writer, lookup.asked);
+  if (id >= 0) ID.integer(writer, id);
+  if (opcode > OPCODES.QUERY) writer.raw(OPCODE_NAMES.of(opcode).attribute);
   writeFlags(writer, hasResponse ? answer.message.flags : request.message.flags);
   if (lookup.durationNs >= 0) DURATION.seconds(writer, lookup.durationNs);
-  if (hasResponse) writeAnswer(writer, answer.message);
+  if (hasResponse && answer.message.rcode >= 0) writer.raw(RCODE_NAMES.of(answer.message.rcode).attribute);
+  if (opcode > OPCODES.QUERY) writeUpdate(writer, request.message);
+  else if (hasResponse) writeAnswers(writer, answer.message);
   if (isError)
     writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : (FAILURES[lookup.outcome] ?? NONE));
   writeOutcome(writer, lookup);
@@ -121,75 +113,8 @@ export function errorName(rcode: number): string {
   return name.startsWith('RCODE') ? '_OTHER' : name;
 }
 
-function writeQuestion(writer: ProtobufWriter, message: Message): void {
-  if (message.questionsRead > 0) {
-    const name = QUESTION_NAME.begin(writer);
-    message.writeName(writer, FIRST_QUESTION);
-    QUESTION_NAME.endText(writer, name);
-    writer.raw(TYPES.of(message.questionType).attribute);
-    if (message.questionClass !== CLASSES.IN)
-      writer.raw(QUESTION_CLASSES.of(message.questionClass).attribute);
-  }
-  if (message.id >= 0) ID.integer(writer, message.id);
-}
-
 function writeFlags(writer: ProtobufWriter, flags: number): void {
   writer.raw(FLAG_RUNS[(flags >> FLAG_SHIFT) & 0x7f] as Uint8Array);
-}
-
-function writeAnswer(writer: ProtobufWriter, message: Message): void {
-  const { rcode, answerCount } = message;
-  if (rcode >= 0) writer.raw(RCODE_NAMES.of(rcode).attribute);
-  if (answerCount === 0) return;
-  const kept = Math.min(answerCount, MAX_ANSWERS);
-  if (firstAddress(message, kept) >= 0) {
-    const list = ADDRESSES.begin(writer);
-    for (let record = 0; record < kept; record++) {
-      if (!isAddress(message, record)) continue;
-      const item = beginText(writer);
-      message.writeRdata(writer, record);
-      endText(writer, item);
-    }
-    ADDRESSES.endList(writer, list);
-  }
-  const list = ANSWERS.begin(writer);
-  for (let record = 0; record < kept; record++) {
-    const item = beginText(writer);
-    writeRecord(writer, message, record);
-    cutText(writer, item);
-    endText(writer, item);
-  }
-  ANSWERS.endList(writer, list);
-  if (kept < answerCount) OMITTED.integer(writer, answerCount - kept);
-}
-
-/** Name, TTL, type, data. */
-function writeRecord(writer: ProtobufWriter, message: Message, record: number): void {
-  const { records } = message;
-  const word = record * RECORD_WORDS;
-  message.writeName(writer, records[word + RECORD.OWNER] as number);
-  writeSpace(writer);
-  writer.decimal((records[word + RECORD.TTL] as number) >>> 0);
-  writeSpace(writer);
-  writer.raw(TYPES.of(records[word + RECORD.TYPE] as number).text);
-  writeSpace(writer);
-  message.writeRdata(writer, record);
-}
-
-/** An address record whose RDATA was read. */
-function isAddress({ records }: Message, record: number): boolean {
-  const word = record * RECORD_WORDS;
-  return (
-    isAddressType(records[word + RECORD.TYPE] as number) &&
-    records[word + RECORD.CLASS] === CLASSES.IN &&
-    records[word + RECORD.BITS] !== RECORD_MALFORMED
-  );
-}
-
-/** The first of so many answers that is an address; -1: none is. */
-export function firstAddress(message: Message, answers: number): number {
-  for (let record = 0; record < answers; record++) if (isAddress(message, record)) return record;
-  return -1;
 }
 
 /** What error.type cannot say: nothing is known of an answer, or there were two that differ. */
@@ -271,16 +196,4 @@ function writeUuid(writer: ProtobufWriter, key: AttributeKey, uid: Uint8Array): 
   }
   writer.position = at;
   key.endText(writer, start);
-}
-
-function writeSpace(writer: ProtobufWriter): void {
-  writer.reserve(1);
-  writer.byte(SPACE);
-}
-
-/** `bounded` (record-common.ts) of ASCII text that was written since `start`. */
-function cutText(writer: ProtobufWriter, start: number): void {
-  if (writer.position - start <= MAX_CHARACTERS) return;
-  writer.position = start + MAX_CHARACTERS - 1;
-  writer.raw(ELLIPSIS);
 }

@@ -35,6 +35,14 @@ export const RECORD_ATTRIBUTES = {
     brief: 'IANA mnemonic of the class asked for; only when it is not IN.',
     example: 'CH',
   },
+  'dns.op_code': {
+    type: 'string',
+    stability: 'development',
+    source: 'proposed',
+    brief:
+      'IANA mnemonic of the opcode of the request (UPDATE, NOTIFY, STATUS, DSO, IQUERY), OPCODE7 when IANA lists none; only when it is not QUERY. `dns.question.*` is then what stands in the question section: of an UPDATE its zone.',
+    example: 'UPDATE',
+  },
   'dns.id': {
     type: 'int',
     stability: 'development',
@@ -53,7 +61,7 @@ export const RECORD_ATTRIBUTES = {
     type: 'string[]',
     stability: 'development',
     source: 'semconv',
-    brief: 'Addresses of the answer section, in its order; absent when there are none.',
+    brief: 'Addresses of the answer section of a QUERY, in its order; absent when there are none.',
     example: ['192.0.2.1', '2001:db8::1'],
   },
   'dns.lookup.duration': {
@@ -150,6 +158,50 @@ export const RECORD_ATTRIBUTES = {
     source: 'semconv',
     brief: 'UUID version 7 of the record: records with the same one are copies of a repeated export.',
     example: '019a0c3e-8b7a-7c1d-9f00-3b6f1c2d4e5a',
+  },
+  'whodns.questions': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'All questions of the message, where there are several: name, type, and the class where it is not IN. `dns.question.*` is the first of them.',
+    example: ['_http._tcp.local PTR', 'printer.local A CLASS32769'],
+  },
+  'whodns.questions.omitted': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Questions left out of `whodns.questions` because there were too many.',
+    example: 36,
+  },
+  'whodns.update.prerequisites': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Prerequisites of an UPDATE (RFC 2136 section 2.4): name, TTL, type, the class where it is not IN, and data if there is some. ANY: it exists; NONE: it does not.',
+    example: ['www.example.com 0 A ANY'],
+  },
+  'whodns.update.updates': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'What an UPDATE adds, or deletes (classes ANY and NONE, RFC 2136 section 2.5), in the same form.',
+    example: ['www.example.com 300 A 192.0.2.1'],
+  },
+  'whodns.update.omitted': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Prerequisites and updates left out because there were too many.',
+    example: 36,
+  },
+  'whodns.notify.records': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Records that a NOTIFY says are new (RFC 1996 section 3.7), in the same form.',
+    example: ['example.com 3600 SOA ns.example.com admin.example.com 7 3600 600 86400 300'],
   },
   'whodns.answers': {
     type: 'string[]',

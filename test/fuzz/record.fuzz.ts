@@ -9,14 +9,15 @@ import { Message } from '../../src/dns/message.ts';
 import { ByteWriter } from '../../src/lib/byte-writer.ts';
 import { hex } from '../../src/lib/random-bytes.ts';
 import { EventView, LookupView } from '../../src/lookup/view.ts';
-import type { Lookup, Outcome, ResourceRecord } from '../../src/model.ts';
+import type { Lookup, Outcome, Question, ResourceRecord } from '../../src/model.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
-import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
 import { LookupRecord } from '../../src/sinks/lookup-record.ts';
+import { MAX_LISTED } from '../../src/sinks/lookup-sections.ts';
 import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
 import { writeLogRecord } from '../../src/sinks/otlp-encode-record.ts';
 import { writeJsonRecord } from '../../src/sinks/otlp-json-record.ts';
 import { bounded, MAX_ATTRIBUTES } from '../../src/sinks/record-common.ts';
+import { className, opcodeName } from '../../src/tables/classes.ts';
 import { typeName } from '../../src/tables/rrtypes.ts';
 import { replay } from '../golden/replay.ts';
 import { envelopeOf } from '../unit/message-bytes.ts';
@@ -70,17 +71,27 @@ function randomLookup(random: Random, seeds: readonly Uint8Array[], process: Loo
   return view;
 }
 
+function questionLine({ name, type, class: of }: Question): string {
+  return bounded(`${name} ${typeName(type)}${of === 1 ? '' : ` ${className(of)}`}`);
+}
+
 function recordLine({ name, ttl, type, data }: ResourceRecord): string {
   return `${name} ${ttl} ${typeName(type)} ${data}`;
 }
 
 /** What the decoded messages say. */
-function assertTold({ request, answer, hasResponse }: LookupView, record: LookupRecord): void {
+function assertTold({ request, answer, hasResponse, asked }: LookupView, record: LookupRecord): void {
   const { attributes, body } = record;
-  const [question] = request.message.questions;
-  assert.equal(attributes['dns.question.name'], question?.name);
+  const { questions } = asked;
+  const { opcode } = request.message;
+  assert.equal(attributes['dns.question.name'], questions[0]?.name);
+  assert.equal(attributes['dns.op_code'], opcode > 0 ? opcodeName(opcode) : undefined);
+  assert.deepEqual(
+    attributes['whodns.questions'],
+    questions.length > 1 ? questions.slice(0, MAX_LISTED).map(questionLine) : undefined,
+  );
   assert.ok(body.length <= 1024 && body.isWellFormed());
-  const answers = hasResponse ? answer.message.answers.slice(0, MAX_ANSWERS) : [];
+  const answers = hasResponse && opcode <= 0 ? answer.message.answers.slice(0, MAX_LISTED) : [];
   assert.deepEqual(
     attributes['whodns.answers'],
     answers.length === 0 ? undefined : answers.map((each) => bounded(recordLine(each))),

@@ -63,11 +63,13 @@ test('one of two servers refuses: the other may answer, refuse, or stay silent',
     if (end === 'connection_refused') refuse({ at: 9n * MS, remote: OTHER });
     assertBalanced();
     assert.deepEqual(
-      lookups.map(({ outcome, retries }) => [outcome, retries]),
+      lookups.map(({ outcome, retries, isFinal }) => [outcome, retries, isFinal]),
       [
-        ['connection_refused', 0],
-        [end, 0],
+        ['connection_refused', 0, false],
+        [end, 0, end === 'answered'],
       ],
     );
+    const [first, second] = lookups;
+    assert.deepEqual(first?.lookupId, second?.lookupId);
   }
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { rememberInterface } from '../../src/lib/interface-names.ts';
 import type { LookupView } from '../../src/lookup/view.ts';
 import type { Attributes, Edns } from '../../src/model.ts';
-import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
+import { MAX_LISTED } from '../../src/sinks/lookup-sections.ts';
 import { MAX_CHARACTERS } from '../../src/sinks/record-common.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
@@ -16,6 +16,7 @@ function attributesOf(spec: Spec, nxdomainError = true): Attributes {
 }
 
 const LINK_LOCAL = { address: 'fe80::53', port: 53 };
+const MANY = Array.from({ length: 130 }, () => record('x', 1, '192.0.2.1'));
 
 /** A message of which only so many bytes were captured; of `length`, if that is given. */
 function cut({ message }: LookupView['answer'], captured: number, length = message.length): void {
@@ -33,6 +34,9 @@ test('every attribute is in the table, with the type the table says', () => {
     { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
     { response: { edns: edns() } },
     { request: { questions: [{ name: 'version.bind', type: 16, class: 3 }] } },
+    { request: { questions: Array.from({ length: 130 }, () => ({ name: 'x', type: 1, class: 1 })) } },
+    { request: { opcode: 5, answers: MANY, authorities: MANY } },
+    { request: { opcode: 4, answers: MANY } },
   ];
   const seen = new Set<string>();
   for (const spec of specs) {
@@ -44,8 +48,19 @@ test('every attribute is in the table, with the type the table says', () => {
       if (type === 'int') assert.ok(Number.isInteger(value), name);
     }
   }
-  for (const name of ['whodns.truncated', 'whodns.malformed']) seen.add(name); // below
+  for (const name of ['whodns.truncated', 'whodns.malformed', 'whodns.lookup.id', 'whodns.lookup.final'])
+    seen.add(name); // below
   assert.deepEqual([...seen].sort(), Object.keys(RECORD_ATTRIBUTES).sort());
+});
+
+test('of several servers asked the records share an id, and one is final', () => {
+  const view = viewOf(lookup());
+  view.hasLookupId = true;
+  view.lookupId.fill(0xab);
+  view.isFinal = true;
+  const { attributes } = recordOf(view);
+  assert.equal(attributes['whodns.lookup.id'], 'abababab-abab-abab-abab-abababababab');
+  assert.equal(attributes['whodns.lookup.final'], true);
 });
 
 test('what is told at once in place of an answer is another error than silence', () => {
@@ -194,8 +209,8 @@ test('answers and texts are bounded, and what is left out is said', () => {
   const process = identity({ executableName: '😀'.repeat(1000) });
   const { attributes, body } = recordOf(lookup({ answers, process }));
   const lines = attributes['whodns.answers'] as readonly string[];
-  assert.equal(lines.length, MAX_ANSWERS);
-  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_ANSWERS);
+  assert.equal(lines.length, MAX_LISTED);
+  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_LISTED);
   for (const line of [...lines, body]) {
     assert.ok(line.length <= MAX_CHARACTERS);
     assert.ok(line.isWellFormed());
