@@ -1,8 +1,8 @@
 /**
  * Runs the tests of this folder on the code before them, to see each attack succeed: a test that passes there proves nothing.
  *   node test/hostile/before.ts DIRECTORY [--only=REGEXP] [FILE ...]
- * DIRECTORY: a worktree of COMMIT with npm packages (`git worktree add --detach DIRECTORY COMMIT`, `npm ci` there). Its tests and load
- * generators are replaced by today's. Today's options that it does not know are left out, so that it runs at all. Adds a line for each
+ * DIRECTORY: a worktree of COMMIT with npm packages (`git worktree add --detach DIRECTORY COMMIT`, `npm ci` there). Its tests are replaced
+ * by today's. Today's options that it does not know are left out, so that it runs at all. Adds a line for each
  * test to before.jsonl in place of what it had there; --only: names of tests.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -39,13 +39,11 @@ function prepare(directory: string): void {
   const head = execFileSync('git', ['rev-parse', 'HEAD'], { cwd: directory, encoding: 'utf8' });
   if (!head.startsWith(COMMIT)) throw new Error(`${directory} is at ${head.trim()}, not at ${COMMIT}`);
   const at = (path: string) => join(directory, path);
-  for (const part of ['test', 'bench']) {
-    rmSync(at(part), { recursive: true, force: true });
-    cpSync(join(REPOSITORY, part), at(part), { recursive: true });
-  }
+  rmSync(at('test'), { recursive: true, force: true });
+  cpSync(join(REPOSITORY, 'test'), at('test'), { recursive: true });
   // Helpers that make events by hand know the modules of their time.
   rmSync(at('test/unit'), { recursive: true });
-  execFileSync('git', ['checkout', '--quiet', 'HEAD', '--', 'test/unit'], { cwd: directory });
+  execFileSync('git', ['checkout', '--quiet', 'HEAD', '--', 'test/unit', 'bench'], { cwd: directory });
   // It does not tell when a table is full.
   const shares = readFileSync(at('test/hostile/fair-shares.test.ts'), 'utf8');
   const waits = shares.replaceAll(/await untilFull\([^)]*\);/g, 'await sleep(5000);');
