@@ -259,6 +259,8 @@ export interface Lookup {
    */
   readonly conflictsWith?: string | undefined;
   readonly retries: number;
+  /** Messages of a zone transfer, of which `response` is the first; absent or 0: it is none. */
+  readonly answerMessages?: number;
   /** ns from the first request to the answer; undefined without answer. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
