@@ -13,9 +13,10 @@ RUN npm ci --no-audit --no-fund
 COPY tsconfig.json ./
 COPY bpf bpf
 COPY native native
+COPY packaging packaging
 COPY src src
-RUN native/setup.sh build && strip --strip-debug build/whodns.node build/whodns-inspector && cp node_modules/node/bin/node /usr/local/bin/whodns-node \
- && npm prune --omit=dev --no-audit --no-fund
+COPY data data
+RUN native/setup.sh build && strip --strip-debug build/whodns.node build/whodns-inspector && cp node_modules/node/bin/node /usr/local/bin/whodns-node
 COPY deploy/image.sh deploy/image.sh
 RUN sh deploy/image.sh /image
 

@@ -75,14 +75,10 @@ static __noinline __u64 thread_context_record(__u64 start_time, __u32 tgid)
 	return variable ? user_word(variable) : 0;
 }
 
-/* Fills the trace context of a record: of the span its sender is in, if that is the current task (`flags` of the message). */
-static __always_inline void read_thread_context(struct trace_context *trace, __u64 start_time, __u32 tgid, __u16 flags)
+/* Fills the trace context of a record: of the span its sender is in. */
+static __always_inline void read_thread_context(struct trace_context *trace, __u64 record)
 {
-	__u64 record = 0;
-
 	clear(trace);
-	if ((flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) == MESSAGE_OWNER)
-		record = thread_context_record(start_time, tgid);
 	if (record && (bpf_probe_read_user(trace, TRACE_RECORD_BYTES, (void *)record) || trace->valid != 1))
 		clear(trace);
 }

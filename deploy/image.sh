@@ -12,13 +12,12 @@ chmod 1777 "$root/tmp"
 
 cp /usr/local/bin/whodns-node "$root/usr/local/bin/node"
 cp package.json "$app/"
-cp -R dist "$app/"
+cp -R dist data "$app/"
+mkdir -p "$app/src/enrich/runtimes"
+cp src/enrich/runtimes/*.proto "$app/src/enrich/runtimes/"
 cp build/dns.bpf.o build/whodns.node build/whodns-inspector "$app/build/"
-cp -R node_modules "$app/"
-# Never loaded: source maps, types, documentation. Licences stay.
-find "$app/node_modules" "$app/dist" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
-  -o -iname 'readme*' -o -iname 'changelog*' \) -delete
-find "$app/node_modules" -type d -empty -delete
+# Never loaded: source maps, types.
+rm -rf "$app/dist/types" "$app"/dist/*.map
 
 # The dynamic loader and the shared libraries, at the paths they are looked for; links resolved. Their packages are
 # recorded where scanners of images without a package manager look (as Distroless does).

@@ -31,7 +31,7 @@ export function buildSystemPackages(platform: Platform): void {
     writeFileSync(target, content);
     chmodSync(target, mode);
   };
-  for (const path of [...SHARED, 'package.json'])
+  for (const path of [...SHARED, 'package.json', 'README.md'])
     cpSync(join(ROOT, path), join(app, path), {
       recursive: true,
       filter: (source) => !source.endsWith('.map') && !source.endsWith('dist/types'),

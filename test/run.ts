@@ -78,6 +78,13 @@ const STAGES: readonly Stage[] = [
     concurrency: 1,
     onlyInAll: true,
   },
+  {
+    name: 'packages',
+    files: 'test/packages/**/*.test.ts',
+    timeoutMs: 60 * MINUTE,
+    concurrency: 1,
+    onlyInAll: true,
+  },
 ];
 
 interface Counts {

@@ -221,6 +221,50 @@ export class InFlight {
   }
 
   /**
+   * An ICMP error about a request: `message` is what it quotes of it, with its id and, if there is so much, its question. The lookup is
+   * over if it was sent on no other way from which an answer may come.
+   */
+  unreachable(raw: Envelope, message: Message): void {
+    const { answers, emit } = this.#options;
+    answers.in++;
+    if (emit === 'request') {
+      answers.filter('not_awaited');
+      return;
+    }
+    this.#advance(raw.timeNumber);
+    const attempt = this.#unreached(raw, message);
+    if (attempt < 0) {
+      answers.filter('late');
+      return;
+    }
+    answers.out++;
+    const { words } = this.#slab;
+    const bits = attempt * SLOT_WORDS + FIELD.BITS;
+    words[bits] = (words[bits] as number) | FIELD_BITS.UNREACHABLE;
+    const lookup = this.#lookupOf(attempt);
+    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot))
+      if (((words[slot * SLOT_WORDS + FIELD.BITS] as number) & FIELD_BITS.UNREACHABLE) === 0) return;
+    const sent = lookup * SLOT_WORDS + FIELD.TIME;
+    this.#finish(lookup, attempt, raw.unreachable ?? 'connection_refused', undefined, {
+      durationNs: Math.max(nsBetween(words, sent, raw.words, raw.at + FIELD.TIME), 0),
+    });
+  }
+
+  /** The attempt that an error is about; -1: none is open. */
+  #unreached(raw: Envelope, message: Message): number {
+    if (message.id < 0) return -1;
+    let looked = 0;
+    const exchange = exchangeKey(raw, message);
+    for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
+      if (looked++ === MAX_CANDIDATES) break;
+      if (this.#slab.words[slot * SLOT_WORDS + SLOT.ID] !== message.id) continue;
+      this.#slab.show(slot, this.#seen);
+      if (isOnSameWay(this.#seen, raw)) return slot;
+    }
+    return -1;
+  }
+
+  /**
    * Finishes what is due at `nowUnixNs`. `request` and `response` do so with their event's time; call it as well
    * when nothing comes in, with a time up to which all events have been handed over (else answers that wait in the
    * ring come late).
@@ -305,7 +349,11 @@ export class InFlight {
     let count = 0;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
       this.#slab.show(slot, this.#seen);
-      if (isSameWay(this.#seen, raw)) return;
+      if (isSameWay(this.#seen, raw)) {
+        const bits = slot * SLOT_WORDS + FIELD.BITS;
+        this.#slab.words[bits] = (this.#slab.words[bits] as number) & ~FIELD_BITS.UNREACHABLE;
+        return;
+      }
       last = slot;
       count++;
     }
@@ -612,7 +660,13 @@ export class InFlight {
   }
 
   /** @param attempt the transmission that was answered; it says which server and port, the first one when it was asked */
-  #finish(lookup: number, attempt: number, outcome: Outcome, reason: UnknownReason | undefined): void {
+  #finish(
+    lookup: number,
+    attempt: number,
+    outcome: Outcome,
+    reason: UnknownReason | undefined,
+    failed?: { readonly durationNs: number },
+  ): void {
     const slab = this.#slab;
     const { words } = slab;
     const view = this.#view;
@@ -623,6 +677,7 @@ export class InFlight {
     slab.show(attempt, view.request.raw);
     slab.parse(attempt, view.request.message);
     this.#show(process, outcome, reason, words[lookup * SLOT_WORDS + SLOT.RETRIES] as number);
+    if (failed !== undefined) view.durationNs = failed.durationNs;
     const transfer = this.#transfers.of(lookup);
     if (transfer === undefined) {
       this.#open.remove(lookup);

@@ -3,7 +3,7 @@
  * messages. The keys are hashes for looking up candidates; the comparisons decide.
  */
 import type { Message } from '../dns/message.ts';
-import { hashAddress, isSameAddress, putAddress } from '../lib/address-words.ts';
+import { hashAddress, isSameAddress, needsZone, putAddress } from '../lib/address-words.ts';
 import type { Owner } from '../model.ts';
 import type { Envelope } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
@@ -159,7 +159,8 @@ export function isSameWay(a: Envelope, b: Envelope): boolean {
     (isSameSocket(a, b) || !hasSocket(a) || !hasSocket(b)) &&
     (a.localAny || b.localAny || isSameField(a, FIELD.LOCAL, b, FIELD.LOCAL)) &&
     a.remotePort === b.remotePort &&
-    isSameField(a, FIELD.REMOTE, b, FIELD.REMOTE)
+    isSameField(a, FIELD.REMOTE, b, FIELD.REMOTE) &&
+    (a.interface === b.interface || !a.has(FIELD_BITS.IPV6) || !needsZone(a.words, a.at + FIELD.REMOTE))
   );
 }
 

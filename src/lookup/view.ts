@@ -50,7 +50,7 @@ export class LookupView implements Lookup {
   outcome: Outcome = 'sent';
   reason: UnknownReason | undefined = undefined;
   retries = 0;
-  /** ns from the first request to the answer; -1: there was none. */
+  /** ns from the first request to the answer, or to the error in place of it; -1: there was none. */
   durationNs = -1;
   /** Messages of the answer, their bytes and answer records, where there may be several (transfers.ts); 0: it is one. */
   answerMessages = 0;

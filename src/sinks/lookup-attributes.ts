@@ -7,6 +7,7 @@ import type { Message } from '../dns/message.ts';
 import type { Envelope } from '../lookup/envelope.ts';
 import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
+import type { Outcome } from '../model.ts';
 import { OPCODES } from '../tables/classes.ts';
 import { rcodeName } from '../tables/rcodes.ts';
 import { AddressRuns } from './address-runs.ts';
@@ -20,7 +21,14 @@ import { bounded } from './record-common.ts';
 
 export const RCODE_NAMES = new Mnemonics('dns.response_code', rcodeName);
 const ERRORS = new Mnemonics('error.type', errorName);
-const TIMEOUT = attributeRun('error.type', 'timeout');
+/** Of lookups without an answer. */
+const FAILURES: Readonly<Partial<Record<Outcome, Uint8Array>>> = Object.fromEntries(
+  (['timeout', 'connection_refused', 'host_unreachable', 'network_unreachable'] as const).map((outcome) => [
+    outcome,
+    attributeRun('error.type', outcome),
+  ]),
+);
+const NONE = new Uint8Array(0);
 
 const HYPHEN = 0x2d;
 
@@ -28,6 +36,9 @@ const ID = new AttributeKey('dns.id');
 const DURATION = new AttributeKey('dns.lookup.duration');
 const OUTCOME_REASON = new AttributeKey('whodns.outcome.reason');
 const CONFLICTS_WITH = new AttributeKey('whodns.answers.conflicts_with');
+const SERVER_ADDRESS = new AttributeKey('server.address');
+const SERVER_PORT = new AttributeKey('server.port');
+const INTERFACE_NAME = new AttributeKey('network.interface.name');
 const LOCAL_PORT = new AttributeKey('network.local.port');
 const RETRIES = new AttributeKey('whodns.retries');
 const MALFORMED = new AttributeKey('whodns.malformed');
@@ -84,7 +95,8 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   if (hasResponse && answer.message.rcode >= 0) writer.raw(RCODE_NAMES.of(answer.message.rcode).attribute);
   if (opcode > OPCODES.QUERY) writeUpdate(writer, request.message);
   else if (hasResponse) writeAnswers(writer, lookup);
-  if (isError) writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : TIMEOUT);
+  if (isError)
+    writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : (FAILURES[lookup.outcome] ?? NONE));
   writeOutcome(writer, lookup);
   writeNetwork(writer, request.raw);
   writeEdns(writer, lookup);
@@ -121,12 +133,21 @@ function writeNetwork(writer: ProtobufWriter, raw: Envelope): void {
   const { words, at } = raw;
   const bits = words[at + FIELD.BITS] as number;
   const isDialed = (bits & FIELD_BITS.DIALED) !== 0;
-  if (isDialed) SERVERS.write(writer, words, at + FIELD.DIALED, raw.dialedPort);
+  const { zone } = raw;
+  if (zone !== undefined) writeZoned(writer, raw, zone);
+  else if (isDialed) SERVERS.write(writer, words, at + FIELD.DIALED, raw.dialedPort);
   else SERVERS.write(writer, words, at + FIELD.REMOTE, raw.remotePort);
   LOCAL_PORT.integer(writer, raw.localPort);
   writer.raw(NETWORK_RUNS[bits & NETWORK_BITS] as Uint8Array);
   if ((bits & FIELD_BITS.LOCAL_ANY) === 0) LOCALS.write(writer, words, at + FIELD.LOCAL, 0);
   if (isDialed) PEERS.write(writer, words, at + FIELD.REMOTE, raw.remotePort);
+}
+
+/** Without its zone (RFC 4007 section 11) two servers on two links were one. */
+function writeZoned(writer: ProtobufWriter, raw: Envelope, zone: string): void {
+  SERVER_ADDRESS.text(writer, `${raw.remote.address}%${zone}`);
+  SERVER_PORT.integer(writer, raw.remotePort);
+  INTERFACE_NAME.text(writer, zone);
 }
 
 /** What was not as usual: repeated, cut by the copy limit, damaged. The answer's damage comes first. */

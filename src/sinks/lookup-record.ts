@@ -161,9 +161,9 @@ function ownSpan(
   return { traceId, spanId: randomBytes(8), flags: (around?.flags ?? 0) | SAMPLED };
 }
 
-/** A time-out, or a response code that is an error. Of an answer whose header could not be read `whodns.malformed` tells. */
+/** A time-out, an error in place of an answer, or a response code that is an error. Of an answer whose header could not be read `whodns.malformed` tells. */
 function isError({ outcome, hasResponse, answer }: LookupView, nxdomainError: boolean): boolean {
-  if (!hasResponse) return outcome === 'timeout';
+  if (!hasResponse) return outcome !== 'unknown' && outcome !== 'sent';
   const { rcode } = answer.message;
   return rcode > RCODES.NOERROR && (rcode !== RCODES.NXDOMAIN || nxdomainError);
 }

@@ -7,9 +7,17 @@ import { RCODES } from '../tables/rcodes.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
 import { errorName } from './lookup-attributes.ts';
 
-const OUTCOMES: readonly Outcome[] = ['answered', 'timeout', 'sent', 'unknown'];
+const OUTCOMES: readonly Outcome[] = [
+  'answered',
+  'timeout',
+  'sent',
+  'unknown',
+  'connection_refused',
+  'host_unreachable',
+  'network_unreachable',
+];
 /** Bits below the number of type and code: outcome, transport, error. */
-const BITS = 4;
+const BITS = 5;
 const TCP = 2;
 const ERROR = 1;
 
@@ -61,7 +69,7 @@ export function resultAttributes(lookup: LookupView, isError: boolean): Attribut
     'dns.op_code': opcode > OPCODES.QUERY ? opcodeLabel(opcode) : undefined,
     'dns.question.type': TYPES.nameOf(asked.questionType),
     'dns.response_code': CODES.nameOf(rcode),
-    'error.type': isError ? (rcode < 0 ? 'timeout' : errorName(rcode)) : undefined,
+    'error.type': isError ? (rcode < 0 ? outcome : errorName(rcode)) : undefined,
     'network.transport': request.raw.transport,
     'whodns.outcome': outcome === 'unknown' ? outcome : undefined,
   });

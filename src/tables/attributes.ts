@@ -76,7 +76,7 @@ export const RECORD_ATTRIBUTES = {
     stability: 'stable',
     source: 'semconv',
     brief:
-      '`timeout`, or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
+      '`timeout` (nothing came), what the program was told at once by ICMP (`connection_refused`, `host_unreachable`, `network_unreachable`), or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
     example: 'SERVFAIL',
   },
   ...OUTCOME_ATTRIBUTES,
@@ -84,7 +84,8 @@ export const RECORD_ATTRIBUTES = {
     type: 'string',
     stability: 'stable',
     source: 'semconv',
-    brief: 'Address of the name server the program asked (before destination NAT where that is known).',
+    brief:
+      'Address of the name server the program asked (before destination NAT where that is known); an IPv6 address of link-local scope with its zone, `fe80::53%eth0` (RFC 4007).',
     example: '192.0.2.53',
   },
   'server.port': {
@@ -93,6 +94,14 @@ export const RECORD_ATTRIBUTES = {
     source: 'semconv',
     brief: 'Port of the name server.',
     example: 53,
+  },
+  'network.interface.name': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief:
+      'Device of the link that a name server of link-local scope is on; its index where the name is not known.',
+    example: 'eth0',
   },
   'network.local.address': {
     type: 'string',

@@ -18,6 +18,7 @@ export const FLAG = {
   more: 16,
   unreadable: 32,
   dialed: 64,
+  fragment: 1024,
 };
 /** bpf/event.h, enum counter and enum drop_reason. */
 export const COUNTER = {

@@ -40,6 +40,7 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'dns.answers': 'drop',
   'error.type': 'keep',
   'server.address': 'keep',
+  'network.interface.name': 'keep',
   'network.local.address': 'keep',
   'network.transport': 'keep',
   'network.type': 'keep',

