@@ -303,6 +303,32 @@ static __always_inline int answer_admitted(struct asked_value *question, __u32 l
 	return share_ask(question->process.start_time, question->process.tgid, COMMON_UNKNOWN, bytes, kind);
 }
 
+/*
+ * The question to a multicast group that an answer from this port may be to: whoever knows answers, from its own address. Multicast
+ * DNS asks 224.0.0.251 and ff02::fb (RFC 6762 section 3), LLMNR 224.0.0.252 and ff02::1:3 (RFC 4795 section 2). False: there is none.
+ */
+static __always_inline bool asked_of_group(const struct message *message, __u32 family, struct asked_key *key)
+{
+	const bool is_mdns = message->remote_port == 5353;
+
+	if (!is_mdns && message->remote_port != 5355)
+		return false;
+	asked_from_message(key, message);
+	__builtin_memset(key->remote_address, 0, 16);
+	if (family == 4) {
+		key->remote_address[10] = 0xff;
+		key->remote_address[11] = 0xff;
+		key->remote_address[12] = 224;
+		key->remote_address[15] = is_mdns ? 251 : 252;
+	} else {
+		key->remote_address[0] = 0xff;
+		key->remote_address[1] = 0x02;
+		key->remote_address[13] = is_mdns ? 0 : 1;
+		key->remote_address[15] = is_mdns ? 0xfb : 3;
+	}
+	return true;
+}
+
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
 	__u64 data = data_address(skb);
@@ -325,6 +351,8 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	if (!question && any_below && rise_from_below(&message, &key))
 		question = bpf_map_lookup_elem(&asked, &key);
 	if (!question && any_translation && undo_translation(&message, &key))
+		question = bpf_map_lookup_elem(&asked, &key);
+	if (!question && packet->protocol == PROTOCOL_UDP && asked_of_group(&message, packet->family, &key))
 		question = bpf_map_lookup_elem(&asked, &key);
 	if (!question) {
 		if (is_message(packet))

@@ -282,6 +282,8 @@ export interface Lookup {
    */
   readonly conflictsWith?: string | undefined;
   readonly retries: number;
+  /** Messages of a zone transfer, of which `response` is the first; absent or 0: it is none. */
+  readonly answerMessages?: number;
   /** ns from the first request to the answer, or to the error that came in place of it; else undefined. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;

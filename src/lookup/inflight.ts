@@ -39,11 +39,13 @@ import {
   answerKey,
   anyServerKey,
   exchangeKey,
+  hasNoId,
   isMulticast,
   isOnSameWay,
   isSameProcess,
   isSameServer,
   isSameWay,
+  MDNS_PORT,
   questionHash,
   retryKey,
   serverKey,
@@ -51,14 +53,13 @@ import {
 import type { Losses } from './losses.ts';
 import { SLOT, SLOT_WORDS, Slab } from './slab.ts';
 import { SlotIndex, SlotQueue } from './slot-lists.ts';
+import { asksTransfer, isTransferType, Transfer, Transfers } from './transfers.ts';
 import { LookupView } from './view.ts';
 
 /** Answers that came before their request: rings of several CPUs are read in turn. Longer waits are no race. */
 const HOLD_NS = 50_000_000;
 /** Most answers held so; when full one of the server that has most is given up. */
 const MAX_HELD = 4096;
-/** mDNS (RFC 6762 section 6): whoever knows something answers, so that answers differ. */
-const MDNS_PORT = 5353;
 /** Ways (socket, server) one lookup is expected to be answered on; an answer to a further one is 'unmatched'. */
 const MAX_ATTEMPTS = 8;
 /** Slots for further attempts, as a part of those for lookups. */
@@ -149,12 +150,16 @@ export class InFlight {
   /** Open attempts by exchange alone: answers without a question, answers to another question. */
   readonly #byExchange: SlotIndex;
   readonly #groups: Groups;
+  /** Lookups that are being answered by many messages; they are not among `#open`. */
+  readonly #transfers: Transfers;
   readonly #finished = new Finished();
   readonly #held = new LinkedQueue<Held>();
   readonly #heldByExchange = new MultiMap<Held>();
   /** What candidates are looked at with. */
   readonly #seen = new Envelope();
   readonly #seenMessage = new Message();
+  /** Attempts that an answer without a question is to. */
+  readonly #fitting = new Int32Array(MAX_CANDIDATES);
   readonly #view: LookupView = new LookupView(NO_PROCESS);
   /** ns that event time has advanced since the first event: never goes back, whatever the wall clock does. */
   readonly #time = new Float64Array(1);
@@ -179,7 +184,8 @@ export class InFlight {
       this.#time,
       (slot, message) => this.#matchQuestions(slot, message, WHOLE_CLASS) > 0,
     );
-    options.stage.held = () => this.#open.size;
+    this.#transfers = new Transfers(this.#fairness);
+    options.stage.held = () => this.#open.size + this.#transfers.size;
     options.answers.held = () => this.#held.size;
   }
 
@@ -270,6 +276,8 @@ export class InFlight {
   /** End of the run: whatever is still open is emitted as 'sent', its time not having passed. Call `expire` before. */
   flush(): void {
     for (let held = this.#held.oldest; held !== undefined; held = this.#held.oldest) this.#giveUp(held);
+    for (let next = this.#transfers.oldest; next !== undefined; next = this.#transfers.oldest)
+      this.#endTransfer(next);
     for (let slot = this.#open.oldest; slot >= 0; slot = this.#open.oldest)
       this.#finish(slot, slot, 'sent', undefined);
   }
@@ -288,6 +296,12 @@ export class InFlight {
       slot = this.#open.oldest
     )
       this.#timeOut(slot);
+    for (
+      let quiet = this.#transfers.oldest;
+      quiet !== undefined && quiet.deadline <= this.#clock;
+      quiet = this.#transfers.oldest
+    )
+      this.#endTransfer(quiet);
     for (
       let due = this.#held.oldest;
       due !== undefined && due.deadline <= this.#clock;
@@ -460,21 +474,36 @@ export class InFlight {
     for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
       // A table of more candidates than are looked at may hold another one that fits.
       if (looked++ === MAX_CANDIDATES) {
-        fitting = fitting === 0 ? 0 : 2;
+        if (!hasNoId(raw)) fitting = fitting === 0 ? 0 : 2;
         break;
       }
       if (!this.#matchWithoutQuestion(slot, raw, message)) continue;
+      this.#fitting[fitting] = slot;
       if (fitting++ === 0) only = slot;
     }
     if (fitting === 0) return false;
+    if (hasNoId(raw)) {
+      this.#answerAll(fitting, raw, message);
+      return true;
+    }
     if (fitting === 1) this.#answer(only, raw, message);
     else this.#options.answers.drop('ambiguous');
     return true;
   }
 
+  /** One message of multicast DNS may answer several questions, whoever asked them (RFC 6762 section 6). */
+  #answerAll(count: number, raw: Envelope, message: Message): void {
+    this.#options.answers.out++;
+    for (let i = 0; i < count; i++) {
+      const attempt = this.#fitting[i] as number;
+      // Another attempt of a lookup that has just ended.
+      if (this.#slab.processes[attempt] !== undefined) this.#finishAnswered(attempt, raw, message);
+    }
+  }
+
   #match(slot: number, raw: Envelope, message: Message): 0 | 1 | 2 {
     const { words } = this.#slab;
-    if (words[slot * SLOT_WORDS + SLOT.ID] !== message.id) return 0;
+    if (words[slot * SLOT_WORDS + SLOT.ID] !== message.id && !hasNoId(raw)) return 0;
     // The header alone: no question was read.
     if ((words[slot * SLOT_WORDS + SLOT.QUESTIONS_END] as number) <= HEADER) return 0;
     if (!this.#isOnWay(slot, raw)) return 0;
@@ -491,7 +520,8 @@ export class InFlight {
 
   #matchWithoutQuestion(slot: number, raw: Envelope, message: Message): boolean {
     // -1: too short to have an id
-    if (message.id < 0 || this.#slab.words[slot * SLOT_WORDS + SLOT.ID] !== message.id) return false;
+    if (message.id < 0) return false;
+    if (this.#slab.words[slot * SLOT_WORDS + SLOT.ID] !== message.id && !hasNoId(raw)) return false;
     const request = this.#seenMessage;
     this.#slab.parse(slot, request);
     if (request.questionsRead > 0 && message.questionsRead > 0) return false;
@@ -552,11 +582,47 @@ export class InFlight {
 
   #answer(attempt: number, raw: Envelope, message: Message): void {
     this.#options.answers.out++;
+    this.#finishAnswered(attempt, raw, message);
+  }
+
+  #finishAnswered(attempt: number, raw: Envelope, message: Message): void {
     const lookup = this.#lookupOf(attempt);
+    if (raw.has(FIELD_BITS.TCP) && this.#isTransferred(lookup, attempt, raw, message)) return;
     const view = this.#view;
     view.answer.raw = raw;
     view.answer.message = message;
     this.#finish(lookup, attempt, 'answered', undefined);
+  }
+
+  /** A message of a zone transfer: the lookup ends with the last one. */
+  #isTransferred(lookup: number, attempt: number, raw: Envelope, message: Message): boolean {
+    const transfer = this.#transfers.of(lookup) ?? this.#beginTransfer(lookup, attempt, message);
+    if (transfer === undefined) return false;
+    transfer.add(raw, message, this.#clock);
+    if (transfer.isComplete) this.#endTransfer(transfer);
+    else this.#transfers.renew(transfer, this.#clock + this.#timeout);
+    return true;
+  }
+
+  #beginTransfer(lookup: number, attempt: number, message: Message): Transfer | undefined {
+    if (message.questionsRead > 0 && !isTransferType(message.questionType)) return undefined;
+    const request = this.#seenMessage;
+    this.#slab.parse(attempt, request);
+    if (!asksTransfer(request)) return undefined;
+    const transfer = new Transfer(lookup, attempt, request, this.#clock);
+    const inTheWay = this.#transfers.inTheWay;
+    if (inTheWay !== undefined) this.#endTransfer(inTheWay);
+    this.#slab.show(lookup, this.#seen);
+    this.#transfers.begin(transfer, this.#ownerOf(this.#seen));
+    // Its time-out begins again with each message, and it is answered: the same question is another lookup.
+    this.#open.remove(lookup);
+    this.#byRetry.remove(lookup);
+    return transfer;
+  }
+
+  #endTransfer(transfer: Transfer): void {
+    transfer.show(this.#view);
+    this.#finish(transfer.lookup, transfer.attempt, 'answered', undefined);
   }
 
   #ownerOf(raw: Envelope): HolderId {
@@ -568,6 +634,11 @@ export class InFlight {
     if (holding === undefined) return;
     const reason = 'requests_full' satisfies UnknownReason;
     if (holding.holder !== undefined) this.#fairness.gaveWay(holding.holder.owner, reason);
+    const transfer = this.#transfers.of(holding.slot);
+    if (transfer !== undefined) {
+      this.#endTransfer(transfer);
+      return;
+    }
     this.evicted++;
     this.#finish(holding.slot, holding.slot, 'unknown', reason);
   }
@@ -607,9 +678,15 @@ export class InFlight {
     slab.parse(attempt, view.request.message);
     this.#show(process, outcome, reason, words[lookup * SLOT_WORDS + SLOT.RETRIES] as number);
     if (failed !== undefined) view.durationNs = failed.durationNs;
-    this.#open.remove(lookup);
+    const transfer = this.#transfers.of(lookup);
+    if (transfer === undefined) {
+      this.#open.remove(lookup);
+      this.#byRetry.remove(lookup);
+    } else {
+      this.#transfers.end(transfer);
+      transfer.count(view);
+    }
     this.#openShares.remove(this.#holdings[lookup] as SlotHolding);
-    this.#byRetry.remove(lookup);
     this.#groups.finish(lookup, view);
     const digest = view.hasResponse ? answerDigest(view.answer.message) : 0;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
@@ -643,6 +720,7 @@ export class InFlight {
     view.retries = retries;
     view.hasResponse = outcome === 'answered';
     view.search = undefined;
+    view.answerMessages = 0;
     view.hasLookupId = false;
     view.isFinal = false;
     view.conflictsWith = undefined;
@@ -659,7 +737,8 @@ export class InFlight {
     this.#slab.show(attempt, seen);
     const key = words[at + SLOT.ANSWER_KEY] as number;
     const server = isMulticast(seen) ? anyServerKey(seen) : serverKey(seen);
-    const byMany = seen.remotePort === MDNS_PORT;
+    // RFC 6762 section 6: whoever knows something answers, so that answers differ.
+    const byMany = seen.remotePort === MDNS_PORT || this.#view.answerMessages > 0;
     this.#finished.remember(key, server, this.#view, digest, byMany);
     if (seen.has(FIELD_BITS.DIALED))
       this.#finished.remember(key, serverKey(seen, FIELD.DIALED), this.#view, digest, byMany);

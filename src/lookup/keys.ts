@@ -13,6 +13,9 @@ const MULTICAST = ['224.0.0.251', 'ff02::fb', '224.0.0.252', 'ff02::1:3'];
 const GROUPS = new Int32Array(4 * MULTICAST.length);
 for (const [index, address] of MULTICAST.entries()) putAddress(GROUPS, 4 * index, address);
 
+export const MDNS_PORT = 5353;
+const MDNS_PORTS = MDNS_PORT | (MDNS_PORT << 16);
+
 /** Of this start of the program: names come from the network, nobody shall be able to aim for collisions. */
 const SEED = (Math.random() * 0x1_0000_0000) | 0;
 
@@ -36,7 +39,12 @@ export function wayKey({ words, at }: Envelope): number {
 
 /** Of what request and answer share whatever the question is. Addresses are compared, not hashed: NAT and multicast change them. */
 export function exchangeKey(envelope: Envelope, message: Message): number {
-  return mix(wayKey(envelope), message.id);
+  return mix(wayKey(envelope), hasNoId(envelope) && message.id >= 0 ? 0 : message.id);
+}
+
+/** Between two ports of multicast DNS an id says nothing: an answer has 0, whatever was asked with (RFC 6762 section 18.1). */
+export function hasNoId({ words, at }: Envelope): boolean {
+  return words[at + FIELD.PORTS] === MDNS_PORTS;
 }
 
 /** Of what an answer says: response code and answer records, in any order and without their TTLs. */
@@ -64,10 +72,30 @@ export function retryKey(owner: Owner | undefined, message: Message, question: n
   return mix(mix(question, owner?.pid ?? 0), message.id);
 }
 
+/** Whether a request went to one of the groups. */
 export function isMulticast({ words, at }: Envelope): boolean {
+  return isGroup(words, at + FIELD.REMOTE);
+}
+
+function isGroup(words: Int32Array, at: number): boolean {
   for (let group = 0; group < GROUPS.length; group += 4)
-    if (isSameAddress(words, at + FIELD.REMOTE, GROUPS, group)) return true;
+    if (isSameAddress(words, at, GROUPS, group)) return true;
   return false;
+}
+
+/**
+ * Whether the answer to a question to a group came in its family, and to who asked: to the address it was sent from, or to the group
+ * (RFC 6762 section 6). One program asks by both families and over several interfaces with one port and one id.
+ */
+function isOnGroupWay(request: Envelope, response: Envelope): boolean {
+  if (request.remotePort !== response.remotePort) return false;
+  if ((bitsOf(request) ^ bitsOf(response)) & FIELD_BITS.IPV6) return false;
+  if (isSameField(request, FIELD.REMOTE, response, FIELD.LOCAL)) return true;
+  return request.localAny || response.localAny || isSameField(request, FIELD.LOCAL, response, FIELD.LOCAL);
+}
+
+function bitsOf({ words, at }: Envelope): number {
+  return words[at + FIELD.BITS] as number;
 }
 
 const SAME_WAY_BITS = FIELD_BITS.TCP;
@@ -101,7 +129,7 @@ export function isOnSameWay(request: Envelope, response: Envelope): boolean {
   if (!isSamePlace(request, response)) return false;
   const areSocketsKnown = hasSocket(request) && hasSocket(response);
   if (areSocketsKnown && !isSameSocket(request, response)) return false;
-  if (isMulticast(request)) return request.remotePort === response.remotePort;
+  if (isMulticast(request)) return isOnGroupWay(request, response);
   const isLocal =
     areSocketsKnown || request.localAny || isSameField(request, FIELD.LOCAL, response, FIELD.LOCAL);
   if (!isLocal) return false;

@@ -52,6 +52,10 @@ export class LookupView implements Lookup {
   retries = 0;
   /** ns from the first request to the answer, or to the error in place of it; -1: there was none. */
   durationNs = -1;
+  /** Messages of the answer, their bytes and answer records, where there may be several (transfers.ts); 0: it is one. */
+  answerMessages = 0;
+  answerBytes = 0;
+  answerRecords = 0;
   search: SearchStep | undefined = undefined;
   conflictsWith: string | undefined = undefined;
   /** Several servers were asked, or may be, by one look-up of the program, which this is the id of (groups.ts). */
@@ -100,6 +104,9 @@ export class LookupView implements Lookup {
     kept.reason = this.reason;
     kept.retries = this.retries;
     kept.durationNs = this.durationNs;
+    kept.answerMessages = this.answerMessages;
+    kept.answerBytes = this.answerBytes;
+    kept.answerRecords = this.answerRecords;
     kept.search = this.search;
     kept.conflictsWith = this.conflictsWith;
     kept.hasLookupId = this.hasLookupId;

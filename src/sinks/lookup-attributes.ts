@@ -94,7 +94,7 @@ export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView
   if (lookup.durationNs >= 0) DURATION.seconds(writer, lookup.durationNs);
   if (hasResponse && answer.message.rcode >= 0) writer.raw(RCODE_NAMES.of(answer.message.rcode).attribute);
   if (opcode > OPCODES.QUERY) writeUpdate(writer, request.message);
-  else if (hasResponse) writeAnswers(writer, answer.message);
+  else if (hasResponse) writeAnswers(writer, lookup);
   if (isError)
     writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : (FAILURES[lookup.outcome] ?? NONE));
   writeOutcome(writer, lookup);

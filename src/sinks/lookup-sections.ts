@@ -1,6 +1,7 @@
 /** The sections of a message as attributes: questions, answers, and what an UPDATE or NOTIFY has in their place. */
 import { QUESTION, QUESTION_WORDS, RECORD, RECORD_MALFORMED, RECORD_WORDS } from '../dns/frame.ts';
 import type { Message } from '../dns/message.ts';
+import type { LookupView } from '../lookup/view.ts';
 import { CLASSES, className, OPCODES, opcodeName } from '../tables/classes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import { AttributeKey, beginText, endText } from './attribute-writer.ts';
@@ -26,6 +27,9 @@ const QUESTIONS_OMITTED = new AttributeKey('whodns.questions.omitted');
 const ADDRESSES = new AttributeKey('dns.answers');
 const ANSWERS = new AttributeKey('whodns.answers');
 const ANSWERS_OMITTED = new AttributeKey('whodns.answers.omitted');
+const MESSAGES = new AttributeKey('whodns.answers.messages');
+const BYTES = new AttributeKey('whodns.answers.bytes');
+const RECORDS = new AttributeKey('whodns.answers.records');
 const PREREQUISITES = new AttributeKey('whodns.update.prerequisites');
 const UPDATES = new AttributeKey('whodns.update.updates');
 const UPDATES_OMITTED = new AttributeKey('whodns.update.omitted');
@@ -66,8 +70,10 @@ function writeQuestion(writer: ProtobufWriter, message: Message, word: number): 
   writeClass(writer, questionWords[word + QUESTION.CLASS] as number);
 }
 
-/** The answer section of a QUERY. */
-export function writeAnswers(writer: ProtobufWriter, message: Message): void {
+/** The answer section of a QUERY; of a zone transfer that of its first message, and how much there was. */
+export function writeAnswers(writer: ProtobufWriter, lookup: LookupView): void {
+  const { message } = lookup.answer;
+  if (lookup.answerMessages > 0) writeTransfer(writer, lookup);
   const { answerCount } = message;
   if (answerCount === 0) return;
   const kept = Math.min(answerCount, MAX_LISTED);
@@ -89,7 +95,14 @@ export function writeAnswers(writer: ProtobufWriter, message: Message): void {
     endText(writer, item);
   }
   ANSWERS.endList(writer, list);
-  if (kept < answerCount) ANSWERS_OMITTED.integer(writer, answerCount - kept);
+  const all = Math.max(answerCount, lookup.answerMessages > 0 ? lookup.answerRecords : 0);
+  if (kept < all) ANSWERS_OMITTED.integer(writer, all - kept);
+}
+
+function writeTransfer(writer: ProtobufWriter, lookup: LookupView): void {
+  MESSAGES.integer(writer, lookup.answerMessages);
+  BYTES.integer(writer, lookup.answerBytes);
+  RECORDS.integer(writer, lookup.answerRecords);
 }
 
 /**
@@ -161,12 +174,15 @@ function writeClass(writer: ProtobufWriter, value: number): void {
   writer.raw(QUESTION_CLASSES.of(value).text);
 }
 
+/** The top bit of a class is another thing in multicast DNS (RFC 6762 section 10.2). */
+const CLASS_BITS = 0x7fff;
+
 /** An address record whose RDATA was read. */
 function isAddress({ records }: Message, record: number): boolean {
   const word = record * RECORD_WORDS;
   return (
     isAddressType(records[word + RECORD.TYPE] as number) &&
-    records[word + RECORD.CLASS] === CLASSES.IN &&
+    ((records[word + RECORD.CLASS] as number) & CLASS_BITS) === CLASSES.IN &&
     records[word + RECORD.BITS] !== RECORD_MALFORMED
   );
 }

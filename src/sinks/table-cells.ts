@@ -102,12 +102,13 @@ function toneOf({ outcome, response }: Lookup): Tone {
 }
 
 /** Addresses, else the data of the first records; with what is wrong with the answer, and how often it was asked for. */
-function answersOf({ request, response, retries, conflictsWith }: Lookup): string {
+function answersOf({ request, response, retries, conflictsWith, answerMessages = 0 }: Lookup): string {
   const notes: string[] = [];
   if (conflictsWith !== undefined) notes.push('conflicting');
   if (retries > 0) notes.push(retries === 1 ? '1 retry' : `${retries} retries`);
+  if (answerMessages > 1) notes.push(`${answerMessages} messages`);
   if (response?.message.truncated) notes.push('truncated');
-  const malformed = response === undefined ? request.message.malformed : response.message.malformed;
+  const malformed = response?.message.malformed ?? request.message.malformed;
   if (malformed !== undefined) notes.push(`malformed: ${malformed.reason}`);
   const isQuery = request.message.opcode <= OPCODES.QUERY;
   if (request.message.opcode === OPCODES.UPDATE) {

@@ -217,6 +217,28 @@ export const RECORD_ATTRIBUTES = {
     brief: 'Answer records left out of `whodns.answers` and `dns.answers` because there were too many.',
     example: 36,
   },
+  'whodns.answers.messages': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Messages of the answer to a zone transfer over TCP (AXFR, IXFR). `whodns.answers` is of the first, the duration is to the last.',
+    example: 118,
+  },
+  'whodns.answers.bytes': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Bytes of all these messages, without the length prefixes of TCP.',
+    example: 1863204,
+  },
+  'whodns.answers.records': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Answer records in all these messages, as their headers say.',
+    example: 41022,
+  },
   'whodns.flags': {
     type: 'string[]',
     stability: 'development',

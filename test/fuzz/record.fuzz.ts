@@ -97,7 +97,10 @@ function assertTold({ request, answer, hasResponse, asked }: LookupView, record:
     answers.length === 0 ? undefined : answers.map((each) => bounded(recordLine(each))),
   );
   const addresses = answers
-    .filter(({ type, class: of, data }) => (type === 1 || type === 28) && of === 1 && !data.startsWith('\\'))
+    .filter(
+      ({ type, class: of, data }) =>
+        (type === 1 || type === 28) && (of & 0x7fff) === 1 && !data.startsWith('\\'),
+    )
     .map(({ data }) => data);
   assert.deepEqual(attributes['dns.answers'], addresses.length === 0 ? undefined : addresses);
   const malformed = (hasResponse ? answer.message.malformed : undefined) ?? request.message.malformed;

@@ -85,6 +85,14 @@ test('an answer with many questions and many records is learnt in bounded time',
   assert.ok(performance.now() - started < 1000);
 });
 
+test('addresses of multicast DNS are addresses, with the bit that flushes caches (RFC 6762 section 10.2)', () => {
+  const answers = [
+    { ...record('a.local', 1, '192.0.2.1'), class: 0x8001 },
+    { ...record('a.local', 1, '\\# 4 c0000202'), class: 3 },
+  ];
+  assert.deepEqual(attributesOf({ answers })['dns.answers'], ['192.0.2.1']);
+});
+
 const PREREQUISITE = record('zone.test', 1, '203.0.113.66', 0);
 const ABSENT = { ...record('old.zone.test', 255, '\\# 0', 0), class: 254 };
 const ADDED = record('new.zone.test', 1, '203.0.113.67', 300);
