@@ -83,7 +83,7 @@ static __always_inline bool datagram_is_refused(struct sk_buff *skb, const struc
 		length = there;
 	if (length < 8)
 		return true;
-	if (packet->reserved) /* the first of several fragments: what they give together is not here */
+	if (packet->fragment) /* the first of several fragments: what they give together is not here */
 		return false;
 	if (length > there)
 		return true;

@@ -7,14 +7,17 @@
 #define WHODNS_CALLS_H
 
 #include "emit.h"
+#include "interface.h"
 #include "packet.h"
 #include "process.h"
 #include "socket.h"
+#include "unreachable.h"
 #include "visibility.h"
 
-#define MSG_MORE   0x8000 /* include/linux/socket.h */
-#define TCP_CLOSE  7      /* include/net/tcp_states.h */
-#define TCP_LISTEN 10
+#define MSG_MORE     0x8000 /* include/linux/socket.h */
+#define TCP_SYN_SENT 2      /* include/net/tcp_states.h */
+#define TCP_CLOSE    7
+#define TCP_LISTEN   10
 
 /* struct sockaddr_in and sockaddr_in6 (uapi) in one. */
 struct socket_name {
@@ -22,6 +25,7 @@ struct socket_name {
 	__be16 port;
 	__u32 address4; /* IPv6: flow information */
 	__u32 address6[4];
+	__u32 scope;
 };
 
 /* Read in any case: one load through either of two pointers, as the compiler would make it, is not verifiable. */
@@ -51,10 +55,11 @@ static __always_inline void fill_ends(struct message *message, struct sock *sk, 
 		if (!(local[0] | local[1] | local[2] | local[3]))
 			message->flags |= MESSAGE_LOCAL_ANY;
 	} else {
+		__u64 both = LOAD(direct, sk, __sk_common.skc_addrpair);
+
 		local[2] = remote[2] = bpf_htonl(0xffff);
-		local[3] = LOAD(direct, sk, __sk_common.skc_rcv_saddr);
-		remote[3] = LOAD(direct, sk, __sk_common.skc_daddr);
-		KEEP_LOADED(remote[3]);
+		local[3] = both >> 32;
+		remote[3] = both;
 		if (name)
 			remote[3] = name->address4;
 		if (!local[3])
@@ -80,6 +85,24 @@ static __always_inline void fill_call(struct message *message, struct sock *sk, 
 		message->socket = socket_identity(sk, LOAD(false, sk, __sk_common.skc_num), false);
 }
 
+/*
+ * The link of a request to an address of link-local scope: what the name says (`scope`), or what the socket is bound to, as
+ * connect() to such an address does (net/ipv6/datagram.c).
+ */
+static __always_inline void fill_zone(struct message *message, struct sock *sk, __u32 scope, const __u32 hook,
+				      const bool direct)
+{
+	struct net *net = LOAD(direct, sk, __sk_common.skc_net.net);
+	__u64 device;
+
+	if (message->family != 6 || !needs_zone(message->remote_address))
+		return;
+	message->interface = scope ? scope : LOAD(direct, sk, __sk_common.skc_bound_dev_if);
+	device = message->interface ? device_by_index(net, message->interface) : 0;
+	if (device)
+		tell_interface(device, message->net_ns, hook);
+}
+
 /* Owner, counters and process record of a request. False: it is the agent's own, or only to be counted. */
 static __always_inline bool account(struct message *message, __u32 level, const __u32 hook)
 {
@@ -101,14 +124,14 @@ static __always_inline bool account(struct message *message, __u32 level, const 
 }
 
 /* Counts a response of `length` payload bytes, and asks the share of the current process for it. Returns enum admission. */
-static __noinline int account_response(__u32 length)
+static __noinline int account_response(__u32 length, __u32 protocol)
 {
 	struct process_key key = {.tgid = bpf_get_current_pid_tgid() >> 32};
-	__u32 bytes = message_bytes(length, false), kind = SHARE_RESPONSE;
+	__u32 bytes = message_bytes(length, protocol, false), kind = SHARE_RESPONSE;
 	struct process_value *value;
 	int result;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		key.start_time = ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
 	} else {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
@@ -174,6 +197,33 @@ static __always_inline bool is_v4_mapped(const void *address)
 	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
+/* struct cmsghdr (uapi) with 16 bits of data. */
+struct segment_control {
+	__u64 length;
+	__u32 level;
+	__u32 type;
+	__u16 size;
+};
+
+#define SOL_UDP     17
+#define UDP_SEGMENT 103 /* include/uapi/linux/udp.h */
+
+/* Bytes of each of the datagrams of a send (udp(7), UDP_SEGMENT): by the socket, or by a control message, the first alone. 0: it is one. */
+static __always_inline __u32 sent_segment_size(struct sock *sk, struct msghdr *msg, const bool direct)
+{
+	struct segment_control control = {};
+	void *address = LOAD(direct, msg, msg_control);
+
+	if (address && LOAD(direct, msg, msg_controllen) >= offsetof(struct segment_control, size) + 2) {
+		bpf_probe_read_kernel(&control, offsetof(struct segment_control, size) + 2, address);
+		if (control.level == SOL_UDP && control.type == UDP_SEGMENT)
+			return control.size;
+	}
+	if (!bpf_core_field_exists(struct udp_sock, gso_size))
+		return 0;
+	return LOAD(false, (struct udp_sock *)sk, gso_size);
+}
+
 /*
  * udp_sendmsg (`v6` false) and udpv6_sendmsg. The latter hands IPv4 destinations, v4-mapped ones too, to the former,
  * where they are reported.
@@ -199,9 +249,12 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	message.remote_port = port;
 	message.protocol = PROTOCOL_UDP;
 	message.length = length;
+	message.sequence = sent_segment_size(sk, msg, direct);
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (!account(&message, level, hook))
 		return;
+	if (v6)
+		fill_zone(&message, sk, name ? name->scope : 0, hook, direct);
 	if (is_corked(sk))
 		remember_cork(&message, sk);
 	else if (LOAD(direct, msg, msg_flags) & MSG_MORE)
@@ -213,25 +266,24 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 /* The port of a given name, not 0 with AF_UNSPEC: that means the connected peer (net/ipv6/udp.c). */
 static __always_inline bool name_port(struct socket_name *name, void *address, const bool v6)
 {
-	if (LINUX_KERNEL_VERSION < CASTS) {
-		bpf_probe_read_kernel(name, v6 ? sizeof(*name) : 8, address);
-	} else if (v6) {
-		name->family = LOAD(false, (struct sockaddr_in6 *)address, sin6_family);
-		name->port = LOAD(false, (struct sockaddr_in6 *)address, sin6_port);
-	} else {
-		name->port = LOAD(false, (struct sockaddr_in *)address, sin_port);
-	}
+	__u64 first = WORD_AT(address);
+
+	name->family = first;
+	name->port = first >> 16;
+	name->address4 = first >> 32;
 	return !v6 || name->family;
 }
 
-static __always_inline void name_address(struct socket_name *name, void *address, const bool v6)
+/* The rest of a name of IPv6. */
+static __always_inline void name_address(struct socket_name *name, void *address)
 {
-	if (LINUX_KERNEL_VERSION < CASTS)
-		return;
-	if (v6)
+	if (CASTS) {
 		LOAD_IN6(false, name->address6, (struct sockaddr_in6 *)address, sin6_addr);
-	else
-		name->address4 = LOAD(false, (struct sockaddr_in *)address, sin_addr.s_addr);
+		name->scope = LOAD(false, (struct sockaddr_in6 *)address, sin6_scope_id);
+	} else {
+		bpf_probe_read_kernel(name->address6, sizeof(name->address6), address + 8);
+		bpf_probe_read_kernel(&name->scope, sizeof(name->scope), address + 24);
+	}
 }
 
 static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
@@ -260,8 +312,8 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 		count(COUNTER_OFF);
 		return;
 	}
-	if (named)
-		name_address(&name, address, v6);
+	if (named && v6)
+		name_address(&name, address);
 	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, level, direct, v6);
 }
 
@@ -288,8 +340,18 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
+/* Emits what was sent to or received from a stream. */
+static __always_inline void emit_bytes(struct message *message, struct buffer *buffer)
+{
+	if (message->length > STREAM_CHUNK)
+		emit_long_buffer(message, buffer);
+	else
+		emit_buffer(message, buffer);
+}
+
+/* `opens`: the bytes are given to the SYN, which takes the place before them. */
 static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 level,
-					    const __u32 hook, const bool direct)
+					    const __u32 hook, const bool direct, const bool opens)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	struct message message = {};
@@ -297,14 +359,24 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 
 	fill_stream(&message, sk, port, direct);
 	message.length = length;
-	message.sequence = LOAD(false, tcp, write_seq);
+	message.sequence = LOAD(false, tcp, write_seq) + opens;
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
-	if (first_byte_sent(tcp, message.sequence))
+	if (opens || first_byte_sent(tcp, message.sequence))
 		message.flags |= MESSAGE_STREAM_START;
 	if (!account(&message, level, hook))
 		return;
-	buffer = buffer_of(msg, direct);
-	emit_buffer(&message, &buffer);
+	fill_zone(&message, sk, 0, hook, direct);
+	buffer = buffer_of(msg, direct && !opens);
+	emit_bytes(&message, &buffer);
+}
+
+/*
+ * TCP_FASTOPEN_CONNECT: connect() has only said where to, and this send is what connects (net/ipv4/tcp_fastopen.c:
+ * tcp_fastopen_defer_connect). A socket that has sent its SYN has offered a window with it.
+ */
+static __always_inline bool is_connect_deferred(struct sock *sk, const bool direct)
+{
+	return LOAD(direct, sk, __sk_common.skc_state) == TCP_SYN_SENT && !LOAD(false, (struct tcp_sock *)sk, rcv_wnd);
 }
 
 static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
@@ -317,12 +389,40 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 		count(COUNTER_SKIPPED);
 		return;
 	}
+	if (is_connect_deferred(sk, direct)) /* tcp_connect comes, within this very call */
+		return;
 	level = current_level();
 	if (level == VISIBILITY_OFF) {
 		count(COUNTER_OFF);
 		return;
 	}
-	send_dns_stream(sk, msg, length, port, level, hook, direct);
+	send_dns_stream(sk, msg, length, port, level, hook, direct, false);
+}
+
+/*
+ * tcp_connect: a send with MSG_FASTOPEN, or one after TCP_FASTOPEN_CONNECT, has come so far that the ends and the first sequence number
+ * are known. What does not go with the SYN (the server has given no cookie yet, there is not so much room) goes after it, within the
+ * same call; a program that does not wait for that sends it again, which is then a retransmission.
+ */
+static __always_inline void open_stream(struct sock *sk, const __u32 hook, const bool direct)
+{
+	struct tcp_fastopen_request *request;
+	struct msghdr *data;
+	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
+	__u32 level;
+
+	if (!is_dns_port(port))
+		return;
+	request = PROBE((struct tcp_sock *)sk, fastopen_req);
+	data = request ? PROBE(request, data) : NULL;
+	if (!data)
+		return;
+	level = current_level();
+	if (level == VISIBILITY_OFF) {
+		count(COUNTER_OFF);
+		return;
+	}
+	send_dns_stream(sk, data, PROBE(request, size), port, level, hook, direct, true);
 }
 
 /* tcp_close: the program is done with the connection, in both directions. */
@@ -374,7 +474,7 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	message.length = LOAD(direct, skb, len);
 	message.protocol = PROTOCOL_UDP;
 	message.family = packet.family;
-	result = account_response(message.length);
+	result = account_response(message.length, message.protocol);
 	message.header.reserved = result & ADMITTED_WAKE;
 	if (result)
 		emit_packet(&message, skb, data, 0, direct, false);
@@ -461,7 +561,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	received = LOAD(false, tcp, bytes_received);
 	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
 		message.flags |= MESSAGE_STREAM_START;
-	result = account_response(message.length);
+	result = account_response(message.length, message.protocol);
 	if (!result)
 		return;
 	message.header.reserved = result & ADMITTED_WAKE;
@@ -471,7 +571,36 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 		buffer.segments = state->segments;
 		buffer.kind = state->kind;
 	}
-	emit_buffer(&message, &buffer);
+	emit_bytes(&message, &buffer);
+}
+
+/*
+ * udp_err and icmpv6_notify: an ICMP error has come, and skb->data is the packet that it quotes (net/ipv4/icmp.c, icmp_unreach). Who asked
+ * is found by what it is about.
+ */
+static __always_inline void receive_unreachable(struct sk_buff *skb, const __u32 hook, const bool direct, const bool v6)
+{
+	struct net_device *device = PROBE(skb, dev);
+	struct net *net = PROBE(device, nd_net.net);
+	__u64 data = (__u64)PROBE(skb, data);
+	__u32 there = LOAD(direct, skb, len) - LOAD(direct, skb, data_len);
+	struct message message = {};
+	struct packet packet;
+	__u8 icmp[2] = {};
+	int result;
+
+	bpf_probe_read_kernel(icmp, sizeof(icmp), (void *)PROBE(skb, head) + LOAD(direct, skb, transport_header));
+	if (!parse_packet((void *)data, there, &packet) || !is_dns_port(packet.destination_port) ||
+	    !fill_unreachable(&message, &packet, there,
+			      v6 ? unreachable6(icmp[0], icmp[1]) : unreachable4(icmp[0], icmp[1])))
+		return;
+	message.header.hook = hook;
+	message.net_ns = LOAD(false, net, ns.inum);
+	count(COUNTER_RESPONSES);
+	result = share_ask(0, 0, COMMON_UNASKED, message_bytes(message.length, PROTOCOL_UDP, false), SHARE_RESPONSE);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_run(&message, data + packet.payload, message.length, false);
 }
 
 #endif

@@ -83,6 +83,7 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 	struct checksum_state *state;
 	struct sum_walk *walk;
 	__u32 zero = 0, fragments, i;
+	bool wrong = false;
 	__u64 shared_info;
 
 	state = bpf_map_lookup_elem(&checksum_states, &zero);
@@ -121,10 +122,27 @@ __noinline int sum_is_wrong(__u64 packet, __u32 start, __u32 length, __u32 pseud
 		walk->piece.address += passed;
 		walk->piece.length -= passed;
 		walk->left -= passed;
-		if (!walk->left)
-			return folded(walk->sum) != 0xffff;
+		if (!walk->left) {
+			wrong = folded(walk->sum) != 0xffff;
+			break;
+		}
 	}
-	return 0;
+	return wrong;
+}
+
+/* Whether the checksum of an ICMP message is wrong, which lies `start` bytes behind skb->data; only ICMPv6 has a pseudo header. */
+static __always_inline bool icmp_is_wrong(struct sk_buff *skb, const struct packet *packet, __u32 start, __u32 length)
+{
+	__u32 summed = BPF_CORE_READ_BITFIELD(skb, ip_summed);
+	__u64 pseudo = 0;
+
+	if (summed != CHECKSUM_NONE && summed != CHECKSUM_COMPLETE)
+		return false;
+	if (packet->family == 6)
+		pseudo = (__u64)bpf_htons(packet->protocol) + bpf_htons(length) + packet->source[0] +
+			 packet->source[1] + packet->source[2] + packet->source[3] + packet->destination[0] +
+			 packet->destination[1] + packet->destination[2] + packet->destination[3];
+	return sum_is_wrong(address_of(skb), start, length, folded(pseudo));
 }
 
 /* Whether the checksum of the packet, whose transport lies `start` bytes behind skb->data and is `length` long, is wrong. */

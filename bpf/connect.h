@@ -10,8 +10,6 @@
 
 #include "calls.h"
 
-#define TCP_SYN_SENT 2 /* include/net/tcp_states.h */
-
 /* Both ends; a v4-mapped destination of an AF_INET6 socket is IPv4 (tcp_v6_connect hands it to tcp_v4_connect). */
 static __always_inline void fill_connection(struct connection *event, struct sock *sk, const bool direct)
 {

@@ -64,9 +64,12 @@ CALLED(udpv6_sendmsg, send_datagram(sk, msg, length, hook, direct, true), SEND)
 CALLED(udp_push_pending_frames, push_datagram(sk, hook, direct, false), struct sock *sk)
 CALLED(udp_v6_push_pending_frames, push_datagram(sk, hook, direct, true), struct sock *sk)
 CALLED(tcp_sendmsg, send_stream(sk, msg, length, hook, direct), SEND)
+CALLED(tcp_connect, open_stream(sk, hook, direct), struct sock *sk)
 CALLED(tcp_close, close_stream(sk, hook, direct), struct sock *sk)
 CALLED(skb_consume_udp, receive_datagram(sk, skb, length, hook, direct), struct sock *sk, struct sk_buff *skb,
        int length)
+CALLED(udp_err, receive_unreachable(skb, hook, direct, false), struct sk_buff *skb)
+CALLED(icmpv6_notify, receive_unreachable(skb, hook, direct, true), struct sk_buff *skb)
 CALLED(tcp_recvmsg, receive_stream_entry(sk, msg, direct), struct sock *sk, struct msghdr *msg)
 
 SEC("fexit/tcp_recvmsg")

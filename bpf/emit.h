@@ -12,9 +12,14 @@
 
 #include "drops.h"
 #include "message.h"
+#include "packet.h"
 #include "payload.h"
 #include "repeat.h"
 #include "thread_context.h"
+
+/* Bytes of a stream's piece in one record; what is longer is several. */
+#define STREAM_CHUNK  16384u
+#define STREAM_CHUNKS 32 /* what lies beyond is a gap */
 
 /*
  * Bytes before the trace context and the payload. Constant on each way through the program, as the verifier wants the size of
@@ -46,9 +51,17 @@ static __always_inline struct message_event *reserve_class(__u64 head, __u32 wan
 	CLASS(128)
 	CLASS(512)
 	CLASS(4096)
+	CLASS(STREAM_CHUNK)
 	*room = PAYLOAD_MAX;
 	return bpf_ringbuf_reserve(&events, head + PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
+}
+
+/* Of one size: for a loop, where each class would be followed through all that comes behind it. */
+static __always_inline struct message_event *reserve_chunk(__u64 head, __u64 *room)
+{
+	*room = STREAM_CHUNK;
+	return bpf_ringbuf_reserve(&events, head + STREAM_CHUNK + trace_bytes, 0);
 }
 
 static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wanted, __u64 *room)
@@ -60,6 +73,7 @@ static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wa
 	}
 	CLASS(128)
 	CLASS(4096)
+	CLASS(STREAM_CHUNK)
 	*room = PAYLOAD_MAX;
 	return bpf_ringbuf_reserve(&events, head + 2 * PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
@@ -73,6 +87,15 @@ static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wa
 		value_;                                                                                                \
 	})
 
+/* What the functions that walk over pieces have to know of a message, in a number: they have little room on the stack. */
+#define SHAPE_DIRECTION 3
+#define SHAPE_ADDRESSES 4
+
+static __always_inline __u32 shape_of(const struct message *message)
+{
+	return message->direction | (has_addresses(message) ? SHAPE_ADDRESSES : 0);
+}
+
 static __always_inline __u32 word_of(__u64 address)
 {
 	__u32 word = 0;
@@ -81,9 +104,15 @@ static __always_inline __u32 word_of(__u64 address)
 	return word;
 }
 
-static __always_inline __u32 payload_bytes(__u32 length)
+/*
+ * How much of a record's payload is copied. The limit is one of messages: a datagram is one, while a piece of a stream holds many, and
+ * where each begins is known only by all that is before it.
+ */
+static __always_inline __u32 payload_bytes(__u32 length, __u8 protocol)
 {
-	return length < payload_limit ? length : payload_limit;
+	__u32 limit = protocol == PROTOCOL_TCP ? STREAM_CHUNK : payload_limit;
+
+	return length < limit ? length : limit;
 }
 
 /* A message found no room. */
@@ -132,6 +161,14 @@ static __always_inline void read_head(struct message_event *record, __u64 head, 
 	}
 }
 
+/* Where the trace context of a message's sender is, if that is the current task; 0: nowhere. */
+static __always_inline __u64 trace_record_of(const struct message *message)
+{
+	if (!trace_bytes || (message->flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) != MESSAGE_OWNER)
+		return 0;
+	return thread_context_record(message->owner.start_time, message->owner.tgid);
+}
+
 static __always_inline void submit(struct message_event *record, __u64 head, __u64 trace_record, __u32 captured,
 				   __u32 wanted)
 {
@@ -155,7 +192,7 @@ static __always_inline void submit(struct message_event *record, __u64 head, __u
 static __always_inline void emit_run(const struct message *message, __u64 address, __u64 there, bool user)
 {
 	struct message_event *record;
-	__u32 wanted = payload_bytes(message->length);
+	__u32 wanted = payload_bytes(message->length, message->protocol);
 	__u64 head = head_bytes(has_addresses(message)), room = 0, length;
 	long failed;
 
@@ -171,7 +208,7 @@ static __always_inline void emit_run(const struct message *message, __u64 addres
 		failed = bpf_probe_read_user(payload_of(record, head), length, (void *)address);
 	else
 		failed = bpf_probe_read_kernel(payload_of(record, head), length, (void *)address);
-	submit(record, head, message->trace_record, failed ? 0 : length, wanted);
+	submit(record, head, trace_record_of(message), failed ? 0 : length, wanted);
 }
 
 /*
@@ -222,9 +259,9 @@ static __always_inline bool append_piece(struct message_event *record, __u64 hea
 
 /*
  * Emits with a payload scattered over iovecs, kvecs or pages. `message` and `buffers` are the addresses of the
- * message's header and of a struct buffer.
+ * message and of a struct buffer, `trace_record` and `shape` are the message's.
  */
-__noinline int emit_buffers(__u64 message, __u64 buffers)
+__noinline int emit_buffers(__u64 message, __u64 buffers, __u64 trace_record, __u32 shape)
 {
 	struct message_event *record;
 	struct buffer buffer = {};
@@ -232,11 +269,11 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 	__u64 head, room = 0;
 	__u32 i;
 
-	walk.wanted = payload_bytes(MEMBER(message, length));
-	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
+	walk.wanted = payload_bytes(MEMBER(message, length), MEMBER(message, protocol));
+	head = head_bytes(shape & SHAPE_ADDRESSES);
 	record = reserve_gather(head, walk.wanted, &room);
 	if (!record) {
-		drop_message(MEMBER(message, direction));
+		drop_message(shape & SHAPE_DIRECTION);
 		return 0;
 	}
 	read_head(record, head, message);
@@ -250,14 +287,14 @@ __noinline int emit_buffers(__u64 message, __u64 buffers)
 			break;
 		walk.piece = buffer_segment(&buffer, i);
 		forget(&walk);
-		if (buffer.kind == BUFFER_IOVEC)
+		if (buffer.kind == BUFFER_IOVEC || buffer.kind == BUFFER_USER)
 			done = append_piece(record, head, room, &walk, true);
 		else
 			done = append_piece(record, head, room, &walk, false);
 		if (!done)
 			break;
 	}
-	submit(record, head, MEMBER(message, trace_record), gathered(record), walk.wanted);
+	submit(record, head, trace_record, gathered(record), walk.wanted);
 	return 0;
 }
 
@@ -272,57 +309,92 @@ static __always_inline void emit_buffer(struct message *message, struct buffer *
 	}
 	if (buffer->kind != BUFFER_UNKNOWN && buffer->segments) {
 		first = buffer_segment(buffer, 0);
-		if (first.length < message->length && first.length < payload_limit) {
-			emit_buffers(address_of(message), address_of(buffer));
+		if (first.length < payload_bytes(message->length, message->protocol)) {
+			emit_buffers(address_of(message), address_of(buffer), trace_record_of(message),
+				     shape_of(message));
 			return;
 		}
 	}
 	emit_run(message, first.address, first.address ? first.length : 0, buffer->kind == BUFFER_IOVEC);
 }
 
-/*
- * Emits with a packet's payload from `start` bytes behind skb->data on: in the linear part and the page
- * fragments. `packet` is the address of the struct sk_buff.
- */
-__noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
-{
-	struct sk_buff *skb = (struct sk_buff *)packet;
-	struct message_event *record;
-	struct walk walk = {};
-	__u64 head, room = 0, shared_info;
-	__u32 fragments, i;
+/* Where a walk over a packet is: in the packet itself or, where IP has joined fragments, in one of those behind it. */
+struct packet_walk {
+	struct walk walk;
+	__u64 shared_info;
+	__u64 next; /* packet behind the one that `shared_info` is of */
+	__u32 index;
+	__u32 fragments;
+};
 
-	walk.wanted = payload_bytes(MEMBER(message, length));
-	head = head_bytes(MEMBER(message, family) != 4 || MEMBER(message, flags) & MESSAGE_DIALED);
-	record = reserve_gather(head, walk.wanted, &room);
+static __always_inline void begin_packet(struct packet_walk *at, struct sk_buff *skb)
+{
+	__u64 shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
+
+	at->shared_info = shared_info;
+	at->fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
+	at->index = 0;
+	at->walk.piece.address = (__u64)PROBE(skb, data);
+	at->walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
+}
+
+/* Goes on to the next piece. False: there is none. */
+static __always_inline bool next_piece(struct packet_walk *at)
+{
+	struct sk_buff *skb = (struct sk_buff *)at->next;
+
+	if (at->index < at->fragments) {
+		at->walk.piece = packet_fragment(at->shared_info, at->index++);
+		return true;
+	}
+	if (!skb)
+		return false;
+	begin_packet(at, skb);
+	at->next = (__u64)PROBE(skb, next);
+	return true;
+}
+
+/*
+ * Emits with a packet's payload from `start` bytes behind skb->data on: in the linear part, the page fragments, and the packets
+ * that IP has joined to it. `packet` is the address of the struct sk_buff.
+ */
+__noinline int emit_fragments(__u64 message, __u64 packet, __u32 start, __u64 trace_record, __u32 shape)
+{
+	struct message_event *record;
+	struct packet_walk at = {};
+	struct walk *walk = &at.walk;
+	__u64 head, room = 0, shared_info;
+	__u32 i;
+
+	walk->wanted = payload_bytes(MEMBER(message, length), MEMBER(message, protocol));
+	head = head_bytes(shape & SHAPE_ADDRESSES);
+	record = reserve_gather(head, walk->wanted, &room);
 	if (!record) {
-		drop_message(MEMBER(message, direction));
+		drop_message(shape & SHAPE_DIRECTION);
 		return 0;
 	}
 	read_head(record, head, message);
-	shared_info = (__u64)PROBE(skb, head) + LOAD(false, skb, end);
-	fragments = LOAD(false, (struct skb_shared_info *)shared_info, nr_frags);
-	walk.piece.address = (__u64)PROBE(skb, data);
-	walk.piece.length = LOAD(false, skb, len) - LOAD(false, skb, data_len);
-	walk.skip = start;
-	REPEAT(i, PIECES_MAX)
+	begin_packet(&at, (struct sk_buff *)packet);
+	shared_info = at.shared_info;
+	at.next = (__u64)PROBE((struct skb_shared_info *)shared_info, frag_list);
+	walk->skip = start;
+	REPEAT(i, PACKET_PIECES_MAX)
 	{
 		__u64 passed;
 
-		forget(&walk);
-		passed = walk.skip < walk.piece.length ? walk.skip : walk.piece.length;
-		if (walk.piece.address)
-			walk.piece.address += passed;
-		walk.piece.length -= passed;
-		walk.skip -= passed;
-		forget(&walk);
-		if (!append_piece(record, head, room, &walk, false))
+		bpf_probe_read_kernel(&at, sizeof(at), &at);
+		passed = walk->skip < walk->piece.length ? walk->skip : walk->piece.length;
+		if (walk->piece.address)
+			walk->piece.address += passed;
+		walk->piece.length -= passed;
+		walk->skip -= passed;
+		forget(walk);
+		if (!append_piece(record, head, room, walk, false))
 			break;
-		if (i >= fragments || gathered(record) >= walk.wanted)
+		if (gathered(record) >= walk->wanted || !next_piece(&at))
 			break;
-		walk.piece = packet_fragment(shared_info, i);
 	}
-	submit(record, head, MEMBER(message, trace_record), gathered(record), walk.wanted);
+	submit(record, head, trace_record, gathered(record), walk->wanted);
 	return 0;
 }
 
@@ -330,15 +402,16 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start)
  * As emit_fragments, by the kernel's own reader; `there` bytes of packet follow from `start` on. `skb` must be a trusted
  * argument: tp_btf programs only.
  */
-static __always_inline void emit_dynptr(struct message *message, struct sk_buff *skb, __u32 start, __u64 there)
+static __always_inline void emit_dynptr(struct message *message, struct sk_buff *skb, __u32 start, __u64 there,
+					const bool chunk)
 {
 	struct message_event *record;
 	struct bpf_dynptr packet;
-	__u32 wanted = payload_bytes(message->length);
+	__u32 wanted = payload_bytes(message->length, message->protocol);
 	__u64 head = head_bytes(has_addresses(message)), room = 0, length;
 	long failed;
 
-	record = reserve_class(head, wanted, &room);
+	record = chunk ? reserve_chunk(head, &room) : reserve_class(head, wanted, &room);
 	if (!record) {
 		drop_message(message->direction);
 		return;
@@ -350,7 +423,7 @@ static __always_inline void emit_dynptr(struct message *message, struct sk_buff 
 		AT_MOST(length, room);
 		failed = bpf_dynptr_read(payload_of(record, head), length, &packet, start, 0);
 	}
-	submit(record, head, message->trace_record, failed ? 0 : length, wanted);
+	submit(record, head, trace_record_of(message), failed ? 0 : length, wanted);
 }
 
 /* Emits with the payload at `start` from skb->data, which is at address `data`: the cheapest way that reads it all. */
@@ -360,12 +433,105 @@ static __always_inline void emit_packet(struct message *message, struct sk_buff 
 	__u32 length = LOAD(direct, skb, len);
 	long linear = (long)length - LOAD(direct, skb, data_len) - start;
 
-	if (linear >= (long)message->length || linear >= (long)payload_limit)
+	if (linear >= (long)payload_bytes(message->length, message->protocol))
 		emit_run(message, data + start, linear, false);
 	else if (trusted && LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
-		emit_dynptr(message, skb, start, length - start);
+		emit_dynptr(message, skb, start, length - start, false);
 	else
-		emit_fragments(address_of(message), address_of(skb), start);
+		emit_fragments(address_of(message), address_of(skb), start, trace_record_of(message),
+			       shape_of(message));
+}
+
+/* One piece of a stream in chunks: `left` bytes from the message's place on. True: there are more. */
+static __always_inline bool begin_chunk(struct message *message, __u32 left, __u32 end)
+{
+	message->length = left < STREAM_CHUNK ? left : STREAM_CHUNK;
+	message->flags &= ~MESSAGE_STREAM_END;
+	if (message->length == left)
+		message->flags |= end;
+	return message->length < left;
+}
+
+static __always_inline void next_chunk(struct message *message)
+{
+	message->sequence += message->length;
+	message->flags &= ~MESSAGE_STREAM_START;
+	count(message->direction == DIRECTION_REQUEST ? COUNTER_REQUESTS : COUNTER_RESPONSES);
+}
+
+/* emit_packet, of a piece longer than STREAM_CHUNK. Not inlined for the sake of the stack. */
+static __noinline int emit_long_packet(struct message *message, struct sk_buff *skb, __u32 start)
+{
+	__u32 left, end, i;
+
+	if (!message)
+		return 0;
+	left = message->length;
+	end = message->flags & MESSAGE_STREAM_END;
+	REPEAT(i, STREAM_CHUNKS)
+	{
+		bool more = begin_chunk(message, left, end);
+
+		if (LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
+			emit_dynptr(message, skb, start, skb->len - start, true);
+		else
+			emit_fragments(address_of(message), address_of(skb), start, trace_record_of(message),
+				       shape_of(message));
+		if (!more)
+			break;
+		left -= message->length;
+		start += message->length;
+		next_chunk(message);
+	}
+	return 0;
+}
+
+/* The buffer behind its first `bytes`. */
+static __always_inline void pass_bytes(struct buffer *buffer, __u64 bytes)
+{
+	__u32 i;
+
+	if (buffer->kind == BUFFER_USER) {
+		buffer->segment += bytes;
+		return;
+	}
+	REPEAT(i, PIECES_MAX)
+	{
+		struct piece first = buffer_segment(buffer, 0);
+
+		if (bytes < first.length || !buffer->segments)
+			break;
+		bytes -= first.length;
+		buffer->offset = 0;
+		buffer->segment +=
+		    buffer->kind == BUFFER_BVEC ? bpf_core_type_size(struct bio_vec) : sizeof(struct iovec);
+		buffer->segments--;
+	}
+	buffer->offset += bytes;
+}
+
+/* emit_buffer, likewise. */
+static __noinline int emit_long_buffer(struct message *message, struct buffer *buffer)
+{
+	__u32 left, i;
+
+	if (!message || !buffer)
+		return 0;
+	left = message->length;
+	if (buffer->kind == BUFFER_USER)
+		buffer->segments = 1;
+	REPEAT(i, STREAM_CHUNKS)
+	{
+		bool more = begin_chunk(message, left, 0);
+
+		emit_buffers(address_of(message), address_of(buffer), trace_record_of(message), shape_of(message));
+		if (!more)
+			break;
+		left -= message->length;
+		pass_bytes(buffer, message->length);
+		next_chunk(message);
+	}
+	return 0;
 }
 
 #endif

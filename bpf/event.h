@@ -10,9 +10,10 @@
 
 #include <linux/types.h>
 
-#define COMM_LEN   16
-#define PATH_BYTES 1024 /* NUL-terminated path components, leaf first */
-#define ARGS_BYTES 1024 /* argv as in mm->arg_start..arg_end: NUL-terminated strings */
+#define COMM_LEN       16
+#define INTERFACE_NAME 16
+#define PATH_BYTES     1024 /* NUL-terminated path components, leaf first */
+#define ARGS_BYTES     1024 /* argv as in mm->arg_start..arg_end: NUL-terminated strings */
 
 /* What a ring record is: event_header.kind. */
 enum event_kind {
@@ -21,6 +22,7 @@ enum event_kind {
 	EVENT_CONNECTION = 3, /* struct connection_event[, connection_addresses]; only when connections are asked for */
 	EVENT_EXIT = 4,       /* struct exit_event */
 	EVENT_OWNER = 5,      /* struct owner_event */
+	EVENT_INTERFACE = 6,  /* struct interface_event */
 };
 
 /* Seen from the process that asks: event of a request goes out, of a response comes in. */
@@ -47,6 +49,21 @@ enum message_flags {
 	MESSAGE_LOCAL_ANY = 1 << 7,    /* the local address was not bound yet: it is unspecified */
 	MESSAGE_TRACE = 1 << 8,        /* a struct trace_context stands before the payload */
 	MESSAGE_ADDRESSES = 1 << 9,    /* a struct message_addresses stands behind the event; `*_ipv4` are 0 */
+	/*
+	 * UDP: an IP fragment of the datagram `sequence`. The first one has the ports, its payload begins with the UDP header, and
+	 * `skipped` lies before that in what IP carries. Others have remote port 0, and `local_port` is their place: offset in units of
+	 * 8 bytes, 0x2000: more follow.
+	 */
+	MESSAGE_FRAGMENT = 1 << 10,
+	/* An ICMP error about a request instead of its answer; `sequence` is enum unreachable, the payload what it quotes of the request. */
+	MESSAGE_UNREACHABLE = 1 << 11,
+};
+
+/* What a program is told of a request that does not arrive (errno). */
+enum unreachable {
+	UNREACHABLE_REFUSED = 1, /* ECONNREFUSED: no one listens there */
+	UNREACHABLE_HOST = 2,    /* EHOSTUNREACH, EACCES */
+	UNREACHABLE_NETWORK = 3, /* ENETUNREACH */
 };
 
 /*
@@ -111,12 +128,13 @@ struct owner_event {
  */
 struct message_event {
 	struct event_header header;
-	__u64 socket;      /* socket cookie; 0 = unknown (received at packet level) */
-	__u32 owner_id;    /* MESSAGE_OWNER: struct owner; 0 = none */
-	__u32 length;      /* payload bytes there were; what was captured of them goes to the end of the record */
-	__u32 sequence;    /* TCP: sequence number of the first payload byte */
+	__u64 socket;   /* socket cookie; 0 = unknown (received at packet level) */
+	__u32 owner_id; /* MESSAGE_OWNER: struct owner; 0 = none */
+	__u32 length;   /* payload bytes there were; what was captured of them goes to the end of the record */
+	__u32
+	    sequence; /* TCP: sequence number of the first payload byte. UDP requests: bytes of each datagram, 0: it is one */
 	__u32 net_ns;      /* network namespace inode of socket or device */
-	__u32 interface;   /* ifindex; 0 at the socket hooks */
+	__u32 interface;   /* ifindex; at the socket hooks of requests to link-local addresses only, else 0 */
 	__u32 local_ipv4;  /* network order, without MESSAGE_ADDRESSES */
 	__u32 remote_ipv4; /* likewise */
 	__u16 local_port;  /* host order */
@@ -126,7 +144,7 @@ struct message_event {
 	__u8 direction;    /* enum message_direction */
 	__u8 protocol;     /* IPPROTO_UDP 17, IPPROTO_TCP 6 */
 	__u8 family;       /* what the socket or packet is: 4 or 6 (a v4-mapped address on an AF_INET6 socket is 4) */
-	__u8 reserved;
+	__u8 skipped;      /* MESSAGE_FRAGMENT: extension headers, in units of 8 bytes */
 };
 
 /* MESSAGE_ADDRESSES: of messages of family 6, and of those with MESSAGE_DIALED. Network order; IPv4 as ::ffff:a.b.c.d. */
@@ -134,6 +152,17 @@ struct message_addresses {
 	__u8 local_address[16];
 	__u8 remote_address[16];
 	__u8 dialed_address[16]; /* MESSAGE_DIALED: what the program connected to */
+};
+
+/*
+ * What a device is called: in the ring before the first request by it to an address that means something only with its zone
+ * (RFC 4007), and again where it has another name.
+ */
+struct interface_event {
+	struct event_header header;
+	__u32 net_ns;
+	__u32 index;
+	char name[INTERFACE_NAME]; /* NUL-padded */
 };
 
 /* connection_event.flags */
@@ -201,6 +230,7 @@ _Static_assert(sizeof(struct owner) == 88, "owner");
 _Static_assert(sizeof(struct owner_event) == 16 + 88, "owner_event");
 _Static_assert(sizeof(struct message_event) == 64, "message_event");
 _Static_assert(sizeof(struct message_addresses) == 48, "message_addresses");
+_Static_assert(sizeof(struct interface_event) == 40, "interface_event");
 _Static_assert(sizeof(struct connection_event) == 48, "connection_event");
 _Static_assert(sizeof(struct connection_addresses) == 32, "connection_addresses");
 _Static_assert(sizeof(struct trace_context) == 32, "trace_context");

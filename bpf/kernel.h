@@ -32,6 +32,7 @@ struct net {
 	struct {
 		struct ipv4_devconf *devconf_all;
 	} ipv4;
+	void *dev_index_head; /* struct hlist_head[], which is one pointer */
 };
 
 typedef struct {
@@ -74,6 +75,11 @@ struct user_namespace {
 	struct user_namespace *parent;
 	int level;
 	kuid_t owner; /* who made it */
+};
+
+/* Eight bytes; any structure that begins so would do. */
+struct timespec64 {
+	__u64 tv_sec;
 };
 
 struct cred {
@@ -270,12 +276,14 @@ typedef struct {
 } atomic64_t;
 
 struct sock_common {
+	__u64 skc_addrpair; /* skc_daddr and, in the upper half, skc_rcv_saddr */
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct in6_addr___kernel skc_v6_daddr;
 	struct in6_addr___kernel skc_v6_rcv_saddr;
@@ -303,10 +311,18 @@ struct tcp_sock {
 	__u64 bytes_acked;
 	__u64 bytes_received;
 	bool is_mptcp; /* with CONFIG_MPTCP */
+	struct tcp_fastopen_request *fastopen_req;
+};
+
+/* TCP Fast Open: what the SYN takes along. */
+struct tcp_fastopen_request {
+	struct msghdr *data; /* NULL: nothing */
+	size_t size;
 };
 
 struct udp_sock {
 	unsigned long udp_flags; /* since 6.7; bit 0 is UDP_FLAGS_CORK */
+	__u16 gso_size;
 };
 
 struct udp_sock___old {
@@ -348,17 +364,11 @@ struct iov_iter___old {
 	const struct iovec *iov; /* until 6.3 */
 };
 
-struct sockaddr_in {
-	__be16 sin_port;
-	struct {
-		__be32 s_addr;
-	} sin_addr;
-};
-
 struct sockaddr_in6 {
 	unsigned short sin6_family;
 	__be16 sin6_port;
 	struct in6_addr___kernel sin6_addr;
+	__u32 sin6_scope_id;
 };
 
 struct msghdr {
@@ -366,6 +376,8 @@ struct msghdr {
 	int msg_namelen;
 	struct iov_iter msg_iter;
 	unsigned int msg_flags;
+	void *msg_control;
+	size_t msg_controllen;
 };
 
 /* -- packets -------------------------------------------------------------------------------------------------------- */
@@ -375,6 +387,8 @@ struct list_head {
 };
 
 struct net_device {
+	char name[16];
+	void *index_hlist[2]; /* struct hlist_node: `next` first */
 	int ifindex;
 	unsigned int flags;
 	struct in_device *ip_ptr;
@@ -388,6 +402,7 @@ struct net_device {
 /* One device on top of another. */
 struct netdev_adjacent {
 	struct net_device *dev;
+	bool master;
 	struct list_head list;
 };
 
@@ -414,12 +429,15 @@ struct nf_conn {
 };
 
 struct sk_buff {
+	struct sk_buff *next;
 	unsigned long _skb_refdst;
 	unsigned long _nfct; /* struct nf_conn *, and in the lowest three bits enum ip_conntrack_info */
 	struct net_device *dev;
 	struct sock *sk;
 	unsigned int len;
 	unsigned int data_len;
+	int skb_iif;
+	__u8 cloned : 1;
 	__u8 pkt_type : 3;
 	__u8 ip_summed : 2;
 	__be16 protocol;
@@ -438,6 +456,8 @@ struct skb_frag {             /* since 6.9; until then skb_frag_t is struct bio_
 
 struct skb_shared_info {
 	__u8 nr_frags;
+	unsigned short gso_size;
+	struct sk_buff *frag_list;
 	struct bio_vec frags[17];
 };
 

@@ -258,16 +258,28 @@ struct {
 } below SEC(".maps");
 
 /*
- * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (VLAN,
- * bond, bridge). A collision overwrites: the packet would then be reported once more.
+ * Tracepoint family. Datagrams whose first fragment was seen (fragments.h, datagram_of), and who asked for them. Oldest evicted: what
+ * follows is then charged to no one's share.
  */
-#define SEEN_MAX 4096
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct process_key);
+} fragmented SEC(".maps");
+
+/*
+ * Tracepoint family. The last packets, direct-mapped by buffer address, to know one again on a stacked device (seen.h). A collision
+ * overwrites: the packet would then be reported once more.
+ */
+#define SEEN_MAX     4096
+#define SEEN_DEVICES 8 /* a packet that passes more: the last one is overwritten */
 
 struct seen_packet {
 	__u64 buffer;
 	__u64 fingerprint;
-	__u32 interface;
-	__u32 reserved;
+	__u64 devices[SEEN_DEVICES]; /* struct net_device *, which may be gone; 0: no more */
+	__u64 copied;
 };
 
 struct {
@@ -276,6 +288,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct seen_packet);
 } seen SEC(".maps");
+
+/* Devices whose name user space was told (interface.h). Oldest evicted: it is told again. */
+struct interface_key {
+	__u32 net_ns;
+	__u32 index;
+};
+
+struct interface_name {
+	__u64 words[INTERFACE_NAME / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct interface_key);
+	__type(value, struct interface_name);
+} interfaces SEC(".maps");
 
 /*
  * fentry and kprobe families. Sockets with an unfinished datagram under UDP_CORK (struct sock *). Oldest evicted: the end

@@ -10,7 +10,6 @@ struct message {
 	struct message_event;
 	struct message_addresses; /* IPv4 as ::ffff:a.b.c.d */
 	struct owner owner;       /* with MESSAGE_OWNER */
-	__u64 trace_record;       /* address of the sender's thread context record; 0: none */
 };
 
 struct connection {

@@ -9,8 +9,19 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+/*
+ * Whether a kernel has a helper: so the loader puts a constant into the program, where a look at LINUX_KERNEL_VERSION would
+ * be a load each time.
+ */
+enum bpf_func_id___since {
+	BPF_FUNC_get_current_task_btf___since,
+	BPF_FUNC_cgrp_storage_get___since, /* 6.2 */
+};
+
+#define KERNEL_SINCE(helper) bpf_core_enum_value_exists(enum bpf_func_id___since, helper)
+
 /* Since when a program can take any address for a typed, faulting-safe pointer; verified away, it costs no call. */
-#define CASTS KERNEL(6, 2, 0)
+#define CASTS KERNEL_SINCE(BPF_FUNC_cgrp_storage_get___since)
 extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
 
 /* One field, by bpf_probe_read_kernel: some 90 instructions. A pointer so read is a plain number to the verifier. */
@@ -30,7 +41,7 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
 		typeof((pointer)->field) value_;                                                                       \
 		if (direct) {                                                                                          \
 			value_ = (pointer)->field;                                                                     \
-		} else if (LINUX_KERNEL_VERSION >= CASTS) {                                                            \
+		} else if (CASTS) {                                                                                    \
 			typeof(pointer) typed_ =                                                                       \
 			    bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(typeof(*(pointer))));                     \
 			value_ = typed_->field;                                                                        \
@@ -45,7 +56,13 @@ extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __wea
  * all names of the kernel's types for whether it may vouch for the next one (kernel/bpf/btf.c: btf_nested_type_is_trusted),
  * which took most of the time of a load.
  */
-#define UNTRUSTED(pointer, field) (LINUX_KERNEL_VERSION >= CASTS ? LOAD(false, pointer, field) : (pointer)->field)
+#define UNTRUSTED(pointer, field) (CASTS ? LOAD(false, pointer, field) : (pointer)->field)
+
+/*
+ * Eight bytes at any address at once. Of pointers that the verifier does not vouch for, each load is preceded by six instructions that look
+ * at the address.
+ */
+#define WORD_AT(pointer) LOAD(false, (struct timespec64 *)(pointer), tv_sec)
 
 /* A pointer as a number, by way of memory: the verifier lets no pointer be computed with. */
 static __always_inline __u64 address_of(const void *pointer)
@@ -56,7 +73,24 @@ static __always_inline __u64 address_of(const void *pointer)
 	return address;
 }
 
-#define TASK_BTF KERNEL(5, 11, 0) /* since when bpf_get_current_task_btf is there */
+/* State: its own address, once it is known. */
+__u64 own_address;
+
+/*
+ * The same of a pointer that the verifier knows as one, without a call: it lets two pointers be subtracted, and takes the result for a
+ * number.
+ */
+static __always_inline __u64 typed_address(const void *pointer)
+{
+	__u64 address = 0;
+
+	if (!own_address)
+		own_address = address_of(&own_address);
+	asm volatile("%[a] = %[p]\n\t%[a] -= %[own]" : [a] "=&r"(address) : [p] "r"(pointer), [own] "r"(&own_address));
+	return address + own_address;
+}
+
+#define TASK_BTF KERNEL_SINCE(BPF_FUNC_get_current_task_btf___since) /* 5.11 */
 
 #define SOFTIRQ_OFFSET   0x100 /* include/linux/preempt.h: set while a softirq is served */
 #define HARDIRQ_NMI_MASK 0x00ff0000
@@ -78,7 +112,7 @@ static __always_inline bool in_task_context(void *context)
 	unsigned int flags;
 	__u64 stack __attribute__((unused)); /* arm64 does not ask */
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		struct task_struct *typed = (struct task_struct *)bpf_get_current_task_btf();
 
 		flags = typed->flags;
@@ -96,13 +130,15 @@ static __always_inline bool in_task_context(void *context)
 		return !(PROBE((struct task_struct___arm64 *)task, thread_info.preempt.count) &
 			 (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
 #ifdef __TARGET_ARCH_x86
-	return address_of(context) - stack < THREAD_SIZE;
+	return typed_address(context) - stack < THREAD_SIZE;
 #else
 	return false;
 #endif
 }
 
-/* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). */
+#define INITIAL_PID_NS 0xeffffffc /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
+
+/* Innermost pid namespace of `leader`, and its pid in there (struct pid, numbers[level]). `tgid` is known already. */
 static __always_inline void owner_read_pid(struct owner *owner, struct task_struct *leader, const bool direct)
 {
 	struct pid *pid = LOAD(direct, leader, thread_pid);
@@ -111,10 +147,9 @@ static __always_inline void owner_read_pid(struct owner *owner, struct task_stru
 	struct upid innermost;
 	__u64 numbers;
 
-	if (direct && level == 0) {
-		namespace = pid->numbers[0].ns;
-		owner->vpid = pid->numbers[0].nr;
-		owner->pid_ns = namespace->ns.inum;
+	if (level == 0) {
+		owner->vpid = owner->tgid;
+		owner->pid_ns = INITIAL_PID_NS;
 		return;
 	}
 	if (level > 32) /* MAX_PID_NS_LEVEL */
@@ -136,6 +171,19 @@ static __always_inline void copy_name(char *name, struct task_struct *task)
 	((__u64 *)name)[1] = words[1];
 }
 
+static __always_inline void owner_read_ids(struct owner *owner, struct cred *cred, const bool direct)
+{
+	if (CASTS && bpf_core_field_offset(cred->egid) == bpf_core_field_offset(cred->euid) + 4) {
+		__u64 ids = WORD_AT((void *)cred + bpf_core_field_offset(cred->euid));
+
+		owner->uid = ids;
+		owner->gid = ids >> 32;
+	} else {
+		owner->uid = LOAD(direct, cred, euid.val);
+		owner->gid = LOAD(direct, cred, egid.val);
+	}
+}
+
 static __always_inline void owner_read_task(struct owner *owner, struct task_struct *task, const bool direct)
 {
 	struct task_struct *leader = LOAD(direct, task, group_leader);
@@ -145,8 +193,7 @@ static __always_inline void owner_read_task(struct owner *owner, struct task_str
 
 	owner->start_time = LOAD(direct, leader, start_boottime);
 	owner->ppid = LOAD(direct, parent, tgid);
-	owner->uid = LOAD(direct, cred, euid.val);
-	owner->gid = LOAD(direct, cred, egid.val);
+	owner_read_ids(owner, cred, direct);
 	owner_read_pid(owner, leader, direct);
 	if (nsproxy) { /* NULL while the task exits */
 		struct mnt_namespace *mnt_ns = LOAD(direct, nsproxy, mnt_ns);
@@ -175,7 +222,7 @@ static __always_inline void owner_read(struct owner *owner)
 	owner->tgid = pid_tgid >> 32;
 	owner->tid = pid_tgid;
 	owner->cgroup_id = bpf_get_current_cgroup_id();
-	if (LINUX_KERNEL_VERSION >= TASK_BTF)
+	if (TASK_BTF)
 		owner_read_task(owner, (struct task_struct *)bpf_get_current_task_btf(), true);
 	else
 		owner_read_task(owner, (struct task_struct *)bpf_get_current_task(), false);
@@ -197,11 +244,11 @@ static __always_inline bool owner_is_self(const struct owner *owner)
 /* Is the current task the agent? For receives, whose owner is not read. */
 static __always_inline bool current_is_self(void)
 {
-	struct owner owner = {};
+	struct owner owner = {.tgid = bpf_get_current_pid_tgid() >> 32};
 
 	if (!self_vpid)
 		return false;
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
 
 		owner_read_pid(&owner, task->group_leader, true);

@@ -34,6 +34,12 @@ static __always_inline __u32 next_id(void)
 	return 0;
 }
 
+static __always_inline __u64 added(__u64 sum, __u64 word)
+{
+	sum = (sum ^ word) * 0x9fb21c651e98df25ull;
+	return sum ^ sum >> 32;
+}
+
 /*
  * What was told of a thread, in one word, so that no one finds half of it: the id, and below it a sum of all that was told. A
  * thread of which anything is different has another sum; that it has the same by chance is one in 2^32, and `identity_seed` keeps
@@ -42,12 +48,21 @@ static __always_inline __u32 next_id(void)
 static __always_inline __u32 owner_sum(const struct owner *owner)
 {
 	const __u64 *words = (const __u64 *)owner;
-	__u64 sum = identity_seed;
+	__u64 one = identity_seed, other = ~identity_seed; /* the processor adds to both at the same time */
 
 #pragma unroll
-	for (int i = 0; i < (int)(sizeof(*owner) / 8); i++)
-		sum = (sum ^ words[i]) * 0x9fb21c651e98df25ull ^ sum >> 32;
-	return sum >> 32;
+	for (int i = 0; i + 1 < (int)(offsetof(struct owner, comm) / 8); i += 2) {
+		one = added(one, words[i]);
+		other = added(other, words[i + 1]);
+	}
+	one = added(one, words[offsetof(struct owner, comm) / 8 - 1]);
+	other = added(other, words[offsetof(struct owner, comm) / 8]);
+	one = added(one, words[offsetof(struct owner, comm) / 8 + 1]);
+	if (owner->tid != owner->tgid) { /* else it is the thread's own name */
+		one = added(one, words[offsetof(struct owner, leader_comm) / 8]);
+		other = added(other, words[offsetof(struct owner, leader_comm) / 8 + 1]);
+	}
+	return added(one, other) >> 32;
 }
 
 /* The id of a thread whose sum is that; 0: what was told is another, or too long ago. */

@@ -3,6 +3,7 @@
 #ifndef WHODNS_PACKET_H
 #define WHODNS_PACKET_H
 
+#include "config.h"
 #include "event.h"
 #include "kernel.h"
 #include "owner.h"
@@ -20,19 +21,31 @@
 #define ETHERTYPE_QINQ 0x88a8
 #define EXTENSIONS_MAX 6 /* IPv6 extension headers walked; a packet with more is not looked at */
 
+enum packet_fragment {
+	FRAGMENT_NONE = 0,  /* the whole packet */
+	FRAGMENT_FIRST = 1, /* with the transport's header */
+	FRAGMENT_LATER =
+	    2, /* without it: ports are not known; its place is the offset in units of 8 bytes, and FRAGMENT_MORE */
+};
+
+#define UDP_HEADER    8
+#define FRAGMENT_MORE 0x2000 /* more follow, as in IPv4 */
+
 struct packet {
 	__u32 source[4]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	__u32 destination[4];
 	__u32 payload;  /* offset of the transport's payload from the IP header */
 	__u32 length;   /* payload bytes by the headers */
-	__u32 sequence; /* TCP */
+	__u32 sequence; /* TCP. A first fragment: bytes there are of what IP carries. A later one: its place in it */
 	__u32 id;       /* UDP: the first four payload bytes; TCP: bytes of its header */
+	__u32 identification; /* of a fragment */
+	__u32 carried;        /* offset from the IP header of what a fragment carries */
 	__u16 source_port;
 	__u16 destination_port;
 	__u8 protocol;
 	__u8 family;
 	__u8 tcp_flags;
-	__u8 reserved;
+	__u8 fragment; /* enum packet_fragment */
 };
 
 static __always_inline struct net_device *device_of(struct sk_buff *skb)
@@ -45,11 +58,26 @@ static __always_inline struct sock *socket_of(struct sk_buff *skb)
 	return UNTRUSTED(skb, sk);
 }
 
-/* Tells two packets apart that use one buffer after the other: ports, length, and the DNS id or the place in the stream. */
-static __always_inline __u64 packet_fingerprint(const struct packet *packet)
+static __always_inline __u64 stirred(__u64 sum, __u64 value)
 {
-	return packet->sequence ^ packet->id ^ (__u64)packet->length << 32 ^ (__u64)packet->source_port << 16 ^
-	       (__u64)packet->destination_port << 48 ^ packet->tcp_flags;
+	sum = (sum ^ value) * 0x9e3779b97f4a7c15ull;
+	return sum ^ sum >> 32;
+}
+
+/*
+ * What a packet is, in one number: ends, namespace, length, and the DNS id or the place in the stream. Nobody who does not know
+ * the seed can make two that have the same.
+ */
+static __always_inline __u64 packet_fingerprint(const struct packet *packet, __u32 net_ns)
+{
+	__u64 sum = stirred(identity_seed, (__u64)packet->source[0] << 32 | packet->source[1]);
+
+	sum = stirred(sum, (__u64)packet->source[2] << 32 | packet->source[3]);
+	sum = stirred(sum, (__u64)packet->destination[0] << 32 | packet->destination[1]);
+	sum = stirred(sum, (__u64)packet->destination[2] << 32 | packet->destination[3]);
+	sum = stirred(sum, (__u64)packet->sequence << 32 | packet->id);
+	sum = stirred(sum, (__u64)packet->length << 32 | (__u32)packet->source_port << 16 | packet->destination_port);
+	return stirred(sum, (__u64)net_ns << 32 | packet->protocol << 8 | packet->tcp_flags);
 }
 
 static __always_inline __u32 be16_at(const __u8 *bytes)
@@ -68,7 +96,7 @@ static __always_inline __u32 word_at(const __u8 *bytes)
 /* `transport`: 20 bytes from `offset` on; `total`: bytes of the IP packet. */
 static __always_inline bool parse_transport(const __u8 *transport, __u32 offset, __u32 total, struct packet *packet)
 {
-	__u32 header = 8, there;
+	__u32 header = UDP_HEADER, there;
 
 	packet->source_port = be16_at(transport);
 	packet->destination_port = be16_at(transport + 2);
@@ -82,6 +110,7 @@ static __always_inline bool parse_transport(const __u8 *transport, __u32 offset,
 	} else if (packet->protocol == PROTOCOL_UDP) {
 		packet->id = word_at(transport + 8);
 	} else {
+		packet->payload = offset;
 		return false;
 	}
 	if (total < offset + header)
@@ -92,11 +121,25 @@ static __always_inline bool parse_transport(const __u8 *transport, __u32 offset,
 	if (packet->protocol == PROTOCOL_UDP) {
 		__u32 length = be16_at(transport + 4);
 
+		if (packet->fragment)
+			packet->sequence = there + UDP_HEADER;
 		/* 0: a jumbogram (RFC 2675 section 4). The header of a first fragment tells the whole datagram's length. */
-		if (length >= 8 && (length - 8 < there || packet->reserved))
+		if (length >= 8 && (length - 8 < there || packet->fragment))
 			packet->length = length - 8;
 	}
 	return true;
+}
+
+/* False, as for any packet without ports; which fragment it is is told all the same. `offset`: of what is in it. */
+static __always_inline bool parse_later(__u32 identification, __u32 place, __u32 offset, __u32 total,
+					struct packet *packet)
+{
+	packet->fragment = FRAGMENT_LATER;
+	packet->identification = identification;
+	packet->sequence = place;
+	packet->payload = packet->carried = offset;
+	packet->length = total > offset ? total - offset : 0;
+	return false;
 }
 
 static __always_inline bool parse_ipv4(const __u8 *header, const void *address, __u32 available, struct packet *packet)
@@ -104,18 +147,26 @@ static __always_inline bool parse_ipv4(const __u8 *header, const void *address, 
 	__u32 length = (header[0] & 15) * 4, total = be16_at(header + 2), fragment = be16_at(header + 6);
 	__u8 transport[20];
 
-	if (length < 20 || (fragment & 0x1fff)) /* a later fragment: no ports in it */
+	if (length < 20)
 		return false;
 	if (total == 0 || total > available) /* 0: more than 64 KB, by segmentation offload */
 		total = available;
-	packet->reserved = !!(fragment & 0x2000);
 	packet->family = 4;
 	packet->protocol = header[9];
 	packet->source[2] = packet->destination[2] = bpf_htonl(0xffff);
 	packet->source[3] = word_at(header + 12);
 	packet->destination[3] = word_at(header + 16);
+	if (fragment & (FRAGMENT_MORE | 0x1fff)) {
+		if (fragment & 0x1fff)
+			return parse_later(be16_at(header + 4), fragment & (FRAGMENT_MORE | 0x1fff), length, total,
+					   packet);
+		packet->fragment = FRAGMENT_FIRST;
+		packet->identification = be16_at(header + 4);
+		packet->carried = length;
+	}
 	if (length == 20)
 		return parse_transport(header + 20, 20, total, packet);
+	packet->payload = length;
 	if (packet->protocol != PROTOCOL_UDP && packet->protocol != PROTOCOL_TCP)
 		return false;
 	if (bpf_probe_read_kernel(transport, sizeof(transport), address + length))
@@ -135,18 +186,26 @@ static __always_inline bool parse_ipv6(const __u8 *header, const void *address, 
 	if (bpf_probe_read_kernel(packet->destination, 16, address + 24))
 		return false;
 	for (int i = 0; i < EXTENSIONS_MAX && next != PROTOCOL_UDP && next != PROTOCOL_TCP; i++) {
-		__u8 extension[4];
+		__u8 extension[8];
+		__u32 place;
 
 		if (next != 0 && next != 43 && next != 44 && next != 51 &&
-		    next != 60) /* RFC 8200 section 4, RFC 4302 */
+		    next != 60) { /* RFC 8200 section 4, RFC 4302 */
+			packet->protocol = next;
+			packet->payload = offset;
 			return false;
+		}
 		if (bpf_probe_read_kernel(extension, sizeof(extension), address + offset))
 			return false;
 		if (next == 44) {
-			if (be16_at(extension + 2) & 0xfff8)
-				return false;
-			packet->reserved = extension[3] & 1;
+			place = be16_at(extension + 2);
 			offset += 8;
+			if (place & ~7u) /* the next header is that of the first (RFC 8200 section 4.5) */
+				return parse_later(word_at(extension + 4), place >> 3 | (place & 1) * FRAGMENT_MORE,
+						   offset, total, packet);
+			packet->carried = offset;
+			packet->fragment = place & 1; /* an atomic fragment (RFC 6946) is a whole packet */
+			packet->identification = word_at(extension + 4);
 		} else if (next == 51) {
 			offset += (extension[1] + 2) * 4;
 		} else {

@@ -13,7 +13,8 @@
 #include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 
-#define PIECES_MAX 18 /* iovecs or fragments read of one message; what lies beyond is MESSAGE_UNREADABLE */
+#define PIECES_MAX        18 /* iovecs read of one message; what lies beyond is MESSAGE_UNREADABLE */
+#define PACKET_PIECES_MAX 96 /* likewise, of a packet: 64 KB in IP fragments of 1500 bytes, each in two pieces */
 
 /* Where x86_64 maps physical memory, and where its struct pages are (arch/x86/include/asm/page_64.h). */
 extern const void page_offset_base __ksym __weak;
@@ -91,6 +92,11 @@ static __always_inline struct piece buffer_segment(const struct buffer *buffer, 
 {
 	struct piece piece = {};
 
+	if (buffer->kind == BUFFER_USER) {
+		piece.address = buffer->segment;
+		piece.length = PAYLOAD_MAX;
+		return piece;
+	}
 	if (buffer->kind == BUFFER_BVEC) {
 		struct bio_vec *vec = (void *)buffer->segment + index * bpf_core_type_size(struct bio_vec);
 		__u64 page = (__u64)PROBE(vec, bv_page);
@@ -134,7 +140,6 @@ static __always_inline struct buffer buffer_of(struct msghdr *msg, const bool di
 	else
 		kind = LOAD(false, old, type) & ~1u;
 	buffer.offset = LOAD(direct, msg, msg_iter.iov_offset);
-	buffer.segments = LOAD(direct, msg, msg_iter.nr_segs);
 	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
 	    kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
 		buffer.kind = BUFFER_USER;
@@ -142,8 +147,10 @@ static __always_inline struct buffer buffer_of(struct msghdr *msg, const bool di
 			buffer.segment = (__u64)PROBE(msg, msg_iter.ubuf) + buffer.offset;
 		else
 			buffer.segment = (__u64)LOAD(direct, msg, msg_iter.ubuf);
-		buffer.segments = 0;
-	} else if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
+		return buffer;
+	}
+	buffer.segments = LOAD(direct, msg, msg_iter.nr_segs);
+	if (kind_is(kind, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
 		buffer.kind = BUFFER_IOVEC;
 		if (bpf_core_field_exists(msg->msg_iter.__iov))
 			buffer.segment = (__u64)PROBE(msg, msg_iter.__iov);

@@ -8,7 +8,6 @@
 #include "packet.h"
 #include "process_record.h"
 #include "share.h"
-#include "thread_context.h"
 
 static __always_inline struct process_value *process_find(const struct owner *owner)
 {
@@ -22,7 +21,7 @@ static __always_inline __u32 current_exec(void)
 {
 	struct task_struct *task;
 
-	if (LINUX_KERNEL_VERSION >= TASK_BTF) {
+	if (TASK_BTF) {
 		task = (struct task_struct *)bpf_get_current_task_btf();
 		return task->self_exec_id;
 	}
@@ -74,9 +73,12 @@ enum seen {                    /* beside enum admission */
 #define SEEN_COUNTED_ONLY 32 /* beside enum share_kind: no event, at most a process record */
 #define SEEN_OWED         64 /* the answer is counted as paid for in the process's entry */
 
-static __always_inline __u32 message_bytes(__u32 length, bool announces)
+/* Bytes in the ring of a message, or of a stream's piece, of `length` payload bytes. */
+static __always_inline __u32 message_bytes(__u32 length, __u32 protocol, bool announces)
 {
-	return MESSAGE_BYTES + (length < payload_limit ? length : payload_limit) + (announces ? RECORD_BYTES : 0);
+	__u32 payload = length < payload_limit || protocol == PROTOCOL_TCP ? length : payload_limit;
+
+	return MESSAGE_BYTES + payload + (announces ? RECORD_BYTES : 0);
 }
 
 /*
@@ -102,7 +104,7 @@ static __noinline __u64 process_seen(const struct owner *owner, __u64 time, __u3
 	if (kind & SEEN_COUNTED_ONLY)
 		return 0;
 	if (!(kind & SHARE_HANDSHAKE))
-		result = admitted_credit(value, message_bytes(length, false));
+		result = admitted_credit(value, message_bytes(length, protocol, false));
 	if (!result)
 		return id | SEEN_ASK;
 	if (value && kind >= SHARE_OWED)
@@ -160,7 +162,7 @@ static __always_inline int process_admits(const struct owner *owner, __u64 time,
 		return 0;
 	if (seen & SEEN_ASK) {
 		result = share_ask(owner->start_time, owner->tgid, COMMON_TABLE_FULL,
-				   message_bytes(length, seen & SEEN_ANNOUNCE), kind);
+				   message_bytes(length, protocol, seen & SEEN_ANNOUNCE), kind);
 		if (!result)
 			return 0;
 	}
@@ -183,8 +185,6 @@ static __always_inline bool process_request(struct message *message, __u32 kind,
 		message->flags &= ~(MESSAGE_OWNER | MESSAGE_OWNER_CACHED);
 		drop(DROP_NO_OWNER);
 	}
-	if (trace_bytes && result && (message->flags & (MESSAGE_OWNER | MESSAGE_OWNER_CACHED)) == MESSAGE_OWNER)
-		message->trace_record = thread_context_record(&message->owner);
 	return result;
 }
 

@@ -45,7 +45,10 @@ static __always_inline void loop_end(struct bpf_iter_num___loop *it)
 		bpf_iter_num_destroy(it);
 }
 
-/* The statement behind it for `index`, a __u32, from 0 to `most` - 1; break, goto and return leave it. */
+/*
+ * The statement behind it for `index`, a __u32, from 0 to `most` - 1. Left by break and goto, not by return: what would be returned waits
+ * on the stack for loop_end, and is read there on the other ways too, which verifiers before 6.3 refuse.
+ */
 #define REPEAT(index, most)                                                                                            \
 	for (struct bpf_iter_num___loop loop_ __attribute__((cleanup(loop_end))),                                      \
 	     *begun_ __attribute__((unused)) = loop_begin(&loop_, &index, most);                                       \

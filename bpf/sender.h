@@ -11,23 +11,24 @@
  * Key of a packet that waits for its neighbour: its buffer, its socket and what it is, in one number. One that never leaves
  * stays remembered, and its buffer and its socket's address come to be others'.
  */
-static __always_inline __u64 waiting_packet(__u64 buffer, __u64 socket, const struct packet *packet)
+static __always_inline __u64 waiting_packet(__u64 buffer, __u64 socket, __u64 fingerprint)
 {
-	return buffer + socket * 0x9e3779b97f4a7c15ull + packet_fingerprint(packet) * 0xff51afd7ed558ccdull;
+	return stirred(stirred(fingerprint, buffer), socket);
 }
 
 /*
  * Recalls the owner of a packet that leaves in softirq context: who was seen when it was parked, or, for the packets of a
  * stream, whom the stream was last seen with. The functions here are not inlined for the sake of the stack.
  */
-static __noinline bool recall_owner(struct message *message, const struct packet *packet, __u64 socket, __u64 buffer)
+static __noinline bool recall_owner(struct message *message, const struct packet *packet, __u64 socket, __u64 buffer,
+				    __u64 fingerprint)
 {
 	struct owner *owner;
 	__u64 key;
 
 	if (!message || !packet)
 		return false;
-	key = waiting_packet(buffer, socket, packet);
+	key = waiting_packet(buffer, socket, fingerprint);
 	owner = bpf_map_lookup_elem(&owners, &key);
 	if (!owner && packet->protocol == PROTOCOL_TCP && !(packet->tcp_flags & TCP_SYN))
 		owner = bpf_map_lookup_elem(&owners, &socket);

@@ -29,18 +29,23 @@ static __always_inline __u32 share_user(struct task_struct *task)
 	struct cred *cred = PROBE(task, cred);
 	struct user_namespace *space = PROBE(cred, user_ns);
 	struct pid *pid = PROBE(task, thread_pid);
-	__u32 i;
+	__u32 i, maker = 0;
+	bool made = false;
 
 	REPEAT(i, USER_NS_DEPTH)
 	{
 		int level = PROBE(space, level);
 
-		if (level == 1)
-			return PROBE(space, owner.val);
-		if (level <= 0)
+		if (level == 1) {
+			maker = PROBE(space, owner.val);
+			made = true;
+		}
+		if (level <= 1)
 			break;
 		space = PROBE(space, parent);
 	}
+	if (made)
+		return maker;
 	return PROBE(pid, level) ? SHARE_CONTAINER : PROBE(cred, uid.val);
 }
 
@@ -69,7 +74,7 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 	struct css_set *set = PROBE(space, root_cset);
 	struct cgroup *group = PROBE(set, dfl_cgrp);
 	struct kernfs_node *root = PROBE(group, kn), *node;
-	__u64 charged, below;
+	__u64 charged, below, share = 0;
 	__u32 i;
 
 	if (!value)
@@ -88,8 +93,8 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 		__u64 id;
 
 		if (!parent) { /* the host's own root: every group is below it */
-			value->share.cgroup_id = charged;
-			return 0;
+			share = charged;
+			break;
 		}
 		id = PROBE(node, id);
 		attributes = PROBE(node, iattr);
@@ -100,7 +105,7 @@ static __noinline int share_find(struct process_value *value, __u32 generation)
 			charged = id;
 		node = parent;
 	}
-	value->share.cgroup_id = 0;
+	value->share.cgroup_id = share;
 	return 0;
 }
 

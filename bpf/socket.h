@@ -58,6 +58,7 @@ __noinline int current_has_open(__u64 socket)
 	struct socket *open = PROBE((struct sock *)socket, sk_socket);
 	struct file *file = PROBE(open, file);
 	__u32 count = PROBE(table, max_fds), i;
+	bool found = false;
 
 	if (!file || !files) /* closed already; a kernel thread */
 		return 0;
@@ -65,14 +66,13 @@ __noinline int current_has_open(__u64 socket)
 	{
 		struct file *some[DESCRIPTORS_READ] = {};
 
-		if (i * DESCRIPTORS_READ >= count) /* a multiple of 64 */
+		if (found || i * DESCRIPTORS_READ >= count) /* a multiple of 64 */
 			break;
 		bpf_probe_read_kernel(some, sizeof(some), descriptors + i * DESCRIPTORS_READ);
 		for (int j = 0; j < DESCRIPTORS_READ; j++)
-			if (some[j] == file)
-				return 1;
+			found |= some[j] == file;
 	}
-	return 0;
+	return found;
 }
 
 #endif

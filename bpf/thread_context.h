@@ -61,17 +61,13 @@ static __always_inline void clear(struct trace_context *trace)
 	words[0] = words[1] = words[2] = words[3] = 0;
 }
 
-/* Address of the thread context record of the current task, whose struct owner is given; 0: none. */
-static __noinline __u64 thread_context_record(const struct owner *owner)
+/* Address of the thread context record of the current task, which is of that process; 0: none. */
+static __noinline __u64 thread_context_record(__u64 start_time, __u32 tgid)
 {
-	struct process_key key = {};
+	struct process_key key = {.start_time = start_time, .tgid = tgid};
 	struct trace_place *place;
 	__u64 variable;
 
-	if (!owner)
-		return 0;
-	key.start_time = owner->start_time;
-	key.tgid = owner->tgid;
 	place = bpf_map_lookup_elem(&trace_places, &key);
 	if (!place)
 		return 0;
@@ -79,7 +75,7 @@ static __noinline __u64 thread_context_record(const struct owner *owner)
 	return variable ? user_word(variable) : 0;
 }
 
-/* Fills the trace context of a record: of the span its sender, the current task, is in. */
+/* Fills the trace context of a record: of the span its sender is in. */
 static __always_inline void read_thread_context(struct trace_context *trace, __u64 record)
 {
 	clear(trace);

@@ -8,31 +8,30 @@
 
 #include "accept.h"
 #include "emit.h"
+#include "fragments.h"
+#include "interface.h"
 #include "packet.h"
 #include "process.h"
+#include "seen.h"
 #include "sender.h"
 #include "socket.h"
 #include "translate.h"
+#include "unreachable.h"
 #include "visibility.h"
 
 #define TCP_TIME_WAIT    6 /* include/net/tcp_states.h; a mini socket, as is: */
 #define TCP_NEW_SYN_RECV 12
 
-/* The same packet once more, on a device stacked below or above? Same buffer, same content, another device. */
-static __always_inline bool seen_on_other_device(__u64 buffer, const struct packet *packet, __u32 interface)
+static __always_inline bool sent_before(struct sk_buff *skb, __u64 head, __u64 fingerprint)
 {
-	__u64 fingerprint = packet_fingerprint(packet);
-	__u32 index = (buffer >> 6 ^ buffer >> 18) & (SEEN_MAX - 1);
-	struct seen_packet *slot = bpf_map_lookup_elem(&seen, &index);
+	return seen_on_other_device(head, fingerprint, address_of(device_of(skb)), BPF_CORE_READ_BITFIELD(skb, cloned),
+				    skb->skb_iif);
+}
 
-	if (!slot)
-		return false;
-	if (slot->buffer == buffer && slot->fingerprint == fingerprint && slot->interface != interface)
-		return true;
-	slot->buffer = buffer;
-	slot->fingerprint = fingerprint;
-	slot->interface = interface;
-	return false;
+/* A bridge's cable to another bridge of the host tells nothing of where a packet has been; and an answer that comes twice says no more. */
+static __always_inline bool received_before(struct sk_buff *skb, __u64 head, __u64 fingerprint)
+{
+	return seen_on_other_device(head, fingerprint, address_of(device_of(skb)), false, true);
 }
 
 static __always_inline void message_from_packet(struct message *message, const struct packet *packet,
@@ -48,12 +47,16 @@ static __always_inline void message_from_packet(struct message *message, const s
 	message->local_port = request ? packet->source_port : packet->destination_port;
 	message->remote_port = request ? packet->destination_port : packet->source_port;
 	message->length = packet->length;
-	message->sequence = packet->sequence;
+	if (packet->protocol == PROTOCOL_TCP)
+		message->sequence =
+		    packet->sequence + !!(packet->tcp_flags & TCP_SYN); /* Fast Open: a SYN with payload */
 	message->direction = direction;
 	message->protocol = packet->protocol;
 	message->family = packet->family;
 	if (packet->tcp_flags & (TCP_FIN | TCP_RST))
 		message->flags |= MESSAGE_STREAM_END;
+	if (packet->tcp_flags & TCP_SYN && packet->length)
+		message->flags |= MESSAGE_STREAM_START;
 }
 
 /*
@@ -67,6 +70,12 @@ static __always_inline long headroom(struct sk_buff *skb)
 
 	asm volatile("%[r] = %[d]\n\t%[r] -= %[h]" : [r] "=&r"(room) : [d] "r"(data), [h] "r"(head));
 	return room;
+}
+
+/* skb->data, which until 6.17 the verifier takes for a number. */
+static __always_inline __u64 data_address(struct sk_buff *skb)
+{
+	return LINUX_KERNEL_VERSION >= KERNEL(6, 17, 0) ? typed_address(skb->data) : (__u64)skb->data;
 }
 
 /* IPv4 or IPv6, bare or behind VLAN tags. */
@@ -107,17 +116,34 @@ static __always_inline bool is_message(const struct packet *packet)
 	return packet->protocol == PROTOCOL_UDP || packet->length || packet->tcp_flags & (TCP_FIN | TCP_RST);
 }
 
+/* Bytes of each of the datagrams that a packet is made of (UDP_SEGMENT); 0: it is one. */
+static __always_inline __u32 segment_size(struct sk_buff *skb, __u64 head)
+{
+	struct skb_shared_info *info = (struct skb_shared_info *)(head + skb->end);
+
+	return LOAD(false, info, gso_size);
+}
+
+static __always_inline void emit_piece(struct message *message, struct sk_buff *skb, __u64 data, __u32 start)
+{
+	if (message->protocol == PROTOCOL_TCP && message->length > STREAM_CHUNK)
+		emit_long_packet(message, skb, start);
+	else
+		emit_packet(message, skb, data, start, true, true);
+}
+
 static __always_inline void trace_dns_request(void *context, struct sk_buff *skb, struct sock *sk,
 					      const struct packet *packet)
 {
-	__u64 data = (__u64)PROBE(skb, data), head = data - headroom(skb), socket = address_of(sk);
+	__u64 data = data_address(skb), head = data - headroom(skb), socket = typed_address(sk);
+	__u64 fingerprint = packet_fingerprint(packet, device_of(skb)->nd_net.net->ns.inum);
 	bool here = in_task_context(context), wanted = is_message(packet), handshake = packet->tcp_flags & TCP_SYN;
 	struct message message = {};
 	__u32 level = VISIBILITY_ON;
 	__u32 kind;
 	int result;
 
-	if (seen_on_other_device(head, packet, device_of(skb)->ifindex)) {
+	if (sent_before(skb, head, fingerprint)) {
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
@@ -130,13 +156,15 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		return;
 	}
 	message_from_packet(&message, packet, DIRECTION_REQUEST);
+	if (packet->protocol == PROTOCOL_UDP)
+		message.sequence = segment_size(skb, head);
 	message.socket = identity_at(socket, sk->__sk_common.skc_num);
 	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
 	message.interface = device_of(skb)->ifindex;
 	if (here) {
 		owner_read_here(&message.owner);
 		message.flags |= MESSAGE_OWNER;
-	} else if (recall_owner(&message, packet, socket, head)) {
+	} else if (recall_owner(&message, packet, socket, head, fingerprint)) {
 		level = recalled_level(&message.owner);
 	} else if (current_has_open(socket)) {
 		here = true;
@@ -175,7 +203,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 			drop(DROP_NO_OWNER);
 			count(COUNTER_REQUESTS);
 		}
-		result = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, false),
+		result = share_ask(0, 0, COMMON_UNKNOWN, message_bytes(message.length, packet->protocol, false),
 				   wanted ? SHARE_REQUEST : SHARE_RECORD);
 	}
 	if (!result) {
@@ -190,8 +218,10 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	add_dialed(&message, skb, sk);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
+	if (message.family == 6 && needs_zone(message.remote_address))
+		tell_interface(address_of(device_of(skb)), message.net_ns, HOOK_TRACEPOINT);
 	if (wanted)
-		emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
+		emit_piece(&message, skb, data, head + skb->network_header - data + packet->payload);
 }
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
@@ -227,7 +257,8 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 	/* Below another namespace's device (ipvlan l3) it has been reported already: nobody would take the entry out. */
 	if (sk->__sk_common.skc_net.net != device_of(skb)->nd_net.net)
 		return;
-	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk), &packet);
+	key = waiting_packet((__u64)PROBE(skb, head), address_of(sk),
+			     packet_fingerprint(&packet, device_of(skb)->nd_net.net->ns.inum));
 	owner_read(&owner);
 	if (!owner_is_self(&owner) && current_level() != VISIBILITY_OFF)
 		process_admits(&owner, bpf_ktime_get_ns(), 0, 0, SHARE_RECORD | SHARE_HERE | SEEN_COUNTED_ONLY,
@@ -254,7 +285,7 @@ static __always_inline bool track_answer(struct message *message, const struct p
  */
 static __always_inline int answer_admitted(struct asked_value *question, __u32 length, __u32 protocol)
 {
-	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, false);
+	__u32 kind = SHARE_RESPONSE, bytes = message_bytes(length, protocol, false);
 
 	if (question->owed) {
 		int result = admitted_calm();
@@ -274,13 +305,19 @@ static __always_inline int answer_admitted(struct asked_value *question, __u32 l
 
 static __always_inline void trace_dns_response(struct sk_buff *skb, const struct packet *packet, __u32 tags)
 {
-	__u64 data = (__u64)PROBE(skb, data);
+	__u64 data = data_address(skb);
 	struct message message = {};
 	struct asked_value *question;
 	struct asked_key key = {};
 	int result;
 
 	message_from_packet(&message, packet, DIRECTION_RESPONSE);
+	if (packet->fragment) {
+		message.flags |= MESSAGE_FRAGMENT;
+		message.length = packet->sequence;
+		message.skipped = (packet->payload - UDP_HEADER - packet->carried) / 8;
+		message.sequence = datagram_of(packet, device_of(skb)->nd_net.net->ns.inum);
+	}
 	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
 	message.interface = device_of(skb)->ifindex;
 	asked_from_message(&key, &message);
@@ -300,12 +337,49 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	}
 	if (packet->protocol == PROTOCOL_TCP && !track_answer(&message, packet, question))
 		return;
-	if (seen_on_other_device(data - headroom(skb), packet, message.interface)) {
+	if (received_before(skb, data - headroom(skb),
+			    packet_fingerprint(packet, device_of(skb)->nd_net.net->ns.inum))) {
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
 	count(COUNTER_RESPONSES);
-	result = answer_admitted(question, packet->length, packet->protocol);
+	if (packet->fragment)
+		bpf_map_update_elem(&fragmented, &message.sequence, &question->process, BPF_ANY);
+	result = answer_admitted(question, message.length, packet->protocol);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_piece(&message, skb, data, tags + packet->payload - (packet->fragment ? UDP_HEADER : 0));
+}
+
+/* A fragment without ports. Whether the datagram is an answer is known by its first one, which may come later. */
+static __always_inline void trace_later_fragment(struct sk_buff *skb, const struct packet *packet, __u32 tags)
+{
+	__u32 net_ns = device_of(skb)->nd_net.net->ns.inum, bytes;
+	__u64 data = (__u64)PROBE(skb, data);
+	struct message message = {};
+	struct process_key *asking;
+	int result;
+
+	if ((packet->family == 4 && packet->protocol != PROTOCOL_UDP) || !is_asked_server(packet->source, net_ns)) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
+	if (received_before(skb, data - headroom(skb), packet_fingerprint(packet, net_ns))) {
+		count(COUNTER_DUPLICATE_DEVICE);
+		return;
+	}
+	message_from_packet(&message, packet, DIRECTION_RESPONSE);
+	message.flags = MESSAGE_FRAGMENT;
+	message.net_ns = net_ns;
+	message.interface = device_of(skb)->ifindex;
+	message.protocol = PROTOCOL_UDP;
+	message.local_port = packet->sequence;
+	message.sequence = datagram_of(packet, net_ns);
+	count(COUNTER_RESPONSES);
+	asking = bpf_map_lookup_elem(&fragmented, &message.sequence);
+	bytes = message_bytes(message.length, PROTOCOL_UDP, false);
+	result = share_ask(asking ? asking->start_time : 0, asking ? asking->tgid : 0,
+			   asking ? COMMON_UNKNOWN : COMMON_UNASKED, bytes, SHARE_RESPONSE);
 	message.header.reserved = result & ADMITTED_WAKE;
 	if (result)
 		emit_packet(&message, skb, data, tags + packet->payload, true, true);
@@ -328,14 +402,69 @@ static __always_inline bool is_answer_port(__u16 port)
 	return is_dns_port(port) || translated_ports[port >> 6 & 1023] & 1ull << (port & 63);
 }
 
+/*
+ * An ICMP error came: is it about what was asked here? `packet` is it, and then the packet that it quotes. The kernel looks at its
+ * checksum before it tells a program.
+ */
+static __noinline int trace_unreachable(struct sk_buff *skb, struct packet *packet, __u32 tags)
+{
+	__u64 data = (__u64)PROBE(skb, data);
+	struct message message = {};
+	struct asked_value *question;
+	struct asked_key key = {};
+	__u32 start, length, what;
+	__u8 icmp[4] = {};
+	int result;
+
+	if (!packet)
+		return 0;
+	start = tags + packet->payload;
+	length = skb->len;
+	if (length < start + ICMP_HEADER)
+		return 0;
+	length -= start;
+	bpf_probe_read_kernel(icmp, sizeof(icmp), (void *)data + start);
+	what = packet->family == 4 ? unreachable4(icmp[0], icmp[1]) : unreachable6(icmp[0], icmp[1]);
+	if (!what)
+		return 0;
+	if (icmp_is_wrong(skb, packet, start, length))
+		return 0;
+	start += ICMP_HEADER;
+	length -= ICMP_HEADER;
+	/* What is quoted is cut: lengths are those of the whole packet. */
+	if (!parse_packet((void *)data + start, length, packet) || !fill_unreachable(&message, packet, length, what) ||
+	    !is_answer_port(packet->destination_port))
+		return 0;
+	message.header.hook = HOOK_TRACEPOINT;
+	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
+	asked_from_message(&key, &message);
+	question = bpf_map_lookup_elem(&asked, &key);
+	if (!question && any_below && rise_from_below(&message, &key))
+		question = bpf_map_lookup_elem(&asked, &key);
+	if (!question)
+		return 0;
+	count(COUNTER_RESPONSES);
+	result = share_ask(question->process.start_time, question->process.tgid, COMMON_UNKNOWN,
+			   message_bytes(message.length, PROTOCOL_UDP, false), SHARE_RESPONSE);
+	message.header.reserved = result & ADMITTED_WAKE;
+	if (result)
+		emit_run(&message, data + start + packet->payload, message.length, false);
+	return 0;
+}
+
 static __always_inline void trace_response(struct sk_buff *skb)
 {
 	__u32 tags = vlan_tags(skb), length = skb->len;
 	struct packet packet;
 
-	if (is_ip(skb) && length > tags && parse_packet(skb->data + tags, length - tags, &packet) &&
-	    is_answer_port(packet.source_port))
+	if (!is_ip(skb) || length <= tags)
+		count(COUNTER_SKIPPED);
+	else if (parse_packet(skb->data + tags, length - tags, &packet) && is_answer_port(packet.source_port))
 		trace_dns_response(skb, &packet, tags);
+	else if (packet.fragment == FRAGMENT_LATER)
+		trace_later_fragment(skb, &packet, tags);
+	else if (packet.protocol == PROTOCOL_ICMP || packet.protocol == PROTOCOL_ICMPV6)
+		trace_unreachable(skb, &packet, tags);
 	else
 		count(COUNTER_SKIPPED);
 }

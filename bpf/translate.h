@@ -6,6 +6,7 @@
 #ifndef WHODNS_TRANSLATE_H
 #define WHODNS_TRANSLATE_H
 
+#include "fragments.h"
 #include "maps.h"
 #include "packet.h"
 #include "process.h"
@@ -40,6 +41,8 @@ static __noinline int remember_asked(const struct message *message, __u64 socket
 	if (!message)
 		return 0;
 	asked_from_message(&key, message);
+	if (message->protocol == PROTOCOL_UDP)
+		remember_server(message->remote_address, message->net_ns);
 	known = bpf_map_lookup_elem(&asked, &key);
 	if (known) {
 		known->socket = socket;
@@ -198,6 +201,7 @@ static __noinline int remember_below(const struct packet *packet, __u32 device_n
 	key.asked.net_ns = device_ns;
 	__builtin_memcpy(key.local_address, packet->source, 16);
 	bpf_map_update_elem(&below, &key, &asking_ns, BPF_ANY);
+	remember_server(packet->destination, device_ns);
 	any_below = 1;
 	return 0;
 }

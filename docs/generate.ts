@@ -13,7 +13,7 @@ import { type AttributeDefinition, RESOURCE_ATTRIBUTES } from '../src/tables/res
 import { SOURCE_DROPS, STAGE_FAMILIES, STAGES } from '../src/tables/stages.ts';
 import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
 import { UNKNOWN_REASONS } from '../src/tables/unknown-reasons.ts';
-import { attacksSection } from '../test/hostile/page.ts';
+import { attacksPage } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -228,7 +228,7 @@ function detections(): string {
 /** What the stages `collector` and `hostile` measured: the latter is kept in test/hostile/results.jsonl. */
 function faults(): string {
   const file = 'docs/faults.md';
-  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksSection());
+  return between(file, readFileSync(file, 'utf8'), 'attacks', attacksPage());
 }
 
 /** What no hook family, or not every one, sees. */

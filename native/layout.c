@@ -9,6 +9,7 @@ struct layout_roots {
 	struct message_event message_event;
 	struct message_addresses message_addresses;
 	struct trace_context trace_context;
+	struct interface_event interface_event;
 	struct process_event process_event;
 	struct connection_event connection_event;
 	struct connection_addresses connection_addresses;
@@ -24,6 +25,7 @@ struct layout_roots {
 	enum message_direction message_direction;
 	enum hook_family hook_family;
 	enum message_flags message_flags;
+	enum unreachable unreachable;
 	enum process_flags process_flags;
 	enum connection_flags connection_flags;
 	enum drop_reason drop_reason;

@@ -35,6 +35,14 @@ const plainHttp: Plugin = {
   },
 };
 
+/** The module form of this package loads `@grpc/grpc-js` by a require() of its own making, which cannot be followed; this form by a plain one. */
+const ALIAS = {
+  '@opentelemetry/otlp-grpc-exporter-base': join(
+    ROOT,
+    'node_modules/@opentelemetry/otlp-grpc-exporter-base/dist/index.cjs',
+  ),
+};
+
 async function bundle(): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
@@ -52,6 +60,7 @@ async function bundle(): Promise<Metafile> {
     target: TARGET,
     banner: { js: REQUIRE },
     plugins: [plainHttp],
+    alias: ALIAS,
     sourcemap: 'external',
     legalComments: 'none',
     metafile: true,

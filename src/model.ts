@@ -59,6 +59,9 @@ export interface TracePlace {
   readonly step: number;
 }
 
+/** Why a request did not arrive, as the program is told it (errno): values of `error.type`. */
+export type Unreachable = 'connection_refused' | 'host_unreachable' | 'network_unreachable';
+
 /** One datagram, TCP segment or TCP send/receive as captured (struct message_event). */
 export interface RawMessage {
   readonly kind: 'message';
@@ -86,6 +89,22 @@ export interface RawMessage {
   readonly more: boolean;
   /** The kernel could not read (all of) the payload. */
   readonly unreadable: boolean;
+  /** Of requests to IPv6 addresses of link-local scope: the index of the device on whose link they are (RFC 4007). */
+  readonly interface?: number;
+  /** An ICMP error about the request instead of its answer: `remote` is where that went, `payload` what is quoted of it. */
+  readonly unreachable?: Unreachable | undefined;
+  /**
+   * An IP fragment of the answer `datagram` (fragments of one share that number). `offset` is its place in what IP carries, bytes; the
+   * payload of the first one begins with the UDP header, `skipped` bytes behind that place. Only the first has ports.
+   */
+  readonly fragment?:
+    | {
+        readonly datagram: number;
+        readonly offset: number;
+        readonly more: boolean;
+        readonly skipped: number;
+      }
+    | undefined;
   /** The span that the sending thread was in, where it publishes one (OTEP 4947). */
   readonly trace?: TraceContext | undefined;
   /** Payload bytes there were; `payload.length` may be less (copy limit). */
@@ -225,8 +244,11 @@ export interface ProcessIdentity {
   readonly resource: Attributes;
 }
 
-/** 'timeout': no answer came; 'unknown': none was seen, but one may have been lost by the agent; 'sent': --emit request. */
-export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent';
+/**
+ * 'timeout': nothing came; 'unknown': nothing was seen, but an answer may have been lost by the agent; 'sent': --emit request; an
+ * Unreachable: the program was told so.
+ */
+export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent' | Unreachable;
 
 /** Why it is not known whether a lookup was answered (tables/unknown-reasons.ts). */
 export type UnknownReason =
@@ -237,6 +259,7 @@ export type UnknownReason =
   | 'unreadable'
   | 'stream_gap'
   | 'streams_full'
+  | 'fragments'
   | 'requests_full'
   | 'answers_full';
 
@@ -246,6 +269,8 @@ export interface Lookup {
   readonly request: DnsEvent;
   /** undefined when outcome is not 'answered'. */
   readonly response: DnsEvent | undefined;
+  /** The message whose questions count, where it may not be the request: they could not be read in it, but in the answer. */
+  readonly asked?: DnsMessage;
   readonly outcome: Outcome;
   /** Why it is 'unknown'. */
   readonly reason?: UnknownReason | undefined;
@@ -257,7 +282,7 @@ export interface Lookup {
    */
   readonly conflictsWith?: string | undefined;
   readonly retries: number;
-  /** ns from the first request to the answer; undefined without answer. */
+  /** ns from the first request to the answer, or to the error that came in place of it; else undefined. */
   readonly duration: bigint | undefined;
   readonly process: ProcessIdentity;
   /** It belongs to the fan-out of one logical look-up, as far as is known; not set where that is not looked for. */

@@ -151,6 +151,8 @@ export class Pipeline {
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   /** When it was last told who gave way, Unix ns. */
+  /** When the batch at hand was read, Unix ns: once for all lookups in it. */
+  #batchTime: bigint | undefined;
   #toldAt = wallClock();
   #lastTick = performance.now();
   /** Of the events handed over, Unix ns. */
@@ -176,7 +178,8 @@ export class Pipeline {
       ...(config.command === 'run' ? { read: () => lossCounts(source), now: wallClock } : {}),
     });
     const onLoss = this.#losses.noteConnection.bind(this.#losses);
-    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss);
+    const maxPayload = config.command === 'run' ? config.maxPayload : undefined;
+    this.#streams = new Streams(ledger.stage('streams'), {}, this.#fairness, onLoss, maxPayload);
     this.#dns = ledger.stage('dns');
     this.#inspection = this.#createInspectionHold();
     this.#hold = this.#createHold();
@@ -284,6 +287,7 @@ export class Pipeline {
     if (last !== undefined) this.#lastEvent = last.time;
     let next = 0;
     let failure: unknown;
+    this.#batchTime = wallClock();
     // An error of ours ends the agent (main.ts), but not without the other events of its batch.
     while (next < events.length)
       try {
@@ -291,6 +295,7 @@ export class Pipeline {
       } catch (error) {
         failure ??= error;
       }
+    this.#batchTime = undefined;
     if (failure !== undefined) throw failure;
   }
 
@@ -327,7 +332,10 @@ export class Pipeline {
     const isReadable = message.id >= 0;
     const isAnswer = (message.flags & RESPONSE_FLAG) !== 0;
     this.#dns.in++;
-    if (!envelope.has(FIELD_BITS.RESPONSE)) {
+    if (envelope.has(FIELD_BITS.UNREACHABLE)) {
+      this.#dns.out++;
+      this.#inFlight.unreachable(envelope, message);
+    } else if (!envelope.has(FIELD_BITS.RESPONSE)) {
       // Sent to a DNS port, but an answer: a server that answers a resolver which asks from port 53, or mDNS.
       if (isReadable && isAnswer) {
         this.#dns.filter('answer_sent');
@@ -398,7 +406,7 @@ export class Pipeline {
   #emit(lookup: LookupView): void {
     const { sink, detections, gate } = this.#parts;
     if (gate?.admits(lookup) === false) return;
-    sink.accept(this.#lookupRecord.of(lookup, wallClock()));
+    sink.accept(this.#lookupRecord.of(lookup, this.#batchTime ?? wallClock()));
     // Told already of the lookup, with its first answer.
     if (lookup.conflictsWith === undefined) detections?.lookup(lookup);
   }

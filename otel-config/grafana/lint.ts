@@ -9,6 +9,12 @@ const ADDED_LABELS = ['host_name', 'k8s_node_name', 'k8s_cluster_name', 'job', '
 /** What Loki's records have beside attributes: collector/loki.yaml sets the first. */
 const RECORD_LABELS = ['otel_event_name'];
 
+/** Grafana's ids of what is shown here: `rps` is reads a second there, records are `recps`. */
+const UNITS: ReadonlySet<string> = new Set([
+  ...['none', 'short', 'percentunit', 's', 'bytes', 'decbytes', 'Bps', 'binBps'],
+  ...['reqps', 'recps', 'cps', 'eps', 'ops'],
+]);
+
 /** Series name to the labels it can have. */
 const SERIES = new Map<string, ReadonlySet<string>>(
   (Object.keys(METRICS) as MetricName[]).flatMap((metric) => {
@@ -64,11 +70,26 @@ function lintPanel(board: Board, panel: Panel): string[] {
     ...(panel.title === '' ? [`${where}: no title`] : []),
     ...(panel.description === '' ? [`${where}: no description`] : []),
     ...(panel.unit === '' ? [`${where}: no unit`] : []),
+    ...(UNITS.has(panel.unit) || panel.unit === ''
+      ? []
+      : [`${where}: unit ${panel.unit} means something else`]),
+    ...lintThresholds(panel).map((text) => `${where}: ${text}`),
     ...(panel.queries.length === 0 ? [`${where}: no query`] : []),
     ...(panel.width < 1 || panel.width > 24 ? [`${where}: width ${panel.width}`] : []),
     ...panel.queries.flatMap((query) =>
       lintQuery(query, panel, variables).map((text) => `${where}: ${text}`),
     ),
+  ];
+}
+
+function lintThresholds({ kind, unit, thresholds }: Panel): string[] {
+  if (thresholds === undefined) return kind === 'stat' ? ['no thresholds'] : [];
+  const values = thresholds.map(({ at }) => at);
+  const isAscending = values.every((value, index) => index === 0 || value > (values[index - 1] ?? 0));
+  const isOutside = unit === 'percentunit' && values.some((value) => value <= 0 || value > 1);
+  return [
+    ...(isAscending ? [] : ['thresholds are not ascending']),
+    ...(isOutside ? ['a threshold is no share'] : []),
   ];
 }
 

@@ -19,6 +19,11 @@ export interface Query {
   readonly legend?: string;
 }
 
+export interface Threshold {
+  readonly at: number;
+  readonly color: 'orange' | 'red';
+}
+
 export interface Panel {
   readonly kind: 'timeseries' | 'stat' | 'table' | 'heatmap' | 'logs' | 'traces';
   readonly title: string;
@@ -27,6 +32,8 @@ export interface Panel {
   readonly unit: string;
   readonly source: Source;
   readonly queries: readonly Query[];
+  /** From which values on it is bad, ascending. A stat has them, empty where no value is. */
+  readonly thresholds?: readonly Threshold[] | undefined;
   /** Of 24 columns. */
   readonly width: number;
   readonly height?: number;
@@ -106,12 +113,25 @@ function buildPanel(panel: Panel): Builder<dashboard.Panel> {
     .description(panel.description)
     .datasource(reference(panel.source))
     .unit(panel.unit)
+    // Without them Grafana takes 80 for bad.
+    .thresholds(thresholdsOf(panel))
     .span(panel.width)
     .height(panel.height ?? 8);
+  if (panel.unit === 'percentunit') builder.min(0).max(1);
+  // Nothing counted yet is 0.
+  if (panel.kind === 'stat') builder.noValue('0');
   panel.queries.forEach((query, index) => {
     builder.withTarget(buildQuery(panel, query, String.fromCharCode(65 + index)));
   });
   return builder;
+}
+
+function thresholdsOf({ thresholds = [] }: Panel): Builder<dashboard.ThresholdsConfig> {
+  const steps = [
+    { value: null, color: 'green' },
+    ...thresholds.map(({ at, color }) => ({ value: at, color })),
+  ];
+  return new dashboard.ThresholdsConfigBuilder().mode(dashboard.ThresholdsMode.Absolute).steps(steps);
 }
 
 type PanelBuilder =

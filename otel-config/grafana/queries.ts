@@ -26,6 +26,10 @@ export function series(metric: MetricName, matchers = ''): string {
   return `${prometheusName(metric)}{${matchers}}`;
 }
 
+/** Of `whodns.dropped`: what WhodnsLosesRecords counts, records and nothing else. */
+export const LOST_RECORDS =
+  'whodns_stage=~"kernel|wire|streams|sink:.*",whodns_reason!~"response_.*|process_.*|payload_unreadable|no_owner|receive_state|.*_suppressed"';
+
 /** `sum by (labels) (rate(...))` over the panel's own interval. */
 export function rateBy(labels: readonly string[], metric: MetricName, matchers = ''): string {
   const rate = `rate(${series(metric, matchers)}[$__rate_interval])`;

@@ -11,6 +11,7 @@ import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { ConnectionEvent, LogEvent, Lookup, ProcessIdentity, SearchStep } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { blindRecord } from './blind.ts';
 import { Cooldown } from './cooldown.ts';
 import type {
@@ -37,6 +38,8 @@ import { Turns, type WatchedCells } from './turns.ts';
 
 /** Processes whose state is kept at once. */
 const MOST_PROCESSES = 4096;
+/** Questions of one message that are looked at; a querier of multicast DNS has some ten (RFC 6762 section 5.3). */
+const MOST_QUESTIONS = 100;
 /** An event that takes longer with all detectors makes each be timed for itself, for so many events. */
 const SLOW_EVENT_MS = 2;
 const WATCHED_EVENTS = 256;
@@ -110,9 +113,15 @@ export class Detections {
 
   /** @param lookup valid during the call only */
   lookup(lookup: LookupView): void {
-    const seen = new SeenLookup(lookup);
-    if (this.#hasForeign) seen.hold();
-    this.#offer(seen);
+    if (lookup.request.message.opcode > OPCODES.QUERY) return;
+    // A name that stands second is asked for as well as the first.
+    const questions = Math.min(lookup.asked.questionsRead, MOST_QUESTIONS);
+    let question = 0;
+    do {
+      const seen = new SeenLookup(lookup, question);
+      if (this.#hasForeign) seen.hold();
+      this.#offer(seen);
+    } while (++question < questions);
   }
 
   /** @param record of the connection, if connections are recorded */
@@ -199,11 +208,12 @@ class SeenLookup implements LookupEvent {
   #isHeld = false;
   #domain: string | undefined = undefined;
 
-  constructor(lookup: LookupView) {
+  /** @param question which of its questions */
+  constructor(lookup: LookupView, question: number) {
     this.lookup = lookup;
     this.process = lookup.process;
     this.at = Number(lookup.request.raw.time) / 1e6;
-    const asked = lookup.request.message.questions[0]?.name ?? '';
+    const asked = lookup.asked.questions[question]?.name ?? '';
     this.name = asked === '.' ? '' : asked.toLowerCase();
     this.search = lookup.search;
   }

@@ -16,6 +16,7 @@ import type { ResolverConfig } from '../enrich/resolver-config.ts';
 import { FairMap } from '../lib/fair-map.ts';
 import type { HolderId } from '../lib/fairness.ts';
 import type { Lookup, Owner, SearchStep } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { hashOf } from './statistics.ts';
 
@@ -45,11 +46,12 @@ export class SearchFolding {
 
   /** undefined: not part of a fan-out, as far as can be known. */
   fold(lookup: Lookup): SearchStep | undefined {
-    const { owner, time } = lookup.request.raw;
-    if (owner === undefined) return undefined;
+    const { raw, message } = lookup.request;
+    const { owner, time } = raw;
+    if (owner === undefined || message.opcode > OPCODES.QUERY) return undefined;
     const config = this.#configOf(owner);
     if (config === undefined || config.search.length === 0) return undefined;
-    const asked = lookup.request.message.questions[0]?.name;
+    const asked = message.questions[0]?.name;
     if (asked === undefined || asked === '.') return undefined;
     const name = asked.toLowerCase();
     const failed = hasFailed(lookup);

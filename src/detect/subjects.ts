@@ -20,7 +20,7 @@ export class Subjects {
 
   /** @param most processes at once; the one not seen for longest of the user who has most is forgotten */
   constructor(most: number, fairness?: Fairness) {
-    this.#subjects = new FairMap(most, { fairness, reason: 'subjects-full' });
+    this.#subjects = new FairMap(most, { fairness, reason: 'subjects_full' });
   }
 
   get size(): number {

@@ -46,6 +46,37 @@ export function sameName(a: Frame, offsetA: number, b: Frame, offsetB: number): 
   return 0;
 }
 
+/** Where the labels of the name at hand begin. Not state: it is written before it is read. */
+const labelStarts = new Int32Array(MAX_NAME);
+
+/**
+ * Whether the name at an offset is the domain, or below it.
+ *
+ * @param domain its labels in lower case, the last one first
+ */
+export function isBelowLabels(message: Frame, offset: number, domain: readonly Uint8Array[]): boolean {
+  const { bytes, base, limit } = message;
+  let count = 0;
+  let left = MAX_NAME;
+  for (let at = labelAt(message, base + offset); at < limit && left > 0; ) {
+    const length = bytes[at] as number;
+    if (length === 0) break;
+    left -= length + 1;
+    labelStarts[count++] = at;
+    at = labelAt(message, at + length + 1);
+  }
+  if (count < domain.length) return false;
+  for (let i = 0; i < domain.length; i++)
+    if (!isLabel(bytes, labelStarts[count - 1 - i] as number, domain[i] as Uint8Array)) return false;
+  return true;
+}
+
+function isLabel(bytes: Uint8Array, at: number, label: Uint8Array): boolean {
+  if (bytes[at] !== label.length) return false;
+  for (let i = 0; i < label.length; i++) if (FOLDED[bytes[at + 1 + i] as number] !== label[i]) return false;
+  return true;
+}
+
 /**
  * Compares the questions that were framed: their names, types and classes, in order.
  *

@@ -1,4 +1,5 @@
 import type { ByteWriter } from '../lib/byte-writer.ts';
+import { OPCODES } from '../tables/classes.ts';
 import type { DecodeReason } from '../tables/decode-errors.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
 import { checkOptions } from './edns.ts';
@@ -112,7 +113,8 @@ export class Frame extends Wire {
     this.authorityCount = this.#framed - this.answerCount;
     at = this.#frameRecords(at, readU16(bytes, base + 10), true);
     this.additionalCount = this.#framed - this.answerCount - this.authorityCount;
-    if (at >= 0 && at - base < length) this.fail('trailing_bytes', at);
+    // DNS Stateful Operations have TLVs in place of the sections (RFC 8490 section 5.4).
+    if (at >= 0 && at - base < length && this.opcode !== OPCODES.DSO) this.fail('trailing_bytes', at);
     return this;
   }
 

@@ -1,6 +1,6 @@
 import { ByteWriter } from '../lib/byte-writer.ts';
 import type { DecodeError, DnsMessage, Edns, Question, ResourceRecord } from '../model.ts';
-import { answerDigest, hashName } from './compare.ts';
+import { answerDigest, hashName, isBelowLabels } from './compare.ts';
 import { readOptions } from './edns.ts';
 import { Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_WORDS } from './frame.ts';
 import { readU16 } from './wire.ts';
@@ -52,6 +52,17 @@ export class Message extends Frame implements DnsMessage {
   hashName(seed: number): number {
     if (this.questionsRead === 0) return seed;
     return hashName(this, seed, this.questionWords[QUESTION.NAME] as number);
+  }
+
+  /** Type of a question that was read. */
+  typeAsked(question: number): number {
+    return this.questionWords[question * QUESTION_WORDS + QUESTION.TYPE] as number;
+  }
+
+  /** Whether a question that was read is for the domain, or a name below it. @param domain labels in lower case, the last one first */
+  asksBelow(question: number, domain: readonly Uint8Array[]): boolean {
+    const name = this.questionWords[question * QUESTION_WORDS + QUESTION.NAME] as number;
+    return isBelowLabels(this, name, domain);
   }
 
   /** 32 bits of what it answers: response code and answer records, in any order and without their TTLs. */

@@ -4,12 +4,14 @@ import { RCODES } from '../tables/rcodes.ts';
 import { isAddressType, RR_TYPES } from '../tables/rrtypes.ts';
 import type { Denial, Node, Tree } from './graph.ts';
 import { addressOfReverseName, canonicalName } from './key.ts';
-import { cachedQuestion, eachTarget, LINK, type LinkKind, lifetime, negativeLifetime } from './records.ts';
+import { cachedQuestions, eachTarget, LINK, type LinkKind, lifetime, negativeLifetime } from './records.ts';
 import type { Store } from './store.ts';
 
 /** Records may come in any order (RFC 1034 section 3.7.1 promises none), but a chain of aliases is short. */
 const MOST_PASSES = 8;
 const MOST_DENIALS = 8;
+/** Records looked at for one answer: one with many questions is not to take long. */
+const MOST_TRIES = 8192;
 
 export class Learner {
   /** Records whose owner nothing led to from the question: what a server adds on its own account is not believed. */
@@ -29,31 +31,44 @@ export class Learner {
   #lastExpiry = 0;
   #end!: Node;
   #type = 0;
+  #tries = 0;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
   /** Why nothing was learnt; undefined: something was. */
-  learn({ request, response, process }: Lookup): string | undefined {
+  learn(lookup: Lookup): string | undefined {
+    const { response } = lookup;
     if (response === undefined) return 'unanswered';
-    const { message } = response;
-    const question = cachedQuestion(request.message, message);
-    if (question === undefined) return 'not-kept';
-    const text = canonicalName(question.name);
-    if (text === '') return 'not-kept';
+    const questions = cachedQuestions(lookup);
     this.#now = Number(response.raw.time);
-    this.#plant(text, process, request.raw);
-    this.#learnRecords(message.answers);
-    for (const record of message.additionals) if (isAddressType(record.type)) this.#learnRecord(record);
-    this.#learnDenial(message, question);
-    return this.#finish();
+    this.#tries = MOST_TRIES;
+    let reason: string | undefined = 'not-kept';
+    let unrelated = response.message.answers;
+    for (const question of questions) {
+      const text = canonicalName(question.name);
+      if (text === '') continue;
+      this.#plant(text, lookup.process, lookup.request.raw);
+      const left = this.#learnRecords(response.message);
+      unrelated =
+        unrelated.length === left.length ? left : unrelated.filter((record) => left.includes(record));
+      // Of several questions an answer does not say which it denies.
+      if (questions.length === 1) this.#learnDenial(response.message, question);
+      const failure = this.#finish();
+      if (reason !== undefined) reason = failure;
+    }
+    if (reason !== 'not-kept') this.unrelated += unrelated.length;
+    return reason;
   }
 
   /** A further answer to a question that was answered: not believed, and what the first one taught is marked. */
-  doubt({ request, process }: Lookup): string {
-    const question = request.message.questions[0];
-    const text = question === undefined ? '' : canonicalName(question.name);
+  doubt(lookup: Lookup): string {
+    for (const question of cachedQuestions(lookup)) this.#doubt(canonicalName(question.name), lookup);
+    return 'conflicting';
+  }
+
+  #doubt(text: string, { request, process }: Lookup): void {
     const reversed = addressOfReverseName(text);
     const { networkNamespace } = request.raw;
     let node = this.#store.first(reversed ?? text, reversed !== undefined);
@@ -62,7 +77,6 @@ export class Learner {
       if (tree === undefined || realm.networkNamespace !== networkNamespace) continue;
       if (realm.containerId === process.containerId) tree.isDoubted = true;
     }
-    return 'conflicting';
   }
 
   #plant(text: string, process: ProcessIdentity, { networkNamespace, local, owner }: DnsEvent['raw']): void {
@@ -95,15 +109,18 @@ export class Learner {
     return undefined;
   }
 
-  #learnRecords(answers: readonly ResourceRecord[]): void {
+  /** @returns the answers that nothing led to */
+  #learnRecords({ answers, additionals }: DnsMessage): readonly ResourceRecord[] {
     let waiting = answers;
-    for (let pass = 0; pass < MOST_PASSES && waiting.length > 0; pass++) {
+    for (let pass = 0; pass < MOST_PASSES && waiting.length > 0 && this.#tries > 0; pass++) {
       const later: ResourceRecord[] = [];
+      this.#tries -= waiting.length;
       for (const record of waiting) if (!this.#learnRecord(record)) later.push(record);
       if (later.length === waiting.length) break;
       waiting = later;
     }
-    this.unrelated += waiting.length;
+    for (const record of additionals) if (isAddressType(record.type)) this.#learnRecord(record);
+    return waiting;
   }
 
   /** False: nothing led to its owner (yet). */

@@ -1,6 +1,6 @@
 /** Which records of an answer lead from one name to the next or to an address, and how long they may be believed. */
 import { canonicalAddress } from '../lib/address.ts';
-import type { DnsMessage, Question, ResourceRecord } from '../model.ts';
+import type { DnsMessage, Lookup, Question, ResourceRecord } from '../model.ts';
 import { CLASSES, OPCODES } from '../tables/classes.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
@@ -21,12 +21,19 @@ const MOST_NEGATIVE_TTL = 3 * 3600;
 /** The top bit of a class is another thing in multicast DNS (RFC 6762 section 10.2). */
 const CLASS_BITS = 0x7fff;
 
-/** The one question of class IN that both messages are about. */
-export function cachedQuestion(request: DnsMessage, response: DnsMessage): Question | undefined {
-  const question = request.questions[0] ?? response.questions[0];
-  if (question === undefined || request.questionCount > 1 || response.questionCount > 1) return undefined;
-  if (response.opcode !== OPCODES.QUERY || (question.class & CLASS_BITS) !== CLASSES.IN) return undefined;
-  return response.rcode === RCODES.NOERROR || response.rcode === RCODES.NXDOMAIN ? question : undefined;
+/** Questions of one message that are looked at. */
+const MOST_QUESTIONS = 100;
+const NONE: readonly Question[] = [];
+
+/** The questions of class IN that the answer is to; none of what is no QUERY, or no good answer. */
+export function cachedQuestions({ request, response, asked = request.message }: Lookup): readonly Question[] {
+  if (response === undefined || request.message.opcode > OPCODES.QUERY) return NONE;
+  const { opcode, rcode } = response.message;
+  if (opcode !== OPCODES.QUERY || (rcode !== RCODES.NOERROR && rcode !== RCODES.NXDOMAIN)) return NONE;
+  const { questions } = asked;
+  const isCached = (question: Question) => (question.class & CLASS_BITS) === CLASSES.IN;
+  if (questions.length === 1 && isCached(questions[0] as Question)) return questions;
+  return questions.slice(0, MOST_QUESTIONS).filter(isCached);
 }
 
 /** ns. RFC 2181 section 8: with the most significant bit set it is 0. */

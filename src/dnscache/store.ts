@@ -275,7 +275,7 @@ export class Store {
       if (tree.lastExpiry <= now) this.expirations++;
       else {
         this.evictions++;
-        if (tree.share.holder !== undefined) this.#fairness.gaveWay(tree.share.holder.owner, 'dnscache-full');
+        if (tree.share.holder !== undefined) this.#fairness.gaveWay(tree.share.holder.owner, 'dnscache_full');
       }
       this.remove(tree);
     }

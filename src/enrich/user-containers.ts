@@ -18,10 +18,12 @@ import { text } from './runtimes/told-text.ts';
 /** Users, and containers of one. The least recently used are forgotten. */
 const MOST_USERS = 64;
 const MOST_CONTAINERS = 256;
+/** Containers of one user that are asked about at once: he can make up any number of them. Those beyond it have no name. */
+const MOST_ASKED = 32;
 /** Generations above a process that are looked through for its conmon. */
 const MOST_ANCESTORS = 6;
 /** Processes of its control group that are asked about instead. */
-const MOST_MEMBERS = 4;
+const MOST_MEMBERS = 2;
 const LIST_CHARACTERS = 256;
 const STATUS_BYTES = 4096;
 const ARGS_BYTES = 8192;
@@ -37,6 +39,12 @@ export interface UserContainer {
   readonly imageTags: readonly string[];
 }
 
+/** Of one user. */
+interface Told {
+  readonly containers: LRUCache<string, Known>;
+  asked: number;
+}
+
 interface Known {
   readonly container: UserContainer | undefined;
   readonly asking: Promise<void> | undefined;
@@ -46,7 +54,7 @@ interface Known {
 
 export class UserContainers {
   readonly #inspector: Pick<Inspector, 'inspect'>;
-  readonly #users = new LRUCache<number, LRUCache<string, Known>>({ max: MOST_USERS });
+  readonly #users = new LRUCache<number, Told>({ max: MOST_USERS });
 
   constructor(inspector: Pick<Inspector, 'inspect'>) {
     this.#inspector = inspector;
@@ -54,29 +62,31 @@ export class UserContainers {
 
   /** @param user who owns the control group, @param id of the container as its path has it. undefined: not known, or not yet */
   find(user: number, id: string): UserContainer | undefined {
-    return this.#users.get(user)?.get(id)?.container;
+    return this.#users.get(user)?.containers.get(id)?.container;
   }
 
   /** Resolves when what can be known is; undefined: nothing is asked for. */
   ask(process: Owner, given: Given, id: string): Promise<void> | undefined {
     const { user } = given;
-    let known = this.#users.get(user);
-    if (known === undefined) {
-      known = new LRUCache({ max: MOST_CONTAINERS });
-      this.#users.set(user, known);
+    let told = this.#users.get(user);
+    if (told === undefined) {
+      told = { containers: new LRUCache({ max: MOST_CONTAINERS }), asked: 0 };
+      this.#users.set(user, told);
     }
-    const before = known.get(id);
+    const before = told.containers.get(id);
     if (before?.asking !== undefined) return before.asking;
-    if (before?.container !== undefined) return undefined;
+    if (before?.container !== undefined || told.asked >= MOST_ASKED) return undefined;
     if (before !== undefined && performance.now() - before.at < UNKNOWN_MS) return undefined;
-    const told = known;
-    const asking = this.#read(process, given, id)
-      .catch(() => undefined)
-      .then((container) => {
-        told.set(id, { container, asking: undefined, at: performance.now() });
-      });
-    known.set(id, { container: undefined, asking, at: performance.now() });
+    const asking = this.#tell(told, process, given, id);
+    told.containers.set(id, { container: undefined, asking, at: performance.now() });
     return asking;
+  }
+
+  async #tell(told: Told, process: Owner, given: Given, id: string): Promise<void> {
+    told.asked++;
+    const container = await this.#read(process, given, id).catch(() => undefined);
+    told.asked--;
+    told.containers.set(id, { container, asking: undefined, at: performance.now() });
   }
 
   /** By the process that asked or, where that and its parents have gone, by others in its group. */

@@ -35,6 +35,18 @@ export function isSameAddress(a: Int32Array, aAt: number, b: Int32Array, bAt: nu
   );
 }
 
+const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** fe80::/10, and multicast of interface and link scope (RFC 4291 sections 2.5.6 and 2.7): they mean something on one link only. */
+export function needsZone(words: Int32Array, at: number): boolean {
+  const word = words[at] as number;
+  const first = LITTLE ? word & 0xff : word >>> 24;
+  if (first !== 0xfe && first !== 0xff) return false;
+  const second = LITTLE ? (word >> 8) & 0xff : (word >> 16) & 0xff;
+  if (first === 0xfe) return (second & 0xc0) === 0x80;
+  return (second & 15) === 1 || (second & 15) === 2;
+}
+
 /** 32 bits, not seeded. */
 export function hashAddress(words: Int32Array, at: number): number {
   const low = Math.imul(

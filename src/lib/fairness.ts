@@ -24,7 +24,7 @@ export interface Untold {
   /** The process that had to last; undefined: of several workloads that are no longer counted apart. */
   readonly owner: HolderId | undefined;
   readonly cgroupId: bigint;
-  /** What was full, for example `requests-full`. */
+  /** What was full, for example `requests_full`. */
   readonly bound: string;
   readonly count: number;
 }

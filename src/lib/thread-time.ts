@@ -27,13 +27,20 @@ export interface ThreadCost {
   readonly charged: number;
 }
 
+const MAX_RETRIES = 5;
+
 let schedstat: number | undefined;
 const bytes = Buffer.alloc(96);
 
 export function threadTime(): ThreadTime {
-  const { user, system } = process.threadCpuUsage();
-  const [delay, slices] = waits();
-  return { processor: (user + system) / 1000, delay, slices, wall: performance.now() };
+  for (let attempt = 0; ; attempt++) {
+    const [delay, slices] = waits();
+    const { user, system } = process.threadCpuUsage();
+    const wall = performance.now();
+    // Another one ran in between: the wait for it is in `wall` and not in `delay`.
+    const isWhole = waits()[1] === slices;
+    if (isWhole || attempt === MAX_RETRIES) return { processor: (user + system) / 1000, delay, slices, wall };
+  }
 }
 
 export function costSince(before: ThreadTime): ThreadCost {

@@ -2,7 +2,8 @@
  * Where a message was seen: when, by whom, from where to where. A view of words (fields.ts) that lie in a batch's piece, in the slab
  * of requests in flight or in a copy; what is asked for is decoded then. One view serves for many messages: `at` moves it.
  */
-import { addressText, putAddress } from '../lib/address-words.ts';
+import { addressText, needsZone, putAddress } from '../lib/address-words.ts';
+import { zoneText } from '../lib/interface-names.ts';
 import type {
   Direction,
   Endpoint,
@@ -11,10 +12,20 @@ import type {
   RawMessage,
   TraceContext,
   Transport,
+  Unreachable,
 } from '../model.ts';
 import { FIELD, FIELD_BITS, MESSAGE_WORDS } from './fields.ts';
 
 const HOOKS: readonly HookFamily[] = ['fentry', 'kprobe', 'tracepoint', 'pcap'];
+/** By enum unreachable of bpf/event.h. */
+const UNREACHABLE: readonly Unreachable[] = [
+  'connection_refused',
+  'connection_refused',
+  'host_unreachable',
+  'network_unreachable',
+];
+/** In the place of a later fragment, as in IPv4: more follow. */
+const MORE_FRAGMENTS = 0x2000;
 const HIGH = 0x1_0000_0000;
 const NOTHING = new Uint8Array(0);
 
@@ -129,6 +140,40 @@ export class Envelope implements RawMessage {
     return this.has(FIELD_BITS.UNREADABLE);
   }
 
+  /** Only the first fragment has ports; of a later one the local port is its place (bpf/event.h, MESSAGE_FRAGMENT). */
+  get fragment(): RawMessage['fragment'] {
+    if (!this.has(FIELD_BITS.FRAGMENT)) return undefined;
+    const isFirst = this.remotePort !== 0;
+    const place = isFirst ? MORE_FRAGMENTS : this.localPort;
+    return {
+      datagram: this.sequence,
+      offset: (place & ~MORE_FRAGMENTS) * 8,
+      more: (place & MORE_FRAGMENTS) !== 0,
+      skipped: isFirst ? this.interface : 0,
+    };
+  }
+
+  get unreachable(): Unreachable | undefined {
+    if (!this.has(FIELD_BITS.UNREACHABLE) || !this.has(FIELD_BITS.RESPONSE)) return undefined;
+    return UNREACHABLE[this.sequence] ?? 'connection_refused';
+  }
+
+  /** Index of the device; 0: not known. */
+  get interface(): number {
+    return this.words[this.at + FIELD.INTERFACE] as number;
+  }
+
+  /** Of requests to addresses of link-local scope: the link, by its device's name or index. */
+  get zone(): string | undefined {
+    if (this.interface === 0 || !this.#needsZone) return undefined;
+    return zoneText(this.networkNamespace, this.interface);
+  }
+
+  get #needsZone(): boolean {
+    const { words, at } = this;
+    return this.has(FIELD_BITS.IPV6) && !this.has(FIELD_BITS.RESPONSE) && needsZone(words, at + FIELD.REMOTE);
+  }
+
   get length(): number {
     return this.words[this.at + FIELD.LENGTH] as number;
   }
@@ -181,7 +226,7 @@ export class Envelope implements RawMessage {
     words[at + FIELD.LENGTH] = raw.length;
     words[at + FIELD.CAPTURED] = raw.length;
     words[at + FIELD.SEQUENCE] = raw.sequence;
-    words[at + FIELD.INTERFACE] = 0;
+    words[at + FIELD.INTERFACE] = raw.interface ?? 0;
     putAddress(words, at + FIELD.LOCAL, raw.local.address);
     putAddress(words, at + FIELD.REMOTE, raw.remote.address);
     putAddress(words, at + FIELD.DIALED, raw.dialed?.address ?? '::');
@@ -215,7 +260,9 @@ export class Envelope implements RawMessage {
       length: this.length,
     };
     // Few have one: the others keep their shape.
-    return this.trace === undefined ? head : { ...head, trace: this.trace };
+    if (this.trace === undefined && !this.#needsZone) return head;
+    const trace = this.trace === undefined ? {} : { trace: this.trace };
+    return { ...head, ...trace, ...(this.#needsZone ? { interface: this.interface } : {}) };
   }
 
   #address(field: number): string {

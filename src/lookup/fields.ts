@@ -20,9 +20,9 @@ export const FIELD = {
   /** DNS payload bytes there were, and how many were captured. */
   LENGTH: 8,
   CAPTURED: 9,
-  /** TCP sequence number. */
+  /** TCP sequence number. FRAGMENT: of the datagram. UNREACHABLE: enum unreachable of bpf/event.h. */
   SEQUENCE: 10,
-  /** Interface index, 0 = unknown. */
+  /** Interface index, 0 = unknown. FRAGMENT, the first: bytes before its UDP header. */
   INTERFACE: 11,
   /** Addresses: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
   LOCAL: 12,
@@ -43,4 +43,8 @@ export const FIELD_BITS = {
   STREAM_END: 64,
   MORE: 128,
   UNREADABLE: 256,
+  /** RawMessage.fragment. */
+  FRAGMENT: 512,
+  /** RawMessage.unreachable; of a request in flight: the error came. */
+  UNREACHABLE: 1024,
 } as const;

@@ -92,6 +92,8 @@ export class Finished {
     view.reason = undefined;
     view.retries = 0;
     view.search = undefined;
+    view.hasLookupId = false;
+    view.isFinal = false;
     view.conflictsWith = uuidText(this.#uids.subarray(slot * UID_BYTES, (slot + 1) * UID_BYTES));
     view.durationNs = Math.max(
       nsBetween(raw.words, raw.at + FIELD.TIME, response.words, response.at + FIELD.TIME),

@@ -6,12 +6,10 @@
  *
  * and since a server logs each transmission, records plus retries is what the servers logged.
  *
- * A retransmission is a request of the same process with the same transport, id and question as one that is still
- * unanswered, if it also went the same way or came from the same thread. The second covers glibc, which asks the next
- * server of resolv.conf with the very same message from another socket (resolv/res_send.c, __res_context_send sends one
- * `buf`, id included, for every `try` and every `ns`; seen on the wire with glibc 2.36: one id, one port per server). A
- * program that asks several servers at once with one id looks the same and is counted the same. A resolver that retries
- * with a new id makes a new request; so does a retry over TCP after a truncated answer: the first was answered.
+ * A retransmission is a request of the same process to the same server with the same transport, id and question as one that is
+ * still unanswered, if it also went the same way or came from the same thread (which opened another socket). The same question to
+ * another server is a lookup of its own, of the same look-up (groups.ts). A resolver that retries with a new id makes a new request;
+ * so does a retry over TCP after a truncated answer: the first was answered.
  *
  * The time-out runs from the first request. An answer after it is counted ('late') and changes nothing; a retry after it
  * is a new lookup. Nothing is ever invented: a lookup whose time had not passed when the run ended is 'sent', one whose answer
@@ -31,9 +29,11 @@ import { type Linked, LinkedQueue } from '../lib/linked-queue.ts';
 import { MultiMap } from '../lib/multi-map.ts';
 import { putUuidV7 } from '../lib/uuid.ts';
 import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { Finished } from './finished.ts';
+import { Groups } from './groups.ts';
 import {
   answerDigest,
   answerKey,
@@ -42,6 +42,7 @@ import {
   isMulticast,
   isOnSameWay,
   isSameProcess,
+  isSameServer,
   isSameWay,
   questionHash,
   retryKey,
@@ -147,6 +148,7 @@ export class InFlight {
   readonly #byAnswer: SlotIndex;
   /** Open attempts by exchange alone: answers without a question, answers to another question. */
   readonly #byExchange: SlotIndex;
+  readonly #groups: Groups;
   readonly #finished = new Finished();
   readonly #held = new LinkedQueue<Held>();
   readonly #heldByExchange = new MultiMap<Held>();
@@ -155,7 +157,7 @@ export class InFlight {
   readonly #seenMessage = new Message();
   readonly #view: LookupView = new LookupView(NO_PROCESS);
   /** ns that event time has advanced since the first event: never goes back, whatever the wall clock does. */
-  #clock = 0;
+  readonly #time = new Float64Array(1);
   #lastTime: number | undefined = undefined;
 
   constructor(options: InFlightOptions) {
@@ -172,6 +174,11 @@ export class InFlight {
     this.#byRetry = new SlotIndex(capacity);
     this.#byAnswer = new SlotIndex(capacity);
     this.#byExchange = new SlotIndex(capacity);
+    this.#groups = new Groups(
+      this.#slab,
+      this.#time,
+      (slot, message) => this.#matchQuestions(slot, message, WHOLE_CLASS) > 0,
+    );
     options.stage.held = () => this.#open.size;
     options.answers.held = () => this.#held.size;
   }
@@ -179,7 +186,7 @@ export class InFlight {
   request(raw: Envelope, message: Message, process: ProcessIdentity): void {
     const { stage, emit } = this.#options;
     stage.in++;
-    if (emit === 'request') {
+    if (emit === 'request' || isUnidirectional(message)) {
       this.#sent(raw, message, process);
       return;
     }
@@ -208,6 +215,50 @@ export class InFlight {
   }
 
   /**
+   * An ICMP error about a request: `message` is what it quotes of it, with its id and, if there is so much, its question. The lookup is
+   * over if it was sent on no other way from which an answer may come.
+   */
+  unreachable(raw: Envelope, message: Message): void {
+    const { answers, emit } = this.#options;
+    answers.in++;
+    if (emit === 'request') {
+      answers.filter('not_awaited');
+      return;
+    }
+    this.#advance(raw.timeNumber);
+    const attempt = this.#unreached(raw, message);
+    if (attempt < 0) {
+      answers.filter('late');
+      return;
+    }
+    answers.out++;
+    const { words } = this.#slab;
+    const bits = attempt * SLOT_WORDS + FIELD.BITS;
+    words[bits] = (words[bits] as number) | FIELD_BITS.UNREACHABLE;
+    const lookup = this.#lookupOf(attempt);
+    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot))
+      if (((words[slot * SLOT_WORDS + FIELD.BITS] as number) & FIELD_BITS.UNREACHABLE) === 0) return;
+    const sent = lookup * SLOT_WORDS + FIELD.TIME;
+    this.#finish(lookup, attempt, raw.unreachable ?? 'connection_refused', undefined, {
+      durationNs: Math.max(nsBetween(words, sent, raw.words, raw.at + FIELD.TIME), 0),
+    });
+  }
+
+  /** The attempt that an error is about; -1: none is open. */
+  #unreached(raw: Envelope, message: Message): number {
+    if (message.id < 0) return -1;
+    let looked = 0;
+    const exchange = exchangeKey(raw, message);
+    for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
+      if (looked++ === MAX_CANDIDATES) break;
+      if (this.#slab.words[slot * SLOT_WORDS + SLOT.ID] !== message.id) continue;
+      this.#slab.show(slot, this.#seen);
+      if (isOnSameWay(this.#seen, raw)) return slot;
+    }
+    return -1;
+  }
+
+  /**
    * Finishes what is due at `nowUnixNs`. `request` and `response` do so with their event's time; call it as well
    * when nothing comes in, with a time up to which all events have been handed over (else answers that wait in the
    * ring come late).
@@ -223,10 +274,14 @@ export class InFlight {
       this.#finish(slot, slot, 'sent', undefined);
   }
 
+  get #clock(): number {
+    return this.#time[0] as number;
+  }
+
   #advance(now: number): void {
     const elapsed = now - (this.#lastTime ?? now);
     if (elapsed >= 0 || elapsed < -STEP_BACK_NS) this.#lastTime = now;
-    if (elapsed > 0) this.#clock += elapsed;
+    if (elapsed > 0) this.#time[0] = this.#clock + elapsed;
     for (
       let slot = this.#open.oldest;
       slot >= 0 && (this.#deadlines[slot] as number) <= this.#clock;
@@ -258,6 +313,7 @@ export class InFlight {
     this.#open.push(slot);
     this.#openShares.add(holding, this.#openShares.holderOf(this.#ownerOf(raw)));
     this.#byRetry.add(retry, slot);
+    this.#groups.begin(slot, raw, message, question);
     this.#await(slot, raw, message, question);
   }
 
@@ -279,7 +335,11 @@ export class InFlight {
     let count = 0;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
       this.#slab.show(slot, this.#seen);
-      if (isSameWay(this.#seen, raw)) return;
+      if (isSameWay(this.#seen, raw)) {
+        const bits = slot * SLOT_WORDS + FIELD.BITS;
+        this.#slab.words[bits] = (this.#slab.words[bits] as number) & ~FIELD_BITS.UNREACHABLE;
+        return;
+      }
       last = slot;
       count++;
     }
@@ -335,6 +395,8 @@ export class InFlight {
     const bits = (words[at + FIELD.BITS] as number) ^ (raw.words[raw.at + FIELD.BITS] as number);
     if ((bits & FIELD_BITS.TCP) !== 0) return false;
     if (words[at + FIELD.NETWORK_NAMESPACE] !== raw.words[raw.at + FIELD.NETWORK_NAMESPACE]) return false;
+    this.#slab.show(lookup, this.#seen);
+    if (!isSameServer(this.#seen, raw)) return false;
     if (this.#matchQuestions(lookup, message, WHOLE_CLASS) === 0) return false;
     if (raw.owner !== undefined && raw.owner.tid === owner?.tid) return true;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
@@ -527,7 +589,13 @@ export class InFlight {
   }
 
   /** @param attempt the transmission that was answered; it says which server and port, the first one when it was asked */
-  #finish(lookup: number, attempt: number, outcome: Outcome, reason: UnknownReason | undefined): void {
+  #finish(
+    lookup: number,
+    attempt: number,
+    outcome: Outcome,
+    reason: UnknownReason | undefined,
+    failed?: { readonly durationNs: number },
+  ): void {
     const slab = this.#slab;
     const { words } = slab;
     const view = this.#view;
@@ -538,9 +606,11 @@ export class InFlight {
     slab.show(attempt, view.request.raw);
     slab.parse(attempt, view.request.message);
     this.#show(process, outcome, reason, words[lookup * SLOT_WORDS + SLOT.RETRIES] as number);
+    if (failed !== undefined) view.durationNs = failed.durationNs;
     this.#open.remove(lookup);
     this.#openShares.remove(this.#holdings[lookup] as SlotHolding);
     this.#byRetry.remove(lookup);
+    this.#groups.finish(lookup, view);
     const digest = view.hasResponse ? answerDigest(view.answer.message) : 0;
     for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
       this.#byExchange.remove(slot);
@@ -573,6 +643,8 @@ export class InFlight {
     view.retries = retries;
     view.hasResponse = outcome === 'answered';
     view.search = undefined;
+    view.hasLookupId = false;
+    view.isFinal = false;
     view.conflictsWith = undefined;
     view.durationNs = view.hasResponse ? Math.max(elapsedBetween(view.request.raw, view.answer.raw), 0) : -1;
     putUuidV7(view.uidBytes, 0, Date.now());
@@ -607,6 +679,11 @@ const NO_PROCESS: ProcessIdentity = Object.freeze({
   workload: '',
   resource: Object.freeze({}),
 });
+
+/** No answer to it will ever come: a DSO message that is no request (RFC 8490 section 5.4). */
+function isUnidirectional({ opcode, id }: Message): boolean {
+  return opcode === OPCODES.DSO && id === 0;
+}
 
 function elapsedBetween(request: Envelope, response: Envelope): number {
   return nsBetween(request.words, request.at + FIELD.TIME, response.words, response.at + FIELD.TIME);

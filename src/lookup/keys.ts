@@ -3,7 +3,7 @@
  * messages. The keys are hashes for looking up candidates; the comparisons decide.
  */
 import type { Message } from '../dns/message.ts';
-import { hashAddress, isSameAddress, putAddress } from '../lib/address-words.ts';
+import { hashAddress, isSameAddress, needsZone, putAddress } from '../lib/address-words.ts';
 import type { Owner } from '../model.ts';
 import type { Envelope } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
@@ -117,6 +117,13 @@ export function isOnSameWay(request: Envelope, response: Envelope): boolean {
   );
 }
 
+/** Whether two requests were sent to the same server: the one that the program dialled, where it is known. */
+export function isSameServer(a: Envelope, b: Envelope): boolean {
+  const field = a.has(FIELD_BITS.DIALED) && b.has(FIELD_BITS.DIALED) ? FIELD.DIALED : FIELD.REMOTE;
+  const isPort = field === FIELD.DIALED ? a.dialedPort === b.dialedPort : a.remotePort === b.remotePort;
+  return isPort && isSameField(a, field, b, field);
+}
+
 /** Whether two requests went the same way. */
 export function isSameWay(a: Envelope, b: Envelope): boolean {
   return (
@@ -124,7 +131,8 @@ export function isSameWay(a: Envelope, b: Envelope): boolean {
     (isSameSocket(a, b) || !hasSocket(a) || !hasSocket(b)) &&
     (a.localAny || b.localAny || isSameField(a, FIELD.LOCAL, b, FIELD.LOCAL)) &&
     a.remotePort === b.remotePort &&
-    isSameField(a, FIELD.REMOTE, b, FIELD.REMOTE)
+    isSameField(a, FIELD.REMOTE, b, FIELD.REMOTE) &&
+    (a.interface === b.interface || !a.has(FIELD_BITS.IPV6) || !needsZone(a.words, a.at + FIELD.REMOTE))
   );
 }
 

@@ -90,6 +90,22 @@ export class SlotIndex {
     return this.#seek(this.#next[slot] as number, this.#keys[slot] as number);
   }
 
+  /** The youngest slot of this key; -1: none. */
+  last(key: number): number {
+    return this.#seekBack(this.#tails[this.#headOf(key)] as number, key);
+  }
+
+  /** The one before it of the same key; -1: none. */
+  before(slot: number): number {
+    return this.#seekBack(this.#previous[slot] as number, this.#keys[slot] as number);
+  }
+
+  #seekBack(from: number, key: number): number {
+    for (let slot = from - 1; slot >= 0; slot = (this.#previous[slot] as number) - 1)
+      if (this.#keys[slot] === (key | 0)) return slot;
+    return -1;
+  }
+
   #seek(from: number, key: number): number {
     for (let slot = from - 1; slot >= 0; slot = (this.#next[slot] as number) - 1)
       if (this.#keys[slot] === (key | 0)) return slot;

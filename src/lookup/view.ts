@@ -50,10 +50,15 @@ export class LookupView implements Lookup {
   outcome: Outcome = 'sent';
   reason: UnknownReason | undefined = undefined;
   retries = 0;
-  /** ns from the first request to the answer; -1: there was none. */
+  /** ns from the first request to the answer, or to the error in place of it; -1: there was none. */
   durationNs = -1;
   search: SearchStep | undefined = undefined;
   conflictsWith: string | undefined = undefined;
+  /** Several servers were asked, or may be, by one look-up of the program, which this is the id of (groups.ts). */
+  hasLookupId = false;
+  readonly lookupId = new Uint8Array(UID_BYTES);
+  /** Of those the one with the answer that the program could use. */
+  isFinal = false;
   /** `log.record.uid` of its record. */
   readonly uidBytes = new Uint8Array(UID_BYTES);
 
@@ -69,6 +74,13 @@ export class LookupView implements Lookup {
 
   get response(): DnsEvent | undefined {
     return this.hasResponse ? this.answer : undefined;
+  }
+
+  /** The message whose questions count: the request, or the answer where they could not be read in the request. */
+  get asked(): Message {
+    const { message } = this.request;
+    if (!this.hasResponse || message.questionsRead >= message.questionCount) return message;
+    return this.answer.message.questionsRead > message.questionsRead ? this.answer.message : message;
   }
 
   get duration(): bigint | undefined {
@@ -90,6 +102,9 @@ export class LookupView implements Lookup {
     kept.durationNs = this.durationNs;
     kept.search = this.search;
     kept.conflictsWith = this.conflictsWith;
+    kept.hasLookupId = this.hasLookupId;
+    kept.lookupId.set(this.lookupId);
+    kept.isFinal = this.isFinal;
     kept.uidBytes.set(this.uidBytes);
     return kept;
   }

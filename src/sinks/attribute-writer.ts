@@ -4,7 +4,7 @@
  */
 import type { AttributeValue } from '../model.ts';
 import type { RecordAttributeName } from '../tables/attributes.ts';
-import { ProtobufWriter, varintSize } from './otlp-encode.ts';
+import { ProtobufWriter, putVarint, varintSize } from './otlp-encode.ts';
 import { ANY_VALUE, ARRAY_VALUES, keyPrefix, LOG_RECORD, writeAttribute } from './otlp-encode-record.ts';
 
 /** Largest length that takes one byte. */
@@ -151,13 +151,4 @@ function insert(writer: ProtobufWriter, start: number, count: number): void {
   writer.reserve(count);
   writer.bytes.copyWithin(start + count, start, writer.position);
   writer.position += count;
-}
-
-/** @param value integer from 0 to 2^31 - 1; @returns the place behind it */
-function putVarint(bytes: Uint8Array, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  for (; rest > ONE_BYTE; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
-  bytes[at++] = rest;
-  return at;
 }

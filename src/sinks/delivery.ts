@@ -20,6 +20,8 @@ export interface RequestEncoder {
   add(event: LogEvent): SealedRequest | undefined;
   /** Ends the request being built; undefined when it is empty. */
   seal(): SealedRequest | undefined;
+  /** The request is delivered: its memory may be used for another one. */
+  release?(request: SealedRequest): void;
 }
 
 /** What became of a request. */
@@ -192,6 +194,7 @@ export class DeliverySink implements Sink {
       this.#reporter.failed(request.records, result.message);
       return;
     }
+    this.#encoder.release?.(request);
     // A destination that claims to have rejected more than it was given cannot make the books wrong.
     const rejected = Math.min(Math.max(result.rejected, 0), request.records);
     this.#stage.out += request.records - rejected;

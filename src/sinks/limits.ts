@@ -10,11 +10,14 @@ export interface AttributeLimits {
   readonly length: number | undefined;
 }
 
-/** The same object when nothing had to be changed, as with the limits' defaults. */
+/** The sink behind the limits; the sink itself where they leave out nothing of any record, as their defaults do. */
+export function limited(sink: Sink, limits: AttributeLimits): Sink {
+  const isOpen = limits.length === undefined && limits.count >= MAX_ATTRIBUTES;
+  return isOpen ? sink : new LimitedSink(sink, limits);
+}
+
+/** The same object when nothing had to be changed. */
 export function withinLimits(event: LogEvent, limits: AttributeLimits): LogEvent {
-  // A lookup's attributes are not made into an object only to be counted.
-  if (event.write !== undefined && limits.length === undefined && limits.count >= MAX_ATTRIBUTES)
-    return event;
   const { attributes, dropped } = limitedAttributes(event.attributes, limits);
   if (attributes === event.attributes) return event;
   return { ...copyOf(event), attributes, droppedAttributes: (event.droppedAttributes ?? 0) + dropped };
@@ -64,7 +67,7 @@ function cut(text: string, length: number): string {
 }
 
 /** Hands on what is within the limits. */
-export class LimitedSink implements Sink {
+class LimitedSink implements Sink {
   readonly name: string;
   readonly #inner: Sink;
   readonly #limits: AttributeLimits;

@@ -1,53 +1,45 @@
 /**
  * Which fact of a lookup goes into which attribute of its record, and in which order: written straight from the messages' bytes and
- * the lookup's numbers (attribute-writer.ts). Bounds: at most MAX_ANSWERS answer records, MAX_CHARACTERS in any text; what is left
+ * the lookup's numbers (attribute-writer.ts). Bounds: at most MAX_LISTED questions or records, MAX_CHARACTERS in any text; what is left
  * out is said (`whodns.answers.omitted`) or ends in an ellipsis.
  */
-import { RECORD, RECORD_MALFORMED, RECORD_WORDS } from '../dns/frame.ts';
 import type { Message } from '../dns/message.ts';
 import type { Envelope } from '../lookup/envelope.ts';
 import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
-import type { Edns } from '../model.ts';
-import { CLASSES, className } from '../tables/classes.ts';
-import { EDNS_OPTIONS } from '../tables/edns.ts';
+import type { Outcome } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { rcodeName } from '../tables/rcodes.ts';
-import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import { AddressRuns } from './address-runs.ts';
-import { AttributeKey, attributeRun, beginText, endText } from './attribute-writer.ts';
+import { AttributeKey, attributeRun } from './attribute-writer.ts';
+import { writeEdns } from './lookup-edns.ts';
+import { OPCODE_NAMES, writeAnswers, writeQuestions, writeUpdate } from './lookup-sections.ts';
 import { Mnemonics } from './mnemonics.ts';
 import type { ProtobufWriter } from './otlp-encode.ts';
 import { PlaceRuns } from './place-runs.ts';
-import { bounded, MAX_CHARACTERS } from './record-common.ts';
+import { bounded } from './record-common.ts';
 
-export const MAX_ANSWERS = 100;
-
-/** Where the first question's name begins. */
-export const FIRST_QUESTION = 12;
-export const TYPES = new Mnemonics('dns.question.type', typeName);
 export const RCODE_NAMES = new Mnemonics('dns.response_code', rcodeName);
-const QUESTION_CLASSES = new Mnemonics('dns.question.class', className);
 const ERRORS = new Mnemonics('error.type', errorName);
-const TIMEOUT = attributeRun('error.type', 'timeout');
+/** Of lookups without an answer. */
+const FAILURES: Readonly<Partial<Record<Outcome, Uint8Array>>> = Object.fromEntries(
+  (['timeout', 'connection_refused', 'host_unreachable', 'network_unreachable'] as const).map((outcome) => [
+    outcome,
+    attributeRun('error.type', outcome),
+  ]),
+);
+const NONE = new Uint8Array(0);
 
-const SPACE = 0x20;
 const HYPHEN = 0x2d;
-const ELLIPSIS = Uint8Array.from(Buffer.from('…'));
 
-const QUESTION_NAME = new AttributeKey('dns.question.name');
 const ID = new AttributeKey('dns.id');
 const DURATION = new AttributeKey('dns.lookup.duration');
-const ADDRESSES = new AttributeKey('dns.answers');
-const ANSWERS = new AttributeKey('whodns.answers');
-const OMITTED = new AttributeKey('whodns.answers.omitted');
 const OUTCOME_REASON = new AttributeKey('whodns.outcome.reason');
 const CONFLICTS_WITH = new AttributeKey('whodns.answers.conflicts_with');
+const SERVER_ADDRESS = new AttributeKey('server.address');
+const SERVER_PORT = new AttributeKey('server.port');
+const INTERFACE_NAME = new AttributeKey('network.interface.name');
 const LOCAL_PORT = new AttributeKey('network.local.port');
-const EDNS_VERSION = new AttributeKey('whodns.edns.version');
-const EDNS_SIZE = new AttributeKey('whodns.edns.udp_size');
-const CLIENT_SUBNET = new AttributeKey('whodns.edns.client_subnet');
-const SUBNET_SCOPE = new AttributeKey('whodns.edns.client_subnet_scope');
-const EDNS_ERRORS = new AttributeKey('whodns.edns.errors');
 const RETRIES = new AttributeKey('whodns.retries');
 const MALFORMED = new AttributeKey('whodns.malformed');
 const SEARCH_BASE = new AttributeKey('whodns.search.base');
@@ -58,7 +50,8 @@ const UID = new AttributeKey('log.record.uid');
 const UNKNOWN = attributeRun('whodns.outcome', 'unknown');
 const CONFLICTING = attributeRun('whodns.answers.conflicting', true);
 const TRUNCATED = attributeRun('whodns.truncated', true);
-const EDNS_DO = [attributeRun('whodns.edns.do', false), attributeRun('whodns.edns.do', true)] as const;
+const FINAL = attributeRun('whodns.lookup.final', true);
+const LOOKUP_ID = new AttributeKey('whodns.lookup.id');
 
 /** Names of the header flags as in presentation form (dig), by bit of the header's second word (RFC 1035 section 4.1.1). */
 const FLAGS = { aa: 0x400, tc: 0x200, rd: 0x100, ra: 0x80, ad: 0x20, cd: 0x10 } as const;
@@ -93,18 +86,25 @@ const PLACES = new PlaceRuns();
 /** Each as the field `attributes` of a LogRecord. @param isError whether the lookup has an `error.type` */
 export function writeLookupAttributes(writer: ProtobufWriter, lookup: LookupView, isError: boolean): void {
   const { request, answer, hasResponse } = lookup;
-  writeQuestion(writer, request.message);
+  const { opcode, id } = request.message;
+  writeQuestions(writer, lookup.asked);
+  if (id >= 0) ID.integer(writer, id);
+  if (opcode > OPCODES.QUERY) writer.raw(OPCODE_NAMES.of(opcode).attribute);
   writeFlags(writer, hasResponse ? answer.message.flags : request.message.flags);
   if (lookup.durationNs >= 0) DURATION.seconds(writer, lookup.durationNs);
-  if (hasResponse) writeAnswer(writer, answer.message);
-  if (isError) writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : TIMEOUT);
+  if (hasResponse && answer.message.rcode >= 0) writer.raw(RCODE_NAMES.of(answer.message.rcode).attribute);
+  if (opcode > OPCODES.QUERY) writeUpdate(writer, request.message);
+  else if (hasResponse) writeAnswers(writer, answer.message);
+  if (isError)
+    writer.raw(hasResponse ? ERRORS.of(answer.message.rcode).attribute : (FAILURES[lookup.outcome] ?? NONE));
   writeOutcome(writer, lookup);
   writeNetwork(writer, request.raw);
   writeEdns(writer, lookup);
   writeOddities(writer, lookup);
+  writeLookUp(writer, lookup);
   writeSearchStep(writer, lookup);
   PLACES.write(writer, request.raw, lookup.process);
-  writeUid(writer, lookup.uidBytes);
+  writeUuid(writer, UID, lookup.uidBytes);
 }
 
 /** A code that IANA does not list is one value, `_OTHER`: the attribute must have few (semantic conventions, error.type). */
@@ -113,75 +113,8 @@ export function errorName(rcode: number): string {
   return name.startsWith('RCODE') ? '_OTHER' : name;
 }
 
-function writeQuestion(writer: ProtobufWriter, message: Message): void {
-  if (message.questionsRead > 0) {
-    const name = QUESTION_NAME.begin(writer);
-    message.writeName(writer, FIRST_QUESTION);
-    QUESTION_NAME.endText(writer, name);
-    writer.raw(TYPES.of(message.questionType).attribute);
-    if (message.questionClass !== CLASSES.IN)
-      writer.raw(QUESTION_CLASSES.of(message.questionClass).attribute);
-  }
-  if (message.id >= 0) ID.integer(writer, message.id);
-}
-
 function writeFlags(writer: ProtobufWriter, flags: number): void {
   writer.raw(FLAG_RUNS[(flags >> FLAG_SHIFT) & 0x7f] as Uint8Array);
-}
-
-function writeAnswer(writer: ProtobufWriter, message: Message): void {
-  const { rcode, answerCount } = message;
-  if (rcode >= 0) writer.raw(RCODE_NAMES.of(rcode).attribute);
-  if (answerCount === 0) return;
-  const kept = Math.min(answerCount, MAX_ANSWERS);
-  if (firstAddress(message, kept) >= 0) {
-    const list = ADDRESSES.begin(writer);
-    for (let record = 0; record < kept; record++) {
-      if (!isAddress(message, record)) continue;
-      const item = beginText(writer);
-      message.writeRdata(writer, record);
-      endText(writer, item);
-    }
-    ADDRESSES.endList(writer, list);
-  }
-  const list = ANSWERS.begin(writer);
-  for (let record = 0; record < kept; record++) {
-    const item = beginText(writer);
-    writeRecord(writer, message, record);
-    cutText(writer, item);
-    endText(writer, item);
-  }
-  ANSWERS.endList(writer, list);
-  if (kept < answerCount) OMITTED.integer(writer, answerCount - kept);
-}
-
-/** Name, TTL, type, data. */
-function writeRecord(writer: ProtobufWriter, message: Message, record: number): void {
-  const { records } = message;
-  const word = record * RECORD_WORDS;
-  message.writeName(writer, records[word + RECORD.OWNER] as number);
-  writeSpace(writer);
-  writer.decimal((records[word + RECORD.TTL] as number) >>> 0);
-  writeSpace(writer);
-  writer.raw(TYPES.of(records[word + RECORD.TYPE] as number).text);
-  writeSpace(writer);
-  message.writeRdata(writer, record);
-}
-
-/** An address record whose RDATA was read. */
-function isAddress({ records }: Message, record: number): boolean {
-  const word = record * RECORD_WORDS;
-  return (
-    isAddressType(records[word + RECORD.TYPE] as number) &&
-    records[word + RECORD.CLASS] === CLASSES.IN &&
-    records[word + RECORD.BITS] !== RECORD_MALFORMED
-  );
-}
-
-/** The first of so many answers that is an address; -1: none is. */
-export function firstAddress(message: Message, answers: number): number {
-  for (let record = 0; record < answers; record++) if (isAddress(message, record)) return record;
-  return -1;
 }
 
 /** What error.type cannot say: nothing is known of an answer, or there were two that differ. */
@@ -200,7 +133,9 @@ function writeNetwork(writer: ProtobufWriter, raw: Envelope): void {
   const { words, at } = raw;
   const bits = words[at + FIELD.BITS] as number;
   const isDialed = (bits & FIELD_BITS.DIALED) !== 0;
-  if (isDialed) SERVERS.write(writer, words, at + FIELD.DIALED, raw.dialedPort);
+  const { zone } = raw;
+  if (zone !== undefined) writeZoned(writer, raw, zone);
+  else if (isDialed) SERVERS.write(writer, words, at + FIELD.DIALED, raw.dialedPort);
   else SERVERS.write(writer, words, at + FIELD.REMOTE, raw.remotePort);
   LOCAL_PORT.integer(writer, raw.localPort);
   writer.raw(NETWORK_RUNS[bits & NETWORK_BITS] as Uint8Array);
@@ -208,45 +143,11 @@ function writeNetwork(writer: ProtobufWriter, raw: Envelope): void {
   if (isDialed) PEERS.write(writer, words, at + FIELD.REMOTE, raw.remotePort);
 }
 
-function writeEdns(writer: ProtobufWriter, { request, answer, hasResponse }: LookupView): void {
-  const { message } = request;
-  const asked = subnetOf(message)?.clientSubnet;
-  if (message.hasEdns) {
-    EDNS_VERSION.integer(writer, message.ednsVersion);
-    EDNS_SIZE.integer(writer, message.ednsUdpSize);
-    writer.raw(EDNS_DO[message.ednsDo] as Uint8Array);
-    if (asked !== undefined) CLIENT_SUBNET.text(writer, asked);
-  }
-  if (!hasResponse || !answer.message.hasEdns) return;
-  const told = subnetOf(answer.message);
-  // RFC 7871 section 7.3: an answer about another subnet than was asked for says nothing.
-  if (told?.clientSubnetScope !== undefined && told.clientSubnet === asked)
-    SUBNET_SCOPE.integer(writer, told.clientSubnetScope);
-  if (hasOption(answer.message, EDNS_OPTIONS['Extended-DNS-Error'])) writeErrors(writer, answer.message);
-}
-
-/** Most messages have none, and those are not decoded. */
-function subnetOf(message: Message): Edns | undefined {
-  return hasOption(message, EDNS_OPTIONS['edns-client-subnet']) ? message.edns : undefined;
-}
-
-function writeErrors(writer: ProtobufWriter, { edns }: Message): void {
-  const errors = edns?.extendedErrors ?? [];
-  if (errors.length === 0) return;
-  const texts = errors.slice(0, MAX_ANSWERS).map(({ code, text }) => bounded(`${code} ${text}`.trimEnd()));
-  EDNS_ERRORS.texts(writer, texts);
-}
-
-function hasOption({ bytes, base, hasEdns, ednsStart, ednsEnd }: Message, code: number): boolean {
-  if (!hasEdns) return false;
-  const end = base + ednsEnd;
-  for (
-    let at = base + ednsStart;
-    at + 4 <= end;
-    at += 4 + (((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
-  )
-    if ((((bytes[at] as number) << 8) | (bytes[at + 1] as number)) === code) return true;
-  return false;
+/** Without its zone (RFC 4007 section 11) two servers on two links were one. */
+function writeZoned(writer: ProtobufWriter, raw: Envelope, zone: string): void {
+  SERVER_ADDRESS.text(writer, `${raw.remote.address}%${zone}`);
+  SERVER_PORT.integer(writer, raw.remotePort);
+  INTERFACE_NAME.text(writer, zone);
 }
 
 /** What was not as usual: repeated, cut by the copy limit, damaged. The answer's damage comes first. */
@@ -262,6 +163,12 @@ function isCut({ captured, length }: Message): boolean {
   return captured < length;
 }
 
+/** Several servers were asked, or may be. */
+function writeLookUp(writer: ProtobufWriter, { hasLookupId, lookupId, isFinal }: LookupView): void {
+  if (hasLookupId) writeUuid(writer, LOOKUP_ID, lookupId);
+  if (isFinal) writer.raw(FINAL);
+}
+
 function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
   if (search === undefined) return;
   SEARCH_BASE.text(writer, bounded(search.base));
@@ -269,29 +176,24 @@ function writeSearchStep(writer: ProtobufWriter, { search }: LookupView): void {
   if (search.wasted > 0) SEARCH_WASTED.integer(writer, search.wasted);
 }
 
+const UUID_CHARACTERS = 36;
+/** Of a byte: its first digit, and its second. */
+const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(0));
+const LOW = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(1));
+
 /** Sixteen bytes as text (RFC 9562 section 4). */
-function writeUid(writer: ProtobufWriter, uid: Uint8Array): void {
-  const start = UID.begin(writer);
-  writer.hex(uid, 0, 4);
-  for (let at = 4; at < 10; at += 2) {
-    writer.reserve(1);
-    writer.byte(HYPHEN);
-    writer.hex(uid, at, at + 2);
+function writeUuid(writer: ProtobufWriter, key: AttributeKey, uid: Uint8Array): void {
+  const start = key.begin(writer);
+  writer.reserve(UUID_CHARACTERS);
+  const { bytes } = writer;
+  let at = start;
+  for (let i = 0; i < uid.length; i++) {
+    const byte = uid[i] as number;
+    bytes[at] = HIGH[byte] as number;
+    bytes[at + 1] = LOW[byte] as number;
+    at += 2;
+    if (i === 3 || i === 5 || i === 7 || i === 9) bytes[at++] = HYPHEN;
   }
-  writer.reserve(1);
-  writer.byte(HYPHEN);
-  writer.hex(uid, 10, 16);
-  UID.endText(writer, start);
-}
-
-function writeSpace(writer: ProtobufWriter): void {
-  writer.reserve(1);
-  writer.byte(SPACE);
-}
-
-/** `bounded` (record-common.ts) of ASCII text that was written since `start`. */
-function cutText(writer: ProtobufWriter, start: number): void {
-  if (writer.position - start <= MAX_CHARACTERS) return;
-  writer.position = start + MAX_CHARACTERS - 1;
-  writer.raw(ELLIPSIS);
+  writer.position = at;
+  key.endText(writer, start);
 }

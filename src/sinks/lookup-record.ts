@@ -7,17 +7,13 @@ import { randomBytes } from '../lib/random-bytes.ts';
 import { FIELD } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { Attributes, LogEvent, ProcessIdentity, TraceContext } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import type { SamplerName } from '../tables/options.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { beginText, endText } from './attribute-writer.ts';
 import { writeLatency } from './latency.ts';
-import {
-  FIRST_QUESTION,
-  firstAddress,
-  RCODE_NAMES,
-  TYPES,
-  writeLookupAttributes,
-} from './lookup-attributes.ts';
+import { RCODE_NAMES, writeLookupAttributes } from './lookup-attributes.ts';
+import { FIRST_QUESTION, firstAddress, OPCODE_NAMES, TYPES } from './lookup-sections.ts';
 import { type DecodedRecord, decodeLogRecord } from './otlp-decode-record.ts';
 import { ProtobufWriter } from './otlp-encode.ts';
 import { LOG_RECORD, writeTrace } from './otlp-encode-record.ts';
@@ -165,9 +161,9 @@ function ownSpan(
   return { traceId, spanId: randomBytes(8), flags: (around?.flags ?? 0) | SAMPLED };
 }
 
-/** A time-out, or a response code that is an error. Of an answer whose header could not be read `whodns.malformed` tells. */
+/** A time-out, an error in place of an answer, or a response code that is an error. Of an answer whose header could not be read `whodns.malformed` tells. */
 function isError({ outcome, hasResponse, answer }: LookupView, nxdomainError: boolean): boolean {
-  if (!hasResponse) return outcome === 'timeout';
+  if (!hasResponse) return outcome !== 'unknown' && outcome !== 'sent';
   const { rcode } = answer.message;
   return rcode > RCODES.NOERROR && (rcode !== RCODES.NXDOMAIN || nxdomainError);
 }
@@ -179,15 +175,24 @@ function writeWord(writer: ProtobufWriter, word: number): void {
   writer.byte(word >>> 24);
 }
 
-/** `A www.example.com: 192.0.2.1 +1 in 12.3ms (curl)`: one line for people, safe for a terminal. */
+/** `A www.example.com: 192.0.2.1 +1 in 12.3ms (curl)`, `UPDATE SOA example.com: NOERROR`: one line for people, safe for a terminal. */
 function writeBody(writer: ProtobufWriter, lookup: LookupView): void {
   const start = beginText(writer);
-  const { message } = lookup.request;
-  if (message.questionsRead > 0) {
-    writer.raw(TYPES.of(message.questionType).text);
+  const { asked, request } = lookup;
+  const { opcode } = request.message;
+  if (opcode > OPCODES.QUERY) {
+    writer.raw(OPCODE_NAMES.of(opcode).text);
     writer.ascii(' ');
-    message.writeName(writer, FIRST_QUESTION);
-  } else writer.ascii('(no question)');
+  }
+  if (asked.questionsRead > 0) {
+    writer.raw(TYPES.of(asked.questionType).text);
+    writer.ascii(' ');
+    asked.writeName(writer, FIRST_QUESTION);
+  } else if (opcode <= OPCODES.QUERY) writer.ascii('(no question)');
+  if (asked.questionsRead > 1) {
+    writer.ascii(' +');
+    writer.decimal(asked.questionsRead - 1);
+  }
   writer.ascii(': ');
   writeResult(writer, lookup);
   if (lookup.conflictsWith !== undefined) writer.ascii(', conflicting');
@@ -200,12 +205,13 @@ function writeBody(writer: ProtobufWriter, lookup: LookupView): void {
   endText(writer, start, LOG_RECORD.body);
 }
 
-function writeResult(writer: ProtobufWriter, { outcome, hasResponse, answer }: LookupView): void {
+function writeResult(writer: ProtobufWriter, { outcome, hasResponse, request, answer }: LookupView): void {
   const { message } = answer;
   const { rcode, answerCount } = message;
   if (!hasResponse) writer.ascii(outcome);
   else if (rcode < 0) writer.ascii('malformed answer');
-  else if (rcode !== RCODES.NOERROR) writer.raw(RCODE_NAMES.of(rcode).text);
+  else if (rcode !== RCODES.NOERROR || request.message.opcode > OPCODES.QUERY)
+    writer.raw(RCODE_NAMES.of(rcode).text);
   else if (answerCount === 0) writer.ascii('no data');
   else {
     message.writeRdata(writer, Math.max(firstAddress(message, answerCount), 0));

@@ -2,13 +2,22 @@
 import { FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { Attributes, AttributeValue, Outcome, ProcessIdentity } from '../model.ts';
+import { OPCODES, opcodeName } from '../tables/classes.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
 import { errorName } from './lookup-attributes.ts';
 
-const OUTCOMES: readonly Outcome[] = ['answered', 'timeout', 'sent', 'unknown'];
+const OUTCOMES: readonly Outcome[] = [
+  'answered',
+  'timeout',
+  'sent',
+  'unknown',
+  'connection_refused',
+  'host_unreachable',
+  'network_unreachable',
+];
 /** Bits below the number of type and code: outcome, transport, error. */
-const BITS = 4;
+const BITS = 5;
 const TCP = 2;
 const ERROR = 1;
 
@@ -41,10 +50,10 @@ const CODES = new Listed(RCODES, 0x1000);
 /** Above every result. */
 export const RESULTS = (TYPES.names.length * CODES.names.length) << BITS;
 
-/** @param isError whether the record has an `error.type` */
+/** Of a QUERY. @param isError whether the record has an `error.type` */
 export function resultOf(lookup: LookupView, isError: boolean): number {
-  const { message, raw } = lookup.request;
-  const type = TYPES.numberOf(message.questionType);
+  const { raw } = lookup.request;
+  const type = TYPES.numberOf(lookup.asked.questionType);
   const code = CODES.numberOf(rcodeOf(lookup));
   const bits =
     (OUTCOMES.indexOf(lookup.outcome) << 2) | (raw.has(FIELD_BITS.TCP) ? TCP : 0) | (isError ? ERROR : 0);
@@ -53,15 +62,22 @@ export function resultOf(lookup: LookupView, isError: boolean): number {
 
 /** The same for all lookups with one result. */
 export function resultAttributes(lookup: LookupView, isError: boolean): Attributes {
-  const { request, outcome } = lookup;
+  const { request, outcome, asked } = lookup;
+  const { opcode } = request.message;
   const rcode = rcodeOf(lookup);
   return defined({
-    'dns.question.type': TYPES.nameOf(request.message.questionType),
+    'dns.op_code': opcode > OPCODES.QUERY ? opcodeLabel(opcode) : undefined,
+    'dns.question.type': TYPES.nameOf(asked.questionType),
     'dns.response_code': CODES.nameOf(rcode),
-    'error.type': isError ? (rcode < 0 ? 'timeout' : errorName(rcode)) : undefined,
+    'error.type': isError ? (rcode < 0 ? outcome : errorName(rcode)) : undefined,
     'network.transport': request.raw.transport,
     'whodns.outcome': outcome === 'unknown' ? outcome : undefined,
   });
+}
+
+function opcodeLabel(opcode: number): string {
+  const name = opcodeName(opcode);
+  return name in OPCODES ? name : UNLISTED;
 }
 
 function rcodeOf({ hasResponse, answer }: LookupView): number {

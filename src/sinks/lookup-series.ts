@@ -1,9 +1,10 @@
 /** Records aggregated for the metrics whodns.queries, dns.lookup.duration and whodns.connections. */
 import { LookupView } from '../lookup/view.ts';
 import type { LogEvent, ProcessIdentity } from '../model.ts';
+import { OPCODES } from '../tables/classes.ts';
 import { DURATION_BOUNDS, SERVICE_ATTRIBUTES, WORKLOAD_ATTRIBUTES } from '../tables/metrics.ts';
-import { FIRST_QUESTION } from './lookup-attributes.ts';
 import { pick, RESULTS, resultAttributes, resultOf } from './lookup-result.ts';
+import { FIRST_QUESTION } from './lookup-sections.ts';
 import { ProcessParts } from './process-parts.ts';
 import { SEVERITY } from './record-common.ts';
 import {
@@ -76,24 +77,34 @@ export class LookupSeries {
     if (lookup.conflictsWith !== undefined) return;
     const { message } = lookup.request;
     if (message.questionsRead === 0 && message.id < 0) return;
+    if (message.opcode > OPCODES.QUERY) {
+      this.#other(lookup, isError);
+      return;
+    }
     const result = resultOf(lookup, isError);
     const { number } = this.#workloads.of(lookup.process);
     const key = number * RESULTS + result;
-    const queries = this.#knownQueries.get(key) ?? this.#addQueries(key, lookup, isError);
+    const queries =
+      this.#knownQueries.get(key) ?? this.#knownQueries.set(key, this.#addQueries(lookup, isError));
     queries.value.count++;
     if (lookup.search !== undefined && lookup.search.wasted > 0) this.#waste(lookup);
     if (lookup.durationNs >= 0) record(this.#duration(lookup, result, isError).value, lookup.durationNs);
   }
 
-  #addQueries(key: number, lookup: LookupView, isError: boolean): Series<Counter> {
+  /** Of another opcode: few, each finds its series by text. */
+  #other(lookup: LookupView, isError: boolean): void {
+    this.#addQueries(lookup, isError).value.count++;
+    if (lookup.durationNs >= 0) record(this.#addDuration(lookup, isError).value, lookup.durationNs);
+  }
+
+  #addQueries(lookup: LookupView, isError: boolean): Series<Counter> {
     const workload = this.#workloads.of(lookup.process);
     const result = resultAttributes(lookup, isError);
-    const series = this.queries.series(
+    return this.queries.series(
       `${workload.key}\0${JSON.stringify(result)}`,
       () => ({ ...workload.attributes, ...result }),
       workload.owner,
     );
-    return this.#knownQueries.set(key, series);
   }
 
   #waste({ process, search }: LookupView): void {
@@ -111,11 +122,9 @@ export class LookupSeries {
   #addDuration(lookup: LookupView, isError: boolean): Series<Distribution> {
     const service = this.#services.of(lookup.process);
     const result = resultAttributes(lookup, isError);
-    const { message } = lookup.request;
+    const { asked } = lookup;
     const name =
-      this.#withName && message.questionsRead > 0
-        ? { 'dns.question.name': message.nameAt(FIRST_QUESTION) }
-        : {};
+      this.#withName && asked.questionsRead > 0 ? { 'dns.question.name': asked.nameAt(FIRST_QUESTION) } : {};
     return this.durations.series(
       `${service.key}\0${JSON.stringify(result)}\0${JSON.stringify(name)}`,
       () => ({ ...service.attributes, ...result, ...name }),

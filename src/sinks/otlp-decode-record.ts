@@ -35,7 +35,8 @@ export function decodeLogRecord(bytes: Buffer, end: number): DecodedRecord {
   return { body, attributes };
 }
 
-class Reader {
+/** Fields one after the other. */
+export class Reader {
   at = 0;
   readonly #bytes: Buffer;
   readonly #end: number;
@@ -55,6 +56,31 @@ class Reader {
     return value;
   }
 
+  /** An int64 (two's complement in ten bytes where it is negative). */
+  integer(): number {
+    const start = this.at;
+    const value = this.varint();
+    if (this.at - start < 10) return value;
+    let bits = 0n;
+    for (let i = 9; i >= 0; i--) bits = (bits << 7n) | BigInt((this.#bytes[start + i] as number) & 0x7f);
+    return Number(BigInt.asIntN(64, bits));
+  }
+
+  double(): number {
+    this.at += 8;
+    return this.#bytes.readDoubleLE(this.at - 8);
+  }
+
+  fixed32(): number {
+    this.at += 4;
+    return this.#bytes.readUInt32LE(this.at - 4);
+  }
+
+  fixed64(): bigint {
+    this.at += 8;
+    return this.#bytes.readBigUInt64LE(this.at - 8);
+  }
+
   text(): string {
     const length = this.varint();
     this.at += length;
@@ -68,10 +94,9 @@ class Reader {
       case ANY_VALUE.bool:
         return this.varint() === 1;
       case ANY_VALUE.int:
-        return this.varint();
+        return this.integer();
       case ANY_VALUE.double:
-        this.at += 8;
-        return this.#bytes.readDoubleLE(this.at - 8);
+        return this.double();
       default:
         return this.#list() as AttributeValue;
     }

@@ -1,14 +1,15 @@
 /**
  * Log events -> ExportLogsServiceRequest (collector/logs/v1/logs_service.proto), or ExportTraceServiceRequest, whose field
  * numbers are the same down to the record (trace/v1/trace.proto). Each is encoded when it comes, so that
- * nothing of the event stays alive. Records stand one after the other in one buffer; sealing copies them into a buffer of
- * exactly the request's size, grouped by process, in the order they came.
+ * nothing of the event stays alive. Records stand one after the other in one buffer; sealing copies them into one of the request's
+ * own, grouped by process, in the order they came.
  */
 import { LRUCache } from 'lru-cache';
 import type { LogEvent, ProcessIdentity } from '../model.ts';
 import type { RequestEncoder } from './delivery.ts';
 import { ProtobufWriter, TAG, varintSize } from './otlp-encode.ts';
 import { encodeResource, encodeScope, writeLogRecord } from './otlp-encode-record.ts';
+import { RequestBuffers } from './request-buffers.ts';
 import type { SealedRequest } from './request-store.ts';
 
 const REQUEST = { resourceLogs: TAG.bytes(1) } as const;
@@ -17,6 +18,8 @@ const SCOPE_LOGS = { scope: TAG.bytes(1), logRecords: TAG.bytes(2) } as const;
 
 /** Tags and lengths around the records of one process: three tags, four lengths of at most 4 bytes. */
 const GROUP_OVERHEAD = 24;
+/** Bytes of a record's length: most have some hundred bytes. */
+const RECORD_LENGTH = 2;
 const FIRST_CAPACITY = 64 * 1024;
 /** Resources are kept encoded for some thousand processes; one of 1 KB costs 5 us to encode. */
 const RESOURCES_BYTES = 8 * 1024 * 1024;
@@ -49,6 +52,7 @@ export class LogsRequestEncoder implements RequestEncoder {
     sizeCalculation: ({ length }) => length + RESOURCE_OVERHEAD,
   });
   readonly #writer = new ProtobufWriter(FIRST_CAPACITY);
+  readonly #buffers = new RequestBuffers();
   /** Of the request being built. */
   readonly #groups = new Map<ProcessIdentity, Group>();
   /** The group of the record before. */
@@ -79,9 +83,9 @@ export class LogsRequestEncoder implements RequestEncoder {
     writer.position = start; // behind it may lie the half of a record that could not be encoded
     writer.reserve(1);
     writer.byte(SCOPE_LOGS.logRecords);
-    const record = writer.begin();
+    const record = writer.begin(RECORD_LENGTH);
     this.#write(writer, event);
-    writer.end(record);
+    writer.end(record, RECORD_LENGTH);
     const size = writer.position - start;
     let sealed: SealedRequest | undefined;
     if (this.#records > 0 && start + this.#overhead + size + this.#added(event.process) > this.#maxBytes) {
@@ -94,7 +98,7 @@ export class LogsRequestEncoder implements RequestEncoder {
 
   seal(): SealedRequest | undefined {
     if (this.#records === 0) return undefined;
-    const bytes = Buffer.allocUnsafeSlow(this.#layOut());
+    const bytes = this.#buffers.take(this.#layOut());
     this.#copyRecords(bytes);
     const sealed = { bytes, records: this.#records, resourceCount: this.#groups.size };
     this.#groups.clear();
@@ -104,6 +108,10 @@ export class LogsRequestEncoder implements RequestEncoder {
     this.#end = 0;
     this.#overhead = 0;
     return sealed;
+  }
+
+  release({ bytes }: SealedRequest): void {
+    this.#buffers.release(bytes);
   }
 
   /** Bytes that a record of this process adds to the request besides its own. */

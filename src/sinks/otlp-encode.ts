@@ -82,25 +82,26 @@ export class ProtobufWriter extends ByteWriter {
     return true;
   }
 
-  /** Begins a nested message whose length is not known yet. @returns what `end` needs */
-  begin(): number {
-    this.reserve(1);
-    return this.position++;
+  /**
+   * Begins a nested message whose length is not known yet.
+   * @param expected bytes that its length will take most often @returns what `end` needs
+   */
+  begin(expected = 1): number {
+    this.reserve(expected);
+    const start = this.position;
+    this.position += expected;
+    return start;
   }
 
-  /** Ends it: puts its length in front, moving the message where one byte is not enough. */
-  end(start: number): void {
-    const length = this.position - start - 1;
-    if (length < 0x80) {
-      this.bytes[start] = length;
-      return;
+  /** Ends it: puts its length in front, moving the message where that takes another number of bytes. */
+  end(start: number, expected = 1): void {
+    const length = this.position - start - expected;
+    const size = varintSize(length);
+    if (size !== expected) {
+      this.reserve(size);
+      this.bytes.copyWithin(start + size, start + expected, this.position);
     }
-    const extra = varintSize(length) - 1;
-    this.reserve(extra);
-    this.bytes.copyWithin(start + 1 + extra, start + 1, this.position);
-    this.position = start;
-    this.varint(length);
-    this.position += length;
+    this.position = putVarint(this.bytes, start, length) + length;
   }
 
   #scratch(): void {
@@ -109,6 +110,15 @@ export class ProtobufWriter extends ByteWriter {
     for (let i = 0; i < 8; i++) this.bytes[at + i] = scratchBytes[i] as number;
     this.position = at + 8;
   }
+}
+
+/** @param value integer from 0 to 2^31 - 1; @returns the place behind it */
+export function putVarint(bytes: Uint8Array, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  for (; rest > 0x7f; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
+  bytes[at++] = rest;
+  return at;
 }
 
 /** Bytes of a varint. @param value integer from 0 to 2^53 - 1 */

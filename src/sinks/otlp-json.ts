@@ -2,10 +2,13 @@
  * Log events as OTLP/JSON (OTLP specification, "JSON Protobuf Encoding"): 64-bit integers are strings, enums numbers. The
  * SDK's JSON serializer writes integers as numbers and a whole-numbered double as an integer, so the encoding is done here.
  */
-import { hex } from '../lib/random-bytes.ts';
-import type { Attributes, AttributeValue, LogEvent, ProcessIdentity, TraceContext } from '../model.ts';
+import { ByteWriter } from '../lib/byte-writer.ts';
+import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../model.ts';
 import { LOG_ATTRIBUTES } from '../tables/attributes.ts';
 import type { RequestEncoder } from './delivery.ts';
+import { ProtobufWriter } from './otlp-encode.ts';
+import { writeLogRecord } from './otlp-encode-record.ts';
+import { writeJsonRecord } from './otlp-json-record.ts';
 import type { SealedRequest } from './request-store.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -14,6 +17,8 @@ type Json = Readonly<Record<string, unknown>>;
 export class JsonLinesEncoder implements RequestEncoder {
   readonly #scope: string;
   readonly #maxBytes: number;
+  readonly #record = new ProtobufWriter(4096);
+  readonly #json = new ByteWriter(8192);
   /** Records as JSON. */
   readonly #groups = new Map<ProcessIdentity, string[]>();
   #records = 0;
@@ -29,7 +34,7 @@ export class JsonLinesEncoder implements RequestEncoder {
   }
 
   add(event: LogEvent): SealedRequest | undefined {
-    const record = JSON.stringify(logRecord(event));
+    const record = this.#jsonOf(event);
     const sealed = this.#characters + record.length > this.#maxBytes ? this.seal() : undefined;
     const group = this.#groups.get(event.process);
     if (group === undefined) this.#groups.set(event.process, [record]);
@@ -37,6 +42,14 @@ export class JsonLinesEncoder implements RequestEncoder {
     this.#characters += record.length;
     this.#records++;
     return sealed;
+  }
+
+  #jsonOf(event: LogEvent): string {
+    this.#record.position = 0;
+    writeLogRecord(this.#record, event);
+    this.#json.position = 0;
+    writeJsonRecord(this.#json, this.#record);
+    return this.#json.bytes.toString('utf8', 0, this.#json.position);
   }
 
   seal(): SealedRequest | undefined {
@@ -52,24 +65,6 @@ export class JsonLinesEncoder implements RequestEncoder {
     this.#characters = 0;
     return sealed;
   }
-}
-
-function logRecord(event: LogEvent): Json {
-  return {
-    timeUnixNano: event.time.toString(),
-    observedTimeUnixNano: event.observedTime.toString(),
-    severityNumber: event.severity,
-    body: { stringValue: event.body.toWellFormed() },
-    eventName: event.eventName,
-    attributes: keyValues(event.attributes),
-    ...(event.droppedAttributes === undefined ? {} : { droppedAttributesCount: event.droppedAttributes }),
-    ...(event.trace === undefined ? {} : traceFields(event.trace)),
-  };
-}
-
-/** Ids are hexadecimal in OTLP/JSON, not base64. */
-function traceFields({ traceId, spanId, flags }: TraceContext): Json {
-  return { traceId: hex(traceId), spanId: hex(spanId), flags };
 }
 
 function keyValues(attributes: Attributes): Json[] {

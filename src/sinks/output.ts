@@ -10,7 +10,7 @@ import type { ExporterSpec } from '../tables/options.ts';
 import { ConsoleJsonSink } from './console-json.ts';
 import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
 import { FanOut } from './fan-out.ts';
-import { LimitedSink } from './limits.ts';
+import { limited } from './limits.ts';
 import type { FileBounds, LinesFile } from './lines-file.ts';
 import type { PodsObserved } from './otlp-kubernetes-metrics.ts';
 import type { MetricExporter } from './otlp-metric-exporter.ts';
@@ -85,7 +85,7 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
     const created = await createLogsSink(spec, logs.length, options, files, witness);
     const limits = { count: config.attributeCountLimit, length: config.attributeLengthLimit };
     // The SDK has limits of its own, and counts what it leaves out.
-    logs.push(spec.kind === 'sdk' ? created : new LimitedSink(created, limits));
+    logs.push(spec.kind === 'sdk' ? created : limited(created, limits));
   }
   if (config.traces) logs.push(await createSpans(options, witness));
   const sink = new FanOut(
@@ -224,7 +224,7 @@ async function createSpans(options: OutputOptions, metrics: MetricsSink | undefi
     ...(metrics === undefined ? {} : { meterProvider: metrics.meterProvider }),
   });
   const limits = { count: config.spanAttributeCountLimit, length: config.spanAttributeLengthLimit };
-  return new LimitedSink(spans, limits);
+  return limited(spans, limits);
 }
 
 function retryForMs(config: Config): number {

@@ -7,7 +7,7 @@ export const SEVERITY = { info: 9, warn: 13 } as const;
 /** UTF-16 units of a text; what is longer is cut and ends in an ellipsis. */
 export const MAX_CHARACTERS = 1024;
 
-/** No record of a lookup has more attributes. */
+/** No record has more attributes. */
 export const MAX_ATTRIBUTES = 64;
 
 export function bounded(text: string): string {

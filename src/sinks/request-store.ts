@@ -5,7 +5,7 @@
 
 /** One encoded export request: complete, valid bytes that go out as they are. */
 export interface SealedRequest {
-  /** ExportLogsServiceRequest, uncompressed. Owned by the request: nobody writes to it any more. */
+  /** ExportLogsServiceRequest, uncompressed. Owned by the request: no one writes to it until it is delivered. */
   readonly bytes: Uint8Array;
   /** Log records inside; at least 1. */
   readonly records: number;

@@ -1,6 +1,7 @@
 /** One event as the texts of a table row. Everything is escaped for a terminal here. */
 import { forTerminal } from '../lib/escape.ts';
 import type { ConnectionEvent, Endpoint, LogEvent, Lookup, ResourceRecord } from '../model.ts';
+import { OPCODES, opcodeName } from '../tables/classes.ts';
 import { RCODES, rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import { latencyText } from './latency.ts';
@@ -42,11 +43,15 @@ export function cellsOf(event: LogEvent): Cells {
     const empty = { type: '', name: '', result: '', latency: '', server: '' };
     return { ...common, ...empty, answers: safe(event.body), tone: event.severity >= 13 ? 'bad' : 'plain' };
   }
-  const question = lookup.request.message.questions[0];
+  const { opcode } = lookup.request.message;
+  const { questions } = lookup.asked ?? lookup.request.message;
+  const [question] = questions;
+  const more = questions.length > 1 ? ` +${questions.length - 1}` : '';
   return {
     ...common,
-    type: question === undefined ? '?' : typeName(question.type),
-    name: question === undefined ? '?' : safe(question.name),
+    type:
+      opcode > OPCODES.QUERY ? opcodeName(opcode) : question === undefined ? '?' : typeName(question.type),
+    name: question === undefined ? '?' : `${safe(question.name)}${more}`,
     result: resultOf(lookup),
     latency: lookup.duration === undefined ? '' : latencyText(Number(lookup.duration)),
     answers: answersOf(lookup),
@@ -104,8 +109,13 @@ function answersOf({ request, response, retries, conflictsWith }: Lookup): strin
   if (response?.message.truncated) notes.push('truncated');
   const malformed = response === undefined ? request.message.malformed : response.message.malformed;
   if (malformed !== undefined) notes.push(`malformed: ${malformed.reason}`);
-  const records = response === undefined ? [] : shownRecords(response.message.answers);
-  if (response?.message.rcode === RCODES.NOERROR && records.length === 0) notes.push('no data');
+  const isQuery = request.message.opcode <= OPCODES.QUERY;
+  if (request.message.opcode === OPCODES.UPDATE) {
+    const { answers, authorities } = request.message;
+    notes.push(`${answers.length} prerequisites`, `${authorities.length} updates`);
+  }
+  const records = response === undefined || !isQuery ? [] : shownRecords(response.message.answers);
+  if (isQuery && response?.message.rcode === RCODES.NOERROR && records.length === 0) notes.push('no data');
   const shown = records.slice(0, SHOWN_RECORDS).map(safe);
   if (records.length > SHOWN_RECORDS) shown.push(`+${records.length - SHOWN_RECORDS}`);
   const note = notes.length === 0 ? '' : `(${notes.join(', ')})`;

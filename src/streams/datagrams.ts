@@ -13,6 +13,8 @@ import { GrowingBytes } from './growing-bytes.ts';
 import { type OnMessage, type RawHead, withoutPayload } from './message.ts';
 
 const MAX_DATAGRAM = 65_535;
+/** UDP_MAX_SEGMENTS (include/linux/udp.h); 64 until 6.9. */
+const MAX_SEGMENTS = 128;
 
 class Corked extends Holding {
   readonly key: string;
@@ -40,8 +42,13 @@ export interface DatagramLimits {
 
 export const DATAGRAM_LIMITS: DatagramLimits = { maxCorked: 64, maxAge: 10_000_000_000n };
 
-/** The ledger: every piece comes `in`; a datagram goes `out` once, its further pieces are filtered as `joined`. */
+/**
+ * The ledger: every piece comes `in`; a datagram goes `out` once, its further pieces are filtered as `joined`. Of several datagrams in
+ * one send (UDP_SEGMENT) each comes `in`.
+ */
 export class Datagrams {
+  /** How much of `in` is further datagrams of a send. */
+  extra = 0;
   readonly #stage: Stage<'streams'>;
   readonly #limits: DatagramLimits;
   /** In the order of their first piece. */
@@ -67,6 +74,10 @@ export class Datagrams {
     this.#stage.in++;
     if (raw.streamEnd) {
       this.#end(raw, emit);
+      return;
+    }
+    if (isSegmented(raw)) {
+      this.#split(raw, emit);
       return;
     }
     if (!raw.more && this.#corked.size === 0) {
@@ -107,6 +118,20 @@ export class Datagrams {
     if (!corked.gap) corked.bytes.append(raw.payload.subarray(0, raw.length));
     corked.gap ||= raw.payload.length < raw.length;
     if (!raw.more) this.#finish(corked, emit);
+  }
+
+  /** Each but the last is of the same length. What is beyond the copy limit of all together is known by its length alone. */
+  #split(raw: RawMessage, emit: OnMessage): void {
+    const { sequence: size, length, payload } = raw;
+    const count = Math.min(Math.ceil(length / size), MAX_SEGMENTS);
+    this.extra += count - 1;
+    this.#stage.in += count - 1;
+    const head = { ...withoutPayload(raw), sequence: 0 };
+    for (let at = 0; at < count * size; at += size) {
+      const bytes = Math.min(size, length - at);
+      this.#stage.out++;
+      emit({ raw: { ...head, length: bytes }, payload: payload.subarray(at, at + bytes), length: bytes });
+    }
   }
 
   #through(raw: RawMessage, emit: OnMessage): void {
@@ -162,6 +187,11 @@ export class Datagrams {
     this.#held -= corked.pieces;
     this.#stage.drop(reason, corked.pieces);
   }
+}
+
+/** Several datagrams in one send (udp(7), UDP_SEGMENT): `sequence` is the length of each. */
+function isSegmented({ direction, sequence, length, more }: RawMessage): boolean {
+  return direction === 'request' && sequence > 0 && sequence < length && !more;
 }
 
 function hasSameId(request: Uint8Array, response: Uint8Array): boolean {

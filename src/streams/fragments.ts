@@ -1,4 +1,4 @@
-/** Reassembly of IP datagrams from the fragments of a capture file (RFC 791 section 3.2, RFC 8200 section 4.5). */
+/** Reassembly of IP datagrams from fragments (RFC 791 section 3.2, RFC 8200 section 4.5). */
 
 import type { FRAGMENT_DROPS } from '../tables/drops-kernel.ts';
 
@@ -21,7 +21,14 @@ export interface Reassembled {
   readonly length: number | undefined;
   /** Unix ns, of the fragment that came last: only then had the receiver a datagram. */
   readonly time: bigint;
+  /** Nothing is missing. */
+  readonly complete: boolean;
+  /** Fragments it was put together from. */
+  readonly parts: number;
 }
+
+/** What became of a fragment: it waits for the others, it is there already, its datagram is given out or dropped. */
+export type FragmentFate = 'waits' | 'duplicate' | 'complete' | FragmentDrop;
 
 export type FragmentDrop = keyof typeof FRAGMENT_DROPS;
 
@@ -43,7 +50,7 @@ export const FRAGMENT_LIMITS: FragmentLimits = {
 const MAX_PAYLOAD = 65_535;
 
 interface Datagram<Context> {
-  readonly context: Context;
+  context: Context;
   readonly time: bigint;
   readonly parts: { readonly offset: number; readonly length: number; readonly bytes: Uint8Array }[];
   received: number;
@@ -54,17 +61,24 @@ interface Datagram<Context> {
 
 /**
  * Datagrams in the making. What cannot be completed is still given out, up to its first gap, if it has its beginning: a
- * decoder says that it is cut. `Context` is what the caller wants back: of the fragment that came first.
+ * decoder says that it is cut. `Context` is what the caller wants back: of the datagram's first fragment, or while that has not come of
+ * the one that came first.
  */
 export class FragmentTable<Context> {
   readonly dropped = new Map<FragmentDrop, number>();
   readonly #limits: FragmentLimits;
   readonly #emit: (datagram: Reassembled, context: Context) => void;
+  readonly #onDrop: (reason: FragmentDrop, parts: number, context: Context) => void;
   /** In the order of their first fragment. */
   readonly #datagrams = new Map<string, Datagram<Context>>();
 
-  constructor(emit: (datagram: Reassembled, context: Context) => void, limits: Partial<FragmentLimits> = {}) {
+  constructor(
+    emit: (datagram: Reassembled, context: Context) => void,
+    limits: Partial<FragmentLimits> = {},
+    onDrop: (reason: FragmentDrop, parts: number, context: Context) => void = () => {},
+  ) {
     this.#emit = emit;
+    this.#onDrop = onDrop;
     this.#limits = { ...FRAGMENT_LIMITS, ...limits };
   }
 
@@ -74,24 +88,25 @@ export class FragmentTable<Context> {
   }
 
   /** Takes one fragment; a datagram that it completes is given out before it returns. */
-  accept(fragment: Fragment, context: Context): void {
-    this.#expire(fragment.time);
+  accept(fragment: Fragment, context: Context): FragmentFate {
+    this.expire(fragment.time);
     const { key, offset, length } = fragment;
     const datagram = this.#datagrams.get(key) ?? this.#begin(key, fragment.time, context);
     const problem = this.#add(datagram, fragment);
-    if (problem === 'duplicate') return;
+    if (problem === 'duplicate') return problem;
     if (problem !== undefined) {
       this.#datagrams.delete(key);
-      this.#drop(problem);
-      return;
+      this.#drop(problem, datagram);
+      return problem;
     }
+    if (offset === 0) datagram.context = context;
     datagram.received += length;
     datagram.lastTime = fragment.time;
     if (!fragment.more) datagram.total = offset + length;
-    if (datagram.received === datagram.total) {
-      this.#datagrams.delete(key);
-      this.#giveOut(datagram);
-    }
+    if (datagram.received !== datagram.total) return 'waits';
+    this.#datagrams.delete(key);
+    this.#giveOut(datagram);
+    return 'complete';
   }
 
   /** The end of the capture: everything is given out or dropped. */
@@ -131,7 +146,8 @@ export class FragmentTable<Context> {
     return undefined;
   }
 
-  #expire(now: bigint): void {
+  /** Gives up what was waited for too long. `now` is Unix ns: of each fragment, and of a timer when none come. */
+  expire(now: bigint): void {
     for (const [key, datagram] of this.#datagrams) {
       if (now - datagram.time <= this.#limits.maxAge) return;
       this.#datagrams.delete(key);
@@ -141,7 +157,7 @@ export class FragmentTable<Context> {
 
   #giveOut(datagram: Datagram<Context>): void {
     if (datagram.parts[0]?.offset !== 0) {
-      this.#drop('fragment_no_first');
+      this.#drop('fragment_no_first', datagram);
       return;
     }
     const pieces: Uint8Array[] = [];
@@ -152,11 +168,21 @@ export class FragmentTable<Context> {
       size += bytes.length;
       if (bytes.length < length) break;
     }
-    const { total, lastTime, context } = datagram;
-    this.#emit({ bytes: Buffer.concat(pieces, size), length: total, time: lastTime }, context);
+    const { total, received, lastTime, context, parts } = datagram;
+    this.#emit(
+      {
+        bytes: Buffer.concat(pieces, size),
+        length: total,
+        time: lastTime,
+        complete: received === total,
+        parts: parts.length,
+      },
+      context,
+    );
   }
 
-  #drop(reason: FragmentDrop): void {
+  #drop(reason: FragmentDrop, { parts, context }: Datagram<Context>): void {
     this.dropped.set(reason, (this.dropped.get(reason) ?? 0) + 1);
+    this.#onDrop(reason, parts.length, context);
   }
 }

@@ -35,9 +35,15 @@ export class Framing {
   /** Not synced: a piece of just two bytes came, possibly a length written on its own. */
   #lonePrefix = -1;
 
-  /** @param synced the first byte to come is the first byte of a message. */
-  constructor(synced: boolean) {
+  readonly #maxPayload: number;
+
+  /**
+   * @param synced the first byte to come is the first byte of a message
+   * @param maxPayload bytes kept of a message
+   */
+  constructor(synced: boolean, maxPayload = MAX_MESSAGE) {
     this.#synced = synced;
+    this.#maxPayload = maxPayload;
   }
 
   get synced(): boolean {
@@ -100,15 +106,16 @@ export class Framing {
 
   #keep(piece: Uint8Array, bytes: number): void {
     if (this.#gap) return;
-    if (piece.length > 0) {
-      this.#body ??= new GrowingBytes(MAX_MESSAGE, piece.length);
-      this.#body.append(piece);
+    const kept = piece.subarray(0, this.#maxPayload - (this.#body?.size ?? 0));
+    if (kept.length > 0) {
+      this.#body ??= new GrowingBytes(this.#maxPayload, kept.length);
+      this.#body.append(kept);
     }
-    this.#gap = piece.length < bytes;
+    this.#gap = kept.length < bytes;
   }
 
   #finish(head: RawMessage, piece: Uint8Array, bytes: number, emit: OnMessage): void {
-    let payload = piece;
+    let payload = piece.subarray(0, this.#maxPayload);
     if (this.#position > bytes) {
       this.#keep(piece, bytes);
       payload = this.#body?.view() ?? new Uint8Array(0);

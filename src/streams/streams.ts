@@ -2,9 +2,12 @@
 import type { Stage } from '../health.ts';
 import { Fairness } from '../lib/fairness.ts';
 import type { RawMessage } from '../model.ts';
+import { AnswerFragments } from './answer-fragments.ts';
 import { type DatagramLimits, Datagrams } from './datagrams.ts';
 import type { OnMessage } from './message.ts';
 import { type OnLoss, type StreamLimits, TcpStreams } from './tcp.ts';
+
+const MAX_PAYLOAD = 65_535;
 
 /**
  * Pieces in, messages out, synchronously. The stage's unit is the message: see TcpStreams for how pieces that hold several
@@ -12,22 +15,28 @@ import { type OnLoss, type StreamLimits, TcpStreams } from './tcp.ts';
  */
 export class Streams {
   readonly #datagrams: Datagrams;
+  readonly #fragments: AnswerFragments;
   readonly #tcp: TcpStreams;
 
-  /** @param onLoss is told of bytes of answers that were not seen or given up */
+  /**
+   * @param onLoss is told of bytes of answers that were not seen or given up
+   * @param maxPayload the copy limit: bytes kept of a message
+   */
   constructor(
     stage: Stage<'streams'>,
     limits: Partial<StreamLimits & DatagramLimits> = {},
     fairness = new Fairness(),
-    onLoss?: OnLoss,
+    onLoss: OnLoss = () => {},
+    maxPayload = MAX_PAYLOAD,
   ) {
     this.#datagrams = new Datagrams(stage, limits, fairness);
-    this.#tcp = new TcpStreams(stage, limits, fairness, onLoss);
-    stage.held = () => this.#datagrams.held + this.#tcp.held;
+    this.#fragments = new AnswerFragments(stage, onLoss, maxPayload);
+    this.#tcp = new TcpStreams(stage, limits, fairness, onLoss, maxPayload);
+    stage.held = () => this.#datagrams.held + this.#fragments.held + this.#tcp.held;
   }
 
   get extra(): number {
-    return this.#tcp.extra;
+    return this.#datagrams.extra + this.#tcp.extra;
   }
 
   /** TCP streams remembered and the bytes they hold, for the agent's own metrics. */
@@ -41,19 +50,22 @@ export class Streams {
 
   /** Takes one piece; whole messages are given to `emit` before it returns. */
   accept(raw: RawMessage, emit: OnMessage): void {
-    if (raw.transport === 'udp') this.#datagrams.accept(raw, emit);
+    if (raw.fragment !== undefined) this.#fragments.accept(raw, emit);
+    else if (raw.transport === 'udp') this.#datagrams.accept(raw, emit);
     else this.#tcp.accept(raw, emit);
   }
 
   /** To be called about once a second with the current Unix ns, so that missing bytes are given up without traffic. */
   expire(now: bigint, emit: OnMessage): void {
     this.#datagrams.expire(now);
+    this.#fragments.expire(now);
     this.#tcp.expire(now, emit);
   }
 
   /** The end of the capture: nothing is held afterwards. */
   close(emit: OnMessage): void {
     this.#datagrams.close();
+    this.#fragments.close();
     this.#tcp.close(emit);
   }
 }

@@ -36,6 +36,7 @@ const WINDOW = 8 * 1024 * 1024;
 /** What an empty stream or a held piece costs beside its payload, roughly. */
 const OVERHEAD = 256;
 const NOTHING = new Uint8Array(0);
+const MAX_MESSAGE = 65_535;
 
 /** Bytes are counted against their owner in units of this size. */
 const UNIT = 1024;
@@ -59,11 +60,15 @@ class Stream extends Holding {
   closed = false;
   lastSeen: bigint;
   bytes = OVERHEAD;
+  /** Messages it gave, and those that began but were dropped. */
+  messages = 0;
+  /** Bytes of it were not seen, or belong to no known message. */
+  hasGap = false;
 
-  constructor(key: string, raw: RawMessage) {
+  constructor(key: string, raw: RawMessage, maxPayload: number) {
     super();
     this.key = key;
-    this.framing = new Framing(raw.streamStart);
+    this.framing = new Framing(raw.streamStart, maxPayload);
     this.head = withoutPayload(raw);
     this.next = raw.sequence;
     this.lastSeen = raw.time;
@@ -84,7 +89,8 @@ export type OnLoss = (head: RawHead, reason: UnknownReason, at: bigint) => void;
 
 /**
  * The ledger: `in` counts pieces, and one more for each further message that a piece completes or begins; `out` counts
- * messages. A piece that only adds to a message is filtered as `joined`. So at any time
+ * messages. A piece that only adds to a message is filtered as `joined`. What a gap cost is known when a connection ends: as many
+ * answers as it has requests without one, which come `in` and are dropped as `stream-gap-answers`. So at any time
  *   in = out + filtered{joined, retransmission, control} + dropped{...} + held
  * where held is the pieces of unfinished messages and those before their turn.
  */
@@ -96,6 +102,7 @@ export class TcpStreams {
   readonly #streams = new Map<string, Stream>();
   readonly #fairness: Fairness;
   readonly #onLoss: OnLoss;
+  readonly #maxPayload: number;
   readonly #counts: FairBound<Stream>;
   readonly #memory: FairBound<Memory>;
   #bytes = 0;
@@ -107,11 +114,13 @@ export class TcpStreams {
     limits: Partial<StreamLimits> = {},
     fairness = new Fairness(),
     onLoss: OnLoss = () => {},
+    maxPayload?: number,
   ) {
     this.#stage = stage;
     this.#limits = { ...STREAM_LIMITS, ...limits };
     this.#fairness = fairness;
     this.#onLoss = onLoss;
+    this.#maxPayload = maxPayload ?? MAX_MESSAGE;
     this.#counts = new FairBound(this.#limits.maxStreams, fairness);
     this.#memory = new FairBound(Math.ceil(this.#limits.maxBytes / UNIT), fairness);
   }
@@ -170,10 +179,10 @@ export class TcpStreams {
 
   /** The end of the capture: what is out of order is delivered over its gaps, what is unfinished is dropped. */
   close(emit: OnMessage): void {
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.values())
       while (stream.waiting.length > 0) this.#skipGap(stream, emit);
-      this.#forget(stream, 'stream_unfinished');
-    }
+    for (const stream of this.#streams.values()) this.#countLost(stream);
+    for (const stream of this.#streams.values()) this.#forget(stream, 'stream_unfinished');
   }
 
   /** The stream of a piece, a new one if need be; undefined if the piece is empty and starts none. */
@@ -185,7 +194,7 @@ export class TcpStreams {
     }
     if (raw.length === 0 && !raw.streamStart) return undefined;
     while (this.#counts.isFull) this.#giveWay(this.#counts.largest(), 'streams_full');
-    const stream = new Stream(key, raw);
+    const stream = new Stream(key, raw, this.#maxPayload);
     const owner = this.#ownerOf(raw);
     this.#streams.set(key, stream);
     this.#bytes += OVERHEAD;
@@ -256,10 +265,13 @@ export class TcpStreams {
       this.extra += extra;
       this.#stage.in += extra;
       this.#stage.out += completed;
+      stream.messages += completed;
     }
     if (lost) {
+      stream.hasGap = true;
       this.#lost(stream, 'stream_gap', stream.lastSeen);
       this.#stage.drop('stream_unsynchronized', 1);
+      if (stream.pending > 0) stream.messages++;
       this.#drop(stream, 'stream_unsynchronized');
     } else if (unfinished) {
       stream.pending++;
@@ -273,14 +285,17 @@ export class TcpStreams {
     const length = distance(stream.next, first.sequence);
     stream.next = first.sequence;
     this.#lost(stream, 'stream_gap', first.time);
+    stream.hasGap = true;
     if (stream.framing.synced) {
       const { completed, lost } = stream.framing.consume(first, NOTHING, length, emit);
       if (completed > 0) {
         this.#stage.out++;
+        stream.messages++;
         this.#stage.filter('joined', stream.pending - 1);
         this.#held -= stream.pending;
         stream.pending = 0;
       } else if (lost) {
+        if (stream.pending > 0) stream.messages++;
         this.#drop(stream, 'stream_gap');
       }
     }
@@ -297,8 +312,24 @@ export class TcpStreams {
   #closeAtEnd(stream: Stream): void {
     if (stream.closed || stream.end === undefined || distance(stream.next, stream.end) > 0) return;
     stream.closed = true;
+    this.#countLost(stream);
     this.#drop(stream, 'stream_unfinished');
     stream.framing.desynchronize();
+  }
+
+  /** The answers that lay in what was not seen. */
+  #countLost(stream: Stream): void {
+    const { head, messages, next, end } = stream;
+    const isCut = end !== undefined && distance(next, end) > 0;
+    if (head.direction !== 'response' || !(stream.hasGap || isCut)) return;
+    stream.hasGap = false;
+    stream.end = undefined;
+    const requests = this.#streams.get(streamKey(head, 'request'));
+    if (requests === undefined || isOtherSocket(requests, head)) return;
+    const lost = Math.max(requests.messages - messages - (stream.pending > 0 ? 1 : 0), 0);
+    this.extra += lost;
+    this.#stage.in += lost;
+    this.#stage.drop('stream_gap_answers', lost);
   }
 
   /** Drops the unfinished message. */
@@ -309,6 +340,7 @@ export class TcpStreams {
   }
 
   #forget(stream: Stream, reason: StreamDrop): void {
+    this.#countLost(stream);
     this.#drop(stream, reason);
     this.#stage.drop(reason, stream.waiting.length);
     this.#held -= stream.waiting.length;
@@ -344,7 +376,7 @@ function distance(from: number, to: number): number {
   return (to - from) | 0;
 }
 
-function streamKey(raw: RawMessage, direction = raw.direction): string {
+function streamKey(raw: RawHead, direction = raw.direction): string {
   const { local, remote } = raw;
   return `${raw.networkNamespace} ${direction} ${local.address} ${local.port} ${remote.address} ${remote.port}`;
 }
@@ -355,9 +387,13 @@ function streamKey(raw: RawMessage, direction = raw.direction): string {
  */
 function isOtherConnection(known: Stream, raw: RawMessage): boolean {
   const { head } = known;
-  if (raw.socket !== 0n && head.socket !== 0n && raw.socket !== head.socket) return true;
+  if (isOtherSocket(known, raw)) return true;
   if (raw.streamStart) return raw.sequence !== head.sequence;
   if (raw.length === 0) return false;
   const ahead = distance(known.next, raw.sequence);
   return Math.abs(ahead) > WINDOW || (known.closed && ahead >= 0);
+}
+
+function isOtherSocket({ head }: Stream, raw: RawHead): boolean {
+  return raw.socket !== 0n && head.socket !== 0n && raw.socket !== head.socket;
 }

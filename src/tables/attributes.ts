@@ -35,6 +35,14 @@ export const RECORD_ATTRIBUTES = {
     brief: 'IANA mnemonic of the class asked for; only when it is not IN.',
     example: 'CH',
   },
+  'dns.op_code': {
+    type: 'string',
+    stability: 'development',
+    source: 'proposed',
+    brief:
+      'IANA mnemonic of the opcode of the request (UPDATE, NOTIFY, STATUS, DSO, IQUERY), OPCODE7 when IANA lists none; only when it is not QUERY. `dns.question.*` is then what stands in the question section: of an UPDATE its zone.',
+    example: 'UPDATE',
+  },
   'dns.id': {
     type: 'int',
     stability: 'development',
@@ -53,7 +61,7 @@ export const RECORD_ATTRIBUTES = {
     type: 'string[]',
     stability: 'development',
     source: 'semconv',
-    brief: 'Addresses of the answer section, in its order; absent when there are none.',
+    brief: 'Addresses of the answer section of a QUERY, in its order; absent when there are none.',
     example: ['192.0.2.1', '2001:db8::1'],
   },
   'dns.lookup.duration': {
@@ -68,7 +76,7 @@ export const RECORD_ATTRIBUTES = {
     stability: 'stable',
     source: 'semconv',
     brief:
-      '`timeout`, or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
+      '`timeout` (nothing came), what the program was told at once by ICMP (`connection_refused`, `host_unreachable`, `network_unreachable`), or the response code when it is an error (NXDOMAIN can be switched off); absent on success.',
     example: 'SERVFAIL',
   },
   ...OUTCOME_ATTRIBUTES,
@@ -76,7 +84,8 @@ export const RECORD_ATTRIBUTES = {
     type: 'string',
     stability: 'stable',
     source: 'semconv',
-    brief: 'Address of the name server the program asked (before destination NAT where that is known).',
+    brief:
+      'Address of the name server the program asked (before destination NAT where that is known); an IPv6 address of link-local scope with its zone, `fe80::53%eth0` (RFC 4007).',
     example: '192.0.2.53',
   },
   'server.port': {
@@ -85,6 +94,14 @@ export const RECORD_ATTRIBUTES = {
     source: 'semconv',
     brief: 'Port of the name server.',
     example: 53,
+  },
+  'network.interface.name': {
+    type: 'string',
+    stability: 'development',
+    source: 'semconv',
+    brief:
+      'Device of the link that a name server of link-local scope is on; its index where the name is not known.',
+    example: 'eth0',
   },
   'network.local.address': {
     type: 'string',
@@ -141,6 +158,50 @@ export const RECORD_ATTRIBUTES = {
     source: 'semconv',
     brief: 'UUID version 7 of the record: records with the same one are copies of a repeated export.',
     example: '019a0c3e-8b7a-7c1d-9f00-3b6f1c2d4e5a',
+  },
+  'whodns.questions': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'All questions of the message, where there are several: name, type, and the class where it is not IN. `dns.question.*` is the first of them.',
+    example: ['_http._tcp.local PTR', 'printer.local A CLASS32769'],
+  },
+  'whodns.questions.omitted': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Questions left out of `whodns.questions` because there were too many.',
+    example: 36,
+  },
+  'whodns.update.prerequisites': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Prerequisites of an UPDATE (RFC 2136 section 2.4): name, TTL, type, the class where it is not IN, and data if there is some. ANY: it exists; NONE: it does not.',
+    example: ['www.example.com 0 A ANY'],
+  },
+  'whodns.update.updates': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'What an UPDATE adds, or deletes (classes ANY and NONE, RFC 2136 section 2.5), in the same form.',
+    example: ['www.example.com 300 A 192.0.2.1'],
+  },
+  'whodns.update.omitted': {
+    type: 'int',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Prerequisites and updates left out because there were too many.',
+    example: 36,
+  },
+  'whodns.notify.records': {
+    type: 'string[]',
+    stability: 'development',
+    source: 'whodns',
+    brief: 'Records that a NOTIFY says are new (RFC 1996 section 3.7), in the same form.',
+    example: ['example.com 3600 SOA ns.example.com admin.example.com 7 3600 600 86400 300'],
   },
   'whodns.answers': {
     type: 'string[]',
@@ -213,6 +274,22 @@ export const RECORD_ATTRIBUTES = {
     source: 'whodns',
     brief: 'Retransmissions folded into this record; records plus retries is what servers received.',
     example: 1,
+  },
+  'whodns.lookup.id': {
+    type: 'string',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Shared by the records of one look-up that asked several servers, at once or one after the other. Every record without a usable answer has one, since another server may be asked next.',
+    example: '01936d34-9b5e-7c41-a0a5-0c6f3f0d9a11',
+  },
+  'whodns.lookup.final': {
+    type: 'boolean',
+    stability: 'development',
+    source: 'whodns',
+    brief:
+      'Of the records with one `whodns.lookup.id` that with the answer the program could use: the first with NOERROR or NXDOMAIN. Only ever true.',
+    example: true,
   },
   'whodns.truncated': {
     type: 'boolean',

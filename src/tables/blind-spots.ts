@@ -21,6 +21,16 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     families: SOCKETS,
   },
   {
+    what: 'name servers that a cgroup program at the socket (connect4/6, sendmsg4/6: Kubernetes networks without kube-proxy) translates to another port',
+    families: ALL,
+    seenAs: 'nothing, or without an answer; at the same port as the address they are translated to',
+  },
+  {
+    what: 'more than 512 KB of a TCP connection that one receive or one packet holds',
+    families: ALL,
+    seenAs: 'a gap (`stream_gap`)',
+  },
+  {
     what: 'requests that never reach a network device (no route, dropped by a packet filter)',
     families: ['tracepoint'],
   },
@@ -30,7 +40,7 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'a record without a process',
   },
   {
-    what: 'messages sent as IP fragments: only the first fragment is read',
+    what: 'requests sent as IP fragments: only the first fragment is read',
     families: ['tracepoint'],
     seenAs: 'what the first fragment holds, `whodns.malformed` `cut`',
   },
@@ -56,9 +66,9 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'bytes that are no DNS (`stream_unsynchronized`)',
   },
   {
-    what: 'several datagrams in one send (UDP_SEGMENT)',
+    what: 'several datagrams in one send (UDP_SEGMENT) that are longer together than the copy limit',
     families: ALL,
-    seenAs: 'the first one; the others are bytes behind it (`whodns.malformed` `trailing_bytes`)',
+    seenAs: 'those beyond it as records without a name (`whodns.malformed` `cut`)',
   },
   { what: 'DNS over SCTP or DCCP', families: ALL },
   {

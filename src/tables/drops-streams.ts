@@ -19,14 +19,18 @@ export type WireDrop = keyof typeof WIRE_DROPS;
 export const STREAM_DROPS = {
   stream_unsynchronized: {
     cost: 'record',
-    brief:
-      'TCP bytes outside any known message: attached in mid-stream, or the copy limit hid a length prefix.',
+    brief: 'TCP bytes outside any known message: attached in mid-stream, or bytes before them were not seen.',
     action:
-      'Expected once for each connection that is older than the agent. If it goes on, raise `--max-payload`.',
+      'Expected once for each connection that is older than the agent. If it goes on, look at stage `kernel`.',
   },
   stream_gap: {
     cost: 'record',
     brief: 'TCP bytes went missing and took the start of a message with them.',
+    action: 'Look at `whodns.dropped` of stage `kernel`: what was lost there leaves gaps here.',
+  },
+  stream_gap_answers: {
+    cost: 'record',
+    brief: 'Answers that lay in missing TCP bytes: as many as the connection has requests without one.',
     action: 'Look at `whodns.dropped` of stage `kernel`: what was lost there leaves gaps here.',
   },
   stream_unfinished: {
@@ -70,6 +74,32 @@ export const STREAM_DROPS = {
     brief: 'Too many corked UDP datagrams: the oldest of who had most was forgotten.',
     action: BOUND,
   },
+  fragments_unfinished: {
+    cost: 'record',
+    brief: 'An answer in IP fragments, not all of which came; or too many waited for the rest.',
+    action:
+      'None: most likely the network lost one. Large answers over UDP do better without fragments (DNS flag day 2020).',
+  },
+  fragment_overlap: {
+    cost: 'record',
+    brief: 'IP fragments of an answer overlapped: the kernel drops it too (RFC 5722).',
+    action: 'Look at who sends them: no sender does so by mistake.',
+  },
+  fragment_too_long: {
+    cost: 'record',
+    brief: 'IP fragments of an answer went beyond 65 535 bytes: the kernel drops it too.',
+    action: 'Look at who sends them: no sender does so by mistake.',
+  },
+  fragment_count: {
+    cost: 'record',
+    brief: 'An answer in more than 128 IP fragments.',
+    action: 'None: no link has so small a size.',
+  },
+  fragment_no_first: {
+    cost: 'record',
+    brief: 'An IP fragment whose datagram was dropped before its first fragment came.',
+    action: 'None.',
+  },
 } as const satisfies Drops;
 
 /** What `streams/` leaves out on purpose. */
@@ -77,6 +107,8 @@ export const STREAM_FILTERS = {
   joined: 'The piece only added to a message that is counted once.',
   retransmission: 'Every byte of the piece was seen before.',
   control: 'A piece without payload (SYN, FIN, RST).',
+  other_fragment: 'An IP fragment of a server that was asked, but of no answer.',
+  refused: 'An answer put together from IP fragments that the kernel drops, for its length or its checksum.',
 } as const satisfies Filters;
 
 export type StreamDrop = keyof typeof STREAM_DROPS;

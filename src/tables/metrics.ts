@@ -26,6 +26,7 @@ export const PROCESS_ATTRIBUTES = ['process.pid', 'process.creation.time', ...WO
 
 const LOOKUP_ATTRIBUTES = [
   'dns.question.type',
+  'dns.op_code',
   'dns.response_code',
   'error.type',
   'network.transport',

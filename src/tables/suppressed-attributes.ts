@@ -45,7 +45,7 @@ export const SUPPRESSED_ATTRIBUTES = {
     stability: 'development',
     source: 'whodns',
     brief:
-      'What was full in the agent, so that who holds most gives way: as the drop reason, for example `requests-full`, `streams-full`. One record for each workload and bound.',
+      'What was full in the agent, so that who holds most gives way: as the drop reason, for example `requests_full`, `streams_full`. One record for each workload and bound.',
     example: 'requests_full',
   },
   'whodns.suppressed.given_up': {

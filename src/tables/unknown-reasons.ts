@@ -9,6 +9,7 @@ export const UNKNOWN_REASONS = {
   unreadable: 'its answer was seen, but could not be read',
   stream_gap: 'bytes of its TCP connection were not seen',
   streams_full: 'too many TCP streams: the one with the answer was given up',
+  fragments: 'its answer came in IP fragments, of which too many waited for the rest',
   requests_full: 'too many requests waited for their answers: this one was given up before its time',
   answers_full: 'too many answers waited for their requests: that of this one was given up',
 } as const satisfies Record<UnknownReason, string>;

@@ -1,6 +1,7 @@
 /** The last word on a lookup before it becomes a record; ledger stage `visibility`. */
 import type { Stage } from '../health.ts';
-import type { Lookup, ProcessIdentity } from '../model.ts';
+import type { LookupView } from '../lookup/view.ts';
+import type { ProcessIdentity } from '../model.ts';
 import type { LookupFilter } from './lookup-filter.ts';
 import type { Visibility } from './visibility.ts';
 
@@ -20,7 +21,7 @@ export class VisibilityGate {
     this.#options = options;
   }
 
-  admits(lookup: Lookup): boolean {
+  admits(lookup: LookupView): boolean {
     const { filter, visibility, stage, introduce } = this.#options;
     stage.in++;
     const level = visibility?.levelOf(lookup.process) ?? 'on';

@@ -1,10 +1,12 @@
 /**
- * What can only be judged in user space: the executable and user of a process (one container holds many), the name and type
- * that a lookup asks for. Every rule must let a lookup pass; the first that does not is the reason it is filtered.
+ * What can only be judged in user space: the executable and user of a process (one container holds many), the names and types
+ * that a lookup asks for. Every rule must let a lookup pass; the first that does not is the reason it is filtered. A lookup with
+ * several questions passes with any of them: no name hides behind another.
  */
 import { matchesGlob } from '../lib/glob.ts';
-import type { Lookup, ProcessIdentity } from '../model.ts';
-import { typeName } from '../tables/rrtypes.ts';
+import type { LookupView } from '../lookup/view.ts';
+import type { ProcessIdentity } from '../model.ts';
+import { RR_TYPES } from '../tables/rrtypes.ts';
 
 export interface LookupRules {
   /** Patterns: with a `/` of the path, else of the name. */
@@ -21,16 +23,27 @@ export interface LookupRules {
   readonly excludeTypes: readonly string[];
 }
 
+type Asked = LookupView['asked'];
+
 /** Filter reason of the stage `visibility`. */
 export type LookupReason = 'executable' | 'user' | 'domain' | 'type';
 
 export class LookupFilter {
   readonly #rules: LookupRules;
+  /** As they are on the wire: nothing is made of a lookup to judge it. */
+  readonly #includeDomains: readonly Domain[];
+  readonly #excludeDomains: readonly Domain[];
+  readonly #includeTypes: readonly number[];
+  readonly #excludeTypes: readonly number[];
   /** Of each process once: identities are interned. */
   readonly #processes = new WeakMap<ProcessIdentity, LookupReason | 'pass'>();
 
   constructor(rules: LookupRules) {
     this.#rules = rules;
+    this.#includeDomains = rules.includeDomains.map(labelsOf);
+    this.#excludeDomains = rules.excludeDomains.map(labelsOf);
+    this.#includeTypes = rules.includeTypes.map(typeNumber);
+    this.#excludeTypes = rules.excludeTypes.map(typeNumber);
   }
 
   get isEmpty(): boolean {
@@ -38,17 +51,24 @@ export class LookupFilter {
   }
 
   /** undefined: it passes. */
-  reason({ process, request }: Lookup): LookupReason | undefined {
+  reason({ process, asked }: LookupView): LookupReason | undefined {
     const ofProcess = this.processReason(process);
     if (ofProcess !== undefined) return ofProcess;
-    const { includeDomains, excludeDomains, includeTypes, excludeTypes } = this.#rules;
-    const question = request.message.questions[0];
-    const name = question?.name.toLowerCase();
-    const isBelow = (domain: string) => name !== undefined && isInDomain(name, domain);
-    if (isRefused(includeDomains, excludeDomains, isBelow)) return 'domain';
-    const type = question === undefined ? undefined : typeName(question.type);
-    const isType = (each: string) => each === type || each === `TYPE${question?.type}`;
-    return isRefused(includeTypes, excludeTypes, isType) ? 'type' : undefined;
+    let reason = this.#questionReason(asked, 0);
+    for (let question = 1; question < asked.questionsRead && reason !== undefined; question++) {
+      const other = this.#questionReason(asked, question);
+      if (other !== 'domain') reason = other;
+    }
+    return reason;
+  }
+
+  /** Without such a question nothing is excluded, and neither included. */
+  #questionReason(asked: Asked, question: number): 'domain' | 'type' | undefined {
+    if (isIn(this.#excludeDomains, asked, question)) return 'domain';
+    if (this.#includeDomains.length > 0 && !isIn(this.#includeDomains, asked, question)) return 'domain';
+    const type = question < asked.questionsRead ? asked.typeAsked(question) : -1;
+    if (this.#excludeTypes.includes(type)) return 'type';
+    return this.#includeTypes.length > 0 && !this.#includeTypes.includes(type) ? 'type' : undefined;
   }
 
   /** Executable and user alone. */
@@ -83,11 +103,30 @@ function isRefused(
   return exclude.some(matches) || (include.length > 0 && !include.some(matches));
 }
 
-/** The domain itself or a name below it, both in presentation form: an escaped dot (`\.`) separates no labels. */
-export function isInDomain(name: string, domain: string): boolean {
-  if (domain === '.' || name === domain) return true;
-  if (!name.endsWith(`.${domain}`)) return false;
-  let backslashes = 0;
-  for (let i = name.length - domain.length - 2; i >= 0 && name[i] === '\\'; i--) backslashes++;
-  return backslashes % 2 === 0;
+/** Labels of a domain in lower case, the last one first; none of the root. */
+type Domain = readonly Uint8Array[];
+
+function isIn(domains: readonly Domain[], asked: Asked, question: number): boolean {
+  if (question >= asked.questionsRead) return false;
+  for (const domain of domains) if (asked.asksBelow(question, domain)) return true;
+  return false;
+}
+
+/** @param domain in presentation form: an escaped dot (`\.`) separates no labels */
+export function labelsOf(domain: string): Domain {
+  if (domain === '.') return [];
+  const labels = domain.match(/(?:\\\d{3}|\\.|[^.\\])+/gsu) ?? [];
+  return labels.map(octetsOf).reverse();
+}
+
+function octetsOf(label: string): Uint8Array {
+  const parts = Array.from(label.matchAll(/\\(\d{3})|\\?(.)/gsu), ([, decimal, text = '']) =>
+    decimal === undefined ? Buffer.from(text) : Buffer.from([Number(decimal)]),
+  );
+  return Uint8Array.from(Buffer.concat(parts));
+}
+
+/** @param mnemonic as the option takes it: of IANA's list, or TYPEnnn */
+function typeNumber(mnemonic: string): number {
+  return RR_TYPES[mnemonic as keyof typeof RR_TYPES] ?? Number(mnemonic.slice('TYPE'.length));
 }

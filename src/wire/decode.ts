@@ -20,12 +20,14 @@ import {
   connectionRemotePort,
   isConnection,
 } from './connection.ts';
+import { learnInterface } from './interfaces.ts';
 import {
   CONNECTION_EVENT,
   EVENT_HEADER,
   EVENT_KIND,
   EXIT_EVENT,
   MESSAGE_FLAGS as F,
+  INTERFACE_EVENT,
   MESSAGE_EVENT,
   OWNER_EVENT,
   PROCESS_EVENT as P,
@@ -105,6 +107,11 @@ function decodeEvent(
   if (kind === EVENT_KIND.OWNER) {
     if (size < OWNER_EVENT.SIZEOF) return 'cut';
     owners.learn(view, bytes, at);
+    return undefined;
+  }
+  if (kind === EVENT_KIND.INTERFACE) {
+    if (size < INTERFACE_EVENT.SIZEOF) return 'cut';
+    learnInterface(view, bytes, at);
     return undefined;
   }
   if (kind === EVENT_KIND.PROCESS) {

@@ -55,7 +55,7 @@ export const MESSAGE_EVENT = {
   direction: 60,
   protocol: 61,
   family: 62,
-  reserved: 63,
+  skipped: 63,
 } as const;
 
 /** struct message_addresses: size and byte offsets. */
@@ -74,6 +74,15 @@ export const TRACE_CONTEXT = {
   valid: 24,
   flags: 25,
   reserved: 26,
+} as const;
+
+/** struct interface_event: size and byte offsets. */
+export const INTERFACE_EVENT = {
+  SIZEOF: 40,
+  header: 0,
+  net_ns: 16,
+  index: 20,
+  name: 24,
 } as const;
 
 /** struct process_event: size and byte offsets. */
@@ -208,6 +217,7 @@ export const EVENT_KIND = {
   CONNECTION: 3,
   EXIT: 4,
   OWNER: 5,
+  INTERFACE: 6,
 } as const;
 
 /** enum owner_ids */
@@ -241,6 +251,15 @@ export const MESSAGE_FLAGS = {
   LOCAL_ANY: 128,
   TRACE: 256,
   ADDRESSES: 512,
+  FRAGMENT: 1024,
+  UNREACHABLE: 2048,
+} as const;
+
+/** enum unreachable */
+export const UNREACHABLE = {
+  REFUSED: 1,
+  HOST: 2,
+  NETWORK: 3,
 } as const;
 
 /** enum process_flags */

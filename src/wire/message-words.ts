@@ -19,6 +19,7 @@ import {
   messageRemote,
   messageRemotePort,
   messageSequence,
+  messageSkipped,
   messageSocketHigh,
   messageSocketLow,
 } from './message.ts';
@@ -65,7 +66,8 @@ export function fillWords(view: DataView, at: number, offset: ClockOffset, words
   words[FIELD.LENGTH] = messageLength(view, at);
   words[FIELD.CAPTURED] = messageCaptured(view, at);
   words[FIELD.SEQUENCE] = messageSequence(view, at) | 0;
-  words[FIELD.INTERFACE] = messageInterface(view, at) | 0;
+  words[FIELD.INTERFACE] =
+    (flags & F.FRAGMENT) === 0 ? messageInterface(view, at) | 0 : messageSkipped(view, at);
   putAddress(view, messageLocal(view, at), family, words, FIELD.LOCAL);
   putAddress(view, messageRemote(view, at), family, words, FIELD.REMOTE);
   if ((flags & F.DIALED) !== 0) putAddress(view, messageDialed(view, at), family, words, FIELD.DIALED);
@@ -78,7 +80,9 @@ function bitsOf(flags: number): number {
     ((flags & F.STREAM_START) === 0 ? 0 : FIELD_BITS.STREAM_START) |
     ((flags & F.STREAM_END) === 0 ? 0 : FIELD_BITS.STREAM_END) |
     ((flags & F.MORE) === 0 ? 0 : FIELD_BITS.MORE) |
-    ((flags & F.UNREADABLE) === 0 ? 0 : FIELD_BITS.UNREADABLE)
+    ((flags & F.UNREADABLE) === 0 ? 0 : FIELD_BITS.UNREADABLE) |
+    ((flags & F.FRAGMENT) === 0 ? 0 : FIELD_BITS.FRAGMENT) |
+    ((flags & F.UNREACHABLE) === 0 ? 0 : FIELD_BITS.UNREACHABLE)
   );
 }
 

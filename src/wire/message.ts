@@ -81,6 +81,11 @@ export function messageSequence(view: DataView, at: number): number {
   return view.getUint32(at + M.sequence, LITTLE);
 }
 
+/** With MESSAGE_FLAGS.FRAGMENT, of the first: bytes before its UDP header in what IP carries. */
+export function messageSkipped(view: DataView, at: number): number {
+  return view.getUint8(at + M.skipped) * 8;
+}
+
 /** Inode of the network namespace. */
 export function messageNamespace(view: DataView, at: number): number {
   return view.getUint32(at + M.net_ns, LITTLE);

@@ -40,7 +40,16 @@ test('every panel has a data source variable, a title, a unit', () => {
       readonly panels: readonly {
         readonly title: string;
         readonly datasource: { readonly uid: string };
-        readonly fieldConfig: { readonly defaults: { readonly unit: string } };
+        readonly type: string;
+        readonly fieldConfig: {
+          readonly defaults: {
+            readonly unit: string;
+            readonly min?: number;
+            readonly max?: number;
+            readonly noValue?: string;
+            readonly thresholds?: { readonly steps: readonly { readonly value: number | null }[] };
+          };
+        };
       }[];
       readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
     };
@@ -53,7 +62,15 @@ test('every panel has a data source variable, a title, a unit', () => {
         sources.includes(panel.datasource.uid),
         `${board.uid}/${panel.title}: ${panel.datasource.uid}`,
       );
-      assert.ok(panel.title !== '' && panel.fieldConfig.defaults.unit !== '');
+      const { unit, min, max, noValue, thresholds } = panel.fieldConfig.defaults;
+      assert.ok(panel.title !== '' && unit !== '');
+      // Grafana's own are green, and red from 80 on, whatever the unit.
+      assert.ok(
+        thresholds?.steps.every(({ value }) => value !== 80),
+        panel.title,
+      );
+      if (unit === 'percentunit') assert.deepEqual([min, max], [0, 1], panel.title);
+      if (panel.type === 'stat') assert.equal(noValue, '0', panel.title);
     }
   }
 });
@@ -69,6 +86,18 @@ test('the linter finds what it is for', () => {
     [{ title: '' }, /no title/],
     [{ title: agent.panels[1]?.title ?? '' }, /two panels/],
     [{ unit: '' }, /no unit/],
+    [{ unit: 'rps' }, /unit rps means something else/],
+    [{ thresholds: undefined }, /no thresholds/],
+    [
+      {
+        thresholds: [
+          { at: 2, color: 'red' },
+          { at: 1, color: 'red' },
+        ],
+      },
+      /not ascending/,
+    ],
+    [{ unit: 'percentunit', thresholds: [{ at: 80, color: 'red' }] }, /no share/],
     [{ queries: [] }, /no query/],
     [query('sum(whodns_querys_total{})'), /no metric whodns_querys_total/],
     [query('sum by (process_pid) (whodns_ring_size_bytes{})'), /no label process_pid/],

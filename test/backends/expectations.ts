@@ -166,7 +166,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-agent/Lost by stage and reason': [
     { 'host_name=node-7,whodns_reason=ring_full,whodns_stage=kernel': 3 },
   ],
-  'whodns-agent/Left out on purpose': [{ 'whodns_reason=not_dns,whodns_stage=dns': 2 }],
+  'whodns-agent/Left out on purpose': [{ 'whodns_reason=answer_sent,whodns_stage=dns': 2 }],
   'whodns-agent/Held by stage': [{ 'host_name=node-7,whodns_stage=correlate': 7 }],
   'whodns-agent/Kernel ring': [{ 'host_name=node-7': 0.75 }],
   'whodns-agent/Kernel events': [{ 'whodns_kernel_event=message': 1100 }],

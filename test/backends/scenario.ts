@@ -224,7 +224,11 @@ export const SERIES: readonly SeriesInput[] = [
     value: 3,
     attributes: { 'whodns.stage': 'kernel', 'whodns.reason': 'ring_full' },
   },
-  { metric: 'whodns.filtered', value: 2, attributes: { 'whodns.stage': 'dns', 'whodns.reason': 'not_dns' } },
+  {
+    metric: 'whodns.filtered',
+    value: 2,
+    attributes: { 'whodns.stage': 'dns', 'whodns.reason': 'answer_sent' },
+  },
   { metric: 'whodns.held', value: 7, attributes: { 'whodns.stage': 'correlate' } },
   { metric: 'whodns.kernel.events', value: 1100, attributes: { 'whodns.kernel.event': 'message' } },
   { metric: 'whodns.kernel.missed_runs', value: 1, attributes: {} },

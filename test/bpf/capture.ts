@@ -18,6 +18,7 @@ export const FLAG = {
   more: 16,
   unreadable: 32,
   dialed: 64,
+  fragment: 1024,
 };
 /** bpf/event.h, enum counter and enum drop_reason. */
 export const COUNTER = {
@@ -55,6 +56,8 @@ export function lostMessages({ drops }: Pick<Captured, 'drops'>): number {
 }
 
 export interface Owner {
+  /** By which records name it; 0: not known. */
+  readonly id: number;
   readonly tgid: number;
   readonly tid: number;
   readonly ppid: number;

@@ -114,7 +114,8 @@ function stream(left: Set<Message>, conversation: Conversation): string[] {
       .filter(
         (message) => message.local_port === port && message.direction === direction && message.length > 0,
       )
-      .sort((a, b) => (a.sequence - b.sequence) | 0);
+      .sort((a, b) => (a.sequence - b.sequence) | 0)
+      .filter((piece, index, all) => piece.sequence !== all[index - 1]?.sequence); // sent again
     return [pieces.map((piece) => piece.payload).join(''), pieces];
   };
   const found = ports.filter((port) => bytes(port, 'request')[0] === conversation.requests[0]);

@@ -112,11 +112,12 @@ static void print_owner(__u32 id)
 	}
 	if (!id)
 		owner = &unknown;
-	printf("{\"tgid\":%u,\"tid\":%u,\"ppid\":%u,\"vpid\":%u,\"uid\":%u,\"gid\":%u,\"pid_ns\":%u,\"mnt_ns\":%u,"
+	printf("{\"id\":%u,\"tgid\":%u,\"tid\":%u,\"ppid\":%u,\"vpid\":%u,\"uid\":%u,\"gid\":%u,\"pid_ns\":%u,\"mnt_"
+	       "ns\":%u,"
 	       "\"net_ns\":%u,"
 	       "\"start_time\":\"%llu\",\"cgroup_id\":\"%llu\",\"comm\":",
-	       owner->tgid, owner->tid, owner->ppid, owner->vpid, owner->uid, owner->gid, owner->pid_ns, owner->mnt_ns,
-	       owner->net_ns, owner->start_time, owner->cgroup_id);
+	       id, owner->tgid, owner->tid, owner->ppid, owner->vpid, owner->uid, owner->gid, owner->pid_ns,
+	       owner->mnt_ns, owner->net_ns, owner->start_time, owner->cgroup_id);
 	print_string(owner->comm, COMM_LEN);
 	printf(",\"leader\":");
 	print_string(owner->leader_comm, COMM_LEN);

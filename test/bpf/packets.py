@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 CLIENT4, SERVER4, CLIENT6, SERVER6 = "10.99.0.1", "10.99.0.2", "fd99::1", "fd99::2"
@@ -86,6 +87,7 @@ def server_host():
         run("ip link set lo up")
         run(f"ip addr add {SERVER4}/24 dev veth1")
         run(f"ip addr add {SERVER6}/64 dev veth1 nodad")
+        run("ip addr add fd99::3/64 dev veth1 nodad")
         run("ip link set veth1 up")
         for family, address in (socket.AF_INET, SERVER4), (socket.AF_INET6, SERVER6):
             serve(family, address)
@@ -198,6 +200,95 @@ def bridge():
     report(messages, [ask(client, message) for message in messages])
 
 
+ROUNDS = 20
+
+
+def by_device(family, device):
+    """Control message that chooses the device: ip(7) IP_PKTINFO, ipv6(7) IPV6_PKTINFO."""
+    index = socket.if_nametoindex(device)
+    if family == socket.AF_INET:
+        return socket.IPPROTO_IP, 8, struct.pack("=I4s4x", index, socket.inet_aton(CLIENT4))
+    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack("=16sI", socket.inet_pton(family, CLIENT6), index)
+
+
+def two_devices():
+    """The same message from one socket to two servers behind two devices, and to an address that is behind either of them."""
+    links = ("10.97.0", "fd97:"), ("10.98.0", "fd98:")
+
+    def make(link4, link6, device):
+        def configure():
+            run("ip link set lo up")
+            run(f"ip link set {device}p up")
+            for address in f"{link4}.2/24 dev {device}p", f"{SERVER4}/32 dev lo", f"{link6}:2/64 dev {device}p nodad":
+                run(f"ip addr add {address}")
+            run(f"ip addr add {SERVER6}/128 dev lo nodad")
+            run(f"ip route add {CLIENT4} via {link4}.1")
+            run(f"ip route add {CLIENT6} via {link6}:1")
+            for address in f"{link4}.2", SERVER4:
+                serve(socket.AF_INET, address)
+            for address in f"{link6}:2", SERVER6:
+                serve(socket.AF_INET6, address)
+            time.sleep(0.2)
+
+        host, start = other_host(configure)
+        run(f"ip link add {device} type veth peer name {device}p netns {host}")
+        run(f"ip addr add {link4}.1/24 dev {device}")
+        run(f"ip addr add {link6}:1/64 dev {device} nodad")
+        run(f"ip link set {device} up")
+        start()
+
+    run(f"ip addr add {CLIENT4}/32 dev lo")
+    run(f"ip addr add {CLIENT6}/128 dev lo nodad")
+    for (link4, link6), device in zip(links, ("one", "two")):
+        make(link4, link6, device)
+    time.sleep(0.3)
+    for (link4, link6), device in zip(links, ("one", "two")):
+        run(f"ip route add {SERVER4} via {link4}.2 metric {device == 'two' and 2 or 1}")
+        run(f"ip -6 route add {SERVER6} via {link6}:2 metric {device == 'two' and 2 or 1}")
+    # no one has these two: the other end drops at once, so that the next packet has the same buffer
+    run("ip route add 10.96.0.9 via 10.97.0.2")
+    run("ip -6 route add fd96::9 via fd97::2")
+    sent = []
+    for family, here, there, part in (
+        (socket.AF_INET, CLIENT4, SERVER4, 0),
+        (socket.AF_INET6, CLIENT6, SERVER6, 1),
+    ):
+        near = [link[part] + (".2", ":2")[part] for link in links]
+        for number in range(ROUNDS):
+            client = socket.socket(family, socket.SOCK_DGRAM)
+            client.bind((here, 0))
+            client.settimeout(5)
+            message = query(number)
+            dead = ("10.96.0.9", "fd96::9")[part]
+            for address, device in (dead, ""), (near[1], ""), (near[0], ""), (there, "one"), (there, "two"):
+                client.sendmsg([message], [by_device(family, device)] if device else [], 0, (address, 53))
+                sent.append(address)
+            for _ in range(4):
+                client.recv(100)
+            client.close()
+    print(json.dumps({"pid": os.getpid(), "sent": sent}))
+
+
+def two_bridges():
+    """A bridge, a cable to another bridge of the same host, and the server behind that one."""
+    server, start = server_host()
+    run(f"ip link add veth0 type veth peer name veth1 netns {server}")
+    run("ip link add cable0 type veth peer name cable1")
+    for bridge_name, ports in ("br0", ["cable0"]), ("br1", ["cable1", "veth0"]):
+        run(f"ip link add {bridge_name} type bridge")
+        run(f"ip link set {bridge_name} up")
+        for port in ports:
+            run(f"ip link set {port} master {bridge_name}")
+            run(f"ip link set {port} up")
+    run(f"ip addr add {CLIENT4}/24 dev br0")
+    run(f"ip addr add {CLIENT6}/64 dev br0 nodad")
+    start()
+    time.sleep(0.2)
+    resolve_neighbours()
+    client, messages = datagram_socket(), [query(i) for i in range(20)]
+    report(messages, [ask(client, message) for message in messages])
+
+
 def options():
     two_hosts()
     resolve_neighbours()
@@ -210,10 +301,35 @@ def options():
 
 
 def fragments():
-    two_hosts()
+    """A request and an answer in IP fragments, in each family; those of IPv6 begin with destination options."""
+    server = two_hosts()
     resolve_neighbours()
-    message = query(1, 4000)
-    report([message], [ask(datagram_socket(), message)])
+    messages = [query(1, 4000), query(2)]
+    answers = [ask(datagram_socket(), messages[0])]
+    # A server that sends options before the UDP header, and other fragments first.
+    run_in(
+        server,
+        f"""
+import os, socket, struct, sys, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.SOL_SOCKET, 15, 1)
+s.bind(("fd99::3", 53))
+if os.fork():
+    sys.exit()
+s.settimeout(10)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+m, peer = s.recvfrom(100)
+other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+other.bind(("fd99::3", 0))
+other.sendto(bytes(3000), peer[:1] + (9,) + peer[2:])
+s.sendto(m[:2] + b"\\x85\\x80" + m[4:] + bytes(i % 251 for i in range(3000)), peer)
+""",
+    )
+    client = datagram_socket("fd99::3")
+    answers.append(ask(client, messages[1]))
+    time.sleep(0.2)
+    report(messages, answers)
 
 
 def unasked():
@@ -297,12 +413,40 @@ def exec_test():
     print(f"pid {os.getpid()}")
 
 
+def changing():
+    """One thread sends twice each: as it is, under another name, as another user, and in another thread. Prints `pid N`."""
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 53))
+    client = datagram_socket("127.0.0.1")
+
+    def send_two():
+        for number in range(2):
+            client.send(query(number))
+
+    def rename(name):
+        with open(f"/proc/self/task/{threading.get_native_id()}/comm", "w") as comm:
+            comm.write(name)
+
+    send_two()
+    rename("renamed")
+    send_two()
+    os.setresuid(-1, 65534, -1)
+    send_two()
+    os.setresuid(-1, 0, -1)
+    other = threading.Thread(target=send_two)
+    other.start()
+    other.join()
+    print(f"pid {os.getpid()}")
+
+
 SCENES = {
     "parked": parked,
     "parked-tcp": parked_tcp,
     "parked-late": parked_late,
     "translated": translated,
     "bridge": bridge,
+    "two-devices": two_devices,
+    "two-bridges": two_bridges,
     "options": options,
     "fragments": fragments,
     "unasked": unasked,
@@ -310,6 +454,7 @@ SCENES = {
     "self": self_test,
     "flood": flood,
     "exec": exec_test,
+    "changing": changing,
 }
 
 SCENES[sys.argv[1]]()

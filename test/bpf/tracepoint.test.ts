@@ -121,6 +121,30 @@ describe('tracepoint family', { skip: missing }, () => {
     assert.ok((captured.drops[DROP.processRingFull] ?? 0) >= 2, `${captured.drops}`);
   });
 
+  test('an owner is told once, and with a new id when anything of it changes', async () => {
+    const { captured, output } = await captureWhile(
+      'tracepoint',
+      'exec python3 test/bpf/packets.py changing',
+    );
+    const pid = Number(/pid (\d+)/.exec(output)?.[1]);
+    const owners = captured.messages.map(({ owner }) => owner).filter(({ tgid }) => tgid === pid);
+    assert.deepEqual(
+      owners.map(({ comm, uid, tid }) => [comm, uid, tid === pid]),
+      [
+        ...[1, 2].map(() => ['python3', 0, true]),
+        ...[1, 2].map(() => ['renamed', 0, true]),
+        ...[1, 2].map(() => ['renamed', 65534, true]),
+        ...[1, 2].map(() => ['renamed', 0, false]),
+      ],
+    );
+    const ids = owners.map(({ id }) => id);
+    assert.deepEqual(
+      ids,
+      [0, 0, 2, 2, 4, 4, 6, 6].map((index) => ids[index]),
+    );
+    assert.equal(new Set(ids).size, 4);
+  });
+
   test('a program replaced by exec is announced anew', async () => {
     const { captured, output } = await captureWhile('tracepoint', 'exec python3 test/bpf/packets.py exec');
     const pid = Number(/pid (\d+)/.exec(output)?.[1]);
@@ -202,23 +226,68 @@ describe('tracepoint family between two hosts', { skip: missing }, () => {
     assert.ok((captured.counters[DUPLICATE_DEVICE] ?? 0) >= 2 * said.requests.length);
   });
 
+  test('one message to two servers over two devices, and to one server over either', async () => {
+    const script = 'exec python3 test/bpf/packets.py two-devices';
+    const { captured, output } = await captureWhile('tracepoint', script);
+    const { pid, sent } = JSON.parse(output) as { pid: number; sent: string[] };
+    assert.equal(sent.length, 200);
+    const of = (direction: string) =>
+      captured.messages
+        .filter((message) => message.direction === direction && message.protocol === 17)
+        .map((message) => message.remote.replace('::ffff:', ''));
+    assert.deepEqual(of('request').sort(), sent.toSorted());
+    const dead = ['10.96.0.9', 'fd96::9'];
+    assert.deepEqual(
+      [...new Set(of('response'))].sort(),
+      [...new Set(sent)].filter((address) => !dead.includes(address)).sort(),
+    );
+    assert.equal(captured.counted.find(({ tgid }) => tgid === pid)?.udp, sent.length);
+  });
+
+  test('two bridges with a cable between them are one way', async () => {
+    const { said, requests, responses } = await scene('two-bridges');
+    assert.deepEqual(payloads(requests), said.requests);
+    assert.deepEqual(payloads(responses), said.responses);
+  });
+
   test('IPv4 options and IPv6 extension headers', async () => {
     const { said, requests, responses } = await scene('options');
     assert.deepEqual(payloads(requests), said.requests);
     assert.deepEqual(payloads(responses), said.responses);
   });
 
-  test('fragments: the first tells the length, what is in it is captured', async () => {
-    const { said, requests, responses } = await scene('fragments');
-    for (const [messages, whole] of [
-      [requests, said.requests],
-      [responses, said.responses],
-    ] as const) {
-      assert.equal(messages.length, 1);
-      assert.equal(messages[0]?.length, (whole[0]?.length ?? 0) / 2);
-      assert.ok((messages[0]?.captured ?? 0) > 1400 && whole[0]?.startsWith(messages[0]?.payload ?? '-'));
-      assert.ok((messages[0]?.flags ?? 0) & FLAG.unreadable);
-    }
+  test('fragments: all of an answer, and of a request the first', async () => {
+    const { captured, said, requests, responses } = await scene('fragments');
+    const [long = '', short] = said.requests;
+    assert.deepEqual(
+      requests.map(({ length }) => length),
+      [4000, short?.length === undefined ? 0 : short.length / 2],
+    );
+    assert.ok((requests[0]?.captured ?? 0) > 1400 && long.startsWith(requests[0]?.payload ?? '-'));
+    assert.ok((requests[0]?.flags ?? 0) & FLAG.unreadable);
+    const of = (first: (typeof responses)[number]) =>
+      responses
+        .filter(({ sequence }) => sequence === first.sequence)
+        .sort(
+          (a, b) =>
+            Number(b.remote_port > 0) - Number(a.remote_port > 0) ||
+            (a.local_port & 0x1fff) - (b.local_port & 0x1fff),
+        );
+    const firsts = responses.filter(({ remote_port }) => remote_port === 53);
+    // behind the UDP header
+    const whole = firsts.map((first) =>
+      of(first)
+        .map(({ payload }) => payload)
+        .join('')
+        .slice(16),
+    );
+    assert.deepEqual(whole, said.responses);
+    assert.ok(
+      responses.every(({ flags, captured: bytes, length }) => flags & FLAG.fragment && bytes === length),
+    );
+    // Of the datagram to another port the server's address alone is known, but for its first fragment.
+    assert.equal(responses.length, 3 + 3 + 2);
+    assert.equal(captured.drops[DROP.responseSuppressed], 0);
   });
 
   test('a response that nobody asked for is no event', async () => {

@@ -62,12 +62,13 @@ def serve():
         server = socket.socket(family, socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address, PORT))
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
         server.listen(64)
         while True:
             threading.Thread(target=connection, args=(server.accept()[0],), daemon=True).start()
 
     for target in udp, tcp:
-        for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+        for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.2"):
             threading.Thread(target=target, args=(family, address), daemon=True).start()
     while True:
         time.sleep(60)
@@ -271,6 +272,53 @@ def tcp_ways():
     expect("tcp-peek", "tcp", 4, [message], [reply])
 
 
+TCP_FASTOPEN_CONNECT = 30  # include/uapi/linux/tcp.h
+
+
+def fast_open(name, family, address, message, first=None, option=False, waits=True):
+    """One connection whose first bytes, `first` or all of `message`, are given to the SYN."""
+    client = socket.socket(family, socket.SOCK_STREAM)
+    client.settimeout(10)
+    first = first or message
+    if option:
+        client.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+        client.connect((address, PORT))
+        sent = client.send(first)
+    elif waits:
+        client.setblocking(True)  # with a time-out Python does not wait within the call
+        sent = client.sendto(first, socket.MSG_FASTOPEN, (address, PORT))
+    else:
+        client.setblocking(False)
+        try:
+            sent = client.sendto(first, socket.MSG_FASTOPEN, (address, PORT))
+        except BlockingIOError:  # without a cookie nothing is taken: the program sends again once it is connected
+            sent = 0
+        client.settimeout(10)
+        time.sleep(0.1)
+    client.sendall(message[sent:])
+    expected = len(message)
+    reply = read_exactly(client, expected)
+    client.close()
+    expect(name, "tcp", 6 if family == socket.AF_INET6 else 4, [message], [reply])
+
+
+def fast_opens():
+    """The first connection to an address gets a cookie, the later ones send with the SYN."""
+    with open("/proc/sys/net/ipv4/tcp_fastopen", "w", encoding="ascii") as file:
+        file.write("3")
+    for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+        for turn in "first", "second":
+            fast_open(f"fast open, {turn}", family, address, prefixed(query("fast")))
+        fast_open("fast open by the option", family, address, prefixed(query("fast-option")), option=True)
+        two = prefixed(query("fast-two")) + prefixed(query("fast-two"))
+        fast_open("fast open with two messages", family, address, two)
+        fast_open("fast open with a part of the length", family, address, prefixed(query("fast-part")), b"\0")
+        many = b"".join(prefixed(query("fast-many")) for _ in range(60))
+        fast_open("fast open with more than a SYN holds", family, address, many, waits=False)
+    # a program that does not wait, and an address that has given no cookie
+    fast_open("fast open, not taken", socket.AF_INET, "127.0.0.2", prefixed(query("fast-not")), waits=False)
+
+
 def in_child(action):
     """Runs `action` in a forked child, which then exits without any clean-up."""
     child = os.fork()
@@ -327,6 +375,7 @@ def main():
         udp_sendmmsg()
         udp_special()
         tcp_ways()
+        fast_opens()
         owners()
         programs(sys.argv[1:])
         time.sleep(0.3)

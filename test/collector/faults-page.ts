@@ -1,6 +1,6 @@
 /** docs/faults.md from what faults.test.ts measured. */
 import { describeMachine } from '../../bench/machine.ts';
-import { attacksSection } from '../hostile/page.ts';
+import { attacksPage } from '../hostile/page.ts';
 import type { Outcome } from './faults-inside.ts';
 
 export function faultsPage(outcomes: readonly Outcome[]): string {
@@ -71,7 +71,7 @@ before it is sent, and read back when its turn comes.
 
 <!-- attacks: begin (npm run fix) -->
 
-${attacksSection().join('\n')}
+${attacksPage().join('\n')}
 
 <!-- attacks: end -->
 `;

@@ -35,10 +35,12 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'dns.question.name': 'hash',
   'dns.question.type': 'keep',
   'dns.question.class': 'keep',
+  'dns.op_code': 'keep',
   'dns.response_code': 'keep',
   'dns.answers': 'drop',
   'error.type': 'keep',
   'server.address': 'keep',
+  'network.interface.name': 'keep',
   'network.local.address': 'keep',
   'network.transport': 'keep',
   'network.type': 'keep',
@@ -47,6 +49,10 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'network.peer.address': 'keep',
   'log.record.uid': 'keep',
   'whodns.answers': 'drop',
+  'whodns.questions': 'drop',
+  'whodns.update.prerequisites': 'drop',
+  'whodns.update.updates': 'drop',
+  'whodns.notify.records': 'drop',
   'whodns.answers.conflicts_with': 'keep',
   'whodns.outcome': 'keep',
   'whodns.outcome.reason': 'keep',
@@ -125,6 +131,7 @@ const REDACTION: Readonly<Record<Texts, 'hash' | 'drop' | 'keep'>> = {
   'os.type': 'keep',
   'telemetry.distro.name': 'keep',
   'telemetry.distro.version': 'keep',
+  'whodns.lookup.id': 'keep',
 };
 
 type Table = Readonly<Record<string, { readonly type: string; readonly example: AttributeValue }>>;

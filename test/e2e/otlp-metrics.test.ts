@@ -172,7 +172,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     sink.accept(logEvent({ process: pod, type: 28 }));
     sink.accept(logEvent({ type: 65_280 }));
     const rule = { 'security_rule.name': 'tunnel' };
-    sink.accept({ ...copyOf(logEvent()), eventName: 'whodns.finding', attributes: rule });
+    sink.accept({ ...copyOf(logEvent()), lookup: undefined, eventName: 'whodns.finding', attributes: rule });
     sink.accept(connectionLog());
     await sink.flush();
     assert.deepEqual(lines, []);

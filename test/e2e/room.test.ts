@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Ledger } from '../../src/health.ts';
 import { FanOut } from '../../src/sinks/fan-out.ts';
-import { LimitedSink } from '../../src/sinks/limits.ts';
+import { limited } from '../../src/sinks/limits.ts';
 import { logEvent } from '../unit/sink-events.ts';
 import { logsSink } from './otlp-sinks.ts';
 import { Receiver } from './receiver.ts';
@@ -25,7 +25,7 @@ describe('room', () => {
       limits: { batchSize: 10, delayMs: 5000 },
     });
     t.after(() => delivery.close(0));
-    const sink = new FanOut([new LimitedSink(delivery, { count: 128, length: undefined })], ledger, notices);
+    const sink = new FanOut([limited(delivery, { count: 32, length: undefined })], ledger, notices);
     for (let i = 0; i < 5; i++) sink.accept(logEvent());
     const begun = performance.now();
     await sink.room();

@@ -6,14 +6,18 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { Message } from '../../src/dns/message.ts';
+import { ByteWriter } from '../../src/lib/byte-writer.ts';
+import { hex } from '../../src/lib/random-bytes.ts';
 import { EventView, LookupView } from '../../src/lookup/view.ts';
-import type { Lookup, Outcome, ResourceRecord } from '../../src/model.ts';
+import type { Lookup, Outcome, Question, ResourceRecord } from '../../src/model.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
-import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
 import { LookupRecord } from '../../src/sinks/lookup-record.ts';
+import { MAX_LISTED } from '../../src/sinks/lookup-sections.ts';
 import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
 import { writeLogRecord } from '../../src/sinks/otlp-encode-record.ts';
+import { writeJsonRecord } from '../../src/sinks/otlp-json-record.ts';
 import { bounded, MAX_ATTRIBUTES } from '../../src/sinks/record-common.ts';
+import { className, opcodeName } from '../../src/tables/classes.ts';
 import { typeName } from '../../src/tables/rrtypes.ts';
 import { replay } from '../golden/replay.ts';
 import { envelopeOf } from '../unit/message-bytes.ts';
@@ -67,17 +71,27 @@ function randomLookup(random: Random, seeds: readonly Uint8Array[], process: Loo
   return view;
 }
 
+function questionLine({ name, type, class: of }: Question): string {
+  return bounded(`${name} ${typeName(type)}${of === 1 ? '' : ` ${className(of)}`}`);
+}
+
 function recordLine({ name, ttl, type, data }: ResourceRecord): string {
   return `${name} ${ttl} ${typeName(type)} ${data}`;
 }
 
 /** What the decoded messages say. */
-function assertTold({ request, answer, hasResponse }: LookupView, record: LookupRecord): void {
+function assertTold({ request, answer, hasResponse, asked }: LookupView, record: LookupRecord): void {
   const { attributes, body } = record;
-  const [question] = request.message.questions;
-  assert.equal(attributes['dns.question.name'], question?.name);
+  const { questions } = asked;
+  const { opcode } = request.message;
+  assert.equal(attributes['dns.question.name'], questions[0]?.name);
+  assert.equal(attributes['dns.op_code'], opcode > 0 ? opcodeName(opcode) : undefined);
+  assert.deepEqual(
+    attributes['whodns.questions'],
+    questions.length > 1 ? questions.slice(0, MAX_LISTED).map(questionLine) : undefined,
+  );
   assert.ok(body.length <= 1024 && body.isWellFormed());
-  const answers = hasResponse ? answer.message.answers.slice(0, MAX_ANSWERS) : [];
+  const answers = hasResponse && opcode <= 0 ? answer.message.answers.slice(0, MAX_LISTED) : [];
   assert.deepEqual(
     attributes['whodns.answers'],
     answers.length === 0 ? undefined : answers.map((each) => bounded(recordLine(each))),
@@ -90,14 +104,52 @@ function assertTold({ request, answer, hasResponse }: LookupView, record: Lookup
   assert.equal(attributes['whodns.malformed'], malformed?.reason);
 }
 
+type JsonValue = Readonly<Record<string, unknown>> & { readonly arrayValue?: { values: JsonValue[] } };
+
+function plain({ arrayValue, ...value }: JsonValue): unknown {
+  if (arrayValue !== undefined) return arrayValue.values.map(plain);
+  const [only] = Object.values(value);
+  return 'intValue' in value ? Number(only) : only;
+}
+
+/** The same as JSON. */
+function assertJson(text: string, record: LookupRecord): void {
+  const { attributes, ...fields } = JSON.parse(text) as {
+    attributes: { key: string; value: JsonValue }[];
+    body: unknown;
+  };
+  assert.deepEqual(
+    Object.fromEntries(attributes.map(({ key, value }) => [key, plain(value)])),
+    record.attributes,
+  );
+  const trace = record.trace && {
+    traceId: hex(record.trace.traceId),
+    spanId: hex(record.trace.spanId),
+    flags: record.trace.flags,
+  };
+  assert.deepEqual(fields, {
+    timeUnixNano: String(record.time),
+    severityNumber: record.severity,
+    body: { stringValue: record.body },
+    observedTimeUnixNano: String(record.observedTime),
+    eventName: 'whodns.query',
+    ...trace,
+  });
+}
+
 test(`${COUNT} records of mutated messages, seed ${SEED}`, async () => {
   const files = readdirSync(CAPTURES).filter((name) => name.endsWith('.pcap'));
   const seeds = (await Promise.all(files.map((file) => replay(CAPTURES + file, [53, 8053])))).flatMap(
     ({ payloads }) => payloads,
   );
   const random = new Random(SEED);
-  const processes = [identity(), identity({ executableName: '', attribution: 'none' })];
+  const processes = [
+    identity(),
+    identity({ executableName: '', attribution: 'none' }),
+    identity({ executableName: 'a"\\\n\u001bé日' }),
+  ];
   const [direct, plain] = [new ProtobufWriter(16), new ProtobufWriter(1024)];
+  const json = new ByteWriter(16);
   const records = [true, false].map((nxdomainError) => new LookupRecord({ nxdomainError }));
   let answers = 0;
   for (let i = 0; i < COUNT; i++) {
@@ -110,6 +162,9 @@ test(`${COUNT} records of mutated messages, seed ${SEED}`, async () => {
     const same = direct.bytes.subarray(0, direct.position).equals(plain.bytes.subarray(0, plain.position));
     if (!same) assert.deepEqual(copyOf(record), undefined, `record ${i}`);
     assertTold(view, record);
+    json.position = 0;
+    writeJsonRecord(json, direct);
+    assertJson(json.bytes.toString('utf8', 0, json.position), record);
     assert.ok(Object.keys(record.attributes).length <= MAX_ATTRIBUTES);
     if (record.attributes['whodns.answers'] !== undefined) answers++;
   }

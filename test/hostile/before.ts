@@ -1,9 +1,9 @@
 /**
  * Runs the tests of this folder on the code before them, to see each attack succeed: a test that passes there proves nothing.
- *   node test/hostile/before.ts DIRECTORY [FILE ...]
+ *   node test/hostile/before.ts DIRECTORY [--only=REGEXP] [FILE ...]
  * DIRECTORY: a worktree of COMMIT with npm packages (`git worktree add --detach DIRECTORY COMMIT`, `npm ci` there). Its tests and load
  * generators are replaced by today's. Today's options that it does not know are left out, so that it runs at all. Adds a line for each
- * test to before.jsonl; a file that ran before has its lines replaced.
+ * test to before.jsonl in place of what it had there; --only: names of tests.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -43,6 +43,13 @@ function prepare(directory: string): void {
     rmSync(at(part), { recursive: true, force: true });
     cpSync(join(REPOSITORY, part), at(part), { recursive: true });
   }
+  // Helpers that make events by hand know the modules of their time.
+  rmSync(at('test/unit'), { recursive: true });
+  execFileSync('git', ['checkout', '--quiet', 'HEAD', '--', 'test/unit'], { cwd: directory });
+  // It does not tell when a table is full.
+  const shares = readFileSync(at('test/hostile/fair-shares.test.ts'), 'utf8');
+  const waits = shares.replaceAll(/await untilFull\([^)]*\);/g, 'await sleep(5000);');
+  writeFileSync(at('test/hostile/fair-shares.test.ts'), waits);
   // Reasons of loss that were not there yet are no losses.
   const ring = readFileSync(at('test/matrix/ring.ts'), 'utf8');
   writeFileSync(
@@ -55,8 +62,10 @@ function prepare(directory: string): void {
   execFileSync('native/setup.sh', ['build'], { cwd: directory, stdio: 'inherit' });
 }
 
-function runFile(directory: string, file: string): Before[] {
-  const { stdout } = spawnSync(process.execPath, ['--test', '--test-reporter=tap', `test/hostile/${file}`], {
+function runFile(directory: string, file: string, only: string | undefined): Before[] {
+  const pattern = only === undefined ? [] : [`--test-name-pattern=${only}`];
+  const argv = ['--test', '--test-reporter=tap', ...pattern, `test/hostile/${file}`];
+  const { stdout } = spawnSync(process.execPath, argv, {
     cwd: directory,
     encoding: 'utf8',
     timeout: FILE_LIMIT_MS,
@@ -69,8 +78,12 @@ function runFile(directory: string, file: string): Before[] {
   );
   for (const [, , word, name = '', skip, more = ''] of blocks) {
     if (skip !== undefined || /type: 'suite'|subtests? failed/.test(more)) continue;
-    const error = /error: (?:\|-\n\s*)?(.*)/.exec(more)?.[1] ?? '';
-    const why = word === 'ok' ? '' : error.replaceAll(/^'|'$/g, '').slice(0, 200);
+    const [, error = ''] = /^ *error: (?:\|-\n)?([\s\S]*?)(?=\n *\w+: |$(?![\s\S]))/m.exec(more) ?? [];
+    const words = error
+      .replaceAll(/\+ actual - expected|\s+/g, ' ')
+      .replaceAll(/^ *'|'$/g, '')
+      .trim();
+    const why = word === 'ok' ? '' : words.slice(0, 160);
     found.push({ file, test: name.replaceAll('\\', ''), passed: word === 'ok', why });
   }
   return found;
@@ -82,12 +95,16 @@ export function readBefore(): Before[] {
 }
 
 if (import.meta.main) {
-  const [directory = '', ...wanted] = process.argv.slice(2);
+  const [directory = '', ...words] = process.argv.slice(2);
+  const only = words.find((word) => word.startsWith('--only='))?.slice('--only='.length);
+  const wanted = words.filter((word) => !word.startsWith('--only='));
   prepare(directory);
   const files = wanted.length > 0 ? wanted : globSync('*.test.ts', { cwd: import.meta.dirname });
   for (const file of files.map((path) => basename(path)).sort()) {
-    const found = runFile(directory, file);
-    const all = [...readBefore().filter((each) => each.file !== file), ...found];
+    const found = runFile(directory, file, only);
+    const isOld = (each: Before) =>
+      each.file === file && (only === undefined || found.some(({ test }) => test === each.test));
+    const all = [...readBefore().filter((each) => !isOld(each)), ...found];
     all.sort((a, b) => a.file.localeCompare(b.file));
     writeFileSync(BEFORE, all.map((each) => `${JSON.stringify(each)}\n`).join(''));
     const passed = found.filter((each) => each.passed);

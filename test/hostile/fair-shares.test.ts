@@ -11,14 +11,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask } from '../../src/control/client.ts';
 import type { PipelineStats } from '../../src/pipeline.ts';
 import { buildClients, CLIENTS } from '../clients/build.ts';
 import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { end, ended } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { reportAttack } from './report.ts';
-import { HOOK, isBuilt, patient, scaled } from './scale.ts';
+import { HOOK, isBuilt, patient, scaled, stats } from './scale.ts';
 
 const TCP = ['/usr/bin/python3', join(import.meta.dirname, 'tcp_dns.py')];
 const UDP = ['/usr/bin/python3', join(import.meta.dirname, 'udp_dns.py')];
@@ -159,7 +158,7 @@ async function assertTold(reason: string, executable: string): Promise<number> {
 }
 
 async function statsOf(): Promise<PipelineStats> {
-  return (await ask(join(directory, 'control'), '/stats')) as PipelineStats;
+  return stats(join(directory, 'control'));
 }
 
 describe('fair shares', { timeout: patient(120_000) }, () => {

@@ -10,15 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask } from '../../src/control/client.ts';
-import type { PipelineStats } from '../../src/pipeline.ts';
 import { buildClients, CLIENTS } from '../clients/build.ts';
 import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { end } from '../matrix/children.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
 import { cgroupMount } from './hanging-processes.ts';
 import { reportAttack } from './report.ts';
-import { HOOK, isBuilt, patient, scaled } from './scale.ts';
+import { HOOK, isBuilt, patient, scaled, stats } from './scale.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const PROGRAMS = join(REPOSITORY, 'build/bench');
@@ -73,7 +71,6 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const stats = async (): Promise<PipelineStats> => (await ask(control, '/stats')) as PipelineStats;
 const asUser = (uid: number, argv: readonly string[]): string[] => [
   ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'],
   ...argv,
@@ -98,7 +95,7 @@ async function victimDuring(attack: ChildProcess, uid: number, tag: string): Pro
   const mine = (record: JsonRecord) => nameOf(record).endsWith(`.${tag}.victim.test`);
   await agent.waitFor((records) => records.filter(mine).length >= LOOKUPS, PATIENCE_MS);
   const records = agent.records.filter(mine);
-  const { source } = await stats();
+  const { source } = await stats(control);
   const said = JSON.stringify({ attack: attackOutput.output, source });
   assert.equal(new Set(records.map(nameOf)).size, LOOKUPS, `recorded names ${said}`);
   assert.equal(records.length, LOOKUPS, said);
@@ -119,11 +116,11 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
     ['of the same user', ATTACKER],
   ] as const) {
     test(`to a datagram flood ${whose} in its own control group`, { timeout: CASE_LIMIT_MS }, async () => {
-      const before = (await stats()).source.drops;
+      const before = (await stats(control)).source.drops;
       const flood = [program('flood'), SINK, PORT, '0', String(SECONDS), '1'];
       const output = await victimDuring(namespace.spawn(asUser(ATTACKER, flood)), uid, `flood${uid}`);
       const { sent } = JSON.parse(output) as { sent: number };
-      const { source } = await stats();
+      const { source } = await stats(control);
       const leftOut = (source.drops['request_suppressed'] ?? 0) - (before['request_suppressed'] ?? 0);
       const most = BURST + RATE * (SECONDS + 2);
       assert.ok(
@@ -144,7 +141,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
   test(`to ${PROCESSES} short-lived processes of the same user; the next process is complete at once`, {
     timeout: 2 * CASE_LIMIT_MS,
   }, async (t) => {
-    const before = (await stats()).source.drops;
+    const before = (await stats(control)).source.drops;
     const burst = [program('burst'), SINK, PORT, String(PROCESSES), '1', String(ATTACKER)];
     const output = await victimDuring(namespace.spawn(burst), ATTACKER, 'burst');
     t.diagnostic(output);
@@ -164,7 +161,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
       },
       { pid, path: program('victim'), service: 'next-service', attribution: 'kernel' },
     );
-    const { source } = await stats();
+    const { source } = await stats(control);
     assert.equal(source.drops['process_table_full'], before['process_table_full'] ?? 0);
     assert.equal(source.drops['process_ring_full'], before['process_ring_full'] ?? 0);
     const { processes, seconds } = JSON.parse(output) as { processes: number; seconds: number };
@@ -185,12 +182,12 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
     mkdirSync(parent);
     try {
       chownSync(parent, ATTACKER, ATTACKER);
-      const before = (await stats()).source;
+      const before = (await stats(control)).source;
       const burst = [program('burst'), SINK, PORT, String(GROUPS), '200', String(ATTACKER), parent];
       const output = await victimDuring(namespace.spawn(burst), 0, 'groups');
       t.diagnostic(output);
       const { sent } = JSON.parse(output) as { sent: number };
-      const { source } = await stats();
+      const { source } = await stats(control);
       const requests = (source.counters['requests'] ?? 0) - (before.counters['requests'] ?? 0);
       const leftOut = (source.drops['request_suppressed'] ?? 0) - (before.drops['request_suppressed'] ?? 0);
       assert.ok(requests >= sent, `${requests} of ${sent}`);
@@ -231,7 +228,7 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
     }
     // The records together hold what the kernel counted, to one.
     await sleep(10_500);
-    const { source } = await stats();
+    const { source } = await stats(control);
     const told = agent.records
       .filter(isSuppressed)
       .reduce((sum, { attributes }) => sum + Number(attributes['whodns.suppressed.requests']), 0);

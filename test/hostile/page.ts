@@ -1,4 +1,5 @@
 /** The section "Attacks" of docs/faults.md, from the results of a run of test/hostile (report.ts). */
+import { beforeSection } from './before-page.ts';
 import { type Attack, RESULTS, readReport, STRANGERS } from './report.ts';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
@@ -24,4 +25,9 @@ export function attacksSection(file: string = RESULTS): readonly string[] {
     '',
     ...[head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`),
   ];
+}
+
+/** With what the same tests say of the code before them. */
+export function attacksPage(): readonly string[] {
+  return [...attacksSection(), '', '### The same tests on the code before', '', ...beforeSection()];
 }

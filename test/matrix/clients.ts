@@ -108,6 +108,11 @@ const TOOLS: readonly Client[] = [
     executable: '/usr/bin/kdig',
     argumentsFor: (names) => ['+tcp', '+retry=0', '+timeout=20', `@${server}`, ...names],
   })),
+  ...both('kdig +fastopen', (server) => ({
+    transport: 'tcp',
+    executable: '/usr/bin/kdig',
+    argumentsFor: (names) => ['+tcp', '+fastopen', '+retry=0', '+timeout=20', `@${server}`, ...names],
+  })),
   ...both('busybox nslookup', (server) => ({
     transport: 'udp',
     executable: '/usr/bin/busybox',

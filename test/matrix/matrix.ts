@@ -67,6 +67,8 @@ export async function runMatrix(options: MatrixOptions): Promise<FamilyResult[]>
   const clients = known.filter((client) => client.title.includes(options.only ?? ''));
   const zone = makeZone(clients.length, options.rounds);
   const namespace = await Namespace.open();
+  // TCP Fast Open, of clients and of servers (Documentation/networking/ip-sysctl.rst).
+  await namespace.run(['sh', '-c', 'echo 3 >/proc/sys/net/ipv4/tcp_fastopen']);
   const dnsmasq = await startDnsmasq(namespace, zone, SERVER_ADDRESSES);
   const unbound = await startUnbound(namespace, FORWARDER, UPSTREAM);
   const agents = new Map(

@@ -70,7 +70,9 @@ describe('layout.gen.ts', () => {
         spawnSync('mkdir', ['-p', join(target, '..')]);
         writeFileSync(
           target,
-          file.endsWith('.gen.ts') ? text.replace('local_port: 180', 'local_port: 181') : text,
+          file.endsWith('.gen.ts')
+            ? text.replace(/local_port: (\d+)/, (_, at) => `local_port: ${Number(at) + 1}`)
+            : text,
         );
       }
       cpSync(join(ROOT, 'native/tool.sh'), join(directory, 'native/tool.sh'));

@@ -185,6 +185,30 @@ describe('users', { skip: process.getuid?.() !== 0 && 'needs root', timeout: 60_
   });
 });
 
+describe('a user with any number of containers', () => {
+  it('has so many asked about at once, and others are not kept waiting by it', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let asked = 0;
+    const containers = new UserContainers({
+      inspect: async () => {
+        asked++;
+        await promise;
+        return undefined;
+      },
+    });
+    const given = (user: number) => ({ user, group: '/nonexistent' });
+    const process = ownerIn({ parentPid: 4711, uid: USER });
+    const ids = Array.from({ length: 1000 }, (_, i) => String(i).padStart(64, '0'));
+    const asking = ids.map((id) => containers.ask(process, given(USER), id));
+    assert.equal(asking.filter((each) => each !== undefined).length, 32);
+    assert.notEqual(containers.ask(process, given(USER + 1), ID), undefined);
+    assert.equal(asked, 33);
+    resolve();
+    await Promise.all(asking);
+    assert.notEqual(containers.ask(process, given(USER), ids.at(-1) ?? ''), undefined);
+  });
+});
+
 describe('a record of a user container', () => {
   const userContainers = {
     find: () => ({ name: 'web', imageName: 'shop', imageTags: ['3'] }),

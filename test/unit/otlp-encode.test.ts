@@ -206,6 +206,36 @@ describe('OTLP encoder', () => {
     assert.equal(encoder.seal(), undefined);
   });
 
+  it('uses the memory of delivered requests again, and of no others', () => {
+    const encoder = new LogsRequestEncoder({ scope: SCOPE, maxBytes: 1_000_000 });
+    const step = fc.record({ records: fc.integer({ min: 1, max: 30 }), delivered: fc.boolean() });
+    let reused = 0;
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const held: { request: SealedRequest; copy: Buffer }[] = [];
+        const memory = new Set<ArrayBufferLike>();
+        for (const { records, delivered } of steps) {
+          for (let i = 0; i < records; i++) encoder.add(logEvent({ name: `host${i}.example.com` }));
+          const request = encoder.seal();
+          assert.ok(request);
+          assert.ok(held.every((other) => other.request.bytes.buffer !== request.bytes.buffer));
+          if (memory.has(request.bytes.buffer)) reused++;
+          memory.add(request.bytes.buffer);
+          const copy = Buffer.from(request.bytes);
+          if (delivered) encoder.release(request);
+          else held.push({ request, copy });
+        }
+        for (const { request, copy } of held) assert.ok(copy.equals(request.bytes));
+        // What another has made, as a spool does, is not taken.
+        encoder.release({ bytes: Buffer.from('of others'), records: 1, resourceCount: 1 });
+        const records = held.flatMap(({ request }) => decode(request.bytes).resourceLogs);
+        assert.equal(records.length, held.length);
+      }),
+      { numRuns: 100 },
+    );
+    assert.ok(reused > 20, `${reused}`);
+  });
+
   it('bounds a resource and says how many attributes were left out', () => {
     const resource = Object.fromEntries(
       Array.from({ length: 6 }, (_, i) => [`list.${i}`, Array<string>(1000).fill('日'.repeat(5000))]),

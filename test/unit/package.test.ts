@@ -68,6 +68,9 @@ describe('what is packed', () => {
 });
 
 describe('the bundle', () => {
+  /** Wanted by packages in it, which do without. */
+  const OPTIONAL = ['supports-color', 'bufferutil', 'utf-8-validate'];
+
   it('needs no package: the command runs where there is no node_modules', () => {
     assert.equal(PACKAGE.dependencies, undefined);
     const bare = new Set<string>();
@@ -77,6 +80,8 @@ describe('the bundle', () => {
         /^(?:import|\} from|import .* from) ["']([^"'.][^"']*)["'];$/gm,
       ))
         if (!name.startsWith('node:')) bare.add(name);
+      for (const [, name = ''] of text.matchAll(/\b(?:__)?require\d*\(["']([^"']+)["']\)/g))
+        if (!name.startsWith('node:') && !OPTIONAL.includes(name)) bare.add(name);
     }
     assert.deepEqual(
       [...bare].filter((name) => !process.getBuiltinModule(name)),

@@ -147,7 +147,7 @@ describe('whodns.suppressed', () => {
     };
     // More workloads than are counted apart, so that some are told as others.
     for (let i = 0; i < 1000; i++) {
-      const bound = i % 3 === 0 ? 'requests-full' : 'streams-full';
+      const bound = i % 3 === 0 ? 'requests_full' : 'streams_full';
       fairness.gaveWay({ pid: i, uid: 1000, cgroupId: BigInt(1 + (i % 300)) }, bound, 1 + (i % 5));
       sent.set(bound, (sent.get(bound) ?? 0) + 1 + (i % 5));
       if (i % 100 === 0) assert.ok(tell(7) <= 7);
@@ -155,21 +155,21 @@ describe('whodns.suppressed', () => {
     while (tell(64) > 0);
     assert.deepEqual(told, sent);
     assert.deepEqual(fairness.untold(64), []);
-    fairness.gaveWay({ pid: 1, uid: 1000, cgroupId: 2n }, 'requests-full');
+    fairness.gaveWay({ pid: 1, uid: 1000, cgroupId: 2n }, 'requests_full');
     assert.deepEqual(fairness.untold(64), [
-      { owner: { pid: 1, uid: 1000, cgroupId: 2n }, cgroupId: 2n, bound: 'requests-full', count: 1 },
+      { owner: { pid: 1, uid: 1000, cgroupId: 2n }, cgroupId: 2n, bound: 'requests_full', count: 1 },
     ]);
   });
 
   it('at a bound of the agent: on the workload, who is known by an address only on the host', () => {
     const untold = {
       ...{ owner: { pid: 42, uid: 1000, cgroupId: 77n }, cgroupId: 77n },
-      ...{ bound: 'requests-full', count: 118 },
+      ...{ bound: 'requests_full', count: 118 },
     };
     const process = identity({ containerId: 'a'.repeat(64), workload: 'shop-1' });
     const event = toGaveWayLog(untold, process, {}, 5n * SECOND, 9n);
     assert.deepEqual(event.attributes, {
-      'whodns.suppressed.bound': 'requests-full',
+      'whodns.suppressed.bound': 'requests_full',
       'whodns.suppressed.given_up': 118,
       'whodns.suppressed.since': '1970-01-01T00:00:05.000Z',
       'whodns.suppressed.share': 'cgroup',
@@ -177,7 +177,7 @@ describe('whodns.suppressed', () => {
       'whodns.suppressed.user.id': 1000,
     });
     assert.deepEqual(event.process.resource, { 'service.name': 'shop', 'k8s.pod.name': 'shop-1' });
-    assert.equal(event.body, 'shop-1: gave way 118 times, requests-full');
+    assert.equal(event.body, 'shop-1: gave way 118 times, requests_full');
     const address = { ...untold, cgroupId: -7n };
     const other = toGaveWayLog(address, undefined, { 'host.name': 'h' }, 5n * SECOND, 9n);
     assert.equal(other.attributes['whodns.suppressed.share'], 'unknown');

@@ -1,7 +1,8 @@
 /** OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT and _VALUE_LENGTH_LIMIT (specification, common, "Attribute Limits"). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { copyOf, LimitedSink, withinLimits } from '../../src/sinks/limits.ts';
+import { copyOf, limited, withinLimits } from '../../src/sinks/limits.ts';
+import { MAX_ATTRIBUTES } from '../../src/sinks/record-common.ts';
 import { logEvent, record } from './sink-events.ts';
 
 describe('attribute limits', () => {
@@ -45,7 +46,11 @@ describe('attribute limits', () => {
       flush: async () => {},
       close: async () => {},
     };
-    const sink = new LimitedSink(inner, { count: 1, length: undefined });
+    // The defaults leave out nothing: no record has so many attributes.
+    assert.ok(Object.keys(logEvent().attributes).length < MAX_ATTRIBUTES);
+    assert.equal(limited(inner, { count: 128, length: undefined }), inner);
+    const sink = limited(inner, { count: 1, length: undefined });
+    assert.notEqual(sink, inner);
     sink.accept(logEvent());
     await sink.close(0);
     assert.equal(sink.name, 'inner');

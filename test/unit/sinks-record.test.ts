@@ -1,9 +1,10 @@
 /** LookupRecord: which fact goes into which attribute, and what is bounded. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { rememberInterface } from '../../src/lib/interface-names.ts';
 import type { LookupView } from '../../src/lookup/view.ts';
 import type { Attributes, Edns } from '../../src/model.ts';
-import { MAX_ANSWERS } from '../../src/sinks/lookup-attributes.ts';
+import { MAX_LISTED } from '../../src/sinks/lookup-sections.ts';
 import { MAX_CHARACTERS } from '../../src/sinks/record-common.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
@@ -14,6 +15,9 @@ function attributesOf(spec: Spec, nxdomainError = true): Attributes {
   return recordOf(lookup(spec), { nxdomainError }).attributes;
 }
 
+const LINK_LOCAL = { address: 'fe80::53', port: 53 };
+const MANY = Array.from({ length: 130 }, () => record('x', 1, '192.0.2.1'));
+
 /** A message of which only so many bytes were captured; of `length`, if that is given. */
 function cut({ message }: LookupView['answer'], captured: number, length = message.length): void {
   message.parse(message.bytes, message.base, captured, length);
@@ -22,6 +26,7 @@ function cut({ message }: LookupView['answer'], captured: number, length = messa
 test('every attribute is in the table, with the type the table says', () => {
   const specs: Spec[] = [
     { raw: { dialed: { address: '10.96.0.10', port: 53 } } },
+    { raw: { family: 6, remote: LINK_LOCAL, interface: 77 } },
     { outcome: 'timeout', retries: 3 },
     { outcome: 'unknown', reason: 'ring_full' },
     { conflictsWith: '0191f0a2-7c4e-7b3a-9d6e-2f1c0b8a7e55' },
@@ -29,6 +34,9 @@ test('every attribute is in the table, with the type the table says', () => {
     { rcode: 2, answers: Array.from({ length: 300 }, () => record('x', 1, '192.0.2.1')) },
     { response: { edns: edns() } },
     { request: { questions: [{ name: 'version.bind', type: 16, class: 3 }] } },
+    { request: { questions: Array.from({ length: 130 }, () => ({ name: 'x', type: 1, class: 1 })) } },
+    { request: { opcode: 5, answers: MANY, authorities: MANY } },
+    { request: { opcode: 4, answers: MANY } },
   ];
   const seen = new Set<string>();
   for (const spec of specs) {
@@ -40,8 +48,47 @@ test('every attribute is in the table, with the type the table says', () => {
       if (type === 'int') assert.ok(Number.isInteger(value), name);
     }
   }
-  for (const name of ['whodns.truncated', 'whodns.malformed']) seen.add(name); // below
+  for (const name of ['whodns.truncated', 'whodns.malformed', 'whodns.lookup.id', 'whodns.lookup.final'])
+    seen.add(name); // below
   assert.deepEqual([...seen].sort(), Object.keys(RECORD_ATTRIBUTES).sort());
+});
+
+test('of several servers asked the records share an id, and one is final', () => {
+  const view = viewOf(lookup());
+  view.hasLookupId = true;
+  view.lookupId.fill(0xab);
+  view.isFinal = true;
+  const { attributes } = recordOf(view);
+  assert.equal(attributes['whodns.lookup.id'], 'abababab-abab-abab-abab-abababababab');
+  assert.equal(attributes['whodns.lookup.final'], true);
+});
+
+test('what is told at once in place of an answer is another error than silence', () => {
+  for (const outcome of ['connection_refused', 'host_unreachable', 'network_unreachable'] as const) {
+    const event = recordOf(lookup({ outcome }), { nxdomainError: true });
+    assert.equal(event.attributes['error.type'], outcome);
+    assert.equal(event.attributes['dns.response_code'], undefined);
+    assert.match(event.body, new RegExp(`: ${outcome}`));
+    assert.equal(event.severity, recordOf(lookup({ outcome: 'timeout' }), { nxdomainError: true }).severity);
+  }
+});
+
+test('a link-local server is told with its zone', () => {
+  rememberInterface(4026531840, 78, 'wan0');
+  for (const [index, zone] of [
+    [77, '77'],
+    [78, 'wan0'],
+  ] as const) {
+    const raw = { family: 6, remote: LINK_LOCAL, interface: index, networkNamespace: 4026531840 } as const;
+    const attributes = attributesOf({ raw });
+    assert.equal(attributes['server.address'], `fe80::53%${zone}`);
+    assert.equal(attributes['network.interface.name'], zone);
+  }
+  const elsewhere = attributesOf({
+    raw: { family: 6, remote: { address: '2001:db8::53', port: 53 }, interface: 78 },
+  });
+  assert.equal(elsewhere['server.address'], '2001:db8::53');
+  assert.equal(elsewhere['network.interface.name'], undefined);
 });
 
 function edns() {
@@ -162,8 +209,8 @@ test('answers and texts are bounded, and what is left out is said', () => {
   const process = identity({ executableName: '😀'.repeat(1000) });
   const { attributes, body } = recordOf(lookup({ answers, process }));
   const lines = attributes['whodns.answers'] as readonly string[];
-  assert.equal(lines.length, MAX_ANSWERS);
-  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_ANSWERS);
+  assert.equal(lines.length, MAX_LISTED);
+  assert.equal(attributes['whodns.answers.omitted'], 130 - MAX_LISTED);
   for (const line of [...lines, body]) {
     assert.ok(line.length <= MAX_CHARACTERS);
     assert.ok(line.isWellFormed());

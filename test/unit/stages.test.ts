@@ -1,8 +1,9 @@
 /** Every reason that a stage can count is declared, spelt alike, and seen by the right alert. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
+import { LOST_RECORDS } from '../../otel-config/grafana/queries.ts';
 import { Ledger } from '../../src/health.ts';
 import type { StageReasons } from '../../src/tables/drop-definition.ts';
 import {
@@ -30,6 +31,15 @@ describe('reasons', () => {
     ];
     assert.ok(words.length > 50);
     for (const word of words) assert.match(word, /^[a-z]+(_[a-z]+)*$/);
+  });
+
+  it('of a full bound too, wherever it is counted (whodns.suppressed.bound)', () => {
+    const sources = globSync('src/**/*.ts').map((file) => readFileSync(file, 'utf8'));
+    const words = sources.flatMap((text) =>
+      [...text.matchAll(/'([a-z_-]+[_-]full)'/g)].map(([, word = '']) => word),
+    );
+    assert.ok(words.length > 8);
+    for (const word of words) assert.doesNotMatch(word, /-/);
   });
 
   it('of the kernel are those of bpf/event.h', () => {
@@ -79,16 +89,23 @@ describe('alerts on whodns.dropped', () => {
   const { groups } = parse(text) as {
     groups: readonly { rules: readonly { alert?: string; expr: string }[] }[];
   };
-  const matches = (alert: string, stage: string, reason: string): boolean => {
+  const selectorOf = (alert: string): string => {
     const rule = groups.flatMap(({ rules }) => rules).find((each) => each.alert === alert);
-    const inside = /whodns_dropped_total\{([^}]*)\}/.exec(rule?.expr ?? '')?.[1];
-    assert.ok(inside, alert);
+    return /whodns_dropped_total\{([^}]*)\}/.exec(rule?.expr ?? '')?.[1] ?? '';
+  };
+  const matches = (alert: string, stage: string, reason: string): boolean => {
+    const inside = selectorOf(alert);
+    assert.notEqual(inside, '', alert);
     const labels: Readonly<Record<string, string>> = { whodns_stage: stage, whodns_reason: reason };
     return [...inside.matchAll(/(\w+)(=~|!~|=|!=)"([^"]*)"/g)].every(([, label = '', operator, pattern]) => {
       const is = new RegExp(`^(?:${pattern})$`).test(labels[label] ?? '');
       return operator?.startsWith('!') ? !is : is;
     });
   };
+
+  it('are what the dashboards show as lost', () => {
+    assert.equal(selectorOf('WhodnsLosesRecords'), LOST_RECORDS);
+  });
 
   it('tell lost records from what a budget leaves out, and from everything else', () => {
     const alerts = { record: 0, budget: 0, none: 0 };

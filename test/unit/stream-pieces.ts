@@ -60,8 +60,8 @@ export class Bench {
     this.received.push({ text: Buffer.from(payload).toString('hex'), length, raw });
   };
 
-  constructor(limits: ConstructorParameters<typeof Streams>[1] = {}) {
-    this.streams = new Streams(this.stage, limits);
+  constructor(limits: ConstructorParameters<typeof Streams>[1] = {}, maxPayload?: number) {
+    this.streams = new Streams(this.stage, limits, undefined, undefined, maxPayload);
   }
 
   give(...pieces: readonly RawMessage[]): this {

@@ -126,7 +126,8 @@ test('fragments in any order, with duplicates', () => {
   ]) {
     const { out, table, give } = fragmentTable();
     for (const i of order) give(cuts[i]?.[0] ?? 0, cuts[i]?.[1] ?? 0);
-    assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE), length: 90, time: 1n }], String(order));
+    const whole = { bytes: Buffer.from(MESSAGE), length: 90, time: 1n, complete: true, parts: 3 };
+    assert.deepEqual(out, [whole], String(order));
     assert.equal(table.size, 0);
   }
 });
@@ -145,7 +146,8 @@ test('what is incomplete is given out cut if it has its beginning', () => {
   give(64, 90);
   give(32, 64, { key: 'other' });
   table.close();
-  assert.deepEqual(out, [{ bytes: Buffer.from(MESSAGE.subarray(0, 32)), length: 90, time: 1n }]);
+  const bytes = Buffer.from(MESSAGE.subarray(0, 32));
+  assert.deepEqual(out, [{ bytes, length: 90, time: 1n, complete: false, parts: 2 }]);
   assert.deepEqual([...table.dropped], [['fragment_no_first', 1]]);
 });
 
@@ -161,4 +163,45 @@ test('bounds of fragments: datagrams, fragments, size, age', () => {
   const long = fragmentTable();
   long.give(0, 8, { offset: 65_528, more: false });
   assert.deepEqual([...long.table.dropped], [['fragment_too_long', 1]]);
+});
+
+test('several datagrams in one send (UDP_SEGMENT): each is a message, what was not copied by its length', () => {
+  const messages = [dnsBytes(1, 40), dnsBytes(2, 40), dnsBytes(3, 25)];
+  const whole = Buffer.concat(messages);
+  const bench = new Bench().give(
+    piece(whole, { transport: 'udp', sequence: 40 }),
+    { ...piece(whole, { transport: 'udp', sequence: 40 }), payload: whole.subarray(0, 50) },
+    piece(messages[0] as Buffer, { transport: 'udp', sequence: 40 }),
+    piece(whole, { transport: 'udp', direction: 'response', sequence: 40 }),
+  );
+  assert.deepEqual(
+    bench.received.map(({ text, length }) => [text.length / 2, length]),
+    [
+      [40, 40],
+      [40, 40],
+      [25, 25],
+      [40, 40],
+      [10, 40],
+      [0, 25],
+      [40, 40],
+      [105, 105],
+    ],
+  );
+  assert.deepEqual(
+    bench.texts.slice(0, 3),
+    messages.map((bytes) => bytes.toString('hex')),
+  );
+  assert.ok(
+    bench.received.every(
+      ({ raw }, index) => raw.direction === 'response' || raw.sequence === (index === 6 ? 40 : 0),
+    ),
+  );
+  assert.equal(bench.streams.extra, 4);
+  assert.equal(bench.stage.snapshot().missing, 0);
+  const hostile = new Bench().give({
+    ...piece(Buffer.alloc(100), { transport: 'udp', sequence: 1 }),
+    length: 65_535,
+  });
+  assert.equal(hostile.received.length, 128);
+  assert.equal(hostile.stage.snapshot().missing, 0);
 });

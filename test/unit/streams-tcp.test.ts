@@ -313,3 +313,60 @@ test('memory grows with what came, not with what was announced', () => {
   }
   assert.ok(bench.streams.heldBytes < 1000 * 512, String(bench.streams.heldBytes));
 });
+
+test('many answers in one piece, longer together than the copy limit of one', () => {
+  const answers = Array.from({ length: 60 }, (_, id) => dnsBytes(id, 500));
+  const bytes = framed(...answers, dnsBytes(99, 6000), dnsBytes(100, 40));
+  for (const size of [bytes.length, 16_384, 1460, 7]) {
+    const bench = new Bench({}, 4096);
+    for (let at = 0; at < bytes.length; at += size)
+      bench.give(piece(bytes.subarray(at, at + size), { sequence: at, streamStart: at === 0 }));
+    assert.equal(bench.texts.length, 62);
+    assert.deepEqual(
+      bench.received.map(({ text, length }) => [text.length / 2, length]),
+      [...answers.map(() => [500, 500]), [4096, 6000], [40, 40]],
+    );
+    assert.equal(bench.stage.snapshot().missing, 0);
+  }
+});
+
+test('what a gap cost is named when the connection ends: requests without an answer', () => {
+  const ids = Array.from({ length: 20 }, (_, id) => id);
+  const requests = framed(...ids.map((id) => dnsBytes(id, 30)));
+  const answers = framed(
+    ...ids.map((id) => {
+      const bytes = dnsBytes(id, 100);
+      bytes.writeUInt8(0x81, 2); // QR
+      return bytes;
+    }),
+  );
+  const response = { direction: 'response' } as const;
+  // From where to where bytes are missing, and whether a message has begun to come before them.
+  for (const [from, to, begun] of [
+    [102 * 5, 102 * 12, 0],
+    [102 * 5 + 1, 102 * 12, 1],
+    [102 * 5 + 1, 102 * 12 + 50, 1],
+    [102 * 17 - 101, 102 * 20, 1],
+  ] as const) {
+    const bench = new Bench().give(
+      piece(requests, { streamStart: true, streamEnd: true }),
+      piece(answers.subarray(0, from), { ...response, streamStart: true }),
+    );
+    for (let at = to; at < answers.length; at += 102)
+      bench.give(
+        piece(answers.subarray(at, at + 102), { ...response, sequence: at, time: 1_000_000_001_000n }),
+      );
+    bench.give(piece(Buffer.alloc(0), { ...response, sequence: answers.length, streamEnd: true }));
+    bench.streams.expire(1_010_000_000_000n, bench.emit);
+    bench.streams.close(bench.emit);
+    const got = bench.received.filter(({ raw }) => raw.direction === 'response').length;
+    const { dropped, missing } = bench.stage.snapshot();
+    assert.ok(got < 20 && bench.stage.held() === 0);
+    assert.equal(
+      got + (dropped['stream_gap_answers'] ?? 0) + begun,
+      20,
+      `${from} to ${to}: ${JSON.stringify(dropped)}`,
+    );
+    assert.equal(missing, 0);
+  }
+});

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { matchesGlob } from '../../src/lib/glob.ts';
 import { matchesSelector, parseSelector } from '../../src/lib/label-selector.ts';
-import type { Lookup, ProcessIdentity } from '../../src/model.ts';
-import { isInDomain, LookupFilter, type LookupRules } from '../../src/visibility/lookup-filter.ts';
+import { EventView, LookupView } from '../../src/lookup/view.ts';
+import type { ProcessIdentity } from '../../src/model.ts';
+import { LookupFilter, type LookupRules, labelsOf } from '../../src/visibility/lookup-filter.ts';
+import { messageOf } from './message-bytes.ts';
 
 describe('label selectors', () => {
   const labels = { app: 'web', 'example.com/tier': 'front', empty: '' };
@@ -99,7 +101,10 @@ describe('domains', () => {
     ['evil\\\\\\.example.com', 'example.com', false],
   ];
   for (const [name, domain, inside] of CASES)
-    it(`${name} in ${domain}: ${inside}`, () => assert.equal(isInDomain(name, domain), inside));
+    it(`${name} in ${domain}: ${inside}`, () => {
+      const message = messageOf({ questions: [{ name, type: 1, class: 1 }] });
+      assert.equal(message.asksBelow(0, labelsOf(domain)), inside);
+    });
 });
 
 const NO_RULES: LookupRules = {
@@ -113,7 +118,14 @@ const NO_RULES: LookupRules = {
   excludeTypes: [],
 };
 
-function lookup(name: string | undefined, type: number, identity: Partial<ProcessIdentity> = {}): Lookup {
+function lookup(name: string | undefined, type: number, identity: Partial<ProcessIdentity> = {}): LookupView {
+  return asking(name === undefined ? [] : [[name, type]], identity);
+}
+
+function asking(
+  questions: readonly (readonly [name: string, type: number])[],
+  identity: Partial<ProcessIdentity> = {},
+): LookupView {
   const process = {
     pid: 1,
     executableName: 'curl',
@@ -124,8 +136,8 @@ function lookup(name: string | undefined, type: number, identity: Partial<Proces
     },
     ...identity,
   } as ProcessIdentity;
-  const questions = name === undefined ? [] : [{ name, type, class: 1 }];
-  return { request: { message: { questions } }, process } as unknown as Lookup;
+  const message = messageOf({ questions: questions.map(([name, type]) => ({ name, type, class: 1 })) });
+  return new LookupView(process, new EventView(undefined, message));
 }
 
 describe('rules by lookup', () => {
@@ -157,6 +169,22 @@ describe('rules by lookup', () => {
         reason,
       ));
   }
+
+  it('no question hides behind another', () => {
+    const covered = asking([
+      ['cover.example.com', 16],
+      ['HIDDEN.Evil.test', 28],
+    ]);
+    const of = (rules: Partial<LookupRules>) => new LookupFilter({ ...NO_RULES, ...rules }).reason(covered);
+    assert.equal(of({ includeDomains: ['evil.test'] }), undefined);
+    assert.equal(of({ includeDomains: ['evil.test'], includeTypes: ['AAAA'] }), undefined);
+    assert.equal(of({ includeDomains: ['evil.test'], includeTypes: ['TXT'] }), 'type');
+    assert.equal(of({ excludeDomains: ['example.com'] }), undefined);
+    assert.equal(of({ excludeDomains: ['example.com', 'evil.test'] }), 'domain');
+    assert.equal(of({ excludeTypes: ['TXT'] }), undefined);
+    assert.equal(of({ excludeDomains: ['example.com'], excludeTypes: ['AAAA'] }), 'type');
+    assert.equal(of({ includeDomains: ['example.org'] }), 'domain');
+  });
 
   it('what is not known is not excluded, but neither included', () => {
     const bare = lookup(undefined, 0, { executableName: '', resource: {} });

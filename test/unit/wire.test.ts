@@ -11,6 +11,7 @@ import {
   EVENT_HEADER,
   EVENT_KIND,
   HOOK_FAMILY,
+  INTERFACE_EVENT,
   MESSAGE_ADDRESSES,
   MESSAGE_DIRECTION,
   MESSAGE_EVENT,
@@ -474,7 +475,7 @@ describe('bytes that cannot be', () => {
   it('counts impossible fields, and goes on with the next record', () => {
     const wrong: readonly [string, (writer: Writer) => void][] = [
       ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 0)],
-      ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 6)],
+      ['kind', (writer) => writer.u16(EVENT_HEADER.kind, 99)],
       ['field', (writer) => writer.u8(EVENT_HEADER.hook, 0)],
       ['field', (writer) => writer.u8(EVENT_HEADER.hook, 200)],
       ['field', (writer) => writer.u8(MESSAGE_EVENT.direction, 3)],
@@ -555,5 +556,82 @@ describe('process counters', () => {
       share: { cgroupId: 0n, user: 0 },
     });
     assert.deepEqual(encodeProcessKeys(counts.slice(1)), bytes.subarray(second, second + PROCESS_KEY.SIZEOF));
+  });
+});
+
+describe('message events of what is not whole, or not an answer', () => {
+  const LINK_LOCAL = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53];
+  const flags = MESSAGE_FLAGS.ADDRESSES;
+
+  it('fragments: the first with its ports, a later one by its place', () => {
+    const first = message(Buffer.alloc(16), (writer) => {
+      writer.u16(MESSAGE_EVENT.flags, flags | MESSAGE_FLAGS.FRAGMENT);
+      writer.u8(MESSAGE_EVENT.skipped, 2);
+    });
+    const later = message(Buffer.alloc(8), (writer) => {
+      writer.u16(MESSAGE_EVENT.flags, flags | MESSAGE_FLAGS.FRAGMENT);
+      writer.u16(MESSAGE_EVENT.remote_port, 0);
+      writer.u16(MESSAGE_EVENT.local_port, 0x2000 | 185);
+    });
+    const events = decode(first, later, message(Buffer.alloc(8))).events as RawMessage[];
+    assert.deepEqual(
+      events.map(({ fragment }) => fragment),
+      [
+        { datagram: 0xfffffff0, offset: 0, more: true, skipped: 16 },
+        { datagram: 0xfffffff0, offset: 1480, more: true, skipped: 0 },
+        undefined,
+      ],
+    );
+  });
+
+  it('ICMP errors', () => {
+    for (const [code, name] of [
+      [1, 'connection_refused'],
+      [2, 'host_unreachable'],
+      [3, 'network_unreachable'],
+      [0xffff_ffff, 'connection_refused'],
+    ] as const) {
+      const record = message(Buffer.alloc(2), (writer) => {
+        writer.u16(MESSAGE_EVENT.flags, flags | MESSAGE_FLAGS.UNREACHABLE);
+        writer.u32(MESSAGE_EVENT.sequence, code);
+        writer.u8(MESSAGE_EVENT.direction, MESSAGE_DIRECTION.RESPONSE);
+      });
+      assert.equal((decode(record).events[0] as RawMessage).unreachable, name);
+    }
+  });
+
+  function named(index: number, name: string): Uint8Array {
+    const writer = new Writer(INTERFACE_EVENT.SIZEOF, EVENT_KIND.INTERFACE);
+    writer.u32(INTERFACE_EVENT.net_ns, 4026531840);
+    writer.u32(INTERFACE_EVENT.index, index);
+    writer.raw(INTERFACE_EVENT.name, Buffer.from(name.padEnd(16, '\0'), 'latin1').subarray(0, 16));
+    return writer.bytes;
+  }
+
+  /** Of a request to fe80::53, or another address, on the device with that index. */
+  function onLink(index: number, address = LINK_LOCAL): Uint8Array {
+    return message(Buffer.alloc(2), (writer) => {
+      writer.raw(MESSAGE_EVENT.SIZEOF + MESSAGE_ADDRESSES.remote_address, address);
+      writer.u32(MESSAGE_EVENT.interface, index);
+    });
+  }
+
+  it('zones: a name that is told, renamed, not told, hostile; none where none is needed', () => {
+    // The name is looked up when it is asked for.
+    const zones = [
+      [named(7, 'eth0'), onLink(7)],
+      [named(7, 'wan'), onLink(7)],
+      [onLink(8)],
+      [named(9, 'lan'), named(9, '\x1b[2J%"\n'), onLink(9)],
+      [named(10, 'sixteen-bytes-xy'), onLink(10)],
+      [onLink(0)],
+      [onLink(7, V6)],
+    ].map((records) => {
+      const { events, taken } = decode(...records);
+      assert.equal(taken, 1);
+      return (events[0] as Envelope).zone;
+    });
+    assert.deepEqual(zones, ['eth0', 'wan', '8', '9', '10', undefined, undefined]);
+    assert.equal(decode(named(7, 'eth0').subarray(0, 24)).dropped['cut'], 1);
   });
 });

@@ -1,5 +1,5 @@
 import type { Board } from '../panels.ts';
-import { prometheusName, rateBy, records, series, sumBy } from '../queries.ts';
+import { LOST_RECORDS, prometheusName, rateBy, records, series, sumBy } from '../queries.ts';
 
 const HOST = 'host_name=~"$host"';
 
@@ -14,6 +14,7 @@ export const agent: Board = {
       kind: 'stat',
       title: 'Agents',
       description: 'Hosts that report.',
+      thresholds: [],
       unit: 'short',
       source: 'prometheus',
       width: 6,
@@ -23,17 +24,25 @@ export const agent: Board = {
     {
       kind: 'stat',
       title: 'Lost',
-      description: 'Records lost in the time range.',
+      description: 'Records lost in the time range, as WhodnsLosesRecords counts them.',
+      thresholds: [{ at: 1, color: 'red' }],
       unit: 'short',
       source: 'prometheus',
       width: 6,
       height: 4,
-      queries: [{ expression: `sum(increase(${series('whodns.dropped', HOST)}[$__range]))` }],
+      queries: [
+        { expression: `sum(increase(${series('whodns.dropped', `${HOST},${LOST_RECORDS}`)}[$__range]))` },
+      ],
     },
     {
       kind: 'stat',
       title: 'Fullest ring',
-      description: 'The kernel ring of the host where it is fullest.',
+      description:
+        'The kernel ring of the host where it is fullest. Alert WhodnsRingNearlyFull fires at 50 %.',
+      thresholds: [
+        { at: 0.25, color: 'orange' },
+        { at: 0.5, color: 'red' },
+      ],
       unit: 'percentunit',
       source: 'prometheus',
       width: 6,
@@ -47,6 +56,7 @@ export const agent: Board = {
       title: 'Skipped program runs',
       description:
         'Times the kernel did not run a capture program because it was running already on that CPU.',
+      thresholds: [{ at: 1, color: 'orange' }],
       unit: 'short',
       source: 'prometheus',
       width: 6,
@@ -57,13 +67,13 @@ export const agent: Board = {
       kind: 'timeseries',
       title: 'Lost by stage and reason',
       description:
-        'Stage `kernel`: the ring was full. Stage of a sink: the destination was too slow or away.',
-      unit: 'rps',
+        'The ten greatest. What each reason means and costs: docs/runbook.md. Not only records: answers, details and findings too.',
+      unit: 'recps',
       source: 'prometheus',
       width: 12,
       queries: [
         {
-          expression: rateBy(['host.name', 'whodns.stage', 'whodns.reason'], 'whodns.dropped', HOST),
+          expression: `topk(10, ${rateBy(['host.name', 'whodns.stage', 'whodns.reason'], 'whodns.dropped', HOST)})`,
           legend: '{{host_name}} {{whodns_stage}} {{whodns_reason}}',
         },
       ],
@@ -71,13 +81,13 @@ export const agent: Board = {
     {
       kind: 'timeseries',
       title: 'Left out on purpose',
-      description: 'Not DNS, folded into another record, or switched off.',
-      unit: 'rps',
+      description: 'The ten greatest: not DNS, folded into another record, or switched off.',
+      unit: 'recps',
       source: 'prometheus',
       width: 12,
       queries: [
         {
-          expression: rateBy(['whodns.stage', 'whodns.reason'], 'whodns.filtered', HOST),
+          expression: `topk(10, ${rateBy(['whodns.stage', 'whodns.reason'], 'whodns.filtered', HOST)})`,
           legend: '{{whodns_stage}} {{whodns_reason}}',
         },
       ],

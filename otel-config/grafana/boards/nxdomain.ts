@@ -21,7 +21,12 @@ export const nxdomain: Board = {
     {
       kind: 'stat',
       title: 'Wasted by search domains',
-      description: 'Share of lookups that the search list of resolv.conf made and that brought nothing.',
+      description:
+        'Share of lookups that the search list of resolv.conf made and that brought nothing. Alert DnsSearchDomainWaste fires at 30 %.',
+      thresholds: [
+        { at: 0.1, color: 'orange' },
+        { at: 0.3, color: 'red' },
+      ],
       unit: 'percentunit',
       source: 'prometheus',
       width: 8,
@@ -32,6 +37,7 @@ export const nxdomain: Board = {
       kind: 'stat',
       title: 'NXDOMAIN',
       description: 'Share of lookups answered NXDOMAIN, whatever made them.',
+      thresholds: [{ at: 0.2, color: 'orange' }],
       unit: 'percentunit',
       source: 'prometheus',
       width: 8,
@@ -42,6 +48,7 @@ export const nxdomain: Board = {
       kind: 'stat',
       title: 'Wasted lookups',
       description: 'Lookups per second that the search list made and that brought nothing.',
+      thresholds: [],
       unit: 'reqps',
       source: 'prometheus',
       width: 8,

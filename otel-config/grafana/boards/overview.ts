@@ -1,5 +1,14 @@
 import type { Board } from '../panels.ts';
-import { durationBy, errorShareBy, rateBy, records, series, sumBy, topRecords } from '../queries.ts';
+import {
+  durationBy,
+  errorShareBy,
+  LOST_RECORDS,
+  rateBy,
+  records,
+  series,
+  sumBy,
+  topRecords,
+} from '../queries.ts';
 
 /** Everything, from far: is DNS well, and who asks most. */
 export const overview: Board = {
@@ -12,6 +21,7 @@ export const overview: Board = {
       kind: 'stat',
       title: 'Lookups',
       description: 'DNS lookups per second of all hosts.',
+      thresholds: [],
       unit: 'reqps',
       source: 'prometheus',
       width: 6,
@@ -22,6 +32,10 @@ export const overview: Board = {
       kind: 'stat',
       title: 'Failing',
       description: 'Share of lookups with an error: no answer, NXDOMAIN, SERVFAIL, REFUSED and the like.',
+      thresholds: [
+        { at: 0.05, color: 'orange' },
+        { at: 0.25, color: 'red' },
+      ],
       unit: 'percentunit',
       source: 'prometheus',
       width: 6,
@@ -31,7 +45,12 @@ export const overview: Board = {
     {
       kind: 'stat',
       title: '99th percentile',
-      description: 'One lookup in a hundred takes longer, from the first request to the answer.',
+      description:
+        'One lookup in a hundred takes longer, from the first request to the answer. Alert DnsSlow fires at 0.5 s.',
+      thresholds: [
+        { at: 0.1, color: 'orange' },
+        { at: 0.5, color: 'red' },
+      ],
       unit: 's',
       source: 'prometheus',
       width: 6,
@@ -43,11 +62,12 @@ export const overview: Board = {
       title: 'Lost by whodns',
       description:
         'Records lost in the time range, all hosts and stages. Anything but 0 is explained under "whodns itself".',
+      thresholds: [{ at: 1, color: 'red' }],
       unit: 'short',
       source: 'prometheus',
       width: 6,
       height: 4,
-      queries: [{ expression: `sum(increase(${series('whodns.dropped')}[$__range]))` }],
+      queries: [{ expression: `sum(increase(${series('whodns.dropped', LOST_RECORDS)}[$__range]))` }],
     },
     {
       kind: 'timeseries',

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/*
+ * ICMP errors that say of a request that it does not arrive (RFC 792, RFC 4443 section 3.1): what a program is told at once, as
+ * ECONNREFUSED and the like, is another failure than silence. They quote the packet that they are about.
+ */
+#ifndef WHODNS_UNREACHABLE_H
+#define WHODNS_UNREACHABLE_H
+
+#include "event.h"
+#include "packet.h"
+
+#define PROTOCOL_ICMP      1
+#define PROTOCOL_ICMPV6    58
+#define ICMP_HEADER        8
+#define ICMP_UNREACHABLE   3
+#define ICMPV6_UNREACHABLE 1
+
+/* As net/ipv4/icmp.c, icmp_err_convert. 0: of no interest. */
+static __always_inline __u32 unreachable4(__u8 type, __u8 code)
+{
+	if (type != ICMP_UNREACHABLE || code > 15 || code == 4 || code == 5) /* 4: a smaller MTU, 5: a source route */
+		return 0;
+	if (code == 2 || code == 3)
+		return UNREACHABLE_REFUSED;
+	return code == 0 || code == 6 || code == 9 || code == 11 ? UNREACHABLE_NETWORK : UNREACHABLE_HOST;
+}
+
+/* As net/ipv6/icmp.c, tab_unreach. */
+static __always_inline __u32 unreachable6(__u8 type, __u8 code)
+{
+	if (type != ICMPV6_UNREACHABLE || code > 6)
+		return 0;
+	if (code == 4)
+		return UNREACHABLE_REFUSED;
+	return code == 0 ? UNREACHABLE_NETWORK : UNREACHABLE_HOST;
+}
+
+/*
+ * The request that an ICMP error is about, as an answer to it: `quoted` is the packet quoted, of which `there` bytes are at hand.
+ * The payload is the part of the request that was quoted. False: it is none.
+ */
+static __always_inline bool fill_unreachable(struct message *message, const struct packet *quoted, __u32 there,
+					     __u32 what)
+{
+	if (!what || quoted->protocol != PROTOCOL_UDP)
+		return false;
+	message->header.time = bpf_ktime_get_ns();
+	message->header.kind = EVENT_MESSAGE;
+	__builtin_memcpy(message->local_address, quoted->source, 16);
+	__builtin_memcpy(message->remote_address, quoted->destination, 16);
+	message->local_port = quoted->source_port;
+	message->remote_port = quoted->destination_port;
+	message->length = there > quoted->payload ? there - quoted->payload : 0;
+	message->sequence = what;
+	message->flags = MESSAGE_UNREACHABLE;
+	message->direction = DIRECTION_RESPONSE;
+	message->protocol = PROTOCOL_UDP;
+	message->family = quoted->family;
+	return true;
+}
+
+#endif
