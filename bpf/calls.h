@@ -340,15 +340,6 @@ static __always_inline bool first_byte_sent(struct tcp_sock *tcp, __u32 sequence
 	return sequence - LOAD(false, tcp, snd_una) + (__u32)LOAD(false, tcp, bytes_acked) == 1;
 }
 
-/* Emits what was sent to or received from a stream. */
-static __always_inline void emit_bytes(struct message *message, struct buffer *buffer)
-{
-	if (message->length > STREAM_CHUNK)
-		emit_long_buffer(message, buffer);
-	else
-		emit_buffer(message, buffer);
-}
-
 /* `opens`: the bytes are given to the SYN, which takes the place before them. */
 static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg, __u64 length, __u16 port, __u32 level,
 					    const __u32 hook, const bool direct, const bool opens)
@@ -367,7 +358,7 @@ static __always_inline void send_dns_stream(struct sock *sk, struct msghdr *msg,
 		return;
 	fill_zone(&message, sk, 0, hook, direct);
 	buffer = buffer_of(msg, direct && !opens);
-	emit_bytes(&message, &buffer);
+	emit_buffer(&message, &buffer);
 }
 
 /*
@@ -571,7 +562,7 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 		buffer.segments = state->segments;
 		buffer.kind = state->kind;
 	}
-	emit_bytes(&message, &buffer);
+	emit_buffer(&message, &buffer);
 }
 
 /*

@@ -17,10 +17,6 @@
 #include "repeat.h"
 #include "thread_context.h"
 
-/* Bytes of a stream's piece in one record; what is longer is several. */
-#define STREAM_CHUNK  16384u
-#define STREAM_CHUNKS 32 /* what lies beyond is a gap */
-
 /*
  * Bytes before the trace context and the payload. Constant on each way through the program, as the verifier wants the size of
  * what is reserved: hence a branch, which the compiler would compute away.
@@ -51,17 +47,10 @@ static __always_inline struct message_event *reserve_class(__u64 head, __u32 wan
 	CLASS(128)
 	CLASS(512)
 	CLASS(4096)
-	CLASS(STREAM_CHUNK)
+	CLASS(16384)
 	*room = PAYLOAD_MAX;
 	return bpf_ringbuf_reserve(&events, head + PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
-}
-
-/* Of one size: for a loop, where each class would be followed through all that comes behind it. */
-static __always_inline struct message_event *reserve_chunk(__u64 head, __u64 *room)
-{
-	*room = STREAM_CHUNK;
-	return bpf_ringbuf_reserve(&events, head + STREAM_CHUNK + trace_bytes, 0);
 }
 
 static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wanted, __u64 *room)
@@ -73,7 +62,7 @@ static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wa
 	}
 	CLASS(128)
 	CLASS(4096)
-	CLASS(STREAM_CHUNK)
+	CLASS(16384)
 	*room = PAYLOAD_MAX;
 	return bpf_ringbuf_reserve(&events, head + 2 * PAYLOAD_MAX + trace_bytes, 0);
 #undef CLASS
@@ -106,11 +95,11 @@ static __always_inline __u32 word_of(__u64 address)
 
 /*
  * How much of a record's payload is copied. The limit is one of messages: a datagram is one, while a piece of a stream holds many, and
- * where each begins is known only by all that is before it.
+ * where each begins is known only by all that is before it. Of a longer piece the rest is a gap.
  */
 static __always_inline __u32 payload_bytes(__u32 length, __u8 protocol)
 {
-	__u32 limit = protocol == PROTOCOL_TCP ? STREAM_CHUNK : payload_limit;
+	__u32 limit = protocol == PROTOCOL_TCP ? PAYLOAD_MAX : payload_limit;
 
 	return length < limit ? length : limit;
 }
@@ -402,8 +391,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start, __u64 tr
  * As emit_fragments, by the kernel's own reader; `there` bytes of packet follow from `start` on. `skb` must be a trusted
  * argument: tp_btf programs only.
  */
-static __always_inline void emit_dynptr(struct message *message, struct sk_buff *skb, __u32 start, __u64 there,
-					const bool chunk)
+static __always_inline void emit_dynptr(struct message *message, struct sk_buff *skb, __u32 start, __u64 there)
 {
 	struct message_event *record;
 	struct bpf_dynptr packet;
@@ -411,7 +399,7 @@ static __always_inline void emit_dynptr(struct message *message, struct sk_buff 
 	__u64 head = head_bytes(has_addresses(message)), room = 0, length;
 	long failed;
 
-	record = chunk ? reserve_chunk(head, &room) : reserve_class(head, wanted, &room);
+	record = reserve_class(head, wanted, &room);
 	if (!record) {
 		drop_message(message->direction);
 		return;
@@ -436,102 +424,10 @@ static __always_inline void emit_packet(struct message *message, struct sk_buff 
 	if (linear >= (long)payload_bytes(message->length, message->protocol))
 		emit_run(message, data + start, linear, false);
 	else if (trusted && LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
-		emit_dynptr(message, skb, start, length - start, false);
+		emit_dynptr(message, skb, start, length - start);
 	else
 		emit_fragments(address_of(message), address_of(skb), start, trace_record_of(message),
 			       shape_of(message));
-}
-
-/* One piece of a stream in chunks: `left` bytes from the message's place on. True: there are more. */
-static __always_inline bool begin_chunk(struct message *message, __u32 left, __u32 end)
-{
-	message->length = left < STREAM_CHUNK ? left : STREAM_CHUNK;
-	message->flags &= ~MESSAGE_STREAM_END;
-	if (message->length == left)
-		message->flags |= end;
-	return message->length < left;
-}
-
-static __always_inline void next_chunk(struct message *message)
-{
-	message->sequence += message->length;
-	message->flags &= ~MESSAGE_STREAM_START;
-	count(message->direction == DIRECTION_REQUEST ? COUNTER_REQUESTS : COUNTER_RESPONSES);
-}
-
-/* emit_packet, of a piece longer than STREAM_CHUNK. Not inlined for the sake of the stack. */
-static __noinline int emit_long_packet(struct message *message, struct sk_buff *skb, __u32 start)
-{
-	__u32 left, end, i;
-
-	if (!message)
-		return 0;
-	left = message->length;
-	end = message->flags & MESSAGE_STREAM_END;
-	REPEAT(i, STREAM_CHUNKS)
-	{
-		bool more = begin_chunk(message, left, end);
-
-		if (LINUX_KERNEL_VERSION >= KERNEL(6, 12, 0))
-			emit_dynptr(message, skb, start, skb->len - start, true);
-		else
-			emit_fragments(address_of(message), address_of(skb), start, trace_record_of(message),
-				       shape_of(message));
-		if (!more)
-			break;
-		left -= message->length;
-		start += message->length;
-		next_chunk(message);
-	}
-	return 0;
-}
-
-/* The buffer behind its first `bytes`. */
-static __always_inline void pass_bytes(struct buffer *buffer, __u64 bytes)
-{
-	__u32 i;
-
-	if (buffer->kind == BUFFER_USER) {
-		buffer->segment += bytes;
-		return;
-	}
-	REPEAT(i, PIECES_MAX)
-	{
-		struct piece first = buffer_segment(buffer, 0);
-
-		if (bytes < first.length || !buffer->segments)
-			break;
-		bytes -= first.length;
-		buffer->offset = 0;
-		buffer->segment +=
-		    buffer->kind == BUFFER_BVEC ? bpf_core_type_size(struct bio_vec) : sizeof(struct iovec);
-		buffer->segments--;
-	}
-	buffer->offset += bytes;
-}
-
-/* emit_buffer, likewise. */
-static __noinline int emit_long_buffer(struct message *message, struct buffer *buffer)
-{
-	__u32 left, i;
-
-	if (!message || !buffer)
-		return 0;
-	left = message->length;
-	if (buffer->kind == BUFFER_USER)
-		buffer->segments = 1;
-	REPEAT(i, STREAM_CHUNKS)
-	{
-		bool more = begin_chunk(message, left, 0);
-
-		emit_buffers(address_of(message), address_of(buffer), trace_record_of(message), shape_of(message));
-		if (!more)
-			break;
-		left -= message->length;
-		pass_bytes(buffer, message->length);
-		next_chunk(message);
-	}
-	return 0;
 }
 
 #endif

@@ -386,9 +386,14 @@ struct list_head {
 	struct list_head *next;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+	struct hlist_node **pprev;
+};
+
 struct net_device {
 	char name[16];
-	void *index_hlist[2]; /* struct hlist_node: `next` first */
+	struct hlist_node index_hlist;
 	int ifindex;
 	unsigned int flags;
 	struct in_device *ip_ptr;

@@ -124,14 +124,6 @@ static __always_inline __u32 segment_size(struct sk_buff *skb, __u64 head)
 	return LOAD(false, info, gso_size);
 }
 
-static __always_inline void emit_piece(struct message *message, struct sk_buff *skb, __u64 data, __u32 start)
-{
-	if (message->protocol == PROTOCOL_TCP && message->length > STREAM_CHUNK)
-		emit_long_packet(message, skb, start);
-	else
-		emit_packet(message, skb, data, start, true, true);
-}
-
 static __always_inline void trace_dns_request(void *context, struct sk_buff *skb, struct sock *sk,
 					      const struct packet *packet)
 {
@@ -221,7 +213,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 	if (message.family == 6 && needs_zone(message.remote_address))
 		tell_interface(address_of(device_of(skb)), message.net_ns, HOOK_TRACEPOINT);
 	if (wanted)
-		emit_piece(&message, skb, data, head + skb->network_header - data + packet->payload);
+		emit_packet(&message, skb, data, head + skb->network_header - data + packet->payload, true, true);
 }
 
 static __always_inline void trace_request(void *context, struct sk_buff *skb)
@@ -376,7 +368,8 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	result = answer_admitted(question, message.length, packet->protocol);
 	message.header.reserved = result & ADMITTED_WAKE;
 	if (result)
-		emit_piece(&message, skb, data, tags + packet->payload - (packet->fragment ? UDP_HEADER : 0));
+		emit_packet(&message, skb, data, tags + packet->payload - (packet->fragment ? UDP_HEADER : 0), true,
+			    true);
 }
 
 /* A fragment without ports. Whether the datagram is an answer is known by its first one, which may come later. */
@@ -434,14 +427,14 @@ static __always_inline bool is_answer_port(__u16 port)
  * An ICMP error came: is it about what was asked here? `packet` is it, and then the packet that it quotes. The kernel looks at its
  * checksum before it tells a program.
  */
-static __noinline int trace_unreachable(struct sk_buff *skb, struct packet *packet, __u32 tags)
+static __always_inline int trace_unreachable(struct sk_buff *skb, struct packet *packet, __u32 tags)
 {
 	__u64 data = (__u64)PROBE(skb, data);
 	struct message message = {};
 	struct asked_value *question;
 	struct asked_key key = {};
 	__u32 start, length, what;
-	__u8 icmp[4] = {};
+	__u8 *icmp = (__u8 *)&key; /* the stack is full: until the key is made */
 	int result;
 
 	if (!packet)
@@ -451,8 +444,9 @@ static __noinline int trace_unreachable(struct sk_buff *skb, struct packet *pack
 	if (length < start + ICMP_HEADER)
 		return 0;
 	length -= start;
-	bpf_probe_read_kernel(icmp, sizeof(icmp), (void *)data + start);
+	bpf_probe_read_kernel(&key, sizeof(__u32), (void *)data + start);
 	what = packet->family == 4 ? unreachable4(icmp[0], icmp[1]) : unreachable6(icmp[0], icmp[1]);
+	__builtin_memset(&key, 0, sizeof(key));
 	if (!what)
 		return 0;
 	if (icmp_is_wrong(skb, packet, start, length))
@@ -460,7 +454,7 @@ static __noinline int trace_unreachable(struct sk_buff *skb, struct packet *pack
 	start += ICMP_HEADER;
 	length -= ICMP_HEADER;
 	/* What is quoted is cut: lengths are those of the whole packet. */
-	if (!parse_packet((void *)data + start, length, packet) || !fill_unreachable(&message, packet, length, what) ||
+	if (!parse_quoted((void *)data + start, packet) || !fill_unreachable(&message, packet, length, what) ||
 	    !is_answer_port(packet->destination_port))
 		return 0;
 	message.header.hook = HOOK_TRACEPOINT;

@@ -36,6 +36,44 @@ static __always_inline __u32 unreachable6(__u8 type, __u8 code)
 }
 
 /*
+ * Reads the headers of the packet quoted at `address`, one sent from here over UDP. Without IP options or extension headers: to follow
+ * those twice in a program is more than verifiers before 6.4 take. False: it is another packet.
+ */
+static __noinline bool parse_quoted(const void *address, struct packet *packet)
+{
+	__u32 offset = 20;
+	__u8 header[40];
+
+	if (!packet)
+		return false;
+	__builtin_memset(packet, 0, sizeof(*packet));
+	if (bpf_probe_read_kernel(header, sizeof(header), address))
+		return false;
+	if (header[0] == 0x45) { /* version 4, five words */
+		if (header[9] != PROTOCOL_UDP || be16_at(header + 6) & 0x1fff)
+			return false;
+		packet->family = 4;
+		packet->source[2] = packet->destination[2] = bpf_htonl(0xffff);
+		packet->source[3] = word_at(header + 12);
+		packet->destination[3] = word_at(header + 16);
+	} else {
+		if (header[0] >> 4 != 6 || header[6] != PROTOCOL_UDP)
+			return false;
+		packet->family = 6;
+		offset = 40;
+		__builtin_memcpy(packet->source, header + 8, 16);
+		__builtin_memcpy(packet->destination, header + 24, 16);
+	}
+	if (bpf_probe_read_kernel(header, 4, address + offset))
+		return false;
+	packet->protocol = PROTOCOL_UDP;
+	packet->source_port = be16_at(header);
+	packet->destination_port = be16_at(header + 2);
+	packet->payload = offset + 8;
+	return true;
+}
+
+/*
  * The request that an ICMP error is about, as an answer to it: `quoted` is the packet quoted, of which `there` bytes are at hand.
  * The payload is the part of the request that was quoted. False: it is none.
  */

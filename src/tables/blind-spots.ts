@@ -26,7 +26,7 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'nothing, or without an answer; at the same port as the address they are translated to',
   },
   {
-    what: 'more than 512 KB of a TCP connection that one receive or one packet holds',
+    what: 'more than 64 KB of a TCP connection that one receive or one packet holds',
     families: ALL,
     seenAs: 'a gap (`stream_gap`)',
   },
