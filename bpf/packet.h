@@ -212,6 +212,10 @@ static __always_inline bool parse_ipv6(const __u8 *header, const void *address, 
 			offset += (extension[1] + 1) * 8;
 		}
 		next = extension[0];
+		/* Verifiers before 6.4 would follow each length apart: 3 to the power of the headers. */
+		if (LINUX_KERNEL_VERSION < KERNEL(6, 4, 0))
+			bpf_probe_read_kernel(&offset, sizeof(offset), &offset);
+		offset &= 0x3fff;
 	}
 	packet->protocol = next;
 	if (bpf_probe_read_kernel(transport, sizeof(transport), address + offset))
@@ -234,6 +238,16 @@ static __noinline bool parse_packet(const void *address, __u32 available, struct
 	if (header[0] >> 4 == 6)
 		return parse_ipv6(header, address, available, packet);
 	return false;
+}
+
+/*
+ * Verifiers before 6.4 would follow each kind of packet through all that comes behind: after this they know nothing of it, and one way
+ * is all of them.
+ */
+static __always_inline void forget_packet(struct packet *packet)
+{
+	if (LINUX_KERNEL_VERSION < KERNEL(6, 4, 0))
+		bpf_probe_read_kernel(packet, sizeof(*packet), packet);
 }
 
 #endif

@@ -231,6 +231,7 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 		count(COUNTER_DUPLICATE_DEVICE);
 		return;
 	}
+	forget_packet(&packet);
 	if (is_message(&packet) || packet.tcp_flags & TCP_SYN)
 		trace_dns_request(context, skb, sk, &packet);
 }
@@ -479,9 +480,15 @@ static __always_inline void trace_response(struct sk_buff *skb)
 	__u32 tags = vlan_tags(skb), length = skb->len;
 	struct packet packet;
 
-	if (!is_ip(skb) || length <= tags)
+	bool has_ports;
+
+	if (!is_ip(skb) || length <= tags) {
 		count(COUNTER_SKIPPED);
-	else if (parse_packet(skb->data + tags, length - tags, &packet) && is_answer_port(packet.source_port))
+		return;
+	}
+	has_ports = parse_packet(skb->data + tags, length - tags, &packet);
+	forget_packet(&packet);
+	if (has_ports && is_answer_port(packet.source_port))
 		trace_dns_response(skb, &packet, tags);
 	else if (packet.fragment == FRAGMENT_LATER)
 		trace_later_fragment(skb, &packet, tags);
