@@ -291,7 +291,8 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 {
 	__u16 port = LOAD(direct, sk, __sk_common.skc_dport);
 	void *address = LOAD(direct, msg, msg_name);
-	struct socket_name name;
+	/* Empty, since 7.2 takes it for possible that the address is there the second time the compiler looks at it. */
+	struct socket_name name = {};
 	bool named = false;
 	__u32 level;
 

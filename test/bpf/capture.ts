@@ -19,6 +19,7 @@ export const FLAG = {
   unreadable: 32,
   dialed: 64,
   fragment: 1024,
+  unreachable: 2048,
 };
 /** bpf/event.h, enum counter and enum drop_reason. */
 export const COUNTER = {
