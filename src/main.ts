@@ -177,9 +177,10 @@ function catchStrays(log: Log): Promise<unknown> {
   process.on('uncaughtException', onStray);
   process.on('unhandledRejection', onStray);
   const exit = process.exit;
-  process.exit = (code) => {
+  process.exit = (...code) => {
     if (currentOrigin() !== undefined) throw new Error('process.exit(): a detector does not end the agent');
-    return exit.call(process, code);
+    // Without a code it is process.exitCode that counts; undefined would set it.
+    return exit.apply(process, code);
   };
   return crash.promise;
 }
