@@ -180,7 +180,8 @@ describe('a detector of the operator that never returns', { concurrency: 2 }, ()
     ],
   ] as const)
     it(`${how}: it is said which one it was, and the agent ends with a code of its own`, async () => {
-      const folder = join(HERE, '../../../build/hostile', zone);
+      // One each: they run beside each other.
+      const folder = join(HERE, '../../../build/hostile', `${zone}-${how.length}`);
       mkdirSync(folder, { recursive: true });
       const file = join(folder, 'endless.mjs');
       writeFileSync(file, `export default { name: 'endless', severity: 'info', describe: 'x', ${code} };\n`);
