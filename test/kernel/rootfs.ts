@@ -236,14 +236,42 @@ function findProgram(name: string): string {
   throw new Error(`the test machine needs ${name}, which this host has not installed`);
 }
 
-/** Paths of installed packages that are not only for development, from the lock file. */
+/** The packages that src/ imports and those that they need: all are bundled, so the lock calls each of them `dev`. */
 function productionModules(): string[] {
-  const lock = JSON.parse(readFileSync(join(REPOSITORY, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { dev?: boolean }>;
+  const { packages } = JSON.parse(readFileSync(join(REPOSITORY, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, LockedPackage | undefined>;
   };
-  return Object.entries(lock.packages)
-    .filter(([path, entry]) => path !== '' && entry.dev !== true && existsSync(join(REPOSITORY, path)))
-    .map(([path]) => path);
+  const found = new Set<string>();
+  const add = (name: string, from: string): void => {
+    // As Node looks for it: next to who asks, then further up.
+    for (
+      let folder = from;
+      ;
+      folder = folder.slice(0, Math.max(folder.lastIndexOf('node_modules/') - 1, 0))
+    ) {
+      const path = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`;
+      const entry = packages[path];
+      if (entry === undefined && folder !== '') continue;
+      if (entry === undefined || found.has(path) || !existsSync(join(REPOSITORY, path))) return;
+      found.add(path);
+      const { dependencies, optionalDependencies, peerDependencies } = entry;
+      for (const each of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }))
+        add(each, path);
+      return;
+    }
+  };
+  for (const file of globSync('src/**/*.ts', { cwd: REPOSITORY })) {
+    const text = readFileSync(join(REPOSITORY, file), 'utf8');
+    for (const [, name = ''] of text.matchAll(/(?:from|import)\s*\(?\s*'(@[^/']+\/[^/']+|[^@./'][^/':]*)/g))
+      if (name !== 'node') add(name, '');
+  }
+  return [...found];
+}
+
+interface LockedPackage {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 function writeInto(stage: string, path: string, text: string): void {
