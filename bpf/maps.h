@@ -218,7 +218,7 @@ struct asked_value {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 100000);
+	__uint(max_entries, 65536); /* as --max-in-flight */
 	__type(key, struct asked_key);
 	__type(value, struct asked_value);
 } asked SEC(".maps");

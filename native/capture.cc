@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include "capture.h"
 #include "log.h"
 #include "presence.h"
@@ -144,6 +145,9 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	capture->ring_ = bpf_object__find_map_by_name(object, "events");
 	if (capture->ring_ == nullptr || bpf_map__type(capture->ring_) != BPF_MAP_TYPE_RINGBUF)
 		return Error{"map", "events", ENOENT, "the BPF object has no ring buffer of this name", ""};
+	// Whoever has a small ring has little memory: what was asked is remembered in proportion.
+	if (bpf_map *asked = bpf_object__find_map_by_name(object, "asked"); asked != nullptr)
+		bpf_map__set_max_entries(asked, std::clamp(options.ring_bytes / 64, 8192u, 65536u));
 	if (int error = bpf_map__set_max_entries(capture->ring_, options.ring_bytes); error != 0)
 		return failure("ring", "events", -error, options.family, log);
 

@@ -101,7 +101,9 @@ export class Player {
     const whole = { ...made, response, ...(search === undefined ? {} : { search }) };
     this.wasted += search?.wasted ?? 0;
     this.lookups++;
-    this.#detections.lookup(viewOf(whole));
+    const view = viewOf(whole);
+    view.answer.message.length = length;
+    this.#detections.lookup(view);
     if (connect !== undefined) this.connect(at + 0.01, who, connect.address, connect.port);
   }
 

@@ -106,6 +106,8 @@ function rdataBytes(type: number, data: string): Buffer {
           return [Buffer.from([octets.length]), octets];
         }),
       );
+    case RR_TYPES.NULL: // RFC 1035 section 3.3.10: anything
+      return Buffer.from(data, 'latin1');
     default:
       throw new Error(`no bytes for type ${type}: give the RFC 3597 form`);
   }
