@@ -1,5 +1,5 @@
 /**
- * Requests in flight: pairs requests with their answers: every DNS request becomes exactly one Lookup, except that retransmissions are
+ * Requests in flight are paired with their answers: every DNS request becomes exactly one Lookup, except that retransmissions are
  * folded into the lookup they repeat (counted in `retries`). So at the end of a run
  *
  *   requests = lookups + sum(lookup.retries)
@@ -25,15 +25,15 @@ import { Message } from '../dns/message.ts';
 import type { Stage } from '../health.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness, type HolderId } from '../lib/fairness.ts';
-import { type Linked, LinkedQueue } from '../lib/linked-queue.ts';
-import { MultiMap } from '../lib/multi-map.ts';
 import { putUuidV7 } from '../lib/uuid.ts';
 import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
 import { OPCODES } from '../tables/classes.ts';
+import { Attempts } from './attempts.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { Finished } from './finished.ts';
 import { Groups } from './groups.ts';
+import { HeldAnswer, HeldAnswers } from './held-answers.ts';
 import {
   answerDigest,
   answerKey,
@@ -54,14 +54,10 @@ import type { Losses } from './losses.ts';
 import { SLOT, SLOT_WORDS, Slab } from './slab.ts';
 import { SlotIndex, SlotQueue } from './slot-lists.ts';
 import { asksTransfer, isTransferType, Transfer, Transfers } from './transfers.ts';
-import { LookupView } from './view.ts';
+import { EventView, LookupView } from './view.ts';
 
-/** Answers that came before their request: rings of several CPUs are read in turn. Longer waits are no race. */
+/** Answers wait so long for their request (held-answers.ts). Longer waits are no race. */
 const HOLD_NS = 50_000_000;
-/** Most answers held so; when full one of the server that has most is given up. */
-const MAX_HELD = 4096;
-/** Ways (socket, server) one lookup is expected to be answered on; an answer to a further one is 'unmatched'. */
-const MAX_ATTEMPTS = 8;
 /** Slots for further attempts, as a part of those for lookups. */
 const ATTEMPTS_SHARE = 1 / 4;
 /** Candidates looked at under one key. Keys are seeded hashes, so only identical exchanges share one in number. */
@@ -111,23 +107,6 @@ class SlotHolding extends Holding {
   }
 }
 
-class Held extends Holding implements Linked<Held> {
-  newer: Held | undefined = undefined;
-  older: Held | undefined = undefined;
-  readonly raw: Envelope;
-  readonly message: Message;
-  readonly exchangeKey: number;
-  readonly deadline: number;
-
-  constructor(raw: Envelope, message: Message, exchangeKey: number, deadline: number) {
-    super();
-    this.raw = new Envelope().copy(raw);
-    this.message = message.keep();
-    this.exchangeKey = exchangeKey;
-    this.deadline = deadline;
-  }
-}
-
 export class InFlight {
   /** Lookups finished as 'unknown' before their time because the table was full. */
   evicted = 0;
@@ -135,7 +114,6 @@ export class InFlight {
   readonly #options: InFlightOptions;
   readonly #fairness: Fairness;
   readonly #openShares: FairBound<SlotHolding>;
-  readonly #heldShares: FairBound<Held>;
   readonly #timeout: number;
   readonly #slab: Slab;
   readonly #holdings: SlotHolding[] = [];
@@ -153,8 +131,10 @@ export class InFlight {
   /** Lookups that are being answered by many messages; they are not among `#open`. */
   readonly #transfers: Transfers;
   readonly #finished = new Finished();
-  readonly #held = new LinkedQueue<Held>();
-  readonly #heldByExchange = new MultiMap<Held>();
+  readonly #held: HeldAnswers;
+  readonly #attempts: Attempts;
+  /** Of a lookup that ends; what is shown of a request at once is the caller's own. */
+  readonly #request = new EventView();
   /** What candidates are looked at with. */
   readonly #seen = new Envelope();
   readonly #seenMessage = new Message();
@@ -167,13 +147,15 @@ export class InFlight {
 
   constructor(options: InFlightOptions) {
     const { maxInFlight = MAX_IN_FLIGHT } = options;
-    const capacity = Math.ceil(maxInFlight * (1 + ATTEMPTS_SHARE)) + 1;
+    const furtherAttempts = Math.ceil(maxInFlight * ATTEMPTS_SHARE);
+    const capacity = maxInFlight + furtherAttempts + 1;
     this.#options = options;
     this.#fairness = options.fairness ?? new Fairness();
     this.#openShares = new FairBound(maxInFlight, this.#fairness);
-    this.#heldShares = new FairBound(MAX_HELD, this.#fairness);
+    this.#held = new HeldAnswers(this.#fairness);
     this.#timeout = Number(options.timeoutNs);
     this.#slab = new Slab(capacity);
+    this.#attempts = new Attempts(this.#slab, furtherAttempts);
     this.#deadlines = new Float64Array(capacity);
     this.#open = new SlotQueue(capacity);
     this.#byRetry = new SlotIndex(capacity);
@@ -209,13 +191,7 @@ export class InFlight {
   }
 
   response(raw: Envelope, message: Message): void {
-    const { answers, emit } = this.#options;
-    answers.in++;
-    if (emit === 'request') {
-      answers.filter('not_awaited');
-      return;
-    }
-    this.#advance(raw.timeNumber);
+    if (!this.#isAwaited(raw)) return;
     const exchange = exchangeKey(raw, message);
     if (!this.#settle(raw, message, exchange)) this.#hold(raw, message, exchange);
   }
@@ -225,13 +201,8 @@ export class InFlight {
    * over if it was sent on no other way from which an answer may come.
    */
   unreachable(raw: Envelope, message: Message): void {
-    const { answers, emit } = this.#options;
-    answers.in++;
-    if (emit === 'request') {
-      answers.filter('not_awaited');
-      return;
-    }
-    this.#advance(raw.timeNumber);
+    if (!this.#isAwaited(raw)) return;
+    const { answers } = this.#options;
     const attempt = this.#unreached(raw, message);
     if (attempt < 0) {
       answers.filter('late');
@@ -239,15 +210,22 @@ export class InFlight {
     }
     answers.out++;
     const { words } = this.#slab;
-    const bits = attempt * SLOT_WORDS + FIELD.BITS;
-    words[bits] = (words[bits] as number) | FIELD_BITS.UNREACHABLE;
-    const lookup = this.#lookupOf(attempt);
-    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot))
+    this.#markUnreachable(attempt, true);
+    const lookup = this.#attempts.lookupOf(attempt);
+    for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot))
       if (((words[slot * SLOT_WORDS + FIELD.BITS] as number) & FIELD_BITS.UNREACHABLE) === 0) return;
     const sent = lookup * SLOT_WORDS + FIELD.TIME;
     this.#finish(lookup, attempt, raw.unreachable ?? 'connection_refused', undefined, {
       durationNs: Math.max(nsBetween(words, sent, raw.words, raw.at + FIELD.TIME), 0),
     });
+  }
+
+  #isAwaited(raw: Envelope): boolean {
+    const { answers, emit } = this.#options;
+    answers.in++;
+    if (emit === 'request') answers.filter('not_awaited');
+    else this.#advance(raw.timeNumber);
+    return emit !== 'request';
   }
 
   /** The attempt that an error is about; -1: none is open. */
@@ -345,24 +323,21 @@ export class InFlight {
     process: ProcessIdentity,
     question: number,
   ): void {
-    let last = lookup;
-    let count = 0;
-    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
+    for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot)) {
       this.#slab.show(slot, this.#seen);
-      if (isSameWay(this.#seen, raw)) {
-        const bits = slot * SLOT_WORDS + FIELD.BITS;
-        this.#slab.words[bits] = (this.#slab.words[bits] as number) & ~FIELD_BITS.UNREACHABLE;
-        return;
-      }
-      last = slot;
-      count++;
+      if (!isSameWay(this.#seen, raw)) continue;
+      this.#markUnreachable(slot, false);
+      return;
     }
-    const slot = count < MAX_ATTEMPTS ? this.#slab.take(raw, message, process) : -1;
-    if (slot < 0) return;
+    const slot = this.#attempts.add(lookup, raw, message, process);
+    if (slot >= 0) this.#await(slot, raw, message, question);
+  }
+
+  #markUnreachable(slot: number, is: boolean): void {
     const { words } = this.#slab;
-    words[last * SLOT_WORDS + SLOT.NEXT_ATTEMPT] = slot + 1;
-    words[slot * SLOT_WORDS + SLOT.LOOKUP] = lookup + 1;
-    this.#await(slot, raw, message, question);
+    const at = slot * SLOT_WORDS + FIELD.BITS;
+    const others = (words[at] as number) & ~FIELD_BITS.UNREACHABLE;
+    words[at] = is ? others | FIELD_BITS.UNREACHABLE : others;
   }
 
   /** An answer to this attempt is expected, or was read before it. */
@@ -373,15 +348,6 @@ export class InFlight {
     this.#byAnswer.add(key, slot);
     this.#byExchange.add(exchange, slot);
     if (this.#held.size > 0) this.#takeHeld(slot, exchange);
-  }
-
-  #nextAttempt(slot: number): number {
-    return (this.#slab.words[slot * SLOT_WORDS + SLOT.NEXT_ATTEMPT] as number) - 1;
-  }
-
-  #lookupOf(attempt: number): number {
-    const lookup = this.#slab.words[attempt * SLOT_WORDS + SLOT.LOOKUP] as number;
-    return lookup === 0 ? attempt : lookup - 1;
   }
 
   #count(slot: number, word: number): void {
@@ -413,7 +379,7 @@ export class InFlight {
     if (!isSameServer(this.#seen, raw)) return false;
     if (this.#matchQuestions(lookup, message, WHOLE_CLASS) === 0) return false;
     if (raw.owner !== undefined && raw.owner.tid === owner?.tid) return true;
-    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
+    for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot)) {
       this.#slab.show(slot, this.#seen);
       if (isSameWay(this.#seen, raw)) return true;
     }
@@ -530,27 +496,24 @@ export class InFlight {
 
   /** An answer that was read before this request. */
   #takeHeld(attempt: number, exchange: number): void {
-    for (const held of this.#heldByExchange.get(exchange, MAX_CANDIDATES)) {
+    for (const held of this.#held.of(exchange, MAX_CANDIDATES)) {
       const { raw, message } = held;
       if (this.#match(attempt, raw, message) === 0 && !this.#matchWithoutQuestion(attempt, raw, message))
         continue;
-      this.#release(held);
+      this.#held.release(held);
       this.#answer(attempt, raw, message);
       return;
     }
   }
 
   #hold(raw: Envelope, message: Message, exchange: number): void {
-    while (this.#heldShares.isFull) this.#giveWay();
-    const held = new Held(raw, message, exchange, this.#clock + HOLD_NS);
-    this.#held.push(held);
-    const sender = this.#fairness.unknown(raw.networkNamespace, raw.remote.address, raw.localPort);
-    this.#heldShares.add(held, this.#heldShares.holderOf(sender));
-    this.#heldByExchange.add(exchange, held);
+    const { inTheWay } = this.#held;
+    if (inTheWay !== undefined) this.#giveWay(inTheWay);
+    this.#held.hold(new HeldAnswer(raw, message, exchange, this.#clock + HOLD_NS));
   }
 
-  #giveUp(held: Held): void {
-    this.#release(held);
+  #giveUp(held: HeldAnswer): void {
+    this.#held.release(held);
     const { raw, message, exchangeKey: exchange } = held;
     let isAsked = false;
     let looked = 0;
@@ -563,21 +526,12 @@ export class InFlight {
     this.#options.answers.filter(isAsked ? 'other_question' : 'unmatched');
   }
 
-  /** When full: an answer of the server that has most of them. */
-  #giveWay(): void {
-    const held = this.#heldShares.largest();
-    if (held === undefined) return;
+  #giveWay(held: HeldAnswer): void {
     const reason = 'answers_full' satisfies UnknownReason;
     if (held.holder !== undefined) this.#fairness.gaveWay(held.holder.owner, reason);
     this.#options.losses?.noteConnection(held.raw, reason);
-    this.#release(held);
+    this.#held.release(held);
     this.#options.answers.drop(reason);
-  }
-
-  #release(held: Held): void {
-    this.#held.remove(held);
-    this.#heldShares.remove(held);
-    this.#heldByExchange.delete(held.exchangeKey, held);
   }
 
   #answer(attempt: number, raw: Envelope, message: Message): void {
@@ -586,7 +540,7 @@ export class InFlight {
   }
 
   #finishAnswered(attempt: number, raw: Envelope, message: Message): void {
-    const lookup = this.#lookupOf(attempt);
+    const lookup = this.#attempts.lookupOf(attempt);
     if (raw.has(FIELD_BITS.TCP) && this.#isTransferred(lookup, attempt, raw, message)) return;
     const view = this.#view;
     view.answer.raw = raw;
@@ -650,7 +604,7 @@ export class InFlight {
 
   #lossOf(lookup: number): UnknownReason | undefined {
     const ways: Envelope[] = [];
-    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
+    for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot)) {
       const way = new Envelope();
       this.#slab.show(slot, way);
       ways.push(way);
@@ -674,8 +628,11 @@ export class InFlight {
     if (attempt !== lookup)
       for (let i = FIELD.TIME; i < FIELD.TIME + 2; i++)
         words[attempt * SLOT_WORDS + i] = words[lookup * SLOT_WORDS + i] as number;
-    slab.show(attempt, view.request.raw);
-    slab.parse(attempt, view.request.message);
+    const { raw, message } = this.#request;
+    slab.show(attempt, raw);
+    slab.parse(attempt, message);
+    view.request.raw = raw;
+    view.request.message = message;
     this.#show(process, outcome, reason, words[lookup * SLOT_WORDS + SLOT.RETRIES] as number);
     if (failed !== undefined) view.durationNs = failed.durationNs;
     const transfer = this.#transfers.of(lookup);
@@ -689,7 +646,7 @@ export class InFlight {
     this.#openShares.remove(this.#holdings[lookup] as SlotHolding);
     this.#groups.finish(lookup, view);
     const digest = view.hasResponse ? answerDigest(view.answer.message) : 0;
-    for (let slot = lookup; slot >= 0; slot = this.#nextAttempt(slot)) {
+    for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot)) {
       this.#byExchange.remove(slot);
       this.#byAnswer.remove(slot);
       this.#remember(slot, digest);
@@ -698,11 +655,7 @@ export class InFlight {
     try {
       this.#options.onLookup(view);
     } finally {
-      for (let slot = lookup; slot >= 0; ) {
-        const next = this.#nextAttempt(slot);
-        slab.free(slot);
-        slot = next;
-      }
+      this.#attempts.free(lookup);
     }
   }
 

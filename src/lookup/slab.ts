@@ -47,9 +47,9 @@ export class Slab {
     this.#free = new Int32Array(capacity);
   }
 
-  /** A slot with a copy of this request; -1: all are taken. */
+  /** A slot with a copy of this request. The callers' bounds leave one free. */
   take(envelope: Envelope, message: Message, process: ProcessIdentity): number {
-    if (this.#freed === 0 && this.#used === this.capacity) return -1;
+    if (this.#freed === 0 && this.#used === this.capacity) throw new Error('no slot is free');
     const slot = this.#freed > 0 ? (this.#free[--this.#freed] as number) : this.#used++;
     const { words } = this;
     const at = slot * SLOT_WORDS;
