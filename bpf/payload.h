@@ -13,8 +13,12 @@
 #include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 
-#define PIECES_MAX        18 /* iovecs read of one message; what lies beyond is MESSAGE_UNREADABLE */
-#define PACKET_PIECES_MAX 96 /* likewise, of a packet: 64 KB in IP fragments of 1500 bytes, each in two pieces */
+#define PIECES_MAX 18 /* iovecs read of one message; what lies beyond is MESSAGE_UNREADABLE */
+/*
+ * Likewise, of a packet: 64 KB in IP fragments of 1500 bytes, each in two pieces. Verifiers before 6.4 follow each round: with those of
+ * 64 KB they would be at their limit of a million instructions.
+ */
+#define PACKET_PIECES_MAX (LINUX_KERNEL_VERSION >= KERNEL(6, 4, 0) ? 96 : 32)
 
 /* Where x86_64 maps physical memory, and where its struct pages are (arch/x86/include/asm/page_64.h). */
 extern const void page_offset_base __ksym __weak;

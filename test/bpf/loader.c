@@ -4,7 +4,7 @@
  * each ring record as a line of JSON, or only counts. For the tests of bpf/, and as the bare C consumer of the same ring
  * that the benchmarks compare the agent with.
  *
- *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--self PID]
+ *   loader OBJECT FAMILY [--count] [--seconds N] [--limit BYTES] [--ring BYTES] [--port P]... [--rate N] [--self PID]
  *          [--connections] [--exits] [--trace] [--level CGROUP=LEVEL]... [--taken N] [--load] [--verbose]
  *
  * With --load it says "loaded" on stderr as soon as the verifier took everything, attaches nothing and ends. Else it
@@ -413,6 +413,8 @@ int main(int argc, char **argv)
 			limit = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--ring") == 0 && i + 1 < argc)
 			ring_bytes = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
+			rate = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--self") == 0 && i + 1 < argc)
 			self = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--exits") == 0)
