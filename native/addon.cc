@@ -10,6 +10,7 @@
 #include "wakeup.h"
 
 #include <cstring>
+#include <malloc.h>
 #include <napi.h>
 #include <optional>
 #include <string>
@@ -340,8 +341,21 @@ Napi::Value watchdog_js(const Napi::CallbackInfo &info)
 	return to_js(info.Env(), start_watchdog(std::move(options)));
 }
 
+// Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
+// at once (malloc/malloc.c, dynamic mmap threshold) and keep it in pieces. And what libbpf reads of the kernel's BTF on a thread, some
+// 10 MB, would stay in an arena of that thread: so before the first one starts.
+void keep_memory_small()
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
+	keep_memory_small();
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
 	exports["open"] = Napi::Function::New(env, open, "open");
 	exports["objectDigest"] = OBJECT_DIGEST;

@@ -36,19 +36,6 @@ void give_back_memory()
 #endif
 }
 
-// Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
-// at once (malloc/malloc.c, dynamic mmap threshold) and keep it in pieces. What libbpf read of the kernel's BTF, some 10 MB,
-// goes back as well.
-void keep_memory_small()
-{
-#ifdef __GLIBC__
-	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-	mallopt(M_ARENA_MAX, 2);
-#endif
-	give_back_memory();
-}
-
 std::string privilege_hint(const std::string &family)
 {
 	if (family == "kprobe")
@@ -173,7 +160,7 @@ Status Capture::attach()
 			return failure("attach", bpf_program__name(program), errno, family_, log);
 		links_.push_back(std::move(link));
 	}
-	keep_memory_small();
+	give_back_memory();
 	return Unit{};
 }
 
