@@ -65,8 +65,8 @@ static __always_inline __u64 stirred(__u64 sum, __u64 value)
 }
 
 /*
- * What a packet is, in one number: ends, namespace, length, and the DNS id or the place in the stream. Nobody who does not know
- * the seed can make two that have the same.
+ * What a packet is, in one number: ends, namespace, length, and the DNS id or the place in the stream. Without the
+ * seed no one can make two that have the same.
  */
 static __always_inline __u64 packet_fingerprint(const struct packet *packet, __u32 net_ns)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
 /*
- * The process record: what is known of a process besides struct owner, read once, in the process's own context, before
+ * The process record: what is known of a process beside struct owner, read once, in the process's own context, before
  * its first message.
  */
 #ifndef WHODNS_PROCESS_RECORD_H

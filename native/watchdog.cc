@@ -53,7 +53,7 @@ void *run(void *given)
 	const WatchdogOptions &options = watch.options;
 	uint32_t turns = options.cells[0];
 	unsigned long spent = seconds_of(watch.clock);
-	// By its own ticks: where the whole process gets no processor, or is stopped, nobody is to blame.
+	// By its own ticks: where the whole process gets no processor, or is stopped, no detector is to blame.
 	for (unsigned ticks = 0;; ticks++) {
 		nanosleep(&kTick, nullptr);
 		if (options.cells[0] != turns) {

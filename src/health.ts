@@ -20,7 +20,7 @@ export class Stage<Name extends StageName> {
     this.name = name;
   }
 
-  /** Lost against our will. Reasons are declared in tables/stages.ts. */
+  /** Lost. Reasons are declared in tables/stages.ts. */
   drop(reason: DropOf<Name>, count = 1): void {
     if (count !== 0) this.dropped.set(reason, (this.dropped.get(reason) ?? 0) + count);
   }

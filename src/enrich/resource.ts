@@ -42,9 +42,9 @@ export interface ResourceContext {
   readonly bootTime: bigint;
   /** Which container ids count; undefined: all. */
   readonly claims?: { of(id: bigint, path: string, version: 1 | 2): Claim | undefined } | undefined;
-  /** What runtimes and the Kubernetes API say; undefined: nobody is asked. */
+  /** What runtimes and the Kubernetes API say; undefined: no one is asked. */
   readonly workloads?: WorkloadDirectory | undefined;
-  /** What users say of containers of their own; undefined: nobody is asked. */
+  /** What users say of containers of their own; undefined: no one is asked. */
   readonly userContainers?: Pick<UserContainers, 'find' | 'ask'> | undefined;
 }
 

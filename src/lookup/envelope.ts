@@ -54,12 +54,7 @@ export class Envelope implements RawMessage {
 
   /** Unix ns. */
   get time(): bigint {
-    const { words, at } = this;
-    return BigInt.asUintN(
-      64,
-      (BigInt(words[at + FIELD.TIME + 1] as number) << 32n) |
-        BigInt((words[at + FIELD.TIME] as number) >>> 0),
-    );
+    return this.#big(FIELD.TIME);
   }
 
   get hook(): HookFamily {
@@ -83,12 +78,7 @@ export class Envelope implements RawMessage {
   }
 
   get socket(): bigint {
-    const { words, at } = this;
-    return BigInt.asUintN(
-      64,
-      (BigInt(words[at + FIELD.SOCKET + 1] as number) << 32n) |
-        BigInt((words[at + FIELD.SOCKET] as number) >>> 0),
-    );
+    return this.#big(FIELD.SOCKET);
   }
 
   get local(): Endpoint {
@@ -207,7 +197,7 @@ export class Envelope implements RawMessage {
 
   /** The same from an object: of a capture file, or what came out of a stream. Its payload is not taken. */
   fill(raw: RawHead): this {
-    const { words, at, base } = this;
+    const { words, at } = this;
     putBig(words, at + FIELD.TIME, raw.time);
     putBig(words, at + FIELD.SOCKET, raw.socket);
     words[at + FIELD.NETWORK_NAMESPACE] = raw.networkNamespace;
@@ -232,7 +222,6 @@ export class Envelope implements RawMessage {
     putAddress(words, at + FIELD.DIALED, raw.dialed?.address ?? '::');
     this.owner = raw.owner;
     this.trace = raw.trace;
-    this.base = base;
     return this;
   }
 
@@ -263,6 +252,12 @@ export class Envelope implements RawMessage {
     if (this.trace === undefined && !this.#needsZone) return head;
     const trace = this.trace === undefined ? {} : { trace: this.trace };
     return { ...head, ...trace, ...(this.#needsZone ? { interface: this.interface } : {}) };
+  }
+
+  #big(field: number): bigint {
+    const { words, at } = this;
+    const high = BigInt(words[at + field + 1] as number);
+    return BigInt.asUintN(64, (high << 32n) | BigInt((words[at + field] as number) >>> 0));
   }
 
   #address(field: number): string {

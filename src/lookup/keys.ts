@@ -16,7 +16,7 @@ for (const [index, address] of MULTICAST.entries()) putAddress(GROUPS, 4 * index
 export const MDNS_PORT = 5353;
 const MDNS_PORTS = MDNS_PORT | (MDNS_PORT << 16);
 
-/** Of this start of the program: names come from the network, nobody shall be able to aim for collisions. */
+/** Of this start of the program: names come from the network, no one shall be able to aim for collisions. */
 const SEED = (Math.random() * 0x1_0000_0000) | 0;
 
 /** One round of MurmurHash3's finalizer over a 32-bit value. */

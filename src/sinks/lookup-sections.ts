@@ -142,6 +142,12 @@ function writeSection(
 
 /** Name, TTL, type, data. */
 function writeRecord(writer: ProtobufWriter, message: Message, record: number): void {
+  writeHead(writer, message, record);
+  writeSpace(writer);
+  message.writeRdata(writer, record);
+}
+
+function writeHead(writer: ProtobufWriter, message: Message, record: number): void {
   const { records } = message;
   const word = record * RECORD_WORDS;
   message.writeName(writer, records[word + RECORD.OWNER] as number);
@@ -149,19 +155,13 @@ function writeRecord(writer: ProtobufWriter, message: Message, record: number): 
   writer.decimal((records[word + RECORD.TTL] as number) >>> 0);
   writeSpace(writer);
   writer.raw(TYPES.of(records[word + RECORD.TYPE] as number).text);
-  writeSpace(writer);
-  message.writeRdata(writer, record);
 }
 
 /** Name, TTL, type, the class, which says what is meant, unless it is IN, and data if there is some. */
 function writeChange(writer: ProtobufWriter, message: Message, record: number): void {
   const { records } = message;
   const word = record * RECORD_WORDS;
-  message.writeName(writer, records[word + RECORD.OWNER] as number);
-  writeSpace(writer);
-  writer.decimal((records[word + RECORD.TTL] as number) >>> 0);
-  writeSpace(writer);
-  writer.raw(TYPES.of(records[word + RECORD.TYPE] as number).text);
+  writeHead(writer, message, record);
   writeClass(writer, records[word + RECORD.CLASS] as number);
   if (records[word + RECORD.START] === records[word + RECORD.END]) return;
   writeSpace(writer);
