@@ -67,7 +67,7 @@ export interface StoredLookup {
   /** Of the request. */
   readonly time: Microseconds;
   readonly process: StoredProcess;
-  /** Name of the first question in presentation form (RFC 1035 section 5.1), without the last dot, case as asked; '' none. */
+  /** Name of the first question in presentation form (RFC 1035 section 5.1), lower case, without the last dot; `.` the root, '' none. */
   readonly name: string;
   /** Its registered domain (Public Suffix List), lower case; the name itself where there is none. */
   readonly domain: string;
@@ -78,7 +78,7 @@ export interface StoredLookup {
   readonly reason: UnknownReason | undefined;
   /** `NOERROR`; '' without an answer or where its header could not be read. */
   readonly rcode: string;
-  /** No answer, or a response code other than NOERROR. */
+  /** Nothing came, an error came in place of an answer, or a response code other than NOERROR; not where the end was not seen. */
   readonly failed: boolean;
   /** A further answer to a lookup that was told already, with other data. */
   readonly conflicting: boolean;
