@@ -10,9 +10,10 @@ const ORDER = [
   'model',
   'tables',
   'health',
-  'config',
   'dns',
   'lookup',
+  'filter',
+  'config',
   'wire',
   'streams',
   'capture',
@@ -34,8 +35,9 @@ const ORDER = [
 
 /** Modules that see nothing of their neighbours although they stand below them. */
 const NOT: Readonly<Record<string, readonly string[]>> = {
-  dns: ['health', 'config'],
-  lookup: ['config'],
+  dns: ['health'],
+  filter: ['health'],
+  config: ['dns', 'lookup'],
   wire: ['config', 'dns'],
   streams: ['config', 'wire', 'dns'],
   inspector: ['health', 'config', 'wire', 'dns', 'streams', 'capture'],
