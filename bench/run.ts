@@ -12,6 +12,7 @@ import { core } from './core.ts';
 import { cpu } from './cpu.ts';
 import { detect } from './detect.ts';
 import { dnsCache } from './dnscache.ts';
+import { history } from './history.ts';
 import { instructions } from './instructions.ts';
 import { latency } from './latency.ts';
 import { buildPrograms, describeMachine, enterNamespace, type Machine, REPOSITORY } from './machine.ts';
@@ -46,6 +47,7 @@ const QUESTIONS = [
   core,
   dnsCache,
   detect,
+  history,
 ] as unknown as readonly Question<unknown>[];
 
 async function ask(question: Question<unknown>, options: RunOptions): Promise<string[]> {
