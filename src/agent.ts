@@ -45,6 +45,10 @@ import { type CreatedVisibility, createVisibility, hasLevels } from './visibilit
 /** Without a turn of the event loop: processor time, or time in which the agent could run at all. */
 const STUCK_AFTER = { processorSeconds: 5, seconds: 120 };
 
+/** A record waits so long in the ring at most, ms: where lookups are shown as they come, and elsewhere. */
+const SHOWN_MS = 100;
+const SENT_MS = 200;
+
 export interface AgentOptions {
   readonly config: Config;
   readonly version: string;
@@ -389,8 +393,10 @@ function createSource(
 ): Source {
   if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
-  const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
-  const source = new KernelSource({ ...kernel, stage: ledger.stage('wire') });
+  // Who watches wants to see; what is sent in batches can wait.
+  const maxDelayMs = config.logs.some(({ kind }) => kind === 'console') ? SHOWN_MS : SENT_MS;
+  const kernel = { hook, ports, maxPayload, ringBytes, maxDelayMs, traceContext, cgroupRate, cgroupBurst };
+  const source = new KernelSource({ ...kernel, ...asked, stage: ledger.stage('wire') });
   source.prepare();
   return source;
 }

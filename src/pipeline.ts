@@ -60,7 +60,7 @@ const MAX_TOLD = 64;
 /** Kernel counters of processes that have not asked for this long are forgotten, if no sink does that. */
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
-const RING_DELAY_NS = 300_000_000n;
+const RING_DELAY_NS = 400_000_000n;
 /** A tick that comes later than this found the loop busy or the agent stopped: what waits in the ring comes first, ms. */
 const LATE_MS = 150;
 /** Events of several CPUs are read in turn. */
@@ -272,6 +272,7 @@ export class Pipeline {
   async #stop(deadlineMs: number): Promise<void> {
     const deadline = performance.now() + deadlineMs;
     clearInterval(this.#ticker);
+    this.#ticker = undefined;
     this.#parts.visibility?.stop();
     await this.#parts.source.stop();
     this.#reportSuppressed(Number.POSITIVE_INFINITY);
@@ -310,6 +311,14 @@ export class Pipeline {
       }
     this.#batchTime = undefined;
     if (failure !== undefined) throw failure;
+    this.#keepHouse();
+  }
+
+  /** While batches come the housekeeping is done behind them: another wake-up would cost as much again. */
+  #keepHouse(): void {
+    if (this.#ticker === undefined || performance.now() - this.#lastTick < TICK_MS) return;
+    this.#tick();
+    this.#ticker.refresh();
   }
 
   #accept(event: RawEvent): void {

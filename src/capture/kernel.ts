@@ -60,6 +60,8 @@ export interface KernelOptions {
   /** Records a second of one control group, and how many at once; rate 0 (default): no bound (bpf/share.h). */
   readonly cgroupRate?: number;
   readonly cgroupBurst?: number;
+  /** How long a record waits in the ring at most, ms; default 100. Each time costs the same for one record as for a hundred. */
+  readonly maxDelayMs?: number;
   /** The stage `wire`. */
   readonly stage: Stage<'wire'>;
   readonly clock?: Clock;
@@ -151,7 +153,8 @@ export class KernelSource implements Source {
   }
 
   #run({ capture, family, failures }: Loaded, onBatch: OnBatch): void {
-    const reader = new RingReader(capture, this.#options.ringBytes, (bytes) => this.#deliver(bytes, onBatch));
+    const { ringBytes, maxDelayMs = 100 } = this.#options;
+    const reader = new RingReader(capture, ringBytes, maxDelayMs, (bytes) => this.#deliver(bytes, onBatch));
     const started = reader.start();
     if ('error' in started) {
       capture.close();

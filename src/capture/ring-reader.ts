@@ -12,7 +12,6 @@ const PIECE_BYTES = 32 * 1024;
 /** A piece and the largest record, a message of 64 KB. */
 const BUFFER_BYTES = PIECE_BYTES + 72 * 1024;
 const MIN_INTERVAL_MS = 5;
-const MAX_INTERVAL_MS = 100;
 /** Bytes of one look from which on the interval is halved, unless the ring is small; below a quarter of them it is doubled. */
 const BUSY_BYTES = 256 * 1024;
 /** Of the ring: as much between two looks is much for it. */
@@ -24,15 +23,25 @@ export class RingReader {
   readonly #capture: NativeCapture;
   readonly #onBytes: (bytes: Uint8Array) => void;
   readonly #busyBytes: number;
+  readonly #maxIntervalMs: number;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #interval = MIN_INTERVAL_MS;
   #turn: NodeJS.Immediate | undefined;
   #finishing = false;
 
-  /** @param onBytes records as in bpf/event.h, each padded to 8 bytes; valid during the call only */
-  constructor(capture: NativeCapture, ringBytes: number, onBytes: (bytes: Uint8Array) => void) {
+  /**
+   * @param maxIntervalMs between two looks, when little comes
+   * @param onBytes records as in bpf/event.h, each padded to 8 bytes; valid during the call only
+   */
+  constructor(
+    capture: NativeCapture,
+    ringBytes: number,
+    maxIntervalMs: number,
+    onBytes: (bytes: Uint8Array) => void,
+  ) {
     this.#capture = capture;
     this.#onBytes = onBytes;
+    this.#maxIntervalMs = maxIntervalMs;
     this.#busyBytes = Math.min(BUSY_BYTES, ringBytes * BUSY_SHARE);
   }
 
@@ -61,7 +70,7 @@ export class RingReader {
     // What came while the last piece was worked on can wait for the next look.
     const { bytes, hasMore } = this.#read(PIECE_BYTES / 2);
     if (bytes >= this.#busyBytes) this.#interval = Math.max(this.#interval / 2, MIN_INTERVAL_MS);
-    else if (bytes < this.#busyBytes / 4) this.#interval = Math.min(this.#interval * 2, MAX_INTERVAL_MS);
+    else if (bytes < this.#busyBytes / 4) this.#interval = Math.min(this.#interval * 2, this.#maxIntervalMs);
     if (hasMore) this.#turn = setImmediate(this.#look);
     else this.#wait();
   };
@@ -80,6 +89,6 @@ export class RingReader {
   }
 
   #wait(): void {
-    this.#capture.wait(this.#interval, MAX_INTERVAL_MS);
+    this.#capture.wait(this.#interval, this.#maxIntervalMs);
   }
 }
