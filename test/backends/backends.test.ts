@@ -38,9 +38,9 @@ let time: TimeRange;
 before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'whodns-backends-'));
   stack = await startStack(directory);
-  const started = (await feed(stack.collector.httpEndpoint, PUSHES)) / 1000;
+  const fed = await feed(stack.collector.httpEndpoint, PUSHES, firstScrape);
   // The last scrape that counts is half a second after the last push.
-  time = { start: started - 60, end: started + PUSHES - 0.5 };
+  time = { start: fed.records / 1000 - 60, end: fed.rounds / 1000 + PUSHES - 0.5 };
   await sleep(1000);
   for (const { name, records, traces } of stack.pairs) {
     const query = records.text({ kind: 'whodns.query', filters: [] });
@@ -53,6 +53,12 @@ before(async () => {
     assert.ok(arrived, `${name}: not all arrived\n${stack.collector.log().slice(-2000)}`);
   }
 });
+
+async function firstScrape(): Promise<void> {
+  const series = () =>
+    instant(`${stack.prometheusUrl}/api/v1`, 'dns_lookup_duration_seconds_count', Date.now() / 1000);
+  assert.ok(await waitUntil(async () => (await series()).size > 0, 30_000), 'Prometheus scrapes nothing');
+}
 
 after(async () => {
   await stack?.stop();

@@ -14,6 +14,7 @@ import { cachedProgram, debianProgram, GO_ENVIRONMENT, run } from '../collector/
 export const OWN = { loki: process.env.LOKI, tempo: process.env.TEMPO, grafana: process.env.GRAFANA };
 
 export const victoriaLogsProgram = (): Promise<string> => goProgram('victoria-logs');
+export const composeProgram = (): Promise<string> => goProgram('compose');
 export const jaegerProgram = (): Promise<string> => goProgram('jaeger');
 export const prometheusProgram = (): Promise<string> => debianProgram('prometheus', 'prometheus');
 export const promtoolProgram = (): Promise<string> => debianProgram('prometheus', 'promtool');
@@ -33,11 +34,13 @@ export async function sampleApplication(): Promise<string> {
   });
 }
 
-/** Go programs by module version. Both are under Apache-2.0. */
+/** Go programs by module version. All are under Apache-2.0. */
 const GO_PROGRAMS = {
   'victoria-logs': 'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.2',
   // The module's v1.76.0 is Jaeger 2.13: its 2.x tags are no valid Go versions (no /v2 in the path).
   jaeger: 'github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0',
+  // Loads and prints a compose file: what `docker compose config` calls.
+  compose: 'github.com/compose-spec/compose-go/v2/cmd@v2.16.2',
 } as const;
 
 /** In a module of its own: `go install` refuses a program whose module has `replace` lines. */
@@ -62,6 +65,7 @@ if (import.meta.main) {
     promtoolProgram,
     victoriaLogsProgram,
     jaegerProgram,
+    composeProgram,
     sampleApplication,
   ]) {
     const started = performance.now();

@@ -13,7 +13,7 @@ import { lint } from '../../otel-config/grafana/lint.ts';
 import { type Board, overOf, type Panel, traceql } from '../../otel-config/grafana/panels.ts';
 import { prometheusName } from '../../otel-config/grafana/queries.ts';
 import { equal, logql, records } from '../../otel-config/grafana/records.ts';
-import { promtoolProgram } from './build.ts';
+import { composeProgram, promtoolProgram } from './build.ts';
 import { PAGE_QUERIES } from './page-queries.ts';
 import { OTEL_CONFIG } from './stack.ts';
 
@@ -162,6 +162,24 @@ for (const [name, service] of Object.entries(compose.services)) {
     }
   });
 }
+
+test('compose.yaml is loaded as `docker compose config` loads it', async () => {
+  const program = await composeProgram();
+  const load = (input: string) =>
+    spawnSync(program, ['-format', 'json', '-'], { cwd: OTEL_CONFIG, input, encoding: 'utf8' });
+  const text = readFileSync(join(OTEL_CONFIG, 'compose.yaml'), 'utf8');
+  const loaded = load(text);
+  assert.equal(loaded.status, 0, loaded.stderr);
+  const { services } = JSON.parse(loaded.stdout) as { readonly services: object };
+  assert.deepEqual(Object.keys(services).sort(), Object.keys(compose.services).sort());
+  for (const broken of [
+    text.replace('network_mode: host', 'network_modus: host'),
+    text.replace('cap_drop: [ALL]', 'cap_drop: 7'),
+  ]) {
+    assert.notEqual(broken, text);
+    assert.notEqual(load(broken).status, 0);
+  }
+});
 
 /** Content of a file in a container, from where it is mounted from. */
 function mounted(path: string, mounts: Mounts): string {
