@@ -3,6 +3,7 @@
 // are returned as {error: {op, subject, errno, code, hint, detail}}; src/capture/kernel.ts makes typed errors of them.
 #include "capture.h"
 #include "object_digest.h" // made by the Makefile
+#include "notify.h"
 #include "privileges.h"
 #include "seccomp.h"
 #include "trial.h"
@@ -330,6 +331,17 @@ Napi::Value filter_system_calls_js(const Napi::CallbackInfo &info)
 	return to_js(info.Env(), filter_system_calls(is_log ? FilterMode::log : FilterMode::enforce));
 }
 
+// connectDatagram(path) -> {fd: number} | {error}
+Napi::Value connect_datagram_js(const Napi::CallbackInfo &info)
+{
+	auto connected = connect_datagram(info[0].ToString().Utf8Value());
+	if (!connected)
+		return to_js(info.Env(), connected.error());
+	Napi::Object result = Napi::Object::New(info.Env());
+	result["fd"] = connected.value();
+	return result;
+}
+
 // watchdog({cells: Uint32Array, names: string[], processorSeconds, seconds, exitCode}) -> {} | {error}
 Napi::Value watchdog_js(const Napi::CallbackInfo &info)
 {
@@ -368,6 +380,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports)
 	exports["mapCapability"] = Napi::Function::New(env, map_capability_js, "mapCapability");
 	exports["limitCapabilities"] = Napi::Function::New(env, limit_capabilities_js, "limitCapabilities");
 	exports["filterSystemCalls"] = Napi::Function::New(env, filter_system_calls_js, "filterSystemCalls");
+	exports["connectDatagram"] = Napi::Function::New(env, connect_datagram_js, "connectDatagram");
 	exports["watchdog"] = Napi::Function::New(env, watchdog_js, "watchdog");
 	return exports;
 }

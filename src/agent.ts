@@ -252,6 +252,17 @@ export class Agent {
     return this.#pipeline.finished;
   }
 
+  /** Nothing says that it does not capture, or is not on its way there or out. */
+  get isWell(): boolean {
+    return this.#state !== 'broken';
+  }
+
+  /** One line for people: what it does. */
+  get status(): string {
+    const { hook } = this.#source.stats();
+    return this.#state === 'capturing' ? `capturing with the ${hook} hooks` : this.#state;
+  }
+
   /** What is to be said of a capture file that was read; undefined: none was. */
   get captureReport(): CaptureReport | undefined {
     return this.#source instanceof PcapSource ? this.#source.report() : undefined;

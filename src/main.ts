@@ -4,6 +4,7 @@ import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { isSea } from 'node:sea';
 import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
+import { connectDatagram } from './capture/notify-socket.ts';
 import { confine, limitToStart } from './capture/rights.ts';
 import { parseArguments } from './cli/arguments.ts';
 import { type Config, type Flags, type Origins, resolveConfig } from './config/config.ts';
@@ -11,11 +12,12 @@ import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
 import { adaptToMemory } from './config/memory.ts';
 import { COMMANDS, show } from './control/commands.ts';
+import { Readiness, watchdogMicroseconds } from './control/readiness.ts';
 import { blameDetector, currentOrigin } from './detect/origin.ts';
 import { reportHost } from './doctor.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
-import { createLog, type Log } from './lib/log.ts';
+import { createLog, jsonLines, type Log, type LogFormat } from './lib/log.ts';
 import { readPackageFile } from './lib/package-files.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
@@ -31,6 +33,9 @@ setFlagsFromString('--heap-growing-percent=20');
 /** Everything in flight leaves within this time after the first signal. */
 const STOP_DEADLINE_MS = 5000;
 const LINGER_MS = 500;
+
+/** How the message is written that says why the agent did not start; known once the settings are. */
+let logFormat: LogFormat = 'text';
 
 const stderr = (line: string): void => {
   process.stderr.write(line);
@@ -53,7 +58,8 @@ async function main(): Promise<number> {
   );
   if (note !== undefined && (config.command === 'run' || config.command === 'replay')) startWithin(heapBytes);
   const { warnings } = resolved;
-  const log = createLog(config.logLevel, stderr);
+  logFormat = config.logFormat;
+  const log = createLog(config.logLevel, stderr, logFormat);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
@@ -77,11 +83,13 @@ async function main(): Promise<number> {
   if (config.stats !== undefined) checkStats(config.stats);
   if (note !== undefined) log.info(note);
   const { stdout, env: environment } = process;
+  const readiness = createReadiness(config, log, () => agent?.isWell === true);
   const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
   const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
   const crash = catchStrays(log);
-  const agent = await Agent.create({ config, version, log, file: capture, ...host });
-  return run(config, agent, log, crash);
+  let agent: Agent | undefined;
+  agent = await Agent.create({ config, version, log, file: capture, ...host });
+  return run(config, agent, log, crash, readiness);
 }
 
 /**
@@ -147,7 +155,13 @@ async function configFile(flags: Flags): Promise<LoadedFile | undefined> {
 }
 
 /** Until the source ends, the time is over or a signal comes; the second signal leaves at once. */
-async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknown>): Promise<number> {
+async function run(
+  config: Config,
+  agent: Agent,
+  log: Log,
+  crash: Promise<unknown>,
+  readiness: Readiness | undefined,
+): Promise<number> {
   const stop = Promise.withResolvers<void>();
   let signals = 0;
   for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
@@ -160,9 +174,11 @@ async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknow
   const terminal = process.stdin.isTTY === true;
   process.on('SIGHUP', () => {
     if (terminal && !hasTerminal()) stop.resolve();
-    else agent.reopenFiles();
+    else if (readiness === undefined) agent.reopenFiles();
+    else readiness.reloading(agent.reopenFiles, agent.status);
   });
   await agent.start();
+  readiness?.ready(agent.status);
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
   let isBroken = false;
   crash.then(() => {
@@ -175,7 +191,9 @@ async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknow
     await Promise.race([agent.finished, agent.broken, stop.promise]);
   } finally {
     clearTimeout(timer);
+    readiness?.stopping('delivering what is in flight');
     await agent.stop(STOP_DEADLINE_MS);
+    readiness?.close();
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
   if (isBroken) return EXIT.internal;
@@ -263,7 +281,33 @@ function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
+/**
+ * Who started the agent is told by it when it captures; undefined: no one asked. The variables are for this process alone.
+ * @throws UserError
+ */
+function createReadiness(config: Config, log: Log, isWell: () => boolean): Readiness | undefined {
+  const { NOTIFY_SOCKET: socket } = process.env;
+  const watchdog = watchdogMicroseconds(process.env, process.pid);
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete process.env[name];
+  const { readyFd } = config;
+  if (config.command !== 'run' || ((socket ?? '') === '' && readyFd === undefined)) return undefined;
+  return new Readiness({
+    socket,
+    watchdogMicroseconds: watchdog,
+    readyFd,
+    connect: connectDatagram,
+    isWell,
+    log,
+  });
+}
+
 function explain(error: unknown): number {
+  if (logFormat === 'json') {
+    const text =
+      error instanceof UserError ? [error.message, error.hint ?? ''].join('\n').trim() : stackOf(error);
+    for (const line of jsonLines('error', text)) stderr(`${line}\n`);
+    return error instanceof UserError ? error.exitCode : EXIT.internal;
+  }
   if (!(error instanceof UserError)) {
     stderr(`whodns: internal error: ${forTerminal(stackOf(error))}\n`);
     return EXIT.internal;

@@ -1,9 +1,9 @@
 /**
- * Writes dashboards/*.json from the boards; `--check` only compares and exits 1 when a file is stale, missing or left over.
+ * Writes dashboards/*.json and dashboards-victorialogs/*.json from the boards; `--check` only compares and exits 1 when a file is stale, missing or left over.
  *
  *   node otel-config/grafana/dashboards.ts [--check]
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { agent } from './boards/agent.ts';
 import { latency } from './boards/latency.ts';
@@ -12,28 +12,44 @@ import { overview } from './boards/overview.ts';
 import { process as oneProcess } from './boards/process.ts';
 import { workload } from './boards/workload.ts';
 import { lint } from './lint.ts';
-import { type Board, buildDashboard } from './panels.ts';
+import { type Board, buildDashboard, GRAFANA_STORES, OTHER_STORES, type Stores } from './panels.ts';
 
 export const BOARDS: readonly Board[] = [overview, workload, oneProcess, latency, nxdomain, agent];
-export const DIRECTORY = join(import.meta.dirname, 'dashboards');
+/** One directory for each set of stores. */
+export const VARIANTS: Readonly<Record<string, Stores>> = {
+  dashboards: GRAFANA_STORES,
+  'dashboards-victorialogs': OTHER_STORES,
+};
 
-/** File name to content of every dashboard; throws with all findings when one does not pass the linter. */
+/** Path below this directory to content of every dashboard; throws with all findings when one does not pass the linter. */
 export function generate(): ReadonlyMap<string, string> {
   const problems = BOARDS.flatMap((board) => lint(board));
   if (problems.length > 0) throw new Error(problems.join('\n'));
   return new Map(
-    BOARDS.map((board) => [`${board.uid}.json`, `${JSON.stringify(buildDashboard(board), undefined, 2)}\n`]),
+    Object.entries(VARIANTS).flatMap(([directory, stores]) =>
+      BOARDS.map((board) => [
+        join(directory, `${board.uid}.json`),
+        `${JSON.stringify(buildDashboard(board, stores), undefined, 2)}\n`,
+      ]),
+    ),
   );
 }
 
-/** Names of files that differ from what would be generated. */
+/** Paths of files that differ from what would be generated. */
 export function stale(): string[] {
   const wanted = generate();
   const present = new Map(
-    readdirSync(DIRECTORY).map((name) => [name, readFileSync(join(DIRECTORY, name), 'utf8')]),
+    Object.keys(VARIANTS)
+      .flatMap(filesOf)
+      .map((path) => [path, readFileSync(join(import.meta.dirname, path), 'utf8')]),
   );
   const names = new Set([...wanted.keys(), ...present.keys()]);
   return [...names].filter((name) => wanted.get(name) !== present.get(name));
+}
+
+function filesOf(directory: string): string[] {
+  const path = join(import.meta.dirname, directory);
+  return existsSync(path) ? readdirSync(path).map((name) => join(directory, name)) : [];
 }
 
 if (import.meta.main) {
@@ -42,8 +58,10 @@ if (import.meta.main) {
     for (const name of names) console.error(`${name}: not what otel-config/grafana/dashboards.ts generates`);
     process.exitCode = names.length === 0 ? 0 : 1;
   } else {
-    mkdirSync(DIRECTORY, { recursive: true });
-    for (const name of readdirSync(DIRECTORY)) rmSync(join(DIRECTORY, name));
-    for (const [name, content] of generate()) writeFileSync(join(DIRECTORY, name), content);
+    for (const directory of Object.keys(VARIANTS)) {
+      mkdirSync(join(import.meta.dirname, directory), { recursive: true });
+      for (const path of filesOf(directory)) rmSync(join(import.meta.dirname, path));
+    }
+    for (const [path, content] of generate()) writeFileSync(join(import.meta.dirname, path), content);
   }
 }

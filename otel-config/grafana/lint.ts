@@ -1,14 +1,12 @@
 /** Checks of a dashboard that a reader would otherwise make by hand: names that exist, units, titles, descriptions. */
 import { ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { METRICS, type MetricName } from '../../src/tables/metrics.ts';
-import type { Board, Panel, Query } from './panels.ts';
+import type { Board, MetricQuery, Panel } from './panels.ts';
 import { labelName, prometheusName } from './queries.ts';
+import { logql, type RecordQuery } from './records.ts';
 
 /** Labels that the collector or the exposition format adds to every series (collector/prometheus.yaml). */
 const ADDED_LABELS = ['host_name', 'k8s_node_name', 'k8s_cluster_name', 'job', 'instance', 'le'];
-/** What Loki's records have beside attributes: collector/loki.yaml sets the first. */
-const RECORD_LABELS = ['otel_event_name'];
-
 /** Grafana's ids of what is shown here: `rps` is reads a second there, records are `recps`. */
 const UNITS: ReadonlySet<string> = new Set([
   ...['none', 'short', 'percentunit', 's', 'bytes', 'decbytes', 'Bps', 'binBps'],
@@ -28,10 +26,7 @@ const SERIES = new Map<string, ReadonlySet<string>>(
   }),
 );
 
-const LOKI_LABELS: ReadonlySet<string> = new Set([
-  ...Object.keys(ATTRIBUTES).map(labelName),
-  ...RECORD_LABELS,
-]);
+const RECORD_FIELDS: ReadonlySet<string> = new Set(Object.keys(ATTRIBUTES));
 
 /** Findings, each naming board and panel; empty when there is nothing to say. */
 export function lint(board: Board): string[] {
@@ -47,10 +42,7 @@ export function lint(board: Board): string[] {
 }
 
 function lintVariable(board: Board, name: string, query: string | undefined): string[] {
-  const used = [
-    ...board.panels.flatMap((panel) => panel.queries.map((one) => one.expression)),
-    ...board.variables.map((one) => one.query ?? ''),
-  ];
+  const used = [...board.panels.flatMap(texts), ...board.variables.map((one) => one.query ?? '')];
   const unused = used.some((text) => text.includes(`$${name}`))
     ? []
     : [`${board.uid}: variable ${name} is unused`];
@@ -76,9 +68,7 @@ function lintPanel(board: Board, panel: Panel): string[] {
     ...lintThresholds(panel).map((text) => `${where}: ${text}`),
     ...(panel.queries.length === 0 ? [`${where}: no query`] : []),
     ...(panel.width < 1 || panel.width > 24 ? [`${where}: width ${panel.width}`] : []),
-    ...panel.queries.flatMap((query) =>
-      lintQuery(query, panel, variables).map((text) => `${where}: ${text}`),
-    ),
+    ...[...unknownVariables(panel, variables), ...lintQueries(panel)].map((text) => `${where}: ${text}`),
   ];
 }
 
@@ -93,23 +83,53 @@ function lintThresholds({ kind, unit, thresholds }: Panel): string[] {
   ];
 }
 
-function lintQuery(query: Query, panel: Panel, variables: ReadonlySet<string>): string[] {
-  const unknown = [...query.expression.matchAll(/\$(?!__)(\w+)/g)]
-    .map((match) => match[1] ?? '')
+/** Every query as a text in which its variables are found. */
+function texts(panel: Panel): string[] {
+  switch (panel.source) {
+    case 'metrics':
+      return panel.queries.map(({ expression }) => expression);
+    case 'records':
+      return panel.queries.map(({ records }) => logql(records));
+    case 'traces':
+      return panel.queries.map(({ service }) => service);
+  }
+}
+
+function unknownVariables(panel: Panel, variables: ReadonlySet<string>): string[] {
+  return texts(panel)
+    .flatMap((text) => [...text.matchAll(/\$(?!__)(\w+)/g)].map((match) => match[1] ?? ''))
     .filter((name) => !variables.has(name))
     .map((name) => `no variable ${name}`);
-  if (panel.source === 'tempo') return unknown;
-  const names = [...labelsIn(query.expression), ...legendLabels(query.legend ?? '')];
-  if (panel.source === 'loki') {
-    return [
-      ...unknown,
-      ...names.filter((name) => !LOKI_LABELS.has(name)).map((name) => `no attribute ${name}`),
-    ];
+}
+
+function lintQueries(panel: Panel): string[] {
+  switch (panel.source) {
+    case 'metrics':
+      return panel.queries.flatMap(lintMetricQuery);
+    case 'records':
+      return panel.queries.flatMap(({ records, legend }) => [
+        ...recordFields(records)
+          .filter((name) => !RECORD_FIELDS.has(name))
+          .map((name) => `no attribute ${name}`),
+        ...legendLabels(legend ?? '')
+          .filter((label) => !(records.aggregate?.by ?? []).map(labelName).includes(label))
+          .map((label) => `no label ${label}`),
+      ]);
+    case 'traces':
+      return [];
   }
+}
+
+function recordFields({ filters, aggregate }: RecordQuery): string[] {
+  const { by = [], field } = aggregate ?? {};
+  return [...filters.map((filter) => filter.field), ...by, ...(field === undefined ? [] : [field])];
+}
+
+function lintMetricQuery(query: MetricQuery): string[] {
+  const names = [...labelsIn(query.expression), ...legendLabels(query.legend ?? '')];
   const metrics = [...query.expression.matchAll(/(\w+)\{/g)].map((match) => match[1] ?? '');
   const allowed = metrics.map((metric) => SERIES.get(metric));
   return [
-    ...unknown,
     ...(metrics.length === 0 ? ['no metric'] : []),
     ...metrics.filter((metric) => !SERIES.has(metric)).map((metric) => `no metric ${metric}`),
     ...names
@@ -125,8 +145,7 @@ function labelsIn(expression: string): string[] {
     (match) => match[1] ?? '',
   );
   const grouped = [...code.matchAll(/\bby \(([^)]*)\)/g)].flatMap((match) => (match[1] ?? '').split(/,\s*/));
-  const unwrapped = [...code.matchAll(/\bunwrap (\w+)/g)].map((match) => match[1] ?? '');
-  return [...compared, ...grouped, ...unwrapped];
+  return [...compared, ...grouped];
 }
 
 function legendLabels(legend: string): string[] {

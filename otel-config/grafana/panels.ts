@@ -1,4 +1,4 @@
-/** A dashboard as data, and its translation with Grafana's Foundation SDK. */
+/** A dashboard as data, and its translation with Grafana's Foundation SDK for the stores that an operator has. */
 import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
@@ -10,13 +10,25 @@ import * as stat from '@grafana/grafana-foundation-sdk/stat';
 import * as table from '@grafana/grafana-foundation-sdk/table';
 import * as tempo from '@grafana/grafana-foundation-sdk/tempo';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
+import { logql, logsql, type RecordQuery } from './records.ts';
 
-export type Source = 'prometheus' | 'loki' | 'tempo';
+export type Source = 'metrics' | 'records' | 'traces';
 
-export interface Query {
+/** PromQL. */
+export interface MetricQuery {
   readonly expression: string;
   /** Legend, `{{label}}` allowed. */
   readonly legend?: string;
+}
+
+export interface RecordsQuery {
+  readonly records: RecordQuery;
+  readonly legend?: string;
+}
+
+/** Traces of a service. */
+export interface TraceQuery {
+  readonly service: string;
 }
 
 export interface Threshold {
@@ -24,20 +36,25 @@ export interface Threshold {
   readonly color: 'orange' | 'red';
 }
 
-export interface Panel {
+interface PanelBase {
   readonly kind: 'timeseries' | 'stat' | 'table' | 'heatmap' | 'logs' | 'traces';
   readonly title: string;
   readonly description: string;
   /** Grafana's unit id; 'none' where the values are text. */
   readonly unit: string;
-  readonly source: Source;
-  readonly queries: readonly Query[];
   /** From which values on it is bad, ascending. A stat has them, empty where no value is. */
   readonly thresholds?: readonly Threshold[] | undefined;
   /** Of 24 columns. */
   readonly width: number;
   readonly height?: number;
 }
+
+export type Panel = PanelBase &
+  (
+    | { readonly source: 'metrics'; readonly queries: readonly MetricQuery[] }
+    | { readonly source: 'records'; readonly queries: readonly RecordsQuery[] }
+    | { readonly source: 'traces'; readonly queries: readonly TraceQuery[] }
+  );
 
 export interface Variable {
   readonly name: string;
@@ -55,16 +72,21 @@ export interface Board {
   readonly panels: readonly Panel[];
 }
 
-/** Data source variables: a dashboard works in any Grafana that has one source of each kind. */
-const SOURCE_VARIABLE: Readonly<Record<Source, string>> = {
-  prometheus: 'prometheus',
-  loki: 'loki',
-  tempo: 'tempo',
+/** Grafana's data source type of each kind of data; also the name of the variable that chooses one. */
+export type Stores = Readonly<Record<Source, string>>;
+
+export const GRAFANA_STORES: Stores = { metrics: 'prometheus', records: 'loki', traces: 'tempo' };
+/** Records: the plugin of VictoriaMetrics. */
+export const OTHER_STORES: Stores = {
+  metrics: 'prometheus',
+  records: 'victoriametrics-logs-datasource',
+  traces: 'jaeger',
 };
 
-const reference = (source: Source) => ({ type: source, uid: `\${${SOURCE_VARIABLE[source]}}` });
+const variableOf = (type: string) => type.split('-')[0] ?? type;
+const reference = (type: string) => ({ type, uid: `\${${variableOf(type)}}` });
 
-export function buildDashboard(board: Board): dashboard.Dashboard {
+export function buildDashboard(board: Board, stores: Stores): dashboard.Dashboard {
   const builder = new dashboard.DashboardBuilder(board.title)
     .uid(board.uid)
     .description(board.description)
@@ -80,13 +102,13 @@ export function buildDashboard(board: Board): dashboard.Dashboard {
         .keepTime(true)
         .includeVars(true),
     );
+  // A dashboard works in any Grafana that has one source of each kind.
   for (const source of new Set(board.panels.map((panel) => panel.source))) {
-    builder.withVariable(
-      new dashboard.DatasourceVariableBuilder(SOURCE_VARIABLE[source]).label(source).type(source),
-    );
+    const type = stores[source];
+    builder.withVariable(new dashboard.DatasourceVariableBuilder(variableOf(type)).label(source).type(type));
   }
   for (const variable of board.variables) builder.withVariable(buildVariable(variable));
-  for (const panel of board.panels) builder.withPanel(buildPanel(panel));
+  for (const panel of board.panels) builder.withPanel(buildPanel(panel, stores));
   return builder.build();
 }
 
@@ -99,7 +121,7 @@ function buildVariable(variable: Variable): Builder<dashboard.VariableModel> {
   return new dashboard.QueryVariableBuilder(variable.name)
     .label(variable.label)
     .query(variable.query)
-    .datasource(reference('prometheus'))
+    .datasource(reference(GRAFANA_STORES.metrics))
     .refresh(dashboard.VariableRefresh.OnTimeRangeChanged)
     .sort(dashboard.VariableSort.AlphabeticalAsc)
     .multi(false)
@@ -107,11 +129,11 @@ function buildVariable(variable: Variable): Builder<dashboard.VariableModel> {
     .allValue('.*');
 }
 
-function buildPanel(panel: Panel): Builder<dashboard.Panel> {
+function buildPanel(panel: Panel, stores: Stores): Builder<dashboard.Panel> {
   const builder = visualization(panel)
     .title(panel.title)
     .description(panel.description)
-    .datasource(reference(panel.source))
+    .datasource(reference(stores[panel.source]))
     .unit(panel.unit)
     // Without them Grafana takes 80 for bad.
     .thresholds(thresholdsOf(panel))
@@ -120,8 +142,8 @@ function buildPanel(panel: Panel): Builder<dashboard.Panel> {
   if (panel.unit === 'percentunit') builder.min(0).max(1);
   // Nothing counted yet is 0.
   if (panel.kind === 'stat') builder.noValue('0');
-  panel.queries.forEach((query, index) => {
-    builder.withTarget(buildQuery(panel, query, String.fromCharCode(65 + index)));
+  queriesOf(panel, stores).forEach((query) => {
+    builder.withTarget(query);
   });
   return builder;
 }
@@ -171,28 +193,76 @@ function visualization(panel: Panel): PanelBuilder {
   }
 }
 
-function buildQuery(panel: Panel, query: Query, refId: string): Builder<Dataquery> {
-  const instant = panel.kind === 'table' || panel.kind === 'stat';
+function queriesOf(panel: Panel, stores: Stores): Builder<Dataquery>[] {
+  const refId = (index: number) => String.fromCharCode(65 + index);
   switch (panel.source) {
-    case 'prometheus': {
-      const builder = new prometheus.DataqueryBuilder().refId(refId).expr(query.expression);
-      if (query.legend !== undefined) builder.legendFormat(query.legend);
-      builder.format(prometheusFormat(panel));
-      return instant ? builder.instant() : builder.range();
-    }
-    case 'loki': {
-      const builder = new loki.DataqueryBuilder().refId(refId).expr(query.expression);
-      if (query.legend !== undefined) builder.legendFormat(query.legend);
-      return builder.queryType(instant ? 'instant' : 'range');
-    }
-    case 'tempo':
-      return new tempo.DataqueryBuilder()
-        .refId(refId)
-        .queryType('traceql')
-        .query(query.expression)
-        .limit(20)
-        .tableType(tempo.SearchTableType.Traces);
+    case 'metrics':
+      return panel.queries.map((query, index) => metricQuery(panel, query, refId(index)));
+    case 'records':
+      return panel.queries.map((query, index) =>
+        stores.records === 'loki'
+          ? lokiQuery(panel, query, refId(index))
+          : victoriaLogsQuery(panel, query, refId(index)),
+      );
+    case 'traces':
+      return panel.queries.map(({ service }, index) =>
+        stores.traces === 'tempo' ? tempoQuery(service, refId(index)) : jaegerQuery(service, refId(index)),
+      );
   }
+}
+
+const isInstant = ({ kind }: Panel) => kind === 'table' || kind === 'stat';
+
+function metricQuery(panel: Panel, query: MetricQuery, refId: string): Builder<Dataquery> {
+  const builder = new prometheus.DataqueryBuilder().refId(refId).expr(query.expression);
+  if (query.legend !== undefined) builder.legendFormat(query.legend);
+  builder.format(prometheusFormat(panel));
+  return isInstant(panel) ? builder.instant() : builder.range();
+}
+
+/** What Grafana fills in: the whole time range for one number, a step for a time series. */
+export function overOf(panel: Panel): string {
+  return isInstant(panel) ? '$__range' : '$__auto';
+}
+
+function lokiQuery(panel: Panel, query: RecordsQuery, refId: string): Builder<Dataquery> {
+  const builder = new loki.DataqueryBuilder().refId(refId).expr(logql(query.records, overOf(panel)));
+  if (query.legend !== undefined) builder.legendFormat(query.legend);
+  return builder.queryType(isInstant(panel) ? 'instant' : 'range');
+}
+
+/** The SDK has no builder for the plugin: its query type `instant` is records, `stats` numbers, `statsRange` time series. */
+function victoriaLogsQuery(panel: Panel, query: RecordsQuery, refId: string): Builder<Dataquery> {
+  const aggregated = isInstant(panel) ? 'stats' : 'statsRange';
+  return plain({
+    refId,
+    expr: logsql(query.records),
+    queryType: query.records.aggregate === undefined ? 'instant' : aggregated,
+    ...(query.legend === undefined ? {} : { legendFormat: query.legend }),
+  });
+}
+
+/** TraceQL: the services that a regular expression matches. */
+export function traceql(service: string): string {
+  return `{resource.service.name=~"${service}"}`;
+}
+
+function tempoQuery(service: string, refId: string): Builder<Dataquery> {
+  return new tempo.DataqueryBuilder()
+    .refId(refId)
+    .queryType('traceql')
+    .query(traceql(service))
+    .limit(20)
+    .tableType(tempo.SearchTableType.Traces);
+}
+
+/** Jaeger finds one service by name; with `All` chosen there is nothing to search. */
+function jaegerQuery(service: string, refId: string): Builder<Dataquery> {
+  return plain({ refId, queryType: 'search', service, limit: 20 });
+}
+
+function plain(query: object): Builder<Dataquery> {
+  return { build: () => ({ ...query, _implementsDataqueryVariant: () => undefined }) };
 }
 
 function prometheusFormat(panel: Panel): prometheus.PromQueryFormat {

@@ -54,26 +54,3 @@ export function sumBy(labels: readonly string[], metric: MetricName, matchers = 
   const values = series(metric, matchers);
   return labels.length === 0 ? `sum(${values})` : `sum by (${labels.map(labelName).join(', ')}) (${values})`;
 }
-
-/** Kinds of records (EventName); collector/loki.yaml makes an attribute of it. */
-export type RecordKind = 'whodns.query' | 'whodns.connect' | 'whodns.finding' | 'whodns.visibility';
-
-/**
- * Records of whodns in Loki. `stream` are matchers of index labels (at least one must not match the empty string), `rest`
- * is the pipeline on structured metadata.
- */
-export function records(stream: string, rest = '', kind: RecordKind = 'whodns.query'): string {
-  return `{${stream}} | otel_event_name="${kind}"${rest === '' ? '' : ` ${rest}`}`;
-}
-
-/** The `limit` most frequent combinations of the labels over the whole time range. */
-export function topRecords(
-  limit: number,
-  labels: readonly string[],
-  stream: string,
-  rest = '',
-  kind: RecordKind = 'whodns.query',
-): string {
-  const names = labels.map(labelName).join(', ');
-  return `topk(${limit}, sum by (${names}) (count_over_time(${records(stream, rest, kind)} [$__range])))`;
-}

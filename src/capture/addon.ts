@@ -1,7 +1,7 @@
 /** What native/addon.cc exports. Expected failures are values; kernel.ts makes typed errors of them. */
 
 export interface NativeError {
-  /** open, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp */
+  /** open, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp, notify */
   readonly op: string;
   /** File, program, map or setting that it is about. */
   readonly subject: string;
@@ -75,6 +75,8 @@ export interface NativeAddon {
   limitCapabilities(keep: readonly number[], forever: boolean): NativeResult<object>;
   /** In every thread, for good: native/seccomp.h. */
   filterSystemCalls(mode: 'enforce' | 'log'): NativeResult<object>;
+  /** native/notify.h */
+  connectDatagram(path: string): NativeResult<{ readonly fd: number }>;
   /**
    * From now on the process ends with `exitCode`, and a line that says whose code it was, when the calling thread has spent so much
    * processor time, or so long a time has passed, since `cells[0]` changed. `cells[1]`: whose code runs, the place in `names` from 1 on, or 0.

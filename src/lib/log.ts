@@ -1,8 +1,9 @@
-/** The agent's own messages: one line each on stderr, safe for a terminal, at or above the level asked for. */
-import { forTerminal } from './escape.ts';
+/** The agent's own messages on stderr, at or above the level asked for: lines that are safe for a terminal, or JSON objects. */
+import { forTerminal, safeJson } from './escape.ts';
 
 const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type Level = (typeof LEVELS)[number];
+export type LogFormat = 'text' | 'json';
 
 export interface Log {
   error(text: string): void;
@@ -15,13 +16,23 @@ export interface Log {
  * @param level OTEL_LOG_LEVEL: none, error, warn, info, debug; verbose and all are debug.
  * @param write takes one line with its line break.
  */
-export function createLog(level: string, write: (line: string) => void): Log {
+export function createLog(level: string, write: (line: string) => void, format: LogFormat = 'text'): Log {
   const max = level === 'none' ? -1 : (LEVELS as readonly string[]).indexOf(level);
   const limit = max < 0 && level !== 'none' ? LEVELS.length : max;
+  const lines = format === 'json' ? jsonLines : textLines;
   const at = (own: Level) => (text: string) => {
     if (LEVELS.indexOf(own) > limit) return;
-    const label = own === 'info' ? '' : own === 'warn' ? 'warning: ' : `${own}: `;
-    for (const line of text.split('\n')) write(`whodns: ${label}${forTerminal(line)}\n`);
+    for (const line of lines(own, text)) write(`${line}\n`);
   };
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+}
+
+function textLines(level: Level, text: string): string[] {
+  const label = level === 'info' ? '' : level === 'warn' ? 'warning: ' : `${level}: `;
+  return text.split('\n').map((line) => `whodns: ${label}${forTerminal(line)}`);
+}
+
+/** One object whatever the text: `time` (ISO 8601), `level`, `message`. */
+export function jsonLines(level: Level, message: string): string[] {
+  return [safeJson({ time: new Date().toISOString(), level, message })];
 }

@@ -26,7 +26,15 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   {
     title: 'Output:',
     common: ['exporters', 'format', 'health', 'control', 'configFile'],
-    further: ['healthMetrics', 'hostName', 'stats', 'otlpFileBytes', 'otlpFileBackups'],
+    further: [
+      'healthMetrics',
+      'readyFd',
+      'logFormat',
+      'hostName',
+      'stats',
+      'otlpFileBytes',
+      'otlpFileBackups',
+    ],
   },
   {
     title: 'History:',

@@ -1,7 +1,7 @@
 /** What the agent opens to others, all of it off by default: part of OPTIONS. */
 import { resolve } from 'node:path';
 import { parseListenAddress } from '../lib/endpoint.ts';
-import { boolean } from '../lib/values.ts';
+import { boolean, integer } from '../lib/values.ts';
 import { type ClientCommand, type Command, option } from './option.ts';
 
 export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'status', 'cache'];
@@ -26,6 +26,16 @@ export const CONTROL_OPTIONS = {
       parseListenAddress(text) === undefined ? { problem: 'is not ADDRESS:PORT or :PORT' } : { value: text },
     default: undefined,
     shownDefault: 'nothing listens',
+  }),
+  readyFd: option<number | undefined>({
+    flag: '--ready-fd <number>',
+    commands: RUN,
+    env: ['WHODNS_READY_FD'],
+    description:
+      'descriptor, opened by whoever starts the agent, on which it writes `READY=1` and a line break once it captures, and closes it',
+    parse: integer(3, 65_535),
+    default: undefined,
+    shownDefault: 'none',
   }),
   healthMetrics: option<boolean>({
     flag: '--health-metrics',

@@ -3,7 +3,9 @@
  * protocol/exporter.md): part of OPTIONS. Numbers, enumerations and booleans follow its rules: what cannot be read gives a
  * warning and counts as unset, enumerations in any case.
  */
+
 import { keyValues } from '../lib/key-values.ts';
+import type { LogFormat } from '../lib/log.ts';
 import { boolean, caseless, integer, list, oneOf, type Parsed, type Parser } from '../lib/values.ts';
 import { type Command, option } from './option.ts';
 
@@ -58,6 +60,14 @@ export const TELEMETRY_OPTIONS = {
     description: "the agent's own messages on stderr: none, error, warn, info, debug, verbose, all",
     parse: caseless(oneOf('none', 'error', 'warn', 'info', 'debug', 'verbose', 'all')),
     default: 'info',
+  }),
+  logFormat: option<LogFormat>({
+    flag: '--log-format <format>',
+    commands: ['run', 'replay', 'doctor'],
+    env: ['WHODNS_LOG_FORMAT'],
+    description: "the agent's own messages on stderr: text, or json (one object per line)",
+    parse: oneOf('text', 'json'),
+    default: 'text',
   }),
   sdkDisabled: option<boolean>({
     commands: CAPTURE,

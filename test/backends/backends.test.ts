@@ -1,6 +1,6 @@
 /**
- * Real Loki, Tempo, Prometheus and collector with the shipped configurations: every panel, every rule and every link of
- * the shipped dashboards, rules and data sources is asked for data that was put in.
+ * Real collector, Prometheus, VictoriaLogs and Jaeger with the shipped configurations: every panel, every rule and every link of
+ * the shipped dashboards, rules and data sources is asked for data that was put in. With LOKI=/path TEMPO=/path the same of those.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BOARDS } from '../../otel-config/grafana/dashboards.ts';
+import { absent, equal, present } from '../../otel-config/grafana/records.ts';
 import type { AttributeValue } from '../../src/model.ts';
 import { RECORD_ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { RESOURCE_ATTRIBUTES } from '../../src/tables/resource-attributes.ts';
@@ -16,11 +17,13 @@ import { lookupRecord } from '../collector/example-lookups.ts';
 import { logsRequest, post } from '../collector/otlp-json.ts';
 import { waitUntil } from '../collector/running-program.ts';
 import { ALERTS, EXPECTATIONS, type Expectation, RECORDINGS } from './expectations.ts';
-import { linkQueries } from './links.ts';
-import { type Result, runPanel, type TimeRange } from './panel-results.ts';
-import { get, instant, lines, traces } from './queries.ts';
+import { linksOf } from './links.ts';
+import { PAGE_QUERIES } from './page-queries.ts';
+import { type Result, runPanel } from './panel-results.ts';
+import { get, instant } from './queries.ts';
 import { CLIENT_SPAN_ID, feed, LOOKUPS, OTHERS, TRACE_ID } from './scenario.ts';
-import { type Stack, startStack } from './stack.ts';
+import { PAIRS, type Pair, type Stack, startStack } from './stack.ts';
+import type { TimeRange } from './stores.ts';
 
 const PUSHES = 16;
 const TOLERANCE = 0.15;
@@ -35,16 +38,27 @@ let time: TimeRange;
 before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'whodns-backends-'));
   stack = await startStack(directory);
-  const started = (await feed(stack.collector.httpEndpoint, PUSHES)) / 1000;
+  const fed = await feed(stack.collector.httpEndpoint, PUSHES, firstScrape);
   // The last scrape that counts is half a second after the last push.
-  time = { start: started - 60, end: started + PUSHES - 0.5 };
+  time = { start: fed.records / 1000 - 60, end: fed.rounds / 1000 + PUSHES - 0.5 };
   await sleep(1000);
-  const searchable = await waitUntil(
-    async () => (await traces(stack.tempoUrl, '{}', time.start, time.end)).length > 0,
-    60_000,
-  );
-  assert.ok(searchable, `no trace in Tempo\n${stack.collector.log().slice(-2000)}`);
+  for (const { name, records, traces } of stack.pairs) {
+    const query = records.text({ kind: 'whodns.query', filters: [] });
+    const arrived = await waitUntil(
+      async () =>
+        (await traces.ofService('checkout', time)).length > 0 &&
+        (await records.lines(query, time)).length === LOOKUPS.reduce((sum, { count }) => sum + count, 0),
+      60_000,
+    );
+    assert.ok(arrived, `${name}: not all arrived\n${stack.collector.log().slice(-2000)}`);
+  }
 });
+
+async function firstScrape(): Promise<void> {
+  const series = () =>
+    instant(`${stack.prometheusUrl}/api/v1`, 'dns_lookup_duration_seconds_count', Date.now() / 1000);
+  assert.ok(await waitUntil(async () => (await series()).size > 0, 30_000), 'Prometheus scrapes nothing');
+}
 
 after(async () => {
   await stack?.stop();
@@ -72,48 +86,56 @@ function assertResult(result: Result, expected: Expectation): void {
   }
 }
 
-describe('dashboards', () => {
-  for (const board of BOARDS) {
-    const all = Object.fromEntries(board.variables.map(({ name, text }) => [name, text ?? '.*']));
-    for (const panel of board.panels) {
-      const key = `${board.uid}/${panel.title}`;
-      test(key, async () => {
-        const expected = EXPECTATIONS[key];
-        assert.ok(expected, `${key} has no expectation`);
-        const results = await runPanel(panel, all, stack, time);
-        assert.equal(results.length, expected.length);
-        results.forEach((result, index) => {
-          assertResult(result, expected[index] as Expectation);
-        });
-      });
-    }
-  }
+const pairOf = (name: string): Pair => stack.pairs.find((pair) => pair.name === name) as Pair;
 
-  test('every expectation has its panel', () => {
-    const keys = BOARDS.flatMap((board) => board.panels.map((panel) => `${board.uid}/${panel.title}`));
-    assert.deepEqual(Object.keys(EXPECTATIONS).sort(), keys.sort());
-  });
-
-  test('a value chosen in a variable leaves out the others', async () => {
-    const chosen: Readonly<Record<string, string>> = {
-      namespace: '.*',
-      service: 'unknown_service:curl',
-      host: 'node-7',
-      executable: 'curl',
-      pid: '991',
-      slow: '0.005',
-    };
-    for (const board of BOARDS.filter(({ variables }) =>
-      variables.some(({ name }) => ['service', 'pid'].includes(name)),
-    )) {
+for (const name of PAIRS) {
+  describe(`dashboards with ${name}`, () => {
+    for (const board of BOARDS) {
+      const all = Object.fromEntries(board.variables.map(({ name, text }) => [name, text ?? '.*']));
+      // Jaeger searches one service.
+      const variables = name.includes('Jaeger') ? { ...all, service: 'checkout' } : all;
       for (const panel of board.panels) {
-        const text = JSON.stringify(await runPanel(panel, chosen, stack, time), (_, value: unknown) =>
-          value instanceof Map ? [...value] : value,
-        );
-        assert.doesNotMatch(text, /checkout|payments|"node"|4201/, `${board.uid}/${panel.title}`);
+        const key = `${board.uid}/${panel.title}`;
+        test(key, async () => {
+          const expected = EXPECTATIONS[key];
+          assert.ok(expected, `${key} has no expectation`);
+          const chosen = panel.source === 'traces' ? variables : all;
+          const results = await runPanel(panel, chosen, stack, pairOf(name), time);
+          assert.equal(results.length, expected.length);
+          results.forEach((result, index) => {
+            assertResult(result, expected[index] as Expectation);
+          });
+        });
       }
     }
+
+    test('a value chosen in a variable leaves out the others', async () => {
+      const chosen: Readonly<Record<string, string>> = {
+        namespace: '.*',
+        service: 'unknown_service:curl',
+        host: 'node-7',
+        executable: 'curl',
+        pid: '991',
+        slow: '0.005',
+      };
+      for (const board of BOARDS.filter(({ variables }) =>
+        variables.some(({ name }) => ['service', 'pid'].includes(name)),
+      )) {
+        for (const panel of board.panels) {
+          const results = await runPanel(panel, chosen, stack, pairOf(name), time);
+          const text = JSON.stringify(results, (_, value: unknown) =>
+            value instanceof Map ? [...value] : value,
+          );
+          assert.doesNotMatch(text, /checkout|payments|"node"|4201/, `${board.uid}/${panel.title}`);
+        }
+      }
+    });
   });
+}
+
+test('every expectation has its panel', () => {
+  const keys = BOARDS.flatMap((board) => board.panels.map((panel) => `${board.uid}/${panel.title}`));
+  assert.deepEqual(Object.keys(EXPECTATIONS).sort(), keys.sort());
 });
 
 interface Rule {
@@ -171,8 +193,8 @@ describe('rules', () => {
   }
 });
 
-describe('Loki', () => {
-  test('only what changes with a deployment is an index label', async () => {
+if (PAIRS.includes('Loki and Tempo')) {
+  test('Loki: only what changes with a deployment is an index label', async () => {
     const answer = (await get(`${stack.lokiUrl}/loki/api/v1/labels`)) as { readonly data: readonly string[] };
     assert.deepEqual([...answer.data].sort(), [
       'k8s_deployment_name',
@@ -181,28 +203,19 @@ describe('Loki', () => {
       'service_namespace',
     ]);
   });
+} else console.error('not run: Loki, Tempo (LOKI=/path/loki TEMPO=/path/tempo)');
 
-  const queries: Readonly<Record<string, number>> = {
-    '{service_name="checkout"}': CHECKOUT_RECORDS,
-    '{service_namespace="shop"} | k8s_pod_name="checkout-7c9f64b5-x2lkq"': CHECKOUT_RECORDS,
-    '{service_name="checkout"} | otel_event_name="whodns.query"': 105,
-    '{service_name=~".+"} | otel_event_name="whodns.connect" | whodns_connect_names=~".*payments[.]example[.]com.*"': 6,
-    '{service_name=~".+"} | whodns_unresolved="true"': 2,
-    '{service_name=~".+"} | otel_event_name="whodns.finding" | security_rule_name="tunnel"': 1,
-    '{k8s_namespace_name="shop"} | otel_event_name="whodns.visibility"': 1,
-    '{service_name=~".+"} | whodns_search_base="payments.example.com"': 65,
-    '{service_name=~".+"} | dns_question_name="payments.example.com"': 20,
-    '{service_name=~".+"} | dns_response_code="SERVFAIL"': 10,
-    '{service_name=~".+"} | process_pid="991"': 7,
-    '{service_name=~".+"} | container_id=~"4c01db.*" | error_type="timeout"': 10,
-    '{service_name=~".+"} |= "silent.example.net"': 10,
-  };
-  for (const [query, count] of Object.entries(queries)) {
-    test(query, async () => {
-      assert.equal((await lines(stack.lokiUrl, query, time.start, time.end)).length, count);
-    });
-  }
-});
+for (const name of PAIRS) {
+  describe(`queries of the pages: ${name}`, () => {
+    for (const [query, count] of Object.entries(PAGE_QUERIES[name] ?? {})) {
+      test(query, async () => {
+        const { records } = pairOf(name);
+        if (typeof count === 'number') assert.equal((await records.lines(query, time)).length, count);
+        else assertResult({ kind: 'values', values: await records.instant(query, time) }, count);
+      });
+    }
+  });
+}
 
 describe('large records', () => {
   test('the largest that a server and a process can bring about is stored whole', async () => {
@@ -221,18 +234,22 @@ describe('large records', () => {
       attributes: { ...examples(RECORD_ATTRIBUTES), 'whodns.answers': texts, 'whodns.edns.errors': texts },
     };
     await post(stack.collector.httpEndpoint, 'logs', logsRequest(process, [record]));
-    const stored = () => lines(stack.lokiUrl, '{service_name="large"}', time.start - 60, time.end);
-    const arrived = await waitUntil(async () => (await stored()).length === 1, 20_000);
-    assert.ok(arrived, stack.collector.log().slice(-2000));
-    const labels = (await stored())[0]?.labels ?? {};
-    assert.deepEqual(JSON.parse(labels.whodns_answers ?? ''), texts);
-    assert.equal(labels.own_127, published['own.127']);
+    for (const { name, records } of stack.pairs) {
+      const query = records.text({ kind: 'whodns.query', filters: [equal('service.name', 'large')] });
+      const around = { start: time.start - 60, end: time.end };
+      const stored = () => records.lines(query, around);
+      const arrived = await waitUntil(async () => (await stored()).length === 1, 20_000);
+      assert.ok(arrived, `${name}: ${stack.collector.log().slice(-2000)}`);
+      const labels = (await stored())[0]?.labels ?? {};
+      assert.deepEqual(JSON.parse(labels.whodns_answers ?? ''), texts);
+      assert.equal(labels.own_127, published['own.127']);
+    }
   });
 });
 
 describe('many names', () => {
   const panels = BOARDS.flatMap((board) =>
-    board.panels.filter(({ source, kind }) => source === 'loki' && kind === 'table'),
+    board.panels.filter(({ source, kind }) => source === 'records' && kind === 'table'),
   );
 
   test('tables of names work on a host that asks for thousands of them', async () => {
@@ -251,13 +268,6 @@ describe('many names', () => {
     );
     await post(stack.collector.httpEndpoint, 'logs', logsRequest(process, batch));
     const range = { start: hourAgo - 60, end: hourAgo + 60 };
-    const crawler = '{service_name="crawler"}';
-    assert.ok(
-      await waitUntil(
-        async () => (await lines(stack.lokiUrl, crawler, range.start, range.end)).length === 2000,
-        20_000,
-      ),
-    );
     const variables = {
       namespace: '.*',
       service: 'crawler',
@@ -266,66 +276,75 @@ describe('many names', () => {
       pid: '.*',
     };
     assert.ok(panels.length >= 5);
-    for (const panel of panels) {
-      const [result] = await runPanel(panel, variables, stack, range);
-      assert.ok(result?.kind === 'values', panel.title);
+    for (const pair of stack.pairs) {
+      const { records } = pair;
+      const crawler = records.text({ kind: 'whodns.query', filters: [equal('service.name', 'crawler')] });
+      const stored = async () => (await records.lines(crawler, range)).length;
+      assert.ok(await waitUntil(async () => (await stored()) === 2000, 20_000), pair.name);
+      for (const panel of panels) {
+        const [result] = await runPanel(panel, variables, stack, pair, range);
+        assert.ok(result?.kind === 'values', panel.title);
+      }
     }
   });
 });
 
-describe('links between the data sources', () => {
-  const slow = LOOKUPS.find(({ lookup }) => lookup.traceId === TRACE_ID);
+for (const name of PAIRS) {
+  describe(`links between the data sources: ${name}`, () => {
+    const slow = LOOKUPS.find(({ lookup }) => lookup.traceId === TRACE_ID);
+    const links = () => linksOf(stack, pairOf(name));
+    const inTrace = async (isThere: boolean) => {
+      const { records } = pairOf(name);
+      const filter = isThere ? present('trace_id') : absent('trace_id');
+      const query = records.text({
+        kind: 'whodns.query',
+        filters: [equal('service.name', 'checkout'), filter],
+      });
+      return (await records.lines(query, time))[0]?.labels ?? {};
+    };
 
-  test('from a span to the records of its service', async () => {
-    const found = await linkQueries.spanToRecords(stack, TRACE_ID, ({ name }) => name === 'POST /pay');
-    assert.equal(found.length, CHECKOUT_RECORDS);
-    assert.ok(found.every(({ labels }) => labels.service_name === 'checkout'));
-  });
+    test('from a span to the records of its service', async () => {
+      const found = await links().spanToRecords(TRACE_ID, ({ name }) => name === 'POST /pay');
+      assert.equal(found.length, CHECKOUT_RECORDS);
+      assert.ok(found.every(({ labels }) => labels.service_name === 'checkout'));
+    });
 
-  test('from a client span to the lookups of the name it called', async () => {
-    const found = await linkQueries.spanToName(stack, TRACE_ID, ({ name }) => name === 'GET');
-    assert.equal(found.length, slow?.count);
-    assert.ok(found.every(({ labels }) => labels.dns_question_name === 'Slow.example.com'));
-  });
+    test('from a client span to the lookups of the name it called', async () => {
+      const found = await links().spanToName(TRACE_ID, ({ name }) => name === 'GET');
+      assert.equal(found.length, slow?.count);
+      assert.ok(found.every(({ labels }) => labels.dns_question_name === 'Slow.example.com'));
+    });
 
-  test('from a span to what was asked inside its trace', async () => {
-    const found = await linkQueries.spanToTrace(stack, TRACE_ID, ({ name }) => name === 'GET', time);
-    assert.equal(found.length, slow?.count);
-    assert.ok(found.every(({ labels }) => labels.span_id === CLIENT_SPAN_ID));
-  });
+    test('from a span to what was asked inside its trace', async () => {
+      const found = await links().spanToTrace(TRACE_ID, ({ name }) => name === 'GET', time);
+      assert.equal(found.length, slow?.count);
+      assert.ok(found.every(({ labels }) => labels.span_id === CLIENT_SPAN_ID));
+    });
 
-  test('from a record with a trace id to the trace', async () => {
-    const [record] = await lines(stack.lokiUrl, '{service_name=~".+"} | trace_id!=""', time.start, time.end);
-    const spans = await linkQueries.recordToTrace(stack, record?.labels ?? {});
-    assert.deepEqual(spans.map(({ name }) => name).sort(), ['GET', 'POST /pay']);
-  });
+    test('from a record with a trace id to the trace', async () => {
+      const spans = await links().recordToTrace(await inTrace(true));
+      assert.deepEqual(spans.map(({ name }) => name).sort(), ['GET', 'POST /pay']);
+    });
 
-  test('from a record without a trace id to the traces of its service', async () => {
-    const [record] = await lines(
-      stack.lokiUrl,
-      '{service_name="checkout"} | trace_id=""',
-      time.start,
-      time.end,
-    );
-    assert.deepEqual(await linkQueries.recordToTraces(stack, record?.labels ?? {}, time), [TRACE_ID]);
-  });
+    test('from a record without a trace id to the traces of its service', async () => {
+      assert.deepEqual(await links().recordToTraces(await inTrace(false), time), [TRACE_ID]);
+    });
 
-  test('from a record, and from a span, to the metrics of the service', async () => {
-    const [record] = await lines(stack.lokiUrl, '{service_name="checkout"}', time.start, time.end);
-    const fromRecord = await linkQueries.recordToMetrics(stack, record?.labels ?? {}, time);
-    assert.deepEqual([...fromRecord.keys()].sort(), [
-      '',
-      'dns_response_code=NOERROR',
-      'dns_response_code=NXDOMAIN',
-      'dns_response_code=SERVFAIL',
-    ]);
-    const [rates, duration] = await linkQueries.spanToMetrics(
-      stack,
-      TRACE_ID,
-      ({ name }) => name === 'POST /pay',
-      time,
-    );
-    assert.equal(rates?.size, 4);
-    assert.ok(close(duration?.get(''), 0.975));
+    test('from a record, and from a span, to the metrics of the service', async () => {
+      const fromRecord = await links().recordToMetrics(await inTrace(false), time);
+      assert.deepEqual([...fromRecord.keys()].sort(), [
+        '',
+        'dns_response_code=NOERROR',
+        'dns_response_code=NXDOMAIN',
+        'dns_response_code=SERVFAIL',
+      ]);
+      const [rates, duration] = await links().spanToMetrics(
+        TRACE_ID,
+        ({ name }) => name === 'POST /pay',
+        time,
+      );
+      assert.equal(rates?.size, 4);
+      assert.ok(close(duration?.get(''), 0.975));
+    });
   });
-});
+}

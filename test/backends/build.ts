@@ -1,17 +1,21 @@
 /**
- * The backends: Loki and Tempo built from their Go modules, Prometheus and promtool out of Debian's package.
+ * The backends: VictoriaLogs and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package.
  * `node test/backends/build.ts` makes all of them and prints their paths.
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { cachedProgram, debianProgram, GO_ENVIRONMENT, run } from '../collector/program-cache.ts';
 
-const MODULES = join(import.meta.dirname, 'modules');
+/**
+ * Binaries that the user has, by the variables LOKI, TEMPO and GRAFANA. They are AGPL-3.0: this project does not build them.
+ */
+export const OWN = { loki: process.env.LOKI, tempo: process.env.TEMPO, grafana: process.env.GRAFANA };
 
-export const lokiProgram = (): Promise<string> => goProgram('loki', 'github.com/grafana/loki/v3');
-export const tempoProgram = (): Promise<string> => goProgram('tempo', 'github.com/grafana/tempo');
+export const victoriaLogsProgram = (): Promise<string> => goProgram('victoria-logs');
+export const composeProgram = (): Promise<string> => goProgram('compose');
+export const jaegerProgram = (): Promise<string> => goProgram('jaeger');
 export const prometheusProgram = (): Promise<string> => debianProgram('prometheus', 'prometheus');
 export const promtoolProgram = (): Promise<string> => debianProgram('prometheus', 'promtool');
 
@@ -30,38 +34,40 @@ export async function sampleApplication(): Promise<string> {
   });
 }
 
-/** Builds `<module>/cmd/<name>` with the versions and replacements of modules/<name>/go.mod. */
-async function goProgram(name: string, module: string): Promise<string> {
-  const source = join(MODULES, name);
-  const version = readFileSync(join(source, 'go.mod'), 'utf8').match(/^require \S+ (v\S+)$/m)?.[1];
-  if (version === undefined) throw new Error(`${source}/go.mod: no required version`);
+/** Go programs by module version. All are under Apache-2.0. */
+const GO_PROGRAMS = {
+  'victoria-logs': 'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.2',
+  // The module's v1.76.0 is Jaeger 2.13: its 2.x tags are no valid Go versions (no /v2 in the path).
+  jaeger: 'github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0',
+  // Loads and prints a compose file: what `docker compose config` calls.
+  compose: 'github.com/compose-spec/compose-go/v2/cmd@v2.16.2',
+} as const;
+
+/** In a module of its own: `go install` refuses a program whose module has `replace` lines. */
+async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string> {
+  const [path, version] = GO_PROGRAMS[name].split('@') as [string, string];
   return cachedProgram(`${name}-${version}`, async (target) => {
-    const directory = mkdtempSync(join(tmpdir(), `whodns-${name}-`));
+    const cwd = mkdtempSync(join(tmpdir(), `whodns-${name}-`));
     try {
-      cpSync(source, directory, { recursive: true });
-      await useOwnSums(directory, `${module}@${version}`);
-      await run(
-        ['go', 'build', '-mod=mod', '-trimpath', '-ldflags=-s -w', '-o', target, `${module}/cmd/${name}`],
-        { cwd: directory, env: GO_ENVIRONMENT },
-      );
+      const options = { cwd, env: GO_ENVIRONMENT };
+      await run(['go', 'mod', 'init', `whodns.test/${name}`], options);
+      await run(['go', 'get', `${path}@${version}`], options);
+      await run(['go', 'build', '-trimpath', '-ldflags=-s -w', '-o', target, path], options);
     } finally {
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(cwd, { recursive: true, force: true });
     }
   });
 }
 
-/** The checksums the module itself ships (its zip is verified first), so that the build uses what its authors used. */
-async function useOwnSums(directory: string, moduleVersion: string): Promise<void> {
-  const text = await run(['go', 'mod', 'download', '-json', moduleVersion], {
-    cwd: directory,
-    env: GO_ENVIRONMENT,
-  });
-  const { Dir } = JSON.parse(text) as { readonly Dir: string };
-  appendFileSync(join(directory, 'go.sum'), readFileSync(join(Dir, 'go.sum'), 'utf8'));
-}
-
 if (import.meta.main) {
-  for (const program of [prometheusProgram, promtoolProgram, lokiProgram, tempoProgram, sampleApplication]) {
+  for (const program of [
+    prometheusProgram,
+    promtoolProgram,
+    victoriaLogsProgram,
+    jaegerProgram,
+    composeProgram,
+    sampleApplication,
+  ]) {
     const started = performance.now();
     console.log(`${await program()} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
   }

@@ -4,13 +4,17 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parser as logqlParser } from '@grafana/lezer-logql';
+import { parser as traceqlParser } from '@grafana/lezer-traceql';
 import { parse } from 'yaml';
 import { agent } from '../../otel-config/grafana/boards/agent.ts';
-import { BOARDS, DIRECTORY, stale } from '../../otel-config/grafana/dashboards.ts';
+import { BOARDS, stale, VARIANTS } from '../../otel-config/grafana/dashboards.ts';
 import { lint } from '../../otel-config/grafana/lint.ts';
-import type { Board, Panel } from '../../otel-config/grafana/panels.ts';
+import { type Board, overOf, type Panel, traceql } from '../../otel-config/grafana/panels.ts';
 import { prometheusName } from '../../otel-config/grafana/queries.ts';
-import { promtoolProgram } from './build.ts';
+import { equal, logql, records } from '../../otel-config/grafana/records.ts';
+import { composeProgram, promtoolProgram } from './build.ts';
+import { PAGE_QUERIES } from './page-queries.ts';
 import { OTEL_CONFIG } from './stack.ts';
 
 const PROMETHEUS = join(OTEL_CONFIG, 'prometheus');
@@ -35,8 +39,11 @@ test('the linter has nothing to say', () => {
 });
 
 test('every panel has a data source variable, a title, a unit', () => {
-  for (const board of BOARDS) {
-    const json = JSON.parse(readFileSync(join(DIRECTORY, `${board.uid}.json`), 'utf8')) as {
+  for (const [directory, board] of Object.keys(VARIANTS).flatMap((name) =>
+    BOARDS.map((board) => [name, board] as const),
+  )) {
+    const file = join(OTEL_CONFIG, 'grafana', directory, `${board.uid}.json`);
+    const json = JSON.parse(readFileSync(file, 'utf8')) as {
       readonly panels: readonly {
         readonly title: string;
         readonly datasource: { readonly uid: string };
@@ -77,12 +84,12 @@ test('every panel has a data source variable, a title, a unit', () => {
 
 test('the linter finds what it is for', () => {
   const [panel] = agent.panels as [Panel, ...Panel[]];
-  const broken = (change: Partial<Panel>): Board => ({
+  const broken = (change: object): Board => ({
     ...agent,
-    panels: [{ ...panel, ...change }, ...agent.panels.slice(1)],
+    panels: [{ ...panel, ...change } as Panel, ...agent.panels.slice(1)],
   });
   const query = (expression: string) => ({ queries: [{ expression }] });
-  const cases: readonly [Partial<Panel>, RegExp][] = [
+  const cases: readonly [object, RegExp][] = [
     [{ title: '' }, /no title/],
     [{ title: agent.panels[1]?.title ?? '' }, /two panels/],
     [{ unit: '' }, /no unit/],
@@ -103,7 +110,10 @@ test('the linter finds what it is for', () => {
     [query('sum by (process_pid) (whodns_ring_size_bytes{})'), /no label process_pid/],
     [query('whodns_ring_size_bytes{hostname="a"}'), /no label hostname/],
     [query('whodns_ring_size_bytes{host_name="$hosts"}'), /no variable hosts/],
-    [{ source: 'loki', ...query('{service_name="a"} | dns_question="b"') }, /no attribute dns_question/],
+    [
+      { source: 'records', queries: [{ records: records('whodns.query', equal('dns.question', 'b')) }] },
+      /no attribute dns.question/,
+    ],
   ];
   for (const [change, finding] of cases) assert.match(lint(broken(change)).join('\n'), finding);
 });
@@ -153,6 +163,24 @@ for (const [name, service] of Object.entries(compose.services)) {
   });
 }
 
+test('compose.yaml is loaded as `docker compose config` loads it', async () => {
+  const program = await composeProgram();
+  const load = (input: string) =>
+    spawnSync(program, ['-format', 'json', '-'], { cwd: OTEL_CONFIG, input, encoding: 'utf8' });
+  const text = readFileSync(join(OTEL_CONFIG, 'compose.yaml'), 'utf8');
+  const loaded = load(text);
+  assert.equal(loaded.status, 0, loaded.stderr);
+  const { services } = JSON.parse(loaded.stdout) as { readonly services: object };
+  assert.deepEqual(Object.keys(services).sort(), Object.keys(compose.services).sort());
+  for (const broken of [
+    text.replace('network_mode: host', 'network_modus: host'),
+    text.replace('cap_drop: [ALL]', 'cap_drop: 7'),
+  ]) {
+    assert.notEqual(broken, text);
+    assert.notEqual(load(broken).status, 0);
+  }
+});
+
 /** Content of a file in a container, from where it is mounted from. */
 function mounted(path: string, mounts: Mounts): string {
   const mount = mounts.find(([, target]) => path === target || path.startsWith(`${target}/`));
@@ -167,3 +195,48 @@ function provisioned(mounts: Mounts): string[] {
     readFileSync(join(OTEL_CONFIG, 'grafana/provisioning', kind, 'whodns.yaml'), 'utf8'),
   );
 }
+
+/** Where a grammar of Grafana finds a fault in a text. */
+function faults(
+  parser: { parse(text: string): ReturnType<typeof logqlParser.parse> },
+  text: string,
+): string[] {
+  const found: string[] = [];
+  parser.parse(text).iterate({
+    enter: ({ type, from, to }) => {
+      if (type.isError) found.push(`${text} at ${from}: ${text.slice(from, to + 10)}`);
+    },
+  });
+  return found;
+}
+
+/** As Grafana fills them in. */
+const filled = (text: string) => text.replaceAll(/\$__(?:range|auto)/g, '5m').replaceAll(/\$(\w+)/g, '1');
+
+test('every query of records is LogQL, every query of traces is TraceQL', () => {
+  const panels = BOARDS.flatMap((board) => board.panels);
+  const inLoki = panels.flatMap((panel) =>
+    panel.source === 'records'
+      ? panel.queries.map((query) => filled(logql(query.records, overOf(panel))))
+      : [],
+  );
+  const inTempo = panels.flatMap((panel) =>
+    panel.source === 'traces' ? panel.queries.map(({ service }) => filled(traceql(service))) : [],
+  );
+  assert.ok(inLoki.length >= 15 && inTempo.length >= 1);
+  const pages = Object.keys(PAGE_QUERIES['Loki and Tempo'] ?? {});
+  assert.deepEqual(
+    [...inLoki, ...pages].flatMap((text) => faults(logqlParser, text)),
+    [],
+  );
+  assert.deepEqual(
+    inTempo.flatMap((text) => faults(traceqlParser, text)),
+    [],
+  );
+});
+
+test('the grammars refuse what is none', () => {
+  assert.ok(faults(logqlParser, '{service_name="a"} | | x="b"').length > 0);
+  assert.ok(faults(logqlParser, 'topk(5, count_over_time({a="b"}))').length > 0);
+  assert.ok(faults(traceqlParser, '{resource.service.name=~}').length > 0);
+});

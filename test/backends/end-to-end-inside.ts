@@ -6,15 +6,17 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { equal, type Filter, matches, type RecordKind } from '../../otel-config/grafana/records.ts';
 import { CLIENTS } from '../clients/build.ts';
 import { Publisher } from '../clients/publisher.ts';
 import { keyValues, post } from '../collector/otlp-json.ts';
 import { freePorts, type RunningProgram, startProgram, waitUntil } from '../collector/running-program.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
 import { sampleApplication } from './build.ts';
-import { linkQueries, type Span } from './links.ts';
-import { instant, type LogLine, lines, traces } from './queries.ts';
-import { type Stack, startStack } from './stack.ts';
+import { linksOf } from './links.ts';
+import { instant } from './queries.ts';
+import { type Pair, type Stack, startStack } from './stack.ts';
+import type { LogLine, Span } from './stores.ts';
 
 const WORK = String(process.env.WORK);
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
@@ -65,7 +67,7 @@ before(async () => {
   for (let request = 0; request < REQUESTS; request += 1) assert.equal((await fetch(url)).status, 200);
   spawnSync('getent', ['hosts', 'gone.shop.test.']);
   // Until everything that the name server was asked for has arrived; the tests say what is missing.
-  await waitUntil(async () => ours(await found('')).length >= asked(), 30_000);
+  await waitUntil(async () => ours(await found([])).length >= asked(), 30_000);
 });
 
 after(async () => {
@@ -81,11 +83,11 @@ async function ended(child: ChildProcess | undefined): Promise<void> {
   await gone;
 }
 
-/** The agent is attached when a lookup made now arrives in Loki. */
+/** The agent is attached when a lookup made now has arrived. */
 async function agentSees(): Promise<void> {
   const seen = await waitUntil(async () => {
     spawnSync('getent', ['hosts', 'ready.shop.test.']);
-    return (await found('| dns_question_name="ready.shop.test"')).length > 0;
+    return (await found([equal('dns.question.name', 'ready.shop.test')])).length > 0;
   }, 60_000);
   assert.ok(seen, `nothing captured\n${agentLog}\n${stack.collector.log().slice(-2000)}`);
 }
@@ -115,9 +117,12 @@ async function startServices(): Promise<void> {
   checkout = await start('checkout', first, { CALL_URL: `http://${NAME}:${second}/` });
 }
 
-async function found(pipeline: string, kind = 'whodns.query'): Promise<LogLine[]> {
-  const { start, end } = range();
-  return lines(stack.lokiUrl, `{service_name=~".+"} | otel_event_name="${kind}" ${pipeline}`, start, end);
+const pair = (): Pair => stack.pairs[0];
+const links = () => linksOf(stack, pair());
+
+async function found(filters: readonly Filter[], kind: RecordKind = 'whodns.query'): Promise<LogLine[]> {
+  const { records } = pair();
+  return records.lines(records.text({ kind, filters }), range());
 }
 
 /** Queries for the service's name, with and without search domain, that the name server has logged. */
@@ -129,7 +134,7 @@ function asked(): number {
 const ours = (log: LogLine[]) => log.filter(({ labels }) => labels.service_name === 'checkout');
 
 test('every lookup of the service is a record of its process, under the name it reports itself', async () => {
-  const records = ours(await found(`| dns_question_name=~"${NAME}.*"`));
+  const records = ours(await found([matches('dns.question.name', `${NAME}.*`)]));
   const own = new Set(records.map(({ labels }) => `${labels.process_pid} ${labels.process_executable_name}`));
   assert.deepEqual([...own], [`${checkout.pid} node`]);
   assert.ok(records.every(({ labels }) => labels.service_namespace === 'shop'));
@@ -142,7 +147,7 @@ test('every lookup of the service is a record of its process, under the name it 
 });
 
 test('what the service was told', async () => {
-  const records = ours(await found(`| dns_question_name="${NAME}" | dns_question_type="A"`));
+  const records = ours(await found([equal('dns.question.name', NAME), equal('dns.question.type', 'A')]));
   assert.equal(records.length, REQUESTS);
   for (const { labels } of records) {
     assert.equal(labels.dns_response_code, 'NOERROR');
@@ -152,14 +157,14 @@ test('what the service was told', async () => {
   }
   for (const domain of SEARCH) {
     const wasted = ours(
-      await found(`| dns_question_name="${NAME}.${domain}" | dns_response_code="NXDOMAIN"`),
+      await found([equal('dns.question.name', `${NAME}.${domain}`), equal('dns.response_code', 'NXDOMAIN')]),
     );
     assert.equal(wasted.length, REQUESTS * 2, domain);
   }
 });
 
 test('a program that lives for milliseconds', async () => {
-  const records = await found('| dns_question_name="gone.shop.test"');
+  const records = await found([equal('dns.question.name', 'gone.shop.test')]);
   assert.ok(records.length > 0);
   for (const { labels } of records) {
     assert.equal(labels.service_name, 'unknown_service:getent');
@@ -168,9 +173,9 @@ test('a program that lives for milliseconds', async () => {
   }
 });
 
-test('Prometheus counts what Loki holds', async () => {
+test('Prometheus counts as many as there are records', async () => {
   const api = `${stack.prometheusUrl}/api/v1`;
-  const codes = ours(await found('')).map(({ labels }) => `dns_response_code=${labels.dns_response_code}`);
+  const codes = ours(await found([])).map(({ labels }) => `dns_response_code=${labels.dns_response_code}`);
   const held = Object.fromEntries(
     [...new Set(codes)].map((code) => [code, codes.filter((one) => one === code).length]),
   );
@@ -194,14 +199,14 @@ test('what search domains wasted, from the list that the service has', async () 
     (await instant(`${stack.prometheusUrl}/api/v1`, query, Date.now() / 1000)).get('');
   await waitUntil(async () => (await counted()) === wasted, 15_000);
   assert.equal(await counted(), wasted);
-  const told = ours(await found(`| whodns_search_base="${NAME}"`));
+  const told = ours(await found([equal('whodns.search.base', NAME)]));
   const sum = told.reduce((total, { labels }) => total + Number(labels.whodns_search_wasted ?? 0), 0);
   assert.equal(sum, wasted, 'and the records tell the same');
 });
 
 test('connections of the service, by the name it had looked up', async () => {
   const connections = async () =>
-    ours(await found(`| network_peer_port="${paymentsPort}"`, 'whodns.connect'));
+    ours(await found([equal('network.peer.port', String(paymentsPort))], 'whodns.connect'));
   await waitUntil(async () => (await connections()).length >= REQUESTS, 15_000);
   assert.equal((await connections()).length, REQUESTS);
   for (const { labels } of await connections()) {
@@ -217,12 +222,12 @@ test('a finding: its record, the record it rests on, its counter and its alert',
   const program = join(WORK, 'stray');
   copyFileSync('/usr/bin/getent', program);
   spawnSync(program, ['hosts', 'stray.shop.test.']);
-  const rule = '| security_rule_name="unknown-binary" | process_executable_name="stray"';
+  const rule = [equal('security_rule.name', 'unknown-binary'), equal('process.executable.name', 'stray')];
   const findings = () => found(rule, 'whodns.finding');
   await waitUntil(async () => (await findings()).length > 0, 15_000);
   const [finding] = await findings();
   assert.equal(finding?.labels.whodns_finding_subject, program);
-  const [cause] = await found(`| log_record_uid="${finding?.labels.whodns_finding_record_uid}"`);
+  const [cause] = await found([equal('log.record.uid', String(finding?.labels.whodns_finding_record_uid))]);
   assert.equal(cause?.labels.dns_question_name, 'stray.shop.test');
   const query =
     'ALERTS{alertname="DnsFinding", service_name="unknown_service:stray", security_rule_name="unknown-binary"}';
@@ -254,21 +259,20 @@ test('from a span to what its thread asked, and back, by trace id', async () => 
       asked.push(name);
       publisher.say(`1 127.0.0.1 ${name} good ${traceId}${spanId}`);
       assert.equal(await publisher.line(), name);
-      return (await found(`| trace_id="${traceId}"`)).length > 0;
+      return (await found([equal('trace_id', traceId)])).length > 0;
     }, 60_000);
     assert.ok(traced, `none of ${asked.length} records has the trace`);
-    const stored = () =>
-      traces(stack.tempoUrl, '{resource.service.name="traced"}', range().start, range().end);
-    assert.ok(await waitUntil(async () => (await stored()).length > 0, 30_000), 'the span is in Tempo');
+    const stored = () => pair().traces.ofService('traced', range());
+    assert.ok(await waitUntil(async () => (await stored()).length > 0, 30_000), 'the span is stored');
 
-    const records = await linkQueries.spanToTrace(stack, traceId, ({ name }) => name === 'work', range());
+    const records = await links().spanToTrace(traceId, ({ name }) => name === 'work', range());
     assert.ok(records.length > 0);
     for (const { labels } of records) {
       assert.ok(asked.includes(String(labels.dns_question_name)));
       assert.equal(labels.span_id, spanId);
       assert.equal(labels.service_name, 'traced');
     }
-    const back = await linkQueries.recordToTrace(stack, records[0]?.labels ?? {});
+    const back = await links().recordToTrace(records[0]?.labels ?? {});
     assert.deepEqual(
       back.map(({ name, attributes }) => [name, attributes['service.name']]),
       [['work', 'traced']],
@@ -279,24 +283,25 @@ test('from a span to what its thread asked, and back, by trace id', async () => 
 });
 
 test('from a trace of the service to its records, and back, with nothing but the links of Grafana', async () => {
-  const { start, end } = range();
-  const query = `{resource.service.name="checkout" && span.server.address="${NAME}"}`;
-  assert.ok(
-    await waitUntil(async () => (await traces(stack.tempoUrl, query, start, end)).length > 0, 30_000),
-  );
-  const [trace] = await traces(stack.tempoUrl, query, start, end);
-  const traceId = String(trace?.traceID);
-
   // The span of the server that was called has the same name, and the same server.address (its Host header).
   const calling = ({ attributes }: Span) =>
     attributes['service.name'] === 'checkout' && attributes['server.address'] === NAME;
-  const around = await linkQueries.spanToRecords(stack, traceId, calling);
+  let traceId = '';
+  const isStored = await waitUntil(async () => {
+    for (const id of await pair().traces.ofService('checkout', range())) {
+      if ((await pair().traces.spans(id)).some(calling)) traceId = id;
+    }
+    return traceId !== '';
+  }, 30_000);
+  assert.ok(isStored);
+
+  const around = await links().spanToRecords(traceId, calling);
   assert.ok(around.length > 0 && around.every(({ labels }) => labels.process_pid === String(checkout.pid)));
 
-  const byName = await linkQueries.spanToName(stack, traceId, calling);
+  const byName = await links().spanToName(traceId, calling);
   const names = new Set(byName.map(({ labels }) => labels.dns_question_name));
   assert.deepEqual([...names].sort(), [NAME, ...SEARCH.map((domain) => `${NAME}.${domain}`)].sort());
 
-  const back = await linkQueries.recordToTraces(stack, around[0]?.labels ?? {}, { start, end });
+  const back = await links().recordToTraces(around[0]?.labels ?? {}, range());
   assert.ok(back.includes(traceId), `${traceId} among ${back}`);
 });

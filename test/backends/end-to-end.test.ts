@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildClients } from '../clients/build.ts';
 import { collectorProgram } from '../collector/build.ts';
-import { lokiProgram, prometheusProgram, sampleApplication, tempoProgram } from './build.ts';
+import { jaegerProgram, prometheusProgram, sampleApplication, victoriaLogsProgram } from './build.ts';
 
 /** A pod's resolver configuration: a name with fewer than five dots is tried with each search domain first. */
 const RESOLV_CONF = `nameserver 127.0.0.1
@@ -24,13 +24,13 @@ const ADDRESS = '192.0.2.80';
 const SETUP = `ip link set lo up && ip address add ${ADDRESS}/32 dev lo && ip address add 2001:db8::80/128 dev lo &&
 mount --bind "$1" /etc/resolv.conf && shift && exec "$@"`;
 
-test('from a resolver to Loki, Tempo and Prometheus', { timeout: 240_000 }, async () => {
+test('from a resolver to VictoriaLogs, Jaeger and Prometheus', { timeout: 240_000 }, async () => {
   assert.equal(process.getuid?.(), 0, 'loading BPF programs and making namespaces needs root');
   // Built out here: there is no network inside.
   await Promise.all([
     collectorProgram(),
-    lokiProgram(),
-    tempoProgram(),
+    victoriaLogsProgram(),
+    jaegerProgram(),
     prometheusProgram(),
     sampleApplication(),
   ]);

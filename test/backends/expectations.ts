@@ -13,7 +13,7 @@ export type Expectation =
 const POD = 'k8s_pod_name=checkout-7c9f64b5-x2lkq';
 const SERVER = 'server_address=10.96.0.10';
 const BY_CODE = {
-  '': 100,
+  '': 120,
   'dns_response_code=NOERROR': 250,
   'dns_response_code=NXDOMAIN': 600,
   'dns_response_code=SERVFAIL': 100,
@@ -50,7 +50,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-overview/99th percentile': [{ '': 0.969 }],
   'whodns-overview/Lost by whodns': [{ '': 3 * ROUNDS }],
   'whodns-overview/Lookups by service': [
-    { 'service_name=checkout,service_namespace=shop': 1000, 'service_name=unknown_service:curl': 50 },
+    { 'service_name=checkout,service_namespace=shop': 1000, 'service_name=unknown_service:curl': 70 },
   ],
   'whodns-overview/Lookups by response code': [BY_CODE],
   'whodns-overview/Duration': [{ '': 0.00347 }, { '': 0.0095 }, { '': 0.969 }],
@@ -58,7 +58,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-overview/Programs': [
     {
       [`host_name=node-7,k8s_namespace_name=shop,${POD},process_executable_name=node`]: 1000,
-      'host_name=node-7,process_executable_name=curl': 50,
+      'host_name=node-7,process_executable_name=curl': 70,
     },
   ],
   'whodns-overview/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}`)],
@@ -68,7 +68,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
 
   'whodns-workload/Lookups by response code': [BY_CODE],
   'whodns-workload/Lookups by pod and program': [
-    { [`${POD},process_executable_name=node`]: 1000, 'process_executable_name=curl': 50 },
+    { [`${POD},process_executable_name=node`]: 1000, 'process_executable_name=curl': 70 },
   ],
   'whodns-workload/Duration': [
     { 'service_name=checkout': MEDIAN_CHECKOUT, 'service_name=unknown_service:curl': 0.0075 },
@@ -138,6 +138,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   ],
   'whodns-latency/Errors': [
     { 'error_type=NXDOMAIN': 600, 'error_type=SERVFAIL': 100, 'error_type=timeout': 100 },
+    { 'whodns_outcome=unknown': 20 },
   ],
   'whodns-latency/Share of lookups without an answer': [{ 'service_name=checkout': 0.1 }],
   'whodns-latency/Mean duration by name server': [{ [SERVER]: MEAN_DURATION }],
@@ -145,7 +146,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-latency/Slow lookups': [{ lines: 5 }],
   'whodns-latency/Lookups that failed': [{ lines: 20 }],
 
-  'whodns-nxdomain/Wasted by search domains': [{ '': 350 / 1050 }],
+  'whodns-nxdomain/Wasted by search domains': [{ '': 350 / 1070 }],
   'whodns-nxdomain/NXDOMAIN': [{ '': 600 / 1050 }],
   'whodns-nxdomain/Wasted lookups': [{ '': 350 }],
   'whodns-nxdomain/Share wasted by service': [{ 'service_name=checkout': 0.35 }],
@@ -164,7 +165,10 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-agent/Fullest ring': [{ '': 0.75 }],
   'whodns-agent/Skipped program runs': [{ '': ROUNDS }],
   'whodns-agent/Lost by stage and reason': [
-    { 'host_name=node-7,whodns_reason=ring_full,whodns_stage=kernel': 3 },
+    {
+      'host_name=node-7,whodns_reason=ring_full,whodns_stage=kernel': 3,
+      'host_name=node-7,whodns_reason=request_suppressed,whodns_stage=kernel': 1,
+    },
   ],
   'whodns-agent/Left out on purpose': [{ 'whodns_reason=answer_sent,whodns_stage=dns': 2 }],
   'whodns-agent/Held by stage': [{ 'host_name=node-7,whodns_stage=correlate': 7 }],
@@ -186,7 +190,7 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
     { 'whodns_kubernetes_outcome=unreachable,whodns_kubernetes_source=api': 5 },
   ],
   'whodns-agent/Container metadata': [
-    { 'whodns_metadata_event=timeout,whodns_metadata_source=workloads': 4 },
+    { 'whodns_metadata_event=timeout,whodns_metadata_source=containers': 4 },
   ],
   'whodns-agent/DNS cache': [{ 'host_name=node-7': 30 }, { 'host_name=node-7': 90 }],
   'whodns-agent/DNS cache asked, removed, refused': [
@@ -206,6 +210,8 @@ export const ALERTS: Readonly<Record<string, Readonly<Record<string, string>>>> 
   DnsNamesMissing: { service_name: 'checkout', k8s_namespace_name: 'shop' },
   DnsFinding: { service_name: 'checkout', host_name: 'node-7', security_rule_name: 'tunnel' },
   WhodnsLosesRecords: { host_name: 'node-7', whodns_stage: 'kernel', whodns_reason: 'ring_full' },
+  WhodnsLeavesOut: { host_name: 'node-7' },
+  WhodnsOutcomesUnknown: { host_name: 'node-7' },
   WhodnsRingNearlyFull: { host_name: 'node-7' },
   WhodnsMissesEvents: { host_name: 'node-7' },
   WhodnsMetadataGone: { host_name: 'node-7', source: 'api' },

@@ -1,13 +1,9 @@
 /** Runs a panel's queries as Grafana would send them. */
-import type { Panel } from '../../otel-config/grafana/panels.ts';
-import { instant, type LogLine, lines, range, traces, type Values } from './queries.ts';
-import type { Stack } from './stack.ts';
-
-/** Unix seconds. */
-export interface TimeRange {
-  readonly start: number;
-  readonly end: number;
-}
+import { overOf, type Panel } from '../../otel-config/grafana/panels.ts';
+import type { RecordQuery } from '../../otel-config/grafana/records.ts';
+import { instant, range, type Values } from './queries.ts';
+import type { Pair, Stack } from './stack.ts';
+import type { LogLine, RecordStore, TimeRange } from './stores.ts';
 
 /** What a query gave: numbers by series, log lines, or trace ids. */
 export type Result =
@@ -33,31 +29,52 @@ export function interpolate(
   });
 }
 
+/** @param pair which of the stack's stores of records and traces */
 export async function runPanel(
   panel: Panel,
   variables: Readonly<Record<string, string>>,
   stack: Stack,
+  pair: Pair,
   time: TimeRange,
 ): Promise<Result[]> {
-  return Promise.all(
-    panel.queries.map((query) =>
-      runQuery(panel, interpolate(query.expression, variables, time), stack, time),
-    ),
-  );
+  const fill = (text: string) => interpolate(text, variables, time);
+  switch (panel.source) {
+    case 'metrics':
+      return Promise.all(
+        panel.queries.map(async ({ expression }) => {
+          const api = `${stack.prometheusUrl}/api/v1`;
+          const query = fill(expression);
+          const values = isInstant(panel)
+            ? await instant(api, query, time.end)
+            : await range(api, query, time.end - 1, time.end);
+          return { kind: 'values', values };
+        }),
+      );
+    case 'records':
+      return Promise.all(
+        panel.queries.map(({ records }) => runRecords(panel, records, fill, pair.records, time)),
+      );
+    case 'traces':
+      return Promise.all(
+        panel.queries.map(async ({ service }) => ({
+          kind: 'traces',
+          ids: await pair.traces.ofService(fill(service), time),
+        })),
+      );
+  }
 }
 
-async function runQuery(panel: Panel, query: string, stack: Stack, time: TimeRange): Promise<Result> {
-  if (panel.source === 'tempo') {
-    const found = await traces(stack.tempoUrl, query, time.start, time.end);
-    return { kind: 'traces', ids: found.map((trace) => trace.traceID) };
-  }
-  if (panel.kind === 'logs') {
-    return { kind: 'lines', lines: await lines(stack.lokiUrl, query, time.start, time.end) };
-  }
-  const api = panel.source === 'loki' ? `${stack.lokiUrl}/loki/api/v1` : `${stack.prometheusUrl}/api/v1`;
-  const atOnce = panel.kind === 'stat' || panel.kind === 'table';
-  const values = atOnce
-    ? await instant(api, query, time.end)
-    : await range(api, query, panel.source === 'loki' ? time.start : time.end - 1, time.end);
+const isInstant = ({ kind }: Panel) => kind === 'stat' || kind === 'table';
+
+async function runRecords(
+  panel: Panel,
+  records: RecordQuery,
+  fill: (text: string) => string,
+  store: RecordStore,
+  time: TimeRange,
+): Promise<Result> {
+  const query = fill(store.text(records, overOf(panel)));
+  if (records.aggregate === undefined) return { kind: 'lines', lines: await store.lines(query, time) };
+  const values = isInstant(panel) ? await store.instant(query, time) : await store.range(query, time);
   return { kind: 'values', values };
 }

@@ -195,6 +195,11 @@ export const SERIES: readonly SeriesInput[] = [
     attributes: { ...HOST_PROGRAM, 'dns.question.type': 'AAAA', 'dns.response_code': 'NOERROR', ...udp },
   },
   {
+    metric: 'whodns.queries',
+    value: 20,
+    attributes: { ...HOST_PROGRAM, 'dns.question.type': 'A', 'whodns.outcome': 'unknown', ...udp },
+  },
+  {
     metric: 'whodns.process.queries',
     value: 1000,
     attributes: {
@@ -223,6 +228,11 @@ export const SERIES: readonly SeriesInput[] = [
     metric: 'whodns.dropped',
     value: 3,
     attributes: { 'whodns.stage': 'kernel', 'whodns.reason': 'ring_full' },
+  },
+  {
+    metric: 'whodns.dropped',
+    value: 1,
+    attributes: { 'whodns.stage': 'kernel', 'whodns.reason': 'request_suppressed' },
   },
   {
     metric: 'whodns.filtered',
@@ -284,16 +294,30 @@ const AGENT: Attributes = {
   'os.type': 'linux',
 };
 
-/** Sends records, spans and `pushes` rounds of metrics a second apart; returns the time (Unix ms) of the records. */
-export async function feed(endpoint: string, pushes: number): Promise<number> {
-  const started = Date.now();
-  await sendRecords(endpoint, started);
-  await post(endpoint, 'traces', traces(started));
-  for (let round = 0; round < pushes; round += 1) {
-    if (round > 0) await sleep(started + round * 1000 - Date.now());
-    await post(endpoint, 'metrics', metrics(started, round));
+/** Unix ms. */
+export interface Fed {
+  /** Time of the records. */
+  readonly records: number;
+  /** Time of the first round of metrics, in which every counter is 0. */
+  readonly rounds: number;
+}
+
+/**
+ * Sends records, spans and `pushes` rounds of metrics a second apart.
+ * @param seen waits until the first round has been scraped: what was not seen at 0 is no increase
+ */
+export async function feed(endpoint: string, pushes: number, seen: () => Promise<void>): Promise<Fed> {
+  const records = Date.now();
+  await sendRecords(endpoint, records);
+  await post(endpoint, 'traces', traces(records));
+  await post(endpoint, 'metrics', metrics(records, 0));
+  await seen();
+  const rounds = Date.now();
+  for (let round = 1; round < pushes; round += 1) {
+    await sleep(rounds + round * 1000 - Date.now());
+    await post(endpoint, 'metrics', metrics(rounds, round));
   }
-  return started;
+  return { records, rounds };
 }
 
 async function sendRecords(endpoint: string, at: number): Promise<void> {

@@ -1,20 +1,46 @@
-/** Loki, Tempo, Prometheus and the gateway collector with the shipped configurations, on random loopback ports. */
+/**
+ * The gateway collector and the backends with the shipped configurations, on random loopback ports. VictoriaLogs, Jaeger and
+ * Prometheus always; Loki and Tempo when the user has them.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { type Collector, startCollector } from '../collector/collector.ts';
 import { freePorts, type RunningProgram, startProgram } from '../collector/running-program.ts';
-import { lokiProgram, prometheusProgram, tempoProgram } from './build.ts';
+import { OWN, prometheusProgram } from './build.ts';
+import { type JaegerPorts, jaegerStore, startJaeger } from './jaeger.ts';
+import { lokiStore, startLoki } from './loki.ts';
+import type { RecordStore, TraceStore } from './stores.ts';
+import { startTempo, tempoStore } from './tempo.ts';
+import { startVictoriaLogs, victoriaLogsStore } from './victorialogs.ts';
 
 export const OTEL_CONFIG = join(import.meta.dirname, '../../otel-config');
 
+/** A store of records and one of traces, and the provisioning file that links them. */
+export interface Pair {
+  readonly name: string;
+  readonly datasources: string;
+  readonly records: RecordStore;
+  readonly traces: TraceStore;
+}
+
 export interface Stack {
   readonly collector: Collector;
-  readonly lokiUrl: string;
-  readonly tempoUrl: string;
   readonly prometheusUrl: string;
+  /** Nothing answers there without LOKI. */
+  readonly lokiUrl: string;
+  readonly pairs: readonly [Pair, ...Pair[]];
   readonly stop: () => Promise<void>;
 }
+
+/** What the stack has, known before it runs. */
+export const PAIRS: readonly string[] = [
+  'VictoriaLogs and Jaeger',
+  ...(OWN.loki === undefined || OWN.tempo === undefined ? [] : ['Loki and Tempo']),
+];
+
+const DATASOURCES = join(OTEL_CONFIG, 'grafana/provisioning/datasources/whodns.yaml');
+const OTHER_DATASOURCES = join(OTEL_CONFIG, 'grafana/provisioning-victorialogs/datasources/whodns.yaml');
 
 interface PrometheusConfiguration {
   global: { scrape_interval: string; evaluation_interval: string };
@@ -22,10 +48,10 @@ interface PrometheusConfiguration {
   scrape_configs: { static_configs: { targets: string[] }[] }[];
 }
 
-/** Starts all four; on a failure stops what runs already. */
+/** Starts all of them; on a failure stops what runs already. */
 export async function startStack(directory: string): Promise<Stack> {
-  const ports = await freePorts(7);
-  const [loki, lokiGrpc, tempo, tempoGrpc, tempoOtlp, prometheus, scrape] = ports;
+  const ports = await freePorts(12);
+  const port = () => ports.pop() ?? 0;
   const running: RunningProgram[] = [];
   const start = async <T extends RunningProgram>(program: Promise<T>): Promise<T> => {
     const started = await program;
@@ -35,24 +61,49 @@ export async function startStack(directory: string): Promise<Stack> {
   const stop = async () => {
     await Promise.all(running.map((program) => program.stop()));
   };
+  const [prometheus, scrape, logs] = [port(), port(), port()];
+  const jaeger: JaegerPorts = { http: port(), grpc: port(), otlp: port(), health: port() };
+  const [loki, tempo, tempoOtlp] = [port(), port(), port()];
+  const hasGrafanas = OWN.loki !== undefined && OWN.tempo !== undefined;
+  const outputs = ['victorialogs', 'jaeger', 'prometheus', ...(hasGrafanas ? ['loki', 'tempo'] : [])];
   try {
     const [collector] = await settled([
       start(
-        startCollector(['gateway', 'loki', 'tempo', 'prometheus'], join(directory, 'collector'), {
+        startCollector(['gateway', ...outputs], join(directory, 'collector'), {
+          VICTORIALOGS_ENDPOINT: `http://127.0.0.1:${logs}`,
+          JAEGER_ENDPOINT: `127.0.0.1:${jaeger.otlp}`,
           LOKI_ENDPOINT: `http://127.0.0.1:${loki}/otlp`,
           TEMPO_ENDPOINT: `127.0.0.1:${tempoOtlp}`,
           PROMETHEUS_LISTEN: `127.0.0.1:${scrape}`,
         }),
       ),
-      start(startLoki(join(directory, 'loki'), loki, lokiGrpc)),
-      start(startTempo(join(directory, 'tempo'), tempo, tempoGrpc, tempoOtlp)),
+      start(startVictoriaLogs(join(directory, 'victorialogs'), logs)),
+      start(startJaeger(join(directory, 'jaeger'), jaeger)),
       start(startPrometheus(join(directory, 'prometheus'), prometheus, scrape)),
+      ...(hasGrafanas
+        ? [
+            start(startLoki(String(OWN.loki), join(directory, 'loki'), loki, port())),
+            start(startTempo(String(OWN.tempo), join(directory, 'tempo'), tempo, port(), tempoOtlp)),
+          ]
+        : []),
     ]);
+    const pair: Pair = {
+      name: 'VictoriaLogs and Jaeger',
+      datasources: OTHER_DATASOURCES,
+      records: victoriaLogsStore(`http://127.0.0.1:${logs}`),
+      traces: jaegerStore(`http://127.0.0.1:${jaeger.http}`),
+    };
+    const own: Pair = {
+      name: 'Loki and Tempo',
+      datasources: DATASOURCES,
+      records: lokiStore(`http://127.0.0.1:${loki}`),
+      traces: tempoStore(`http://127.0.0.1:${tempo}`),
+    };
     return {
       collector,
-      lokiUrl: `http://127.0.0.1:${loki}`,
-      tempoUrl: `http://127.0.0.1:${tempo}`,
       prometheusUrl: `http://127.0.0.1:${prometheus}`,
+      lokiUrl: `http://127.0.0.1:${loki}`,
+      pairs: hasGrafanas ? [pair, own] : [pair],
       stop,
     };
   } catch (error) {
@@ -67,42 +118,6 @@ async function settled<T extends readonly unknown[]>(
 ): Promise<T> {
   await Promise.allSettled(promises);
   return (await Promise.all(promises)) as unknown as T;
-}
-
-async function startLoki(data: string, http?: number, grpc?: number): Promise<RunningProgram> {
-  return startProgram({
-    command: [
-      await lokiProgram(),
-      '-config.expand-env=true',
-      `-config.file=${join(OTEL_CONFIG, 'loki/loki.yaml')}`,
-    ],
-    env: { LOKI_DATA: data, LOKI_HTTP_PORT: String(http), LOKI_GRPC_PORT: String(grpc) },
-    readyUrl: `http://127.0.0.1:${http}/ready`,
-    timeout: 120_000,
-  });
-}
-
-async function startTempo(
-  data: string,
-  http?: number,
-  grpc?: number,
-  otlp?: number,
-): Promise<RunningProgram> {
-  return startProgram({
-    command: [
-      await tempoProgram(),
-      '-config.expand-env=true',
-      `-config.file=${join(OTEL_CONFIG, 'tempo/tempo.yaml')}`,
-    ],
-    env: {
-      TEMPO_DATA: data,
-      TEMPO_HTTP_PORT: String(http),
-      TEMPO_GRPC_PORT: String(grpc),
-      TEMPO_OTLP_PORT: String(otlp),
-    },
-    readyUrl: `http://127.0.0.1:${http}/ready`,
-    timeout: 120_000,
-  });
 }
 
 /** The shipped prometheus.yml with three changes: where to scrape, how often, and the rules' absolute path. */

@@ -119,6 +119,11 @@ const TARGETS: readonly Target[] = [
     build: (output) => run('gcc', [...CFLAGS, '-o', output, source('burst.c')]),
   },
   {
+    output: 'notified',
+    sources: ['notified.c'],
+    build: (output) => run('gcc', [...CFLAGS, '-o', output, source('notified.c')]),
+  },
+  {
     output: 'victim',
     sources: ['victim.c', 'message.h'],
     build: (output) => run('gcc', [...CFLAGS, '-o', output, source('victim.c')]),

@@ -9,7 +9,7 @@ import { collectorProgram, collectorVersion } from './build.ts';
 import { CONFIGURATIONS, configArguments } from './collector.ts';
 
 const INPUTS = ['agent', 'gateway'];
-const OUTPUTS = ['otlp', 'loki', 'tempo', 'prometheus'];
+const OUTPUTS = ['otlp', 'loki', 'tempo', 'prometheus', 'victorialogs', 'jaeger'];
 const MODIFIERS = ['redact'];
 /** Only after agent.yaml. */
 const AGENT_MODIFIERS = ['file', 'kubernetes'];

@@ -19,6 +19,8 @@ const ENDPOINT = ['http://', 'http://host:99999'];
 const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_FORMAT$/, ['xml']],
   [/^WHODNS_CONTROL$/, ['a\0b']],
+  [/^WHODNS_LOG_FORMAT$/, ['xml', 'JSON']],
+  [/^WHODNS_READY_FD$/, [...NUMBER, '2', '65536']],
   [
     /^WHODNS_HEALTH$/,
     ['9464', 'host.test:1', ':65536', '[::zz]:1', '[127.0.0.1]:1', '1.2.3.4:-1', '256.0.0.1:1'],

@@ -1,5 +1,6 @@
 import type { Board } from '../panels.ts';
-import { LOST_RECORDS, prometheusName, rateBy, records, series, sumBy } from '../queries.ts';
+import { LOST_RECORDS, prometheusName, rateBy, series, sumBy } from '../queries.ts';
+import { matches, records } from '../records.ts';
 
 const HOST = 'host_name=~"$host"';
 
@@ -16,7 +17,7 @@ export const agent: Board = {
       description: 'Hosts that report.',
       thresholds: [],
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [{ expression: `count(count by (host_name) (${series('whodns.ring.size', HOST)}))` }],
@@ -27,7 +28,7 @@ export const agent: Board = {
       description: 'Records lost in the time range, as WhodnsLosesRecords counts them.',
       thresholds: [{ at: 1, color: 'red' }],
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [
@@ -44,7 +45,7 @@ export const agent: Board = {
         { at: 0.5, color: 'red' },
       ],
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [
@@ -58,7 +59,7 @@ export const agent: Board = {
         'Times the kernel did not run a capture program because it was running already on that CPU.',
       thresholds: [{ at: 1, color: 'orange' }],
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [{ expression: `sum(increase(${series('whodns.kernel.missed_runs', HOST)}[$__range]))` }],
@@ -69,7 +70,7 @@ export const agent: Board = {
       description:
         'The ten greatest. What each reason means and costs: docs/runbook.md. Not only records: answers, details and findings too.',
       unit: 'recps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -83,7 +84,7 @@ export const agent: Board = {
       title: 'Left out on purpose',
       description: 'The ten greatest: not DNS, folded into another record, or switched off.',
       unit: 'recps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -98,7 +99,7 @@ export const agent: Board = {
       description:
         'Requests waiting for an answer, records waiting for export. What only grows will be lost.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -112,7 +113,7 @@ export const agent: Board = {
       title: 'Kernel ring',
       description: 'Share in use. User space is woken at a quarter.',
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -126,7 +127,7 @@ export const agent: Board = {
       title: 'Kernel events',
       description: 'What the kernel programs saw, by kind.',
       unit: 'cps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -140,7 +141,7 @@ export const agent: Board = {
       title: 'Bytes a batch',
       description: 'Small batches at a high rate mean wake-ups cost more than records.',
       unit: 'bytes',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -154,7 +155,7 @@ export const agent: Board = {
       title: 'Waiting for export',
       description: 'Records in memory and in the spool. Grows while the destination is away.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -168,7 +169,7 @@ export const agent: Board = {
       title: 'Spool',
       description: 'Bytes on disk (--spool). At --spool-bytes the oldest are dropped.',
       unit: 'bytes',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [{ expression: sumBy(['host.name'], 'whodns.spool.size', HOST), legend: '{{host_name}}' }],
     },
@@ -177,7 +178,7 @@ export const agent: Board = {
       title: 'Memory',
       description: 'Resident memory of the agent; the kernel ring counts twice in it.',
       unit: 'bytes',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [{ expression: sumBy(['host.name'], 'process.memory.usage', HOST), legend: '{{host_name}}' }],
     },
@@ -186,7 +187,7 @@ export const agent: Board = {
       title: 'CPU',
       description: 'Seconds of CPU time a second: 1 is one CPU.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -201,7 +202,7 @@ export const agent: Board = {
       description:
         'The Kubernetes API (or kubelet) and container runtimes. 0: what was known last is told, and alert WhodnsMetadataGone fires.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -219,7 +220,7 @@ export const agent: Board = {
       title: 'Pods known',
       description: 'Pods of the node in memory.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         { expression: sumBy(['host.name'], 'whodns.kubernetes.pods', HOST), legend: '{{host_name}}' },
@@ -230,7 +231,7 @@ export const agent: Board = {
       title: 'Kubernetes requests',
       description: '`list` and `watch` are as should be; the others say why a request failed.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -249,7 +250,7 @@ export const agent: Board = {
       description:
         'What the runtimes reported. Source `containers`: lookups that waited for their container; `timeout` went out without its name.',
       unit: 'cps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -267,7 +268,7 @@ export const agent: Board = {
       title: 'DNS cache',
       description: 'Questions kept, and the names and addresses in all their trees (--dnscache).',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -283,7 +284,7 @@ export const agent: Board = {
       description:
         'Many `miss`: connections to addresses that no lookup led to. `evicted`, `full`: it is too small.',
       unit: 'cps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -305,9 +306,9 @@ export const agent: Board = {
       title: 'Changes of who is captured',
       description: 'Containers switched on, off or to metrics by annotations and flags, and what said so.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 24,
-      queries: [{ expression: records('service_name=~".+"', '| host_name=~"$host"', 'whodns.visibility') }],
+      queries: [{ records: records('whodns.visibility', matches('host.name', '$host')) }],
     },
   ],
 };

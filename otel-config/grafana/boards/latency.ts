@@ -1,8 +1,9 @@
 import type { Board } from '../panels.ts';
-import { durationBy, errorShareBy, prometheusName, rateBy, records } from '../queries.ts';
+import { durationBy, errorShareBy, prometheusName, rateBy } from '../queries.ts';
+import { equal, matches, present, records } from '../records.ts';
 
 const METRIC = 'service_name=~"$service"';
-const STREAM = 'service_name=~".+", service_name=~"$service"';
+const SERVICE = matches('service.name', '$service');
 
 /** What is slow and what fails, and at which server. */
 export const latency: Board = {
@@ -19,7 +20,7 @@ export const latency: Board = {
       title: 'Duration',
       description: 'Lookups per second by duration. A band at 5 s is a resolver that waited and asked again.',
       unit: 's',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -33,7 +34,7 @@ export const latency: Board = {
       title: '99th percentile by service',
       description: 'The ten slowest services.',
       unit: 's',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         { expression: `topk(10, ${durationBy(0.99, ['service.name'], METRIC)})`, legend: '{{service_name}}' },
@@ -45,7 +46,7 @@ export const latency: Board = {
       description:
         '`timeout` is no answer at all, `unknown` one that whodns itself may have lost (`whodns.outcome.reason` of the records); the others are what the server said.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -63,7 +64,7 @@ export const latency: Board = {
       title: 'Share of lookups without an answer',
       description: 'Alert DnsTimeouts fires at 5 %. Those whose answer whodns may have lost are not in it.',
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -77,14 +78,14 @@ export const latency: Board = {
       title: 'Mean duration by name server',
       description: 'From the records, since metrics do not name the server.',
       unit: 's',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: `avg by (server_address) (avg_over_time(${records(
-            STREAM,
-            '| dns_lookup_duration!="" | unwrap dns_lookup_duration',
-          )} [$__auto]) by (server_address))`,
+          records: {
+            ...records('whodns.query', SERVICE),
+            aggregate: { of: 'avg', field: 'dns.lookup.duration', by: ['server.address'] },
+          },
           legend: '{{server_address}}',
         },
       ],
@@ -94,11 +95,14 @@ export const latency: Board = {
       title: 'Lookups without an answer by name server',
       description: 'One server only: that server. All of them: the network.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: `sum by (server_address) (count_over_time(${records(STREAM, '| error_type="timeout"')} [$__auto]))`,
+          records: {
+            ...records('whodns.query', SERVICE, equal('error.type', 'timeout')),
+            aggregate: { of: 'count', by: ['server.address'] },
+          },
           legend: '{{server_address}}',
         },
       ],
@@ -108,20 +112,36 @@ export const latency: Board = {
       title: 'Slow lookups',
       description: 'Longer than the time above.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 12,
       height: 10,
-      queries: [{ expression: records(STREAM, '| dns_lookup_duration!="" | dns_lookup_duration >= $slow') }],
+      queries: [
+        {
+          records: records('whodns.query', SERVICE, present('dns.lookup.duration'), {
+            field: 'dns.lookup.duration',
+            is: '>=',
+            value: '$slow',
+          }),
+        },
+      ],
     },
     {
       kind: 'logs',
       title: 'Lookups that failed',
       description: 'Without NXDOMAIN, which has a dashboard of its own.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 12,
       height: 10,
-      queries: [{ expression: records(STREAM, '| error_type!="" | error_type!="NXDOMAIN"') }],
+      queries: [
+        {
+          records: records('whodns.query', SERVICE, present('error.type'), {
+            field: 'error.type',
+            is: '!=',
+            value: 'NXDOMAIN',
+          }),
+        },
+      ],
     },
   ],
 };

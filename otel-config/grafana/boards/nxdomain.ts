@@ -1,9 +1,10 @@
 import type { Board } from '../panels.ts';
-import { errorShareBy, rateBy, records, topRecords } from '../queries.ts';
+import { errorShareBy, rateBy } from '../queries.ts';
+import { absent, equal, matches, records, topRecords } from '../records.ts';
 
 const METRIC = 'service_name=~"$service"';
 const MISSING = 'dns_response_code="NXDOMAIN"';
-const STREAM = 'service_name=~".+", service_name=~"$service"';
+const SERVICE = matches('service.name', '$service');
 
 const wastedShareBy = (labels: readonly string[]) =>
   `${rateBy(labels, 'whodns.search.wasted', METRIC)} / ${rateBy(labels, 'whodns.queries', METRIC)}`;
@@ -28,7 +29,7 @@ export const nxdomain: Board = {
         { at: 0.3, color: 'red' },
       ],
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 8,
       height: 4,
       queries: [{ expression: wastedShareBy([]) }],
@@ -39,7 +40,7 @@ export const nxdomain: Board = {
       description: 'Share of lookups answered NXDOMAIN, whatever made them.',
       thresholds: [{ at: 0.2, color: 'orange' }],
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 8,
       height: 4,
       queries: [{ expression: errorShareBy([], METRIC, MISSING) }],
@@ -50,7 +51,7 @@ export const nxdomain: Board = {
       description: 'Lookups per second that the search list made and that brought nothing.',
       thresholds: [],
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 8,
       height: 4,
       queries: [{ expression: rateBy([], 'whodns.search.wasted', METRIC) }],
@@ -60,7 +61,7 @@ export const nxdomain: Board = {
       title: 'Share wasted by service',
       description: 'Alert DnsSearchDomainWaste fires at 30 %.',
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [{ expression: wastedShareBy(['service.name']), legend: '{{service_name}}' }],
     },
@@ -69,7 +70,7 @@ export const nxdomain: Board = {
       title: 'Share of NXDOMAIN by service',
       description: 'Alert DnsNamesMissing fires where it is 20 % more than what search domains waste.',
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [{ expression: errorShareBy(['service.name'], METRIC, MISSING), legend: '{{service_name}}' }],
     },
@@ -78,7 +79,7 @@ export const nxdomain: Board = {
       title: 'Wasted by program',
       description: 'The ten programs whose search lists waste most.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -92,7 +93,7 @@ export const nxdomain: Board = {
       title: 'NXDOMAIN by program',
       description: 'The ten programs that ask most for names that do not exist.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -107,14 +108,19 @@ export const nxdomain: Board = {
       description:
         'Lookups in vain by the name that the program asked its resolver for. Write it with a dot at the end, or lower ndots for the pods that ask.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: `topk(50, sum by (service_name, whodns_search_base) (sum_over_time(${records(
-            STREAM,
-            '| whodns_search_wasted!="" | unwrap whodns_search_wasted',
-          )} [$__range])))`,
+          records: {
+            ...records('whodns.query', SERVICE),
+            aggregate: {
+              of: 'sum',
+              field: 'whodns.search.wasted',
+              by: ['service.name', 'whodns.search.base'],
+              top: 50,
+            },
+          },
         },
       ],
     },
@@ -123,15 +129,19 @@ export const nxdomain: Board = {
       title: 'Other names that do not exist',
       description: 'Typing errors, names that are gone, and software that tries random names.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: topRecords(
+          records: topRecords(
             50,
             ['service.name', 'dns.question.name'],
-            STREAM,
-            `| ${MISSING} | whodns_search_base=""`,
+            records(
+              'whodns.query',
+              SERVICE,
+              equal('dns.response_code', 'NXDOMAIN'),
+              absent('whodns.search.base'),
+            ),
           ),
         },
       ],

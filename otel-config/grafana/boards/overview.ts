@@ -1,14 +1,6 @@
 import type { Board } from '../panels.ts';
-import {
-  durationBy,
-  errorShareBy,
-  LOST_RECORDS,
-  rateBy,
-  records,
-  series,
-  sumBy,
-  topRecords,
-} from '../queries.ts';
+import { durationBy, errorShareBy, LOST_RECORDS, rateBy, series, sumBy } from '../queries.ts';
+import { present, records, topRecords } from '../records.ts';
 
 /** Everything, from far: is DNS well, and who asks most. */
 export const overview: Board = {
@@ -23,7 +15,7 @@ export const overview: Board = {
       description: 'DNS lookups per second of all hosts.',
       thresholds: [],
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [{ expression: rateBy([], 'whodns.queries') }],
@@ -37,7 +29,7 @@ export const overview: Board = {
         { at: 0.25, color: 'red' },
       ],
       unit: 'percentunit',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [{ expression: errorShareBy([], '', 'error_type!=""') }],
@@ -52,7 +44,7 @@ export const overview: Board = {
         { at: 0.5, color: 'red' },
       ],
       unit: 's',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [{ expression: durationBy(0.99, []) }],
@@ -64,7 +56,7 @@ export const overview: Board = {
         'Records lost in the time range, all hosts and stages. Anything but 0 is explained under "whodns itself".',
       thresholds: [{ at: 1, color: 'red' }],
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 6,
       height: 4,
       queries: [{ expression: `sum(increase(${series('whodns.dropped', LOST_RECORDS)}[$__range]))` }],
@@ -74,7 +66,7 @@ export const overview: Board = {
       title: 'Lookups by service',
       description: 'The ten services that ask most.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -88,7 +80,7 @@ export const overview: Board = {
       title: 'Lookups by response code',
       description: 'No code: no answer in time.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         { expression: rateBy(['dns.response_code'], 'whodns.queries'), legend: '{{dns_response_code}}' },
@@ -99,7 +91,7 @@ export const overview: Board = {
       title: 'Duration',
       description: 'Quantiles over all services.',
       unit: 's',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [0.5, 0.9, 0.99].map((quantile) => ({
         expression: durationBy(quantile, []),
@@ -111,7 +103,7 @@ export const overview: Board = {
       title: 'Lookups by record type',
       description: 'A and AAAA come in pairs from most resolvers.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         { expression: rateBy(['dns.question.type'], 'whodns.queries'), legend: '{{dns_question_type}}' },
@@ -122,7 +114,7 @@ export const overview: Board = {
       title: 'Programs',
       description: 'The programs that ask most, with their pod where they have one.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -138,9 +130,9 @@ export const overview: Board = {
       title: 'Names',
       description: 'The names asked for most in the time range.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
-      queries: [{ expression: topRecords(20, ['dns.question.name'], 'service_name=~".+"') }],
+      queries: [{ records: topRecords(20, ['dns.question.name'], records('whodns.query')) }],
     },
     {
       kind: 'timeseries',
@@ -148,7 +140,7 @@ export const overview: Board = {
       description:
         'What the detections found (--detect), counted since each agent started: a step is something new. Alert DnsFinding says where.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         { expression: sumBy(['security_rule.name'], 'whodns.findings'), legend: '{{security_rule_name}}' },
@@ -160,18 +152,18 @@ export const overview: Board = {
       description:
         'Newest first; whodns.finding.record.uid is log.record.uid of the record that each rests on.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 12,
-      queries: [{ expression: records('service_name=~".+"', '', 'whodns.finding') }],
+      queries: [{ records: records('whodns.finding') }],
     },
     {
       kind: 'logs',
       title: 'Lookups that failed',
       description: 'Newest first; the details have the process, its container and the answer.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 24,
-      queries: [{ expression: records('service_name=~".+"', '| error_type!=""') }],
+      queries: [{ records: records('whodns.query', present('error.type')) }],
     },
   ],
 };

@@ -1,9 +1,13 @@
 import type { Board } from '../panels.ts';
-import { rateBy, records, series, topRecords } from '../queries.ts';
+import { rateBy, series } from '../queries.ts';
+import { matches, records, topRecords } from '../records.ts';
 
 const METRIC = 'host_name=~"$host", process_executable_name=~"$executable", process_pid=~"$pid"';
-const STREAM = 'service_name=~".+"';
-const PROCESS = '| host_name=~"$host" | process_executable_name=~"$executable" | process_pid=~"$pid"';
+const PROCESS = [
+  matches('host.name', '$host'),
+  matches('process.executable.name', '$executable'),
+  matches('process.pid', '$pid'),
+];
 
 /** One process, or all of one program on one host. */
 export const process: Board = {
@@ -30,7 +34,7 @@ export const process: Board = {
       title: 'Requests by process',
       description: "The kernel's own count: exact whatever became of the records. TCP counts segments.",
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -44,7 +48,7 @@ export const process: Board = {
       title: 'Processes',
       description: 'Requests since each process was first seen.',
       unit: 'short',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -57,15 +61,14 @@ export const process: Board = {
       title: 'Names',
       description: 'What it asked for, of which server, with what result.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: topRecords(
+          records: topRecords(
             50,
             ['dns.question.name', 'dns.question.type', 'dns.response_code', 'server.address'],
-            STREAM,
-            PROCESS,
+            records('whodns.query', ...PROCESS),
           ),
         },
       ],
@@ -75,15 +78,14 @@ export const process: Board = {
       title: 'Threads and parents',
       description: 'Who inside the process asked, and which program started it.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: topRecords(
+          records: topRecords(
             20,
             ['process.executable.path', 'whodns.thread.name', 'whodns.process.parent.executable.name'],
-            STREAM,
-            PROCESS,
+            records('whodns.query', ...PROCESS),
           ),
         },
       ],
@@ -93,16 +95,14 @@ export const process: Board = {
       title: 'Connected to',
       description: 'Where to, and the names that had led there (--connections); no name: unresolved.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: topRecords(
+          records: topRecords(
             50,
             ['whodns.connect.names', 'network.peer.address', 'network.peer.port'],
-            STREAM,
-            PROCESS,
-            'whodns.connect',
+            records('whodns.connect', ...PROCESS),
           ),
         },
       ],
@@ -112,19 +112,19 @@ export const process: Board = {
       title: 'Findings',
       description: 'What the detections found (--detect), newest first.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 12,
-      queries: [{ expression: records(STREAM, PROCESS, 'whodns.finding') }],
+      queries: [{ records: records('whodns.finding', ...PROCESS) }],
     },
     {
       kind: 'logs',
       title: 'Lookups',
       description: 'Every lookup, newest first.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 24,
       height: 10,
-      queries: [{ expression: records(STREAM, PROCESS) }],
+      queries: [{ records: records('whodns.query', ...PROCESS) }],
     },
   ],
 };

@@ -1,9 +1,9 @@
 import type { Board } from '../panels.ts';
-import { durationBy, rateBy, records, topRecords } from '../queries.ts';
+import { durationBy, rateBy } from '../queries.ts';
+import { matches, records, topRecords } from '../records.ts';
 
 const METRIC = 'k8s_namespace_name=~"$namespace", service_name=~"$service"';
-/** Loki refuses a selector that can match the empty string everywhere, so the service is `.+` when all are meant. */
-const STREAM = 'service_name=~".+", service_name=~"$service", k8s_namespace_name=~"$namespace"';
+const WORKLOAD = [matches('service.name', '$service'), matches('k8s.namespace.name', '$namespace')];
 
 /** One service or namespace. */
 export const workload: Board = {
@@ -28,7 +28,7 @@ export const workload: Board = {
       title: 'Lookups by response code',
       description: 'No code: no answer in time.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -42,7 +42,7 @@ export const workload: Board = {
       title: 'Lookups by pod and program',
       description: 'One pod asking far more than its siblings is usually a cache that does not work.',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -56,7 +56,7 @@ export const workload: Board = {
       title: 'Duration',
       description: 'Quantiles of the time from the first request to the answer.',
       unit: 's',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [0.5, 0.99].map((quantile) => ({
         expression: durationBy(quantile, ['service.name'], METRIC),
@@ -69,7 +69,7 @@ export const workload: Board = {
       description:
         'Lookups that the search list made and that brought nothing. See "NXDOMAIN and search domains".',
       unit: 'reqps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -84,7 +84,7 @@ export const workload: Board = {
       description:
         'TCP connections begun (--connections). Unresolved true: no lookup that whodns saw had led to the address.',
       unit: 'cps',
-      source: 'prometheus',
+      source: 'metrics',
       width: 12,
       queries: [
         {
@@ -98,25 +98,31 @@ export const workload: Board = {
       title: 'Names',
       description: 'Names and results in the time range.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
-      queries: [{ expression: topRecords(50, ['dns.question.name', 'dns.response_code'], STREAM) }],
+      queries: [
+        {
+          records: topRecords(
+            50,
+            ['dns.question.name', 'dns.response_code'],
+            records('whodns.query', ...WORKLOAD),
+          ),
+        },
+      ],
     },
     {
       kind: 'table',
       title: 'Connected to',
       description: 'Where to, and the names that had led there (--connections); no name: unresolved.',
       unit: 'short',
-      source: 'loki',
+      source: 'records',
       width: 12,
       queries: [
         {
-          expression: topRecords(
+          records: topRecords(
             50,
             ['whodns.connect.names', 'network.peer.address', 'network.peer.port'],
-            STREAM,
-            '',
-            'whodns.connect',
+            records('whodns.connect', ...WORKLOAD),
           ),
         },
       ],
@@ -126,28 +132,28 @@ export const workload: Board = {
       title: 'Findings',
       description: 'What the detections found (--detect), newest first.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 12,
-      queries: [{ expression: records(STREAM, '', 'whodns.finding') }],
+      queries: [{ records: records('whodns.finding', ...WORKLOAD) }],
     },
     {
       kind: 'traces',
       title: 'Traces of the service',
       description: 'The same service.name as in the records: that is what joins the two.',
       unit: 'none',
-      source: 'tempo',
+      source: 'traces',
       width: 12,
-      queries: [{ expression: '{resource.service.name=~"$service"}' }],
+      queries: [{ service: '$service' }],
     },
     {
       kind: 'logs',
       title: 'Lookups',
       description: 'Every lookup, newest first.',
       unit: 'none',
-      source: 'loki',
+      source: 'records',
       width: 24,
       height: 10,
-      queries: [{ expression: records(STREAM) }],
+      queries: [{ records: records('whodns.query', ...WORKLOAD) }],
     },
   ],
 };
