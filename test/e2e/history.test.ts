@@ -16,7 +16,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StoredLookup } from '../../src/history/types.ts';
+import { ask } from '../../src/control/client.ts';
+import { RemoteHistory } from '../../src/control/history.ts';
+import { type OpenedHistory, readHistory } from '../../src/history/reader.ts';
+import type { HistoryQueries, SearchQuery, StoredLookup } from '../../src/history/types.ts';
+import type { StageSnapshot } from '../../src/ledger.ts';
 import { ANSWER, Stage } from './stage.ts';
 
 const MAIN = resolve('src/main.ts');
@@ -38,13 +42,6 @@ function whodns(...args: readonly string[]): Said {
   return { code: status, stdout, stderr };
 }
 
-function rows(said: Said): StoredLookup[] {
-  return said.stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as StoredLookup);
-}
-
 describe('whodns --history', () => {
   let base = '';
   let directory = '';
@@ -60,15 +57,18 @@ describe('whodns --history', () => {
   });
 
   /** Asked until it is there: what is captured is kept within a second. */
-  async function found(...args: readonly string[]): Promise<StoredLookup[]> {
+  async function found(history: HistoryQueries, query: SearchQuery): Promise<StoredLookup[]> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
-      const said = whodns('search', ...args, '--json');
-      if (said.code === 0) return rows(said);
-      assert.equal(said.code, 3, said.stderr);
-      assert.ok(performance.now() < deadline, `${args.join(' ')}: nothing found`);
+      const { rows } = await history.search(query);
+      if (rows.length > 0) return rows as StoredLookup[];
+      assert.ok(performance.now() < deadline, `${JSON.stringify(query)}: nothing found`);
       await sleep(300);
     }
+  }
+
+  function files(): OpenedHistory {
+    return readHistory(directory, (message) => assert.fail(message));
   }
 
   it('is for no one else', () => {
@@ -76,32 +76,38 @@ describe('whodns --history', () => {
     for (const name of readdirSync(directory)) assert.equal(statSync(join(directory, name)).mode & 0o077, 0);
   });
 
-  it('is searched while the agent runs: from its files and by its socket', async () => {
+  it('is searched while the agent runs: from its files, by its socket, by the command', async () => {
     const name = `while.${stage.zone}`;
-    const [claim] = await stage.play('ask', name);
-    const control = join(stage.directory, 'control');
-    for (const from of [
-      ['--history', directory],
-      ['--control', control],
-    ]) {
-      const [row] = await found(name, ...from);
+    await stage.play('ask', name);
+    const kept = files();
+    for (const history of [kept, new RemoteHistory(join(stage.directory, 'control'))]) {
+      const [row] = await found(history, { name });
       assert.ok(row);
       assert.equal(row.name, name);
       assert.equal(row.process.executable, 'actor');
       assert.equal(row.rcode, 'NOERROR');
       assert.deepEqual(row.answers, [{ type: 'A', data: ANSWER }]);
       assert.equal(row.process.userId, 0);
-      assert.ok(claim !== undefined && row.process.pid > 0);
+      const byAddress = await found(history, { address: ANSWER, process: 'act*', suffix: stage.zone });
+      assert.ok(byAddress.some((each) => each.name === name));
     }
-    const byAddress = await found(ANSWER, '--process', 'act*', '--since', '10m', '--history', directory);
-    assert.ok(byAddress.some((row) => row.name === name));
-    const table = whodns('search', `*.${stage.zone}`, '--history', directory);
+    kept.close();
+    const table = whodns('search', `*.${stage.zone}`, '--history', directory, '--since', '10m');
     assert.equal(table.code, 0, table.stderr);
     assert.match(table.stdout, /^TIME +PID +PROCESS/);
     assert.match(table.stdout, new RegExp(`actor .* A +${name.replaceAll('.', '\\.')} +NOERROR`));
-    assert.equal(whodns('search', `none.${stage.zone}`, '--history', directory).code, 3);
-    assert.equal(whodns('search', '--rcode', 'NOPE', '--history', directory).code, 2);
-    assert.equal(whodns('search', '--history', join(base, 'nothing')).code, 1);
+  });
+
+  it('is exact: what the agent counted is what is kept', async () => {
+    const control = join(stage.directory, 'control');
+    const { stages } = (await ask(control, '/stats')) as { stages: StageSnapshot[] };
+    const stageOf = stages.find(({ name }) => name === 'sink:history');
+    assert.ok(stageOf !== undefined && stageOf.in > 0);
+    assert.equal(stageOf.missing, 0);
+    const kept = files();
+    const { lookups, connections, findings } = await kept.status();
+    kept.close();
+    assert.ok(lookups + connections + findings >= stageOf.out, JSON.stringify(stageOf));
   });
 
   it('is one agent only', () => {
@@ -113,10 +119,14 @@ describe('whodns --history', () => {
   it('survives SIGKILL with what was kept a second before', async () => {
     const name = `killed.${stage.zone}`;
     await stage.play('ask', name);
-    await found(name, '--history', directory);
+    const kept = files();
+    await found(kept, { name });
     process.kill(stage.agent.pid, 'SIGKILL');
     while (stage.agent.running) await sleep(50);
-    assert.equal((await found(name, '--history', directory)).length, 1);
+    kept.close();
+    const again = files();
+    assert.equal((await found(again, { name })).length, 1);
+    again.close();
   });
 });
 
