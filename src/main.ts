@@ -19,6 +19,7 @@ import { createLog, type Log } from './lib/log.ts';
 import { readPackageFile } from './lib/package-files.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
+import type { Watch } from './terminal/watch.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
 // die within a batch of some milliseconds.
@@ -53,7 +54,8 @@ async function main(): Promise<number> {
   );
   if (note !== undefined && (config.command === 'run' || config.command === 'replay')) startWithin(heapBytes);
   const { warnings } = resolved;
-  const log = createLog(config.logLevel, stderr);
+  let say = stderr;
+  const log = createLog(config.logLevel, (line) => say(line));
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
@@ -66,20 +68,53 @@ async function main(): Promise<number> {
 
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
-  const color = process.stdout.isTTY === true && !plain;
+  const program = invocation.command === 'run' ? invocation.program : undefined;
+  if (config.command === 'run') requireProc();
+  const watch = program === undefined ? undefined : await startProgram(program, config);
+  if (watch !== undefined) say = (line) => void watch.output.write(line);
   if (config.command === 'run') {
-    requireProc();
     // First of all: a file that cannot be used without them later is refused now.
     limitToStart();
   }
   if (config.stats !== undefined) checkStats(config.stats);
   if (note !== undefined) log.info(note);
-  const { stdout, env: environment } = process;
+  const { env: environment } = process;
+  const stdout = watch?.output ?? process.stdout;
   const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
-  const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
+  const host = {
+    stdout,
+    color: stdout.isTTY === true && !plain,
+    environment,
+    ...(onAttached === undefined ? {} : { onAttached }),
+  };
   const crash = catchStrays(log);
-  const agent = await Agent.create({ config, version, log, file: capture, ...host });
-  return run(config, agent, log, crash);
+  try {
+    const agent = await Agent.create({
+      config: watch?.config ?? config,
+      version,
+      log,
+      file: capture,
+      ...host,
+    });
+    return await run(config, agent, log, crash, watch);
+  } finally {
+    watch?.close();
+  }
+}
+
+/** Before any right is given up. @throws UserError */
+async function startProgram(program: readonly [string, ...string[]], config: Config): Promise<Watch> {
+  if (config.durationMs !== undefined)
+    throw new UserError('--duration and a program exclude each other', {
+      hint: 'the run lasts as long as the program: timeout(1) ends it',
+      exitCode: EXIT.usage,
+    });
+  const { Watch: Watched } = await import('./terminal/watch.ts');
+  // What this program may have given itself is not for the other (startWithin).
+  const NODE_OPTIONS = process.env['NODE_OPTIONS']?.replace(/ ?--max-old-space-size=\d+$/, '');
+  const environment = { ...process.env, ...(NODE_OPTIONS === '' ? {} : { NODE_OPTIONS }) };
+  if (NODE_OPTIONS === '') delete environment['NODE_OPTIONS'];
+  return Watched.start(program, environment, config, process.stderr);
 }
 
 /**
@@ -121,24 +156,37 @@ async function configFile(flags: Flags): Promise<LoadedFile | undefined> {
 }
 
 /** Until the source ends, the time is over or a signal comes; the second signal leaves at once. */
-async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknown>): Promise<number> {
+async function run(
+  config: Config,
+  agent: Agent,
+  log: Log,
+  crash: Promise<unknown>,
+  watch: Watch | undefined,
+): Promise<number> {
   const stop = Promise.withResolvers<void>();
   let signals = 0;
-  for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
-    process.on(signal, () => {
-      signals++;
-      if (signals > 1) dieOf(signal, number);
-      stop.resolve();
-    });
-  }
+  if (watch === undefined)
+    for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
+      process.on(signal, () => {
+        signals++;
+        if (signals > 1) dieOf(signal, number);
+        stop.resolve();
+      });
+    }
   const terminal = process.stdin.isTTY === true;
-  process.on('SIGHUP', () => {
-    if (terminal && !hasTerminal()) stop.resolve();
-    else agent.reopenFiles();
-  });
+  if (watch === undefined)
+    process.on('SIGHUP', () => {
+      if (terminal && !hasTerminal()) stop.resolve();
+      else agent.reopenFiles();
+    });
   await agent.start();
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
   let isBroken = false;
+  let code: number = EXIT.ok;
+  watch?.run(hasTerminal).then((ended) => {
+    code = ended;
+    stop.resolve();
+  }, stop.reject);
   crash.then(() => {
     isBroken = true;
     stop.resolve();
@@ -154,7 +202,7 @@ async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknow
   }
   if (isBroken) return EXIT.internal;
   const report = agent.captureReport;
-  if (report === undefined) return EXIT.ok;
+  if (report === undefined) return code;
   for (const line of report.errors) log.error(line);
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);

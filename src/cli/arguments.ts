@@ -28,7 +28,13 @@ import {
 } from './flags.ts';
 
 export type Invocation =
-  | { readonly command: 'run' | 'doctor'; readonly flags: Flags }
+  | {
+      readonly command: 'run';
+      readonly flags: Flags;
+      /** What stands after `--`: a program to run and watch. */
+      readonly program?: readonly [string, ...string[]];
+    }
+  | { readonly command: 'doctor'; readonly flags: Flags }
   | { readonly command: 'config'; readonly flags: Flags; readonly all: boolean }
   | { readonly command: 'replay'; readonly file: string; readonly flags: Flags }
   | {
@@ -60,6 +66,7 @@ A flag that takes a list can be repeated, or given a list with commas. Times: 50
 Examples:
   whodns                                      every lookup on this host, live
   whodns --json --duration 30s                one JSON object a line, for half a minute
+  whodns -- curl https://example.com          what that program and its children look up and connect to
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 whodns
   whodns replay capture.pcapng --json
   whodns config --config-file otel.yaml       what would hold, and why; secrets masked
@@ -69,9 +76,15 @@ capture file that is damaged or not read.`;
 
 /** @throws UserError (exit code 2) for anything that does not parse, with the nearest valid flag or command. */
 export function parseArguments(argv: readonly string[], version: string): Invocation {
-  const words = commandFirst(argv);
+  const end = argv.indexOf('--');
+  const [before, behind] = end < 0 ? [argv, []] : [argv.slice(0, end), argv.slice(end + 1)];
+  const words = commandFirst(before);
   const parser = new Parser(version, words.includes('--help-all'));
-  return parser.parse(words.map((word) => (word === '--help-all' ? '--help' : word)));
+  const plain = (given: readonly string[]) => given.map((word) => (word === '--help-all' ? '--help' : word));
+  if (words[0] !== 'run' || behind[0] === undefined)
+    return parser.parse(plain(end < 0 ? words : [...words, ...argv.slice(end)]));
+  const found = parser.parse(plain(words));
+  return found.command === 'run' ? { ...found, program: [behind[0], ...behind.slice(1)] } : found;
 }
 
 /**
