@@ -19,6 +19,7 @@ import { createLog, type Log } from './lib/log.ts';
 import { readPackageFile } from './lib/package-files.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
+import type { Summary } from './terminal/summary.ts';
 import type { Watch } from './terminal/watch.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
@@ -32,6 +33,8 @@ setFlagsFromString('--heap-growing-percent=20');
 /** Everything in flight leaves within this time after the first signal. */
 const STOP_DEADLINE_MS = 5000;
 const LINGER_MS = 500;
+/** Bytes that there must be for more than capturing. */
+const LITTLE_MEMORY = 256 * 1024 * 1024;
 
 const stderr = (line: string): void => {
   process.stderr.write(line);
@@ -67,6 +70,8 @@ async function main(): Promise<number> {
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
   if (invocation.command === 'search') return search(invocation.what, config, origins, version, log);
+
+  if (config.command === 'top') return showTop(config, version, log);
 
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
@@ -134,6 +139,48 @@ function startWithin(heapBytes: number): void {
     process.execve(process.execPath, [program, ...script, ...rest], { ...process.env, NODE_OPTIONS });
   }
   setFlagsFromString('--optimize-for-size');
+}
+
+async function showTop(config: Config, version: string, log: Log): Promise<number> {
+  const { top } = await import('./terminal/top/command.ts');
+  const stop = Promise.withResolvers<void>();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.resolve());
+  let agent: Agent | undefined;
+  const capture = async () => {
+    requireProc();
+    limitToStart();
+    const onAttached = () => confine(config.seccomp);
+    const own: Config = {
+      ...config,
+      command: 'run',
+      logs: [],
+      metrics: [],
+      control: undefined,
+      filter: undefined,
+    };
+    const quiet = createLog('error', stderr);
+    const { stdout, env: environment } = process;
+    agent = await Agent.create({
+      config: { ...own, lookupFilter: undefined },
+      version,
+      log: quiet,
+      file: undefined,
+      stdout,
+      color: false,
+      environment,
+      onAttached,
+    });
+    const history = await agent.history();
+    await agent.start();
+    return { history, stats: agent.stats.bind(agent) };
+  };
+  void catchStrays(log).then(() => stop.resolve());
+  try {
+    await top({ config, input: process.stdin, output: process.stdout, stopped: stop.promise, capture });
+  } finally {
+    await agent?.stop(0);
+  }
+  return EXIT.ok;
 }
 
 async function search(
@@ -205,6 +252,7 @@ async function run(
       if (terminal && !hasTerminal()) stop.resolve();
       else agent.reopenFiles();
     });
+  const summary = await summaryFor(config, agent);
   await agent.start();
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
   let isBroken = false;
@@ -223,7 +271,10 @@ async function run(
     await Promise.race([agent.finished, agent.broken, stop.promise]);
   } finally {
     clearTimeout(timer);
+    const lines = await summary?.();
     await agent.stop(STOP_DEADLINE_MS);
+    watch?.output.release();
+    if (lines !== undefined) printSummary(lines(agent.stats()));
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
   if (isBroken) return EXIT.internal;
@@ -233,6 +284,20 @@ async function run(
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);
   return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
+}
+
+/** Someone looks on. The history that it is made of begins now. */
+async function summaryFor(config: Config, agent: Agent): Promise<Summary | undefined> {
+  const isSeen = process.stderr.isTTY === true || process.stdout.isTTY === true;
+  // Little memory is for lookups.
+  if (!isSeen || config.emit === 'request' || process.constrainedMemory() < LITTLE_MEMORY) return undefined;
+  const { beginSummary } = await import('./terminal/summary.ts');
+  return beginSummary(await agent.history());
+}
+
+function printSummary(lines: readonly string[]): void {
+  const stream = process.stderr.isTTY === true ? process.stderr : process.stdout;
+  stream.write(`${lines.join('\n')}\n`);
 }
 
 /**

@@ -36,7 +36,7 @@ export type Invocation =
       /** What stands after `--`: a program to run and watch. */
       readonly program?: readonly [string, ...string[]];
     }
-  | { readonly command: 'doctor'; readonly flags: Flags }
+  | { readonly command: 'doctor' | 'top'; readonly flags: Flags }
   | { readonly command: 'config'; readonly flags: Flags; readonly all: boolean }
   | { readonly command: 'replay'; readonly file: string; readonly flags: Flags }
   | { readonly command: 'search'; readonly what: string | undefined; readonly flags: Flags }
@@ -51,6 +51,7 @@ export type Invocation =
 export const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   run: 'capture and export every DNS lookup on this host (default)',
   replay: 'the same records from a capture file, without privileges',
+  top: 'who asks most, what fails, which server is slow: a full screen, of the running agent or by itself',
   search: 'what this host has looked up: by name, address, process; needs a history (--history)',
   doctor: 'what this host has, which hooks would attach and why not the others',
   config: 'the settings of run that these flags, variables or file change, and where each came from',
@@ -129,7 +130,8 @@ class Parser {
       .helpOption('-h, --help', 'print this help')
       .helpCommand('help [command]', 'print the help of a command')
       .addHelpText('after', () => `\n${this.#optionsOfRun()}\n${EPILOGUE}`);
-    for (const name of ['run', 'replay', 'search', 'doctor', 'config'] as const) this.#addCommand(name);
+    for (const name of ['run', 'replay', 'top', 'search', 'doctor', 'config'] as const)
+      this.#addCommand(name);
     for (const [name, own] of Object.entries(COMMANDS) as [ClientCommand, ControlCommand][])
       this.#addClient(name, own);
     this.#program
@@ -172,7 +174,7 @@ class Parser {
     this.#found = { command: 'print', text };
   }
 
-  #addCommand(name: 'run' | 'replay' | 'search' | 'doctor' | 'config'): void {
+  #addCommand(name: 'run' | 'replay' | 'top' | 'search' | 'doctor' | 'config'): void {
     const command = this.#program
       .command(name, { isDefault: name === 'run' })
       .description(DESCRIPTIONS[name]);

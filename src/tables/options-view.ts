@@ -9,7 +9,7 @@ const CAPTURE: readonly Command[] = ['run', 'replay'];
 export const VIEW_OPTIONS = {
   filter: option<string | undefined>({
     flag: '--filter <expression>',
-    commands: CAPTURE,
+    commands: [...CAPTURE, 'top'],
     env: ['WHODNS_FILTER'],
     description: "only lookups like 'rcode=NXDOMAIN and process=curl' (docs/filters.md)",
     parse: notEmpty,

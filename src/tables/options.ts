@@ -48,7 +48,7 @@ export const OPTIONS = {
   }),
   hook: option<'auto' | 'fentry' | 'kprobe' | 'tracepoint'>({
     flag: '--hook <family>',
-    commands: ['run'],
+    commands: ['run', 'top'],
     env: ['WHODNS_HOOK'],
     description: 'kernel hooks: auto (the best that attaches), fentry, kprobe, tracepoint',
     parse: oneOf('auto', 'fentry', 'kprobe', 'tracepoint'),
@@ -66,7 +66,7 @@ export const OPTIONS = {
   ports: repeatable<number>({
     flag: '--port <port>',
     repeatable: true,
-    commands: CAPTURE,
+    commands: [...CAPTURE, 'top'],
     env: ['WHODNS_PORTS'],
     description: 'DNS port, at most 4 of them; repeat or comma list',
     parse: integer(1, 65535),
@@ -83,7 +83,7 @@ export const OPTIONS = {
   }),
   timeoutMs: option<number>({
     flag: '--timeout <duration>',
-    commands: CAPTURE,
+    commands: [...CAPTURE, 'top'],
     env: ['WHODNS_TIMEOUT'],
     description: 'how long an answer is waited for, 100ms to 10m',
     parse: duration(100, 10 * MINUTE),

@@ -5,7 +5,7 @@ import { displayWidth, shortenMiddle } from '../lib/display-width.ts';
 import { forTerminal } from '../lib/escape.ts';
 import { latencyText } from '../records/latency.ts';
 
-export interface Totals {
+interface Totals {
   readonly stages: readonly StageSnapshot[];
   /** Lost before the first stage, by reason. */
   readonly drops: Readonly<Record<string, number>>;
@@ -16,8 +16,30 @@ const MAX_PROCESSES = 10_000;
 /** Servers that were asked less are no measure. */
 const MIN_ASKED = 3;
 
-/** Three lines without line breaks, safe for a terminal. */
-export async function summaryOf(history: HistoryQueries, totals: Totals): Promise<readonly string[]> {
+/** To be called when all has been seen, before the history is closed; what it gives when all is out. */
+export type Summary = () => Promise<(totals: StatsTotals) => readonly string[]>;
+
+interface StatsTotals {
+  readonly stages: readonly StageSnapshot[];
+  readonly source: { readonly drops: Readonly<Record<string, number>> };
+}
+
+/** ms that someone waits for it. */
+const MAX_WAIT_MS = 3000;
+
+export function beginSummary(history: HistoryQueries): Summary {
+  return async () => {
+    const late = new Promise<undefined>((resolve) => setTimeout(resolve, MAX_WAIT_MS, undefined).unref());
+    const said = await Promise.race([describe(history).catch(() => undefined), late]);
+    return ({ stages, source }) => [
+      ...(said ?? ['nothing can be said of the lookups: the history did not answer']),
+      losses({ stages, drops: source.drops }),
+    ];
+  };
+}
+
+/** Two lines without line breaks, safe for a terminal. */
+async function describe(history: HistoryQueries): Promise<readonly string[]> {
   const [processes, failures, servers] = await Promise.all([
     history.top({ by: 'process', limit: MAX_PROCESSES }),
     history.top({ by: 'name', failed: true, sort: 'count', limit: 1 }),
@@ -31,21 +53,11 @@ export async function summaryOf(history: HistoryQueries, totals: Totals): Promis
           history.top({ by: 'failure', name: worst.label, failed: true, limit: 1 }),
           history.top({ by: 'process', name: worst.label, failed: true, limit: 1 }),
         ]);
-  const lookups = shownLookups(totals) ?? processes.count;
-  const kept =
-    processes.count < lookups ? ` (the rest of this is of the last ${grouped(processes.count)})` : '';
   const failed = `${grouped(processes.failed)} failed${share(processes.failed, processes.count)}`;
   return [
-    `${count(lookups, 'lookup')} by ${count(processes.rows.length, 'process', 'processes')}, ${failed}${kept}`,
+    `${count(processes.count, 'lookup')} by ${count(processes.rows.length, 'process', 'processes')}, ${failed}`,
     `${failedMost(worst, causes?.rows[0], causers?.rows[0])}; ${slowest(servers.rows)}`,
-    losses(totals),
   ];
-}
-
-/** Those that became records. */
-function shownLookups({ stages }: Totals): number | undefined {
-  const stage = stages.find(({ name }) => name === 'sink:history');
-  return stage?.in;
 }
 
 function failedMost(

@@ -1,7 +1,9 @@
 /** A run that lasts as long as the program that it watches (program.ts). */
+
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
-import { findCgroupMounts } from '../enrich/containers/cgroup-mounts.ts';
+import { parseMounts } from '../enrich/containers/cgroup-mounts.ts';
 import { allOf } from '../filter/ast.ts';
 import type { TerminalStream } from '../sinks/console/table.ts';
 import { HeldStream } from './held-stream.ts';
@@ -40,7 +42,7 @@ export class Watch {
     config: Config,
     terminal: TerminalStream,
   ): Watch {
-    const program = Program.start({ command, environment, mount: findCgroupMounts().v2?.path });
+    const program = Program.start({ command, environment, mount: ownMount() });
     const filters = [program.filter, ...(config.lookupFilter === undefined ? [] : [config.lookupFilter])];
     const watched: Config = {
       ...config,
@@ -67,4 +69,9 @@ export class Watch {
     this.#program.close();
     this.output.release();
   }
+}
+
+/** As this process itself sees it, which it still does without rights: the group is removed by this path. */
+function ownMount(): string | undefined {
+  return parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'), '').v2?.path;
 }

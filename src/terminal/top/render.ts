@@ -79,7 +79,7 @@ function rowsOf({ kind, top, lookups }: Data): readonly Row[] {
 }
 
 function emptyText({ note }: Data): string {
-  return note === '' ? '  no lookups in this time' : `  ${note}`;
+  return note === '' ? '  no lookups in this time' : `  ${clean(note)}`;
 }
 
 function headLine(state: State, data: Data, columns: number): string {
