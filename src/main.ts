@@ -21,6 +21,8 @@ import { createLog, jsonLines, type Log, type LogFormat } from './lib/log.ts';
 import { readPackageFile } from './lib/package-files.ts';
 import { assertWritable, replaceText } from './lib/safe-file.ts';
 import type { ClientCommand } from './tables/options.ts';
+import type { Summary } from './terminal/summary.ts';
+import type { Watch } from './terminal/watch.ts';
 
 // The young generation stays at its first size. V8 would let it grow with the allocation rate, to tens of megabytes, for objects that
 // die within a batch of some milliseconds.
@@ -33,6 +35,8 @@ setFlagsFromString('--heap-growing-percent=20');
 /** Everything in flight leaves within this time after the first signal. */
 const STOP_DEADLINE_MS = 5000;
 const LINGER_MS = 500;
+/** Bytes that there must be for more than capturing. */
+const LITTLE_MEMORY = 256 * 1024 * 1024;
 
 /** How the message is written that says why the agent did not start; known once the settings are. */
 let logFormat: LogFormat = 'text';
@@ -59,7 +63,8 @@ async function main(): Promise<number> {
   if (note !== undefined && (config.command === 'run' || config.command === 'replay')) startWithin(heapBytes);
   const { warnings } = resolved;
   logFormat = config.logFormat;
-  const log = createLog(config.logLevel, stderr, logFormat);
+  let say = stderr;
+  const log = createLog(config.logLevel, (line) => say(line), logFormat);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
@@ -72,24 +77,59 @@ async function main(): Promise<number> {
 
   if (invocation.command === 'search') return search(invocation.what, config, origins, version, log);
 
+  if (config.command === 'top') return showTop(config, version, log);
+
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
-  const color = process.stdout.isTTY === true && !plain;
+  const program = invocation.command === 'run' ? invocation.program : undefined;
+  if (config.command === 'run') requireProc();
+  const watch = program === undefined ? undefined : await startProgram(program, config);
+  if (watch !== undefined) say = (line) => void watch.output.write(line);
   if (config.command === 'run') {
-    requireProc();
     // First of all: a file that cannot be used without them later is refused now.
     limitToStart();
   }
   if (config.stats !== undefined) checkStats(config.stats);
   if (note !== undefined) log.info(note);
-  const { stdout, env: environment } = process;
+  const { env: environment } = process;
+  const stdout = watch?.output ?? process.stdout;
   const readiness = createReadiness(config, log, () => agent?.isWell === true);
   const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
-  const host = { stdout, color, environment, ...(onAttached === undefined ? {} : { onAttached }) };
+  const host = {
+    stdout,
+    color: stdout.isTTY === true && !plain,
+    environment,
+    ...(onAttached === undefined ? {} : { onAttached }),
+  };
   const crash = catchStrays(log);
   let agent: Agent | undefined;
-  agent = await Agent.create({ config, version, log, file: capture, ...host });
-  return run(config, agent, log, crash, readiness);
+  try {
+    agent = await Agent.create({
+      config: watch?.config ?? config,
+      version,
+      log,
+      file: capture,
+      ...host,
+    });
+    return await run(config, agent, log, crash, readiness, watch);
+  } finally {
+    watch?.close();
+  }
+}
+
+/** Before any right is given up. @throws UserError */
+async function startProgram(program: readonly [string, ...string[]], config: Config): Promise<Watch> {
+  if (config.durationMs !== undefined)
+    throw new UserError('--duration and a program exclude each other', {
+      hint: 'the run lasts as long as the program: timeout(1) ends it',
+      exitCode: EXIT.usage,
+    });
+  const { Watch: Watched } = await import('./terminal/watch.ts');
+  // What this program may have given itself is not for the other (startWithin).
+  const NODE_OPTIONS = process.env['NODE_OPTIONS']?.replace(/ ?--max-old-space-size=\d+$/, '');
+  const environment = { ...process.env, ...(NODE_OPTIONS === '' ? {} : { NODE_OPTIONS }) };
+  if (NODE_OPTIONS === '') delete environment['NODE_OPTIONS'];
+  return Watched.start(program, environment, config, process.stderr);
 }
 
 /**
@@ -107,6 +147,48 @@ function startWithin(heapBytes: number): void {
     process.execve(process.execPath, [program, ...script, ...rest], { ...process.env, NODE_OPTIONS });
   }
   setFlagsFromString('--optimize-for-size');
+}
+
+async function showTop(config: Config, version: string, log: Log): Promise<number> {
+  const { top } = await import('./terminal/top/command.ts');
+  const stop = Promise.withResolvers<void>();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.resolve());
+  let agent: Agent | undefined;
+  const capture = async () => {
+    requireProc();
+    limitToStart();
+    const onAttached = () => confine(config.seccomp);
+    const own: Config = {
+      ...config,
+      command: 'run',
+      logs: [],
+      metrics: [],
+      control: undefined,
+      filter: undefined,
+    };
+    const quiet = createLog('error', stderr);
+    const { stdout, env: environment } = process;
+    agent = await Agent.create({
+      config: { ...own, lookupFilter: undefined },
+      version,
+      log: quiet,
+      file: undefined,
+      stdout,
+      color: false,
+      environment,
+      onAttached,
+    });
+    const history = await agent.history();
+    await agent.start();
+    return { history, stats: agent.stats.bind(agent) };
+  };
+  void catchStrays(log).then(() => stop.resolve());
+  try {
+    await top({ config, input: process.stdin, output: process.stdout, stopped: stop.promise, capture });
+  } finally {
+    await agent?.stop(0);
+  }
+  return EXIT.ok;
 }
 
 async function search(
@@ -161,26 +243,35 @@ async function run(
   log: Log,
   crash: Promise<unknown>,
   readiness: Readiness | undefined,
+  watch: Watch | undefined,
 ): Promise<number> {
   const stop = Promise.withResolvers<void>();
   let signals = 0;
-  for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
-    process.on(signal, () => {
-      signals++;
-      if (signals > 1) dieOf(signal, number);
-      stop.resolve();
-    });
-  }
+  if (watch === undefined)
+    for (const [signal, number] of [['SIGINT', 2] as const, ['SIGTERM', 15] as const]) {
+      process.on(signal, () => {
+        signals++;
+        if (signals > 1) dieOf(signal, number);
+        stop.resolve();
+      });
+    }
   const terminal = process.stdin.isTTY === true;
-  process.on('SIGHUP', () => {
-    if (terminal && !hasTerminal()) stop.resolve();
-    else if (readiness === undefined) agent.reopenFiles();
-    else readiness.reloading(agent.reopenFiles, agent.status);
-  });
+  if (watch === undefined)
+    process.on('SIGHUP', () => {
+      if (terminal && !hasTerminal()) stop.resolve();
+      else if (readiness === undefined) agent.reopenFiles();
+      else readiness.reloading(agent.reopenFiles, agent.status);
+    });
+  const summary = await summaryFor(config, agent);
   await agent.start();
   readiness?.ready(agent.status);
   const timer = config.durationMs === undefined ? undefined : setTimeout(stop.resolve, config.durationMs);
   let isBroken = false;
+  let code: number = EXIT.ok;
+  watch?.run(hasTerminal).then((ended) => {
+    code = ended;
+    stop.resolve();
+  }, stop.reject);
   crash.then(() => {
     isBroken = true;
     stop.resolve();
@@ -192,17 +283,34 @@ async function run(
   } finally {
     clearTimeout(timer);
     readiness?.stopping('delivering what is in flight');
+    const lines = await summary?.();
     await agent.stop(STOP_DEADLINE_MS);
     readiness?.close();
+    watch?.output.release();
+    if (lines !== undefined) printSummary(lines(agent.stats()));
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
   if (isBroken) return EXIT.internal;
   const report = agent.captureReport;
-  if (report === undefined) return EXIT.ok;
+  if (report === undefined) return code;
   for (const line of report.errors) log.error(line);
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);
   return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
+}
+
+/** Someone looks on. The history that it is made of begins now. */
+async function summaryFor(config: Config, agent: Agent): Promise<Summary | undefined> {
+  const isSeen = process.stderr.isTTY === true || process.stdout.isTTY === true;
+  // Little memory is for lookups.
+  if (!isSeen || config.emit === 'request' || process.constrainedMemory() < LITTLE_MEMORY) return undefined;
+  const { beginSummary } = await import('./terminal/summary.ts');
+  return beginSummary(await agent.history());
+}
+
+function printSummary(lines: readonly string[]): void {
+  const stream = process.stderr.isTTY === true ? process.stderr : process.stdout;
+  stream.write(`${lines.join('\n')}\n`);
 }
 
 /**

@@ -439,9 +439,8 @@ export class Pipeline {
   }
 
   #emitConnection(event: ConnectionEvent): void {
-    const { detections, sink, config, gate } = this.#parts;
-    if (gate?.admitsProcess(event.process) === false) return;
-    const { history } = this.#parts;
+    const { detections, sink, config, gate, history } = this.#parts;
+    if (gate?.admitsConnection(event) === false) return;
     const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
     if (record !== undefined) sink.accept(record);
     else history?.accept(toConnectionLog(event, wallClock()));

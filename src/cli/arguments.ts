@@ -30,7 +30,13 @@ import {
 } from './flags.ts';
 
 export type Invocation =
-  | { readonly command: 'run' | 'doctor'; readonly flags: Flags }
+  | {
+      readonly command: 'run';
+      readonly flags: Flags;
+      /** What stands after `--`: a program to run and watch. */
+      readonly program?: readonly [string, ...string[]];
+    }
+  | { readonly command: 'doctor' | 'top'; readonly flags: Flags }
   | { readonly command: 'config'; readonly flags: Flags; readonly all: boolean }
   | { readonly command: 'replay'; readonly file: string; readonly flags: Flags }
   | { readonly command: 'search'; readonly what: string | undefined; readonly flags: Flags }
@@ -45,6 +51,7 @@ export type Invocation =
 export const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   run: 'capture and export every DNS lookup on this host (default)',
   replay: 'the same records from a capture file, without privileges',
+  top: 'who asks most, what fails, which server is slow: a full screen, of the running agent or by itself',
   search: 'what this host has looked up: by name, address, process; needs a history (--history)',
   doctor: 'what this host has, which hooks would attach and why not the others',
   config: 'the settings of run that these flags, variables or file change, and where each came from',
@@ -64,6 +71,7 @@ A flag that takes a list can be repeated, or given a list with commas. Times: 50
 Examples:
   whodns                                      every lookup on this host, live
   whodns --json --duration 30s                one JSON object a line, for half a minute
+  whodns -- curl https://example.com          what that program and its children look up and connect to
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 whodns
   whodns replay capture.pcapng --json
   whodns config --config-file otel.yaml       what would hold, and why; secrets masked
@@ -73,9 +81,15 @@ capture file that is damaged or not read.`;
 
 /** @throws UserError (exit code 2) for anything that does not parse, with the nearest valid flag or command. */
 export function parseArguments(argv: readonly string[], version: string): Invocation {
-  const words = commandFirst(argv);
+  const end = argv.indexOf('--');
+  const [before, behind] = end < 0 ? [argv, []] : [argv.slice(0, end), argv.slice(end + 1)];
+  const words = commandFirst(before);
   const parser = new Parser(version, words.includes('--help-all'));
-  return parser.parse(words.map((word) => (word === '--help-all' ? '--help' : word)));
+  const plain = (given: readonly string[]) => given.map((word) => (word === '--help-all' ? '--help' : word));
+  if (words[0] !== 'run' || behind[0] === undefined)
+    return parser.parse(plain(end < 0 ? words : [...words, ...argv.slice(end)]));
+  const found = parser.parse(plain(words));
+  return found.command === 'run' ? { ...found, program: [behind[0], ...behind.slice(1)] } : found;
 }
 
 /**
@@ -116,7 +130,8 @@ class Parser {
       .helpOption('-h, --help', 'print this help')
       .helpCommand('help [command]', 'print the help of a command')
       .addHelpText('after', () => `\n${this.#optionsOfRun()}\n${EPILOGUE}`);
-    for (const name of ['run', 'replay', 'search', 'doctor', 'config'] as const) this.#addCommand(name);
+    for (const name of ['run', 'replay', 'top', 'search', 'doctor', 'config'] as const)
+      this.#addCommand(name);
     for (const [name, own] of Object.entries(COMMANDS) as [ClientCommand, ControlCommand][])
       this.#addClient(name, own);
     this.#program
@@ -159,7 +174,7 @@ class Parser {
     this.#found = { command: 'print', text };
   }
 
-  #addCommand(name: 'run' | 'replay' | 'search' | 'doctor' | 'config'): void {
+  #addCommand(name: 'run' | 'replay' | 'top' | 'search' | 'doctor' | 'config'): void {
     const command = this.#program
       .command(name, { isDefault: name === 'run' })
       .description(DESCRIPTIONS[name]);

@@ -14,6 +14,7 @@ import { OTLP_OPTIONS } from './options-otlp.ts';
 import { SEARCH_OPTIONS } from './options-search.ts';
 import { SHARE_OPTIONS } from './options-shares.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
+import { VIEW_OPTIONS } from './options-view.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
 export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
@@ -47,7 +48,7 @@ export const OPTIONS = {
   }),
   hook: option<'auto' | 'fentry' | 'kprobe' | 'tracepoint'>({
     flag: '--hook <family>',
-    commands: ['run'],
+    commands: ['run', 'top'],
     env: ['WHODNS_HOOK'],
     description: 'kernel hooks: auto (the best that attaches), fentry, kprobe, tracepoint',
     parse: oneOf('auto', 'fentry', 'kprobe', 'tracepoint'),
@@ -65,7 +66,7 @@ export const OPTIONS = {
   ports: repeatable<number>({
     flag: '--port <port>',
     repeatable: true,
-    commands: CAPTURE,
+    commands: [...CAPTURE, 'top'],
     env: ['WHODNS_PORTS'],
     description: 'DNS port, at most 4 of them; repeat or comma list',
     parse: integer(1, 65535),
@@ -82,7 +83,7 @@ export const OPTIONS = {
   }),
   timeoutMs: option<number>({
     flag: '--timeout <duration>',
-    commands: CAPTURE,
+    commands: [...CAPTURE, 'top'],
     env: ['WHODNS_TIMEOUT'],
     description: 'how long an answer is waited for, 100ms to 10m',
     parse: duration(100, 10 * MINUTE),
@@ -208,6 +209,7 @@ export const OPTIONS = {
   ...DETECT_OPTIONS,
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
+  ...VIEW_OPTIONS,
   ...VISIBILITY_OPTIONS,
   ...SHARE_OPTIONS,
   traceContext: option<boolean>({
