@@ -4,16 +4,16 @@
  */
 import { Session } from 'node:inspector/promises';
 import { Message } from '../src/dns/message.ts';
-import { Stage } from '../src/health.ts';
+import { Stage } from '../src/ledger.ts';
 import { Envelope } from '../src/lookup/envelope.ts';
 import { FIELD } from '../src/lookup/fields.ts';
 import { InFlight } from '../src/lookup/inflight.ts';
 import type { LookupView } from '../src/lookup/view.ts';
 import type { ProcessIdentity } from '../src/model.ts';
-import { LookupRecord } from '../src/sinks/lookup-record.ts';
-import { LookupSeries } from '../src/sinks/lookup-series.ts';
-import { LogsRequestEncoder } from '../src/sinks/otlp-encode-request.ts';
-import { ProcessSeries } from '../src/sinks/process-series.ts';
+import { LookupRecord } from '../src/records/lookup-record.ts';
+import { LookupSeries } from '../src/sinks/metrics/lookup-series.ts';
+import { ProcessSeries } from '../src/sinks/metrics/process-series.ts';
+import { LogsRequestEncoder } from '../src/sinks/otlp/encode-request.ts';
 import { type EncodedRecord, encodeMessage, labels, string, u32 } from '../test/unit/dns-encode.ts';
 import { identity, lookup, TIME } from '../test/unit/sink-events.ts';
 import type { Question } from './question.ts';

@@ -5,8 +5,8 @@ import type { HostFacts } from '../src/detect/detector.ts';
 import { loadDetectors } from '../src/detect/load.ts';
 import { NO_CACHE } from '../src/detect/no-cache.ts';
 import { SearchFolding } from '../src/detect/search.ts';
-import { parseResolvConf } from '../src/enrich/resolver-config.ts';
-import { Ledger } from '../src/health.ts';
+import { parseResolvConf } from '../src/enrich/process/resolver-config.ts';
+import { Ledger } from '../src/ledger.ts';
 import { createLog } from '../src/lib/log.ts';
 import type { LookupView } from '../src/lookup/view.ts';
 import type { ProcessIdentity } from '../src/model.ts';
@@ -23,7 +23,7 @@ const LOOKUPS = 50_000;
 /** Made and then looked at in turns, so that they are in the processor's cache as they are in the agent, where they were just made. */
 const CHUNK = 500;
 /** The issue's bound. */
-const MOST_NS = 2000;
+const MAX_NS = 2000;
 const HOST = parseResolvConf('nameserver 192.0.2.53\n');
 const POD = parseResolvConf(
   'search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 192.0.2.53\noptions ndots:5\n',
@@ -154,8 +154,8 @@ export const detect: Question<DetectResult> = {
   },
   failures: ({ rows }) =>
     rows
-      .filter(({ all }) => all.median > MOST_NS)
-      .map(({ traffic, all }) => `${traffic}: ${show(all)} ns a lookup, asked are at most ${MOST_NS}`),
+      .filter(({ all }) => all.median > MAX_NS)
+      .map(({ traffic, all }) => `${traffic}: ${show(all)} ns a lookup, asked are at most ${MAX_NS}`),
   page: ({ rows }) => [
     `Processor time of the thread a lookup, ns: median (minimum to maximum) of rounds of ${LOOKUPS} lookups. All rules of \`--detect all\` together, search-list`,
     'folding (on without them too), and each rule alone (minimum; it holds the cost of the framework, some tenths of a microsecond for the two readings of the clock).',

@@ -23,7 +23,7 @@ const BOOT_LIMIT_S = 400;
 const FLOOR = 60;
 const TOLERANCE = 0.05;
 /** The issue's bound for traffic that is not DNS. */
-const MOST_OTHER_FENTRY = 300;
+const MAX_OTHER_FENTRY = 300;
 
 export interface Cost {
   /** Instructions over the same call unwatched, medians; the dearer of send and sendto. */
@@ -59,15 +59,15 @@ export function regressions(rows: readonly Row[], committed: Committed): string[
       }
       for (const kind of ['dns', 'other'] as const) {
         if (before === undefined || before === null) continue;
-        const most = Math.floor(before[kind] + Math.max(before[kind] * TOLERANCE, FLOOR));
-        if (cost[kind] > most) {
+        const max = Math.floor(before[kind] + Math.max(before[kind] * TOLERANCE, FLOOR));
+        if (cost[kind] > max) {
           found.push(
-            `${kernel} ${family} ${kind}: +${cost[kind]}, committed +${before[kind]}, at most +${most}`,
+            `${kernel} ${family} ${kind}: +${cost[kind]}, committed +${before[kind]}, at most +${max}`,
           );
         }
       }
-      if (family === 'fentry' && cost.other >= MOST_OTHER_FENTRY) {
-        found.push(`${kernel} fentry other: +${cost.other}, asked is under +${MOST_OTHER_FENTRY}`);
+      if (family === 'fentry' && cost.other >= MAX_OTHER_FENTRY) {
+        found.push(`${kernel} fentry other: +${cost.other}, asked is under +${MAX_OTHER_FENTRY}`);
       }
     }
   }

@@ -18,7 +18,7 @@ const GAPS = [
   { label: '2 000/s', gapUs: 500, count: 6_000 },
   { label: 'no pause', gapUs: 0, count: 60_000 },
 ] as const;
-const MOST_ADDED = 0.1;
+const MAX_ADDED = 0.1;
 /** The round trip that the issue's 10 % are of. */
 const REFERENCE_US = 4;
 
@@ -73,8 +73,8 @@ export const latency: Question<LatencyResult> = {
     const [base, ours] = [at('nothing'), at('whodns')];
     if (base === undefined || ours === undefined) return ['no figures'];
     const added = ours.p50.min - base.p50.min;
-    const most = MOST_ADDED * Math.max(base.p50.min, REFERENCE_US * 1000);
-    return added < most ? [] : [`+${added} ns at the median, asked is under ${Math.round(most)} ns`];
+    const max = MAX_ADDED * Math.max(base.p50.min, REFERENCE_US * 1000);
+    return added < max ? [] : [`+${added} ns at the median, asked is under ${Math.round(max)} ns`];
   },
   page: ({ rows }) => [
     'One query after the other against the responder of `test/clients/responder.c`, both ends polling their socket (no sleeping, hence no',

@@ -4,7 +4,7 @@ import { observe } from './observers.ts';
 import { pause } from './processes.ts';
 import type { Question } from './question.ts';
 
-const MOST_BYTES = 150e6;
+const MAX_BYTES = 150e6;
 const LOAD = 20_000;
 const NAMES = 1_000_000;
 const NAMES_PER_SECOND = 20_000;
@@ -73,13 +73,11 @@ export const memory: Question<MemoryResult> = {
   },
   failures: ({ points, run, seconds }) => {
     const found = points
-      .filter((point) => point.rss > MOST_BYTES)
-      .map(
-        (point) => `${point.label}: ${(point.rss / 1e6).toFixed(0)} MB, asked at most ${MOST_BYTES / 1e6}`,
-      );
+      .filter((point) => point.rss > MAX_BYTES)
+      .map((point) => `${point.label}: ${(point.rss / 1e6).toFixed(0)} MB, asked at most ${MAX_BYTES / 1e6}`);
     const highest = Math.max(...run);
-    if (highest > MOST_BYTES)
-      found.push(`highest under load: ${(highest / 1e6).toFixed(0)} MB, asked at most ${MOST_BYTES / 1e6}`);
+    if (highest > MAX_BYTES)
+      found.push(`highest under load: ${(highest / 1e6).toFixed(0)} MB, asked at most ${MAX_BYTES / 1e6}`);
     const growth = growthOf(run);
     if (seconds >= FULL_S && growth > FLAT_BYTES)
       found.push(`grew by ${(growth / 1e6).toFixed(1)} MB in ${seconds} s`);

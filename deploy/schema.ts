@@ -128,7 +128,7 @@ function settings(): Schema {
     if (own === '' || !option.commands.includes('run') || NOT_SETTINGS.has(own)) continue;
     const type =
       argument === undefined ? flag : 'repeatable' in option ? { anyOf: [value, listOf(value)] } : value;
-    found[own] = { description: option.brief, ...type };
+    found[own] = { description: option.description, ...type };
   }
   return map(found);
 }

@@ -27,8 +27,8 @@ function configuration(): string {
   const rows = (Object.values(OPTIONS) as (Option | RepeatableOption)[]).map((option) => {
     const flag = option.flag === undefined ? '' : code(option.flag);
     const env = (option.env ?? []).map(code).join(', ');
-    const shown = option.shownDefault ?? (option.fallback === undefined ? '' : String(option.fallback));
-    return [flag, env, cell(option.brief), cell(shown), option.commands.join(', ')];
+    const shown = option.shownDefault ?? (option.default === undefined ? '' : String(option.default));
+    return [flag, env, cell(option.description), cell(shown), option.commands.join(', ')];
   });
   return [
     '# Configuration',
@@ -111,8 +111,8 @@ const KINDS: Readonly<Record<MetricDefinition['kind'], string>> = {
 };
 
 function metricRows(metrics: Readonly<Record<string, MetricDefinition>>): string[] {
-  const rows = Object.entries(metrics).map(([name, { kind, unit, brief, attributes }]) => {
-    return [code(name), KINDS[kind], code(unit), cell(brief), attributes.map(code).join(', ')];
+  const rows = Object.entries(metrics).map(([name, { kind, unit, description, attributes }]) => {
+    return [code(name), KINDS[kind], code(unit), cell(description), attributes.map(code).join(', ')];
   });
   return table(['metric', 'kind', 'unit', 'meaning', 'attributes'], rows);
 }
@@ -148,9 +148,9 @@ function metrics(): string {
 }
 
 function attributeRows(attributes: Readonly<Record<string, AttributeDefinition>>): string[] {
-  const rows = Object.entries(attributes).map(([name, { type, stability, source, brief, example }]) => {
+  const rows = Object.entries(attributes).map(([name, { type, stability, source, description, example }]) => {
     const shown = typeof example === 'object' ? JSON.stringify(example) : String(example);
-    return [code(name), type, `${source}, ${stability}`, cell(brief), code(shown)];
+    return [code(name), type, `${source}, ${stability}`, cell(description), code(shown)];
   });
   return table(['attribute', 'type', 'source', 'meaning', 'example'], rows);
 }
@@ -209,7 +209,7 @@ function detections(): string {
   const rules = (Object.entries(RULES) as [string, RuleDefinition][]).flatMap(([name, rule]) => [
     `### \`${name}\` (${rule.severity})`,
     '',
-    rule.brief,
+    rule.description,
     '',
     ...table(['setting', 'default', 'meaning'], Object.entries(rule.settings).map(settingRow)),
     '',
@@ -255,20 +255,24 @@ function runbook(): string {
   const drops = stages
     .filter(([stage]) => stage !== 'sink:otlp-spans')
     .flatMap(([stage, { dropped }]) =>
-      Object.entries(dropped).map(([reason, { cost, brief, action }]) => [
+      Object.entries(dropped).map(([reason, { cost, description, action }]) => [
         first(stage, reason),
         code(reason),
         cost,
-        cell(brief),
+        cell(description),
         cell(action),
       ]),
     );
   const filters = stages.flatMap(([stage, { filtered }]) =>
-    Object.entries(filtered).map(([reason, brief]) => [first(stage, reason), code(reason), cell(brief)]),
+    Object.entries(filtered).map(([reason, description]) => [
+      first(stage, reason),
+      code(reason),
+      cell(description),
+    ]),
   );
-  const unknown = Object.entries(UNKNOWN_REASONS).map(([reason, brief]) => [
+  const unknown = Object.entries(UNKNOWN_REASONS).map(([reason, description]) => [
     `<a id="unknown-${reason}"></a>${code(reason)}`,
-    cell(brief),
+    cell(description),
   ]);
   const parts: Readonly<Record<string, readonly string[]>> = {
     drops: table(['stage', 'reason', 'costs', 'means', 'to do'], drops),
@@ -282,9 +286,9 @@ function runbook(): string {
 }
 
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
-  const { kind, fallback, brief } = definition;
+  const { kind, default: fallback, description } = definition;
   const shown = kind === 'duration' ? durationText(fallback) : String(fallback).replaceAll(',', ', ');
-  return [code(key), shown === '' ? '' : code(shown), cell(brief)];
+  return [code(key), shown === '' ? '' : code(shown), cell(description)];
 }
 
 function durationText(ms: number): string {

@@ -14,12 +14,12 @@ function roff(text: string): string {
 }
 
 function entry(option: AnyOption): string[] {
-  const { flag = '', short, env = [], brief } = option;
+  const { flag = '', short, env = [], description } = option;
   const [name = '', argument] = flag.split(' ');
   const names = [short, name].filter((each) => each !== undefined).map((each) => `\\fB${roff(each)}\\fR`);
   const value = argument === undefined ? '' : ` \\fI${roff(argument.replace(/[<>]/g, ''))}\\fR`;
-  const shown = option.shownDefault ?? (option.fallback === undefined ? '' : String(option.fallback));
-  const lines = ['.TP', `${names.join(', ')}${value}`, roff(brief)];
+  const shown = option.shownDefault ?? (option.default === undefined ? '' : String(option.default));
+  const lines = ['.TP', `${names.join(', ')}${value}`, roff(description)];
   if (shown !== '' && shown !== 'false') lines.push(roff(`(default: ${shown})`));
   if (env.length > 0) lines.push(`Variables: ${env.map((each) => `\\fB${each}\\fR`).join(', ')}.`);
   return lines;

@@ -13,29 +13,29 @@ import { SearchFolding } from './detect/search.ts';
 import { detectorsOf, needs, startDetections } from './detect/start.ts';
 import type { WatchedCells } from './detect/turns.ts';
 import type { DnsCache } from './dnscache/index.ts';
-import { CgroupClaims } from './enrich/cgroup-claims.ts';
-import { findCgroupMounts } from './enrich/cgroup-mounts.ts';
+import { CgroupClaims } from './enrich/containers/cgroup-claims.ts';
+import { findCgroupMounts } from './enrich/containers/cgroup-mounts.ts';
+import { Containers } from './enrich/containers/containers.ts';
+import type { MetadataSource } from './enrich/containers/metadata-source.ts';
+import { RateRules } from './enrich/containers/rate-rules.ts';
+import { UserContainers } from './enrich/containers/user-containers.ts';
 import { bootTime, hostAttributes } from './enrich/host.ts';
 import type { Environment } from './enrich/kubernetes/access.ts';
 import type { Kubernetes } from './enrich/kubernetes/sources.ts';
-import type { MetadataSource } from './enrich/metadata-source.ts';
-import { ProcessTable } from './enrich/process.ts';
-import { ProcessMemory } from './enrich/process-memory.ts';
-import { RateRules } from './enrich/rate-rules.ts';
-import { ResolverConfigs } from './enrich/resolver-config.ts';
+import { ProcessTable } from './enrich/process/process.ts';
+import { ProcessMemory } from './enrich/process/process-memory.ts';
+import { ResolverConfigs } from './enrich/process/resolver-config.ts';
+import { type TraceContextCounts, TraceContexts } from './enrich/process/trace-context.ts';
+import { UserNames } from './enrich/process/users.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
-import { type TraceContextCounts, TraceContexts } from './enrich/trace-context.ts';
-import { UserContainers } from './enrich/user-containers.ts';
-import { UserNames } from './enrich/users.ts';
-import { Workloads } from './enrich/workloads.ts';
-import { Ledger } from './health.ts';
 import { Inspector, type InspectorStats } from './inspector/inspector.ts';
+import { Ledger } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { Fairness } from './lib/fairness.ts';
 import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
-import type { TerminalStream } from './sinks/console-table.ts';
+import type { TerminalStream } from './sinks/console/table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
@@ -67,7 +67,7 @@ interface AgentParts {
   readonly output: Output;
   readonly watching: Watching;
   readonly inspector: Inspector | undefined;
-  readonly workloads: Workloads | undefined;
+  readonly containers: Containers | undefined;
   readonly levels: boolean;
 }
 
@@ -95,7 +95,7 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
-    const { ledger, host, source, output, watching, workloads, levels, inspector } = parts;
+    const { ledger, host, source, output, watching, containers, levels, inspector } = parts;
     this.#options = options;
     this.#inspector = inspector;
     this.#source = source;
@@ -116,7 +116,7 @@ export class Agent {
       claims: new CgroupClaims(mounts),
       commandArgs: config.commandArgs,
       processContext: config.processContext,
-      workloads,
+      containers,
       userContainers:
         inspector === undefined || config.containerRuntime === 'off'
           ? undefined
@@ -133,7 +133,7 @@ export class Agent {
       host,
       levels,
       mounts,
-      workloads,
+      workloads: containers,
       kernel: source instanceof KernelSource ? source : undefined,
       emit: (event) => output.sink.accept(event),
       introduce: output.introduce,
@@ -142,7 +142,7 @@ export class Agent {
       config,
       source: this.#source,
       processes,
-      workloads,
+      containers,
       visibility: this.#visibility.visibility,
       gate: this.#visibility.gate,
       sink: output.sink,
@@ -175,14 +175,14 @@ export class Agent {
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
     const detectors = await detectorsOf(config);
     const seesConnections = config.connections || needs(detectors, 'connections');
-    const workloads = file === undefined ? await createWorkloads(options, kubernetes) : undefined;
-    const levels = hasLevels(config, workloads?.annotated === true);
+    const containers = file === undefined ? await createContainers(options, kubernetes) : undefined;
+    const levels = hasLevels(config, containers?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.sources;
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
-    const metadata = () => workloads?.allCounts();
+    const metadata = () => containers?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
     const resolvers = new ResolverConfigs(inspector);
@@ -216,7 +216,7 @@ export class Agent {
       broken,
       output,
       watching,
-      workloads,
+      containers,
       levels,
       inspector,
     });
@@ -361,18 +361,18 @@ async function createKubernetes({ config, environment, log }: AgentOptions): Pro
 }
 
 /** Who is asked about containers and pods; undefined: nobody, and nothing of it runs. */
-async function createWorkloads(
+async function createContainers(
   { config, log, sources: further = [] }: AgentOptions,
   kubernetes: Kubernetes | undefined,
-): Promise<Workloads | undefined> {
+): Promise<Containers | undefined> {
   const sources = [...(kubernetes?.sources ?? []), ...further];
   const { containerRuntime, containerLabels } = config;
-  if (containerRuntime === 'off') return sources.length === 0 ? undefined : new Workloads({ sources });
+  if (containerRuntime === 'off') return sources.length === 0 ? undefined : new Containers({ sources });
   const runtimes = new Runtimes(containerRuntime, { labels: containerLabels, rules: config }, log);
-  const workloads = new Workloads({
+  const containers = new Containers({
     sources: [...(await runtimes.find()), ...sources],
     async discover() {
-      const hasThem = hasLevels(config, workloads.annotated);
+      const hasThem = hasLevels(config, containers.annotated);
       const found = await runtimes.find();
       // The kernel programs are loaded without what enforces levels.
       if (!hasThem && found.some(({ annotates }) => annotates === true))
@@ -380,7 +380,7 @@ async function createWorkloads(
       return found;
     },
   });
-  return workloads;
+  return containers;
 }
 
 /** It was asked for, or connections and detectors need it. */

@@ -1,8 +1,8 @@
 /** Connection -> the process that made it and the name that its destination was looked up as. */
 import type { DnsCache } from './dnscache/cache.ts';
 import { scopesOf } from './dnscache/scope.ts';
-import type { ProcessTable } from './enrich/process.ts';
-import type { Stage } from './health.ts';
+import type { ProcessTable } from './enrich/process/process.ts';
+import type { Stage } from './ledger.ts';
 import type { ConnectionEvent, ProcessIdentity, RawConnection, Resolution } from './model.ts';
 
 export interface ConnectionsOptions {

@@ -128,7 +128,7 @@ export interface RawProcess {
   readonly cgroupPath: string;
   readonly cgroupVersion: 1 | 2;
   /**
-   * Those variables of its environment that name its service (enrich/service.ts), as NAME=value; undefined: the environment
+   * Those variables of its environment that name its service (enrich/process/service.ts), as NAME=value; undefined: the environment
    * could not be read to its end.
    */
   readonly environment: readonly string[] | undefined;
@@ -236,9 +236,9 @@ export interface ProcessIdentity {
   readonly containerId: string | undefined;
   /** Short display name of container or pod for the table; '' for a host process. */
   readonly workload: string;
-  /** Its container or pod is not reported yet by a runtime or the Kubernetes API that may do so soon (enrich/workload-hold.ts). */
+  /** Its container or pod is not reported yet by a runtime or the Kubernetes API that may do so soon (enrich/containers/container-hold.ts). */
   readonly incomplete?: true;
-  /** The inspector is being asked about the process (enrich/inspection-hold.ts). */
+  /** The inspector is being asked about the process (enrich/process/inspection-hold.ts). */
   readonly awaited?: true;
   /** OpenTelemetry resource attributes (tables/attributes.ts), hostile strings included: sinks escape for their medium. */
   readonly resource: Attributes;

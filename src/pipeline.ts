@@ -12,13 +12,13 @@ import type { Detections } from './detect/detections.ts';
 import type { SearchFolding } from './detect/search.ts';
 import { Message } from './dns/message.ts';
 import type { DnsCache } from './dnscache/index.ts';
-import { DelegatedCgroups } from './enrich/delegated-cgroups.ts';
-import { InspectionHold } from './enrich/inspection-hold.ts';
-import type { ProcessTable } from './enrich/process.ts';
-import type { RateRules } from './enrich/rate-rules.ts';
-import { WorkloadHold } from './enrich/workload-hold.ts';
-import type { MetadataCounts, Workloads } from './enrich/workloads.ts';
-import type { Ledger, StageSnapshot } from './health.ts';
+import { ContainerHold } from './enrich/containers/container-hold.ts';
+import type { Containers, MetadataCounts } from './enrich/containers/containers.ts';
+import { DelegatedCgroups } from './enrich/containers/delegated-cgroups.ts';
+import type { RateRules } from './enrich/containers/rate-rules.ts';
+import { InspectionHold } from './enrich/process/inspection-hold.ts';
+import type { ProcessTable } from './enrich/process/process.ts';
+import type { Ledger, StageSnapshot } from './ledger.ts';
 import { wallClock } from './lib/clock.ts';
 import { Fairness } from './lib/fairness.ts';
 import { Envelope } from './lookup/envelope.ts';
@@ -36,10 +36,10 @@ import type {
   RawProcess,
   ShareKey,
 } from './model.ts';
-import { toConnectionLog } from './sinks/connection-record.ts';
-import { LookupRecord } from './sinks/lookup-record.ts';
+import { toConnectionLog } from './records/connection-record.ts';
+import { LookupRecord } from './records/lookup-record.ts';
+import { toGaveWayLog, toSuppressedLog } from './records/suppressed-record.ts';
 import type { Sink } from './sinks/sink.ts';
-import { toGaveWayLog, toSuppressedLog } from './sinks/suppressed-record.ts';
 import type { StreamMessage } from './streams/message.ts';
 import { Streams } from './streams/streams.ts';
 import type { VisibilityGate } from './visibility/gate.ts';
@@ -53,7 +53,7 @@ const TICK_MS = 200;
 const SWEEP_TICKS = 50;
 const SWEEP_PROCESSES = 100;
 /** Records each time of those who gave way: the others are told the next time. */
-const MOST_TOLD = 64;
+const MAX_TOLD = 64;
 /** Kernel counters of processes that have not asked for this long are forgotten, if no sink does that. */
 const IDLE_NS = 600_000_000_000n;
 /** Events wait this long in the ring at most before they are handed over; a time-out must not overtake an answer there. */
@@ -68,18 +68,18 @@ const LOSSES_KEPT_NS = 10_000_000_000;
 const READY_MS = 1000;
 
 /** Findings wait so long at the end for facts of processes. */
-const MOST_FACTS_MS = 500;
+const MAX_FACTS_MS = 500;
 
 /** A process only counted is named again so many ticks after it was announced, or twice as many. */
 const ANNOUNCED_TICKS = 5;
-const MOST_ANNOUNCED = 4096;
+const MAX_ANNOUNCED = 4096;
 
 export interface PipelineParts {
   readonly config: Config;
   readonly source: Source;
   readonly processes: ProcessTable;
   /** Containers and pods; undefined: nobody is asked about them. */
-  readonly workloads?: Workloads | undefined;
+  readonly containers?: Containers | undefined;
   /** Who is captured; undefined: everybody. */
   readonly visibility?: Visibility | undefined;
   readonly gate?: VisibilityGate | undefined;
@@ -118,7 +118,7 @@ export interface PipelineStats {
   /** Containers and pods, and what their sources did. */
   readonly metadata: MetadataCounts | undefined;
   readonly visibility: VisibilityCounts | undefined;
-  /** Workloads that had to give way where something was full, and by what. */
+  /** Containers that had to give way where something was full, and by what. */
   readonly gaveWay: readonly GaveWayStats[];
 }
 
@@ -147,7 +147,7 @@ export class Pipeline {
   readonly #lookupRecord: LookupRecord;
   readonly #delegated = new DelegatedCgroups();
   readonly #inspection: InspectionHold<LookupView | ConnectionEvent>;
-  readonly #hold: WorkloadHold<LookupView | ConnectionEvent> | undefined;
+  readonly #hold: ContainerHold<LookupView | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #ticks = 0;
   /** When it was last told who gave way, Unix ns. */
@@ -212,11 +212,11 @@ export class Pipeline {
     const { source, config, sink } = this.#parts;
     const isReplay = config.command === 'replay';
     const { visibility } = this.#parts;
-    this.#parts.workloads?.start(
+    this.#parts.containers?.start(
       (containerId) => this.#hold?.changed(containerId),
       () => visibility?.metadataChanged(),
     );
-    await this.#parts.workloads?.ready(READY_MS);
+    await this.#parts.containers?.ready(READY_MS);
     // A file can be read faster than anything can be exported: it waits, a kernel does not.
     await source.start((events) => {
       this.#batch(events);
@@ -234,7 +234,7 @@ export class Pipeline {
   }
 
   stats(): PipelineStats {
-    const { ledger, source, processes, workloads, visibility } = this.#parts;
+    const { ledger, source, processes, containers, visibility } = this.#parts;
     return {
       stages: ledger.snapshot(),
       source: source.stats(),
@@ -243,7 +243,7 @@ export class Pipeline {
         return name === undefined ? count : { ...count, name };
       }),
       identities: processes.counts,
-      metadata: workloads?.allCounts(),
+      metadata: containers?.allCounts(),
       visibility: visibility?.counts,
       gaveWay: this.#gaveWay(),
     };
@@ -269,8 +269,8 @@ export class Pipeline {
     this.#inFlight.flush();
     await this.#inspection.drained();
     this.#hold?.flush();
-    await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MOST_FACTS_MS));
-    await this.#parts.workloads?.stop();
+    await this.#parts.detections?.close(Math.min((deadline - performance.now()) / 4, MAX_FACTS_MS));
+    await this.#parts.containers?.stop();
     await this.#parts.sink.close(Math.max(deadline - performance.now(), 0));
   }
 
@@ -313,7 +313,7 @@ export class Pipeline {
     if (gate === undefined && rateRules === undefined) return;
     this.#tell(event.owner);
     // Container and pod may be known a little later.
-    if (this.#announcedLately.length < MOST_ANNOUNCED) this.#announcedLately.push(event.owner);
+    if (this.#announcedLately.length < MAX_ANNOUNCED) this.#announcedLately.push(event.owner);
   }
 
   #tell(owner: Owner): void {
@@ -370,17 +370,17 @@ export class Pipeline {
     });
   }
 
-  #createHold(): WorkloadHold<LookupView | ConnectionEvent> | undefined {
-    const { workloads, processes, ledger } = this.#parts;
-    if (workloads === undefined) return undefined;
+  #createHold(): ContainerHold<LookupView | ConnectionEvent> | undefined {
+    const { containers, processes, ledger } = this.#parts;
+    if (containers === undefined) return undefined;
     const onLookup = (event: LookupView | ConnectionEvent) => {
       if ('kind' in event) this.#emitConnection(event);
       else this.#emit(event);
     };
-    return new WorkloadHold({
-      workloads,
+    return new ContainerHold({
+      containers,
       processes,
-      stage: ledger.stage('workloads'),
+      stage: ledger.stage('containers'),
       keep: kept,
       attribute: attributed,
       onLookup,
@@ -454,7 +454,7 @@ export class Pipeline {
   }
 
   /** One record each for those who were left out, or gave way, since the last time. */
-  #reportSuppressed(most = MOST_TOLD): void {
+  #reportSuppressed(max = MAX_TOLD): void {
     const { source, sink, ledger, processes, host = {} } = this.#parts;
     const stage = ledger.stage('suppressed');
     for (const suppression of source.suppressed?.() ?? []) {
@@ -463,7 +463,7 @@ export class Pipeline {
       stage.out++;
     }
     const now = wallClock();
-    for (const untold of this.#fairness.untold(most)) {
+    for (const untold of this.#fairness.untold(max)) {
       const known = untold.owner && processes.known(untold.owner);
       stage.in++;
       sink.accept(toGaveWayLog(untold, known, host, this.#toldAt, now));
@@ -475,14 +475,14 @@ export class Pipeline {
   /** Of the processes of a share that which sent most, among those that are known. */
   #busiest(share: ShareKey): ProcessIdentity | undefined {
     const { source, processes } = this.#parts;
-    let most = -1;
+    let max = -1;
     let found: ProcessIdentity | undefined;
     for (const count of source.processes()) {
       if (count.share.cgroupId !== share.cgroupId || count.share.user !== share.user) continue;
       const requests = count.udpRequests + count.tcpRequests;
-      const identity = requests > most ? processes.peek(count) : undefined;
+      const identity = requests > max ? processes.peek(count) : undefined;
       if (identity === undefined) continue;
-      most = requests;
+      max = requests;
       found = identity;
     }
     return found;

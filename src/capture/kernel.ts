@@ -6,7 +6,7 @@ import { createHash, randomInt } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { release } from 'node:os';
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import { type Clock, hostClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
 import { nativeFile } from '../lib/package-files.ts';

@@ -44,10 +44,9 @@ export const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   replay: 'the same records from a capture file, without privileges',
   doctor: 'what this host has, which hooks would attach and why not the others',
   config: 'the settings of run that these flags, variables or file change, and where each came from',
-  ...(Object.fromEntries(Object.entries(COMMANDS).map(([name, { brief }]) => [name, brief])) as Record<
-    ClientCommand,
-    string
-  >),
+  ...(Object.fromEntries(
+    Object.entries(COMMANDS).map(([name, { description }]) => [name, description]),
+  ) as Record<ClientCommand, string>),
 };
 /** Commands that only print. */
 const PRINTED = ['help', 'version', 'completion'];
@@ -170,7 +169,9 @@ class Parser {
   }
 
   #addClient(name: ClientCommand, own: ControlCommand): void {
-    const command = this.#program.command(`${name} ${own.arguments ?? ''}`.trimEnd()).description(own.brief);
+    const command = this.#program
+      .command(`${name} ${own.arguments ?? ''}`.trimEnd())
+      .description(own.description);
     this.#addOptions(command, name);
     command.action(() => {
       const given = command.registeredArguments.map((each, index) => [each.name(), command.args[index]]);
@@ -210,8 +211,9 @@ class Parser {
 function toCommander(option: Option | RepeatableOption, old?: string): CommanderOption {
   const { flag = '', short } = option;
   const long = old === undefined ? flag : flag.replace(flagName(option) ?? '', old);
-  const shown = option.shownDefault ?? (option.fallback === undefined ? '' : String(option.fallback));
-  const text = shown === '' || shown === 'false' ? option.brief : `${option.brief} (default: ${shown})`;
+  const shown = option.shownDefault ?? (option.default === undefined ? '' : String(option.default));
+  const text =
+    shown === '' || shown === 'false' ? option.description : `${option.description} (default: ${shown})`;
   const made = new CommanderOption(
     short === undefined || old !== undefined ? long : `${short}, ${long}`,
     text,

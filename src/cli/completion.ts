@@ -30,13 +30,13 @@ function flagsOf(command: Command): Flag[] {
 }
 
 function flagOf(option: Option | RepeatableOption): Flag {
-  const { flag = '', brief, parse } = option;
+  const { flag = '', description, parse } = option;
   const argument = /<(.*)>/.exec(flag)?.[1];
   const { choices = [] } = parse as { choices?: readonly string[] };
   const isFile = argument === 'file' || argument === 'path' || argument === 'directory';
   return {
     name: flagName(option) ?? '',
-    description: brief,
+    description: description,
     value: argument === undefined ? undefined : { choices, isFile },
   };
 }

@@ -54,7 +54,7 @@ export interface FileSettings {
   readonly variables: ReadonlyMap<string, { readonly text: string; readonly key: string }>;
 }
 
-const MOST_PORTS = 4;
+const MAX_PORTS = 4;
 const OWN_PREFIX = 'WHODNS_';
 const OWN_VARIABLES = new Set(
   (Object.values(OPTIONS) as Option[])
@@ -90,8 +90,8 @@ export function resolveConfig(
   if (rest.emit === 'request' && rest.dnsCache !== undefined)
     reader.warnings.push('--dnscache learns nothing with --emit request: there are no answers');
   const ports = [...new Set(rest.ports)];
-  if (ports.length > MOST_PORTS)
-    reader.problems.push(`${reader.origins['ports']}: ${ports.length} ports, at most ${MOST_PORTS} ports`);
+  if (ports.length > MAX_PORTS)
+    reader.problems.push(`${reader.origins['ports']}: ${ports.length} ports, at most ${MAX_PORTS} ports`);
   if (rest.connections && rest.emit === 'request')
     reader.problems.push(
       `${reader.origins['connections']}: needs the answers, which ${reader.origins['emit']} request does not wait for`,
@@ -179,7 +179,7 @@ class Reader {
       );
     }
     this.origins[key] = 'default';
-    return option.fallback;
+    return option.default;
   }
 
   /** A variable, or what the file says instead; undefined: not set, or empty, which is the same (specification). */

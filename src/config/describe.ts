@@ -15,7 +15,7 @@ export interface Setting {
 }
 
 /** A table is for a terminal. */
-const MOST_CHARACTERS = 100;
+const MAX_CHARACTERS = 100;
 
 /**
  * One JSON object with every setting, or a table, as `--format` says; with the line break.
@@ -126,5 +126,5 @@ function cell(value: unknown, unit?: keyof typeof SCALES): string {
 }
 
 function shortened(text: string): string {
-  return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS - 1)}…`;
+  return text.length <= MAX_CHARACTERS ? text : `${text.slice(0, MAX_CHARACTERS - 1)}…`;
 }

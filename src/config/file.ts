@@ -12,7 +12,7 @@ import { readTrusted } from '../lib/safe-file.ts';
 import type { FileSettings } from './config.ts';
 import { translate } from './file-settings.ts';
 
-const MOST_BYTES = 1_000_000;
+const MAX_BYTES = 1_000_000;
 /** Of one mapping. Each new key is compared with all before: 40 000 would take a minute. */
 const MAX_KEYS = 1000;
 const HINT =
@@ -44,7 +44,7 @@ type Refuse = (reason: string, cause?: unknown, hint?: string) => UserError;
 function checkSyntax(path: string, refuse: Refuse): void {
   let text: string;
   try {
-    text = readTrusted(path, MOST_BYTES).toString('utf8');
+    text = readTrusted(path, MAX_BYTES).toString('utf8');
   } catch (error) {
     const hint = error instanceof UserError ? error.hint : undefined;
     throw refuse(`the configuration file cannot be read: ${(error as Error).message}`, error, hint);

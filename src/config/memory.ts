@@ -12,15 +12,15 @@ const ORIGIN = 'memory limit';
 interface Size {
   readonly key: Key & ('ringBytes' | 'maxInFlight' | 'queueBytes');
   /** What the defaults allow for, under a limit of AMPLE_BYTES and more. */
-  readonly least: number;
+  readonly min: number;
   readonly of: (limit: number) => number;
 }
 
 /** Parts of the limit; what is left is for the program itself, some 70 MB. A request in flight takes about 2 KB. */
 const SIZES: readonly Size[] = [
-  { key: 'ringBytes', least: MEBIBYTE / 2, of: (limit) => 2 ** Math.floor(Math.log2(limit / 128)) },
-  { key: 'maxInFlight', least: 1024, of: (limit) => Math.floor(limit / 32_768) },
-  { key: 'queueBytes', least: 4 * MEBIBYTE, of: (limit) => Math.floor(limit / 24) },
+  { key: 'ringBytes', min: MEBIBYTE / 2, of: (limit) => 2 ** Math.floor(Math.log2(limit / 128)) },
+  { key: 'maxInFlight', min: 1024, of: (limit) => Math.floor(limit / 32_768) },
+  { key: 'queueBytes', min: 4 * MEBIBYTE, of: (limit) => Math.floor(limit / 24) },
 ];
 
 export interface Adapted {
@@ -41,7 +41,7 @@ export function adaptToMemory(config: Config, origins: Origins, limit: number): 
   const heapBytes = Math.max(MIN_HEAP_BYTES, Math.floor(limit / HEAP_PART));
   if (limit <= 0 || limit >= AMPLE_BYTES) return { config, origins, note: undefined, heapBytes };
   const smaller = SIZES.filter(({ key }) => origins[key] === 'default').map(
-    ({ key, least, of }) => [key, Math.min(config[key], Math.max(least, of(limit)))] as const,
+    ({ key, min, of }) => [key, Math.min(config[key], Math.max(min, of(limit)))] as const,
   );
   const said = smaller.map(([key, value]) => `${key} ${value}`).join(', ');
   return {

@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { EXIT, UserError } from '../lib/errors.ts';
 
 const TIMEOUT_MS = 10_000;
-const MOST_ANSWER_BYTES = 64 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 export interface AskOptions {
   readonly timeoutMs?: number;
@@ -62,7 +62,7 @@ async function collect(response: IncomingMessage): Promise<string> {
   let length = 0;
   for await (const part of response as AsyncIterable<Buffer>) {
     length += part.length;
-    if (length > MOST_ANSWER_BYTES) throw new UserError(`an answer of more than ${MOST_ANSWER_BYTES} bytes`);
+    if (length > MAX_ANSWER_BYTES) throw new UserError(`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');

@@ -7,7 +7,7 @@ import { statsTable } from './stats-table.ts';
 import { visibilityTable } from './visibility-table.ts';
 
 export interface ControlCommand {
-  readonly brief: string;
+  readonly description: string;
   /** As commander takes them, `<action> [name]`; each given one becomes a query parameter of its name. */
   readonly arguments?: string;
   readonly route: string;
@@ -19,19 +19,20 @@ export interface ControlCommand {
 
 export const COMMANDS: Readonly<Record<ClientCommand, ControlCommand>> = {
   cache: {
-    brief: 'the DNS cache of a running agent: get KEY (a name or an address), list [DOMAIN]',
+    description: 'the DNS cache of a running agent: get KEY (a name or an address), list [DOMAIN]',
     arguments: '<action> [key]',
     route: '/cache',
     table: cacheTable,
     exit: cacheExit,
   },
   status: {
-    brief: 'who is captured on this node, and which level said so: asks a running agent (one with --control)',
+    description:
+      'who is captured on this node, and which level said so: asks a running agent (one with --control)',
     route: '/visibility',
     table: visibilityTable,
   },
   stats: {
-    brief: 'loss ledger and counters of a running agent (one with --control)',
+    description: 'loss ledger and counters of a running agent (one with --control)',
     route: '/stats',
     table: statsTable,
   },

@@ -11,9 +11,9 @@ import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
 import { ControlError } from './answers.ts';
 
-const MOST_LISTED = 1000;
+const MAX_LISTED = 1000;
 /** Names and addresses shown of one tree in a table. */
-const MOST_SHOWN = 4;
+const MAX_SHOWN = 4;
 
 /** `get` without an answer, as JSON; expected, so no failure of the route. */
 export interface CacheFailure {
@@ -44,7 +44,7 @@ export function answerCache(
       if (key === null) throw new ControlError('bad-request', 'which key? whodns cache get KEY');
       return get(cache, key, query.get('scope') ?? 'host');
     case 'list':
-      return { stats: cache.stats(), trees: cache.list(MOST_LISTED, key ?? '') };
+      return { stats: cache.stats(), trees: cache.list(MAX_LISTED, key ?? '') };
     default:
       throw new ControlError('bad-request', 'whodns cache takes "get KEY" or "list [DOMAIN]"');
   }
@@ -99,14 +99,14 @@ function listTable({ trees, stats }: CacheList): string {
     containerId?.slice(0, 12) ?? '-',
   ]);
   rows.unshift(['QUESTION', 'LEADS TO', 'TTL LEFT', 'NETNS', 'CONTAINER']);
-  const more = trees.length < MOST_LISTED ? '' : `the ${MOST_LISTED} most recently used of ${stats.trees}\n`;
+  const more = trees.length < MAX_LISTED ? '' : `the ${MAX_LISTED} most recently used of ${stats.trees}\n`;
   return `${lines(rows)}${more}`;
 }
 
 function shortened(values: readonly string[]): string {
   if (values.length === 0) return '(nothing)';
-  const shown = values.slice(0, MOST_SHOWN).join(' ');
-  return values.length > MOST_SHOWN ? `${shown} and ${values.length - MOST_SHOWN} more` : shown;
+  const shown = values.slice(0, MAX_SHOWN).join(' ');
+  return values.length > MAX_SHOWN ? `${shown} and ${values.length - MAX_SHOWN} more` : shown;
 }
 
 function lines(rows: readonly (readonly string[])[]): string {

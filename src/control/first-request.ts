@@ -8,17 +8,17 @@ import { Duplex } from 'node:stream';
 const END = Buffer.from('\r\n\r\n');
 
 /** Calls `onHead` once, with the request line and headers, or with as much as is more than `most` bytes. */
-export function readHead(socket: Socket, most: number, onHead: (head: Buffer) => void): void {
+export function readHead(socket: Socket, max: number, onHead: (head: Buffer) => void): void {
   let head: Buffer = Buffer.alloc(0);
   const onData = (piece: Buffer): void => {
     head = head.length === 0 ? piece : Buffer.concat([head, piece]);
     const end = head.indexOf(END);
-    if (end < 0 && head.length <= most) return;
+    if (end < 0 && head.length <= max) return;
     socket.off('data', onData);
     // Read and thrown away: what is unread at the close would make the kernel reset the connection, the answer with it.
     socket.resume();
     // Too long: enough for the parser to find that.
-    onHead(head.subarray(0, end < 0 ? 2 * most : end + END.length));
+    onHead(head.subarray(0, end < 0 ? 2 * max : end + END.length));
   };
   socket.on('data', onData);
 }

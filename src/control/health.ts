@@ -35,7 +35,7 @@ const SCRAPE_MS = 500;
 
 const SAMPLE_MS = 1000;
 /** So many samples in a row may find events in the ring and no batch taken. The reader needs milliseconds, or as long as one batch is worked on. */
-const MOST_UNREAD = 30;
+const MAX_UNREAD = 30;
 
 /** Whether the ring is read. Samples are counted, not time: while the event loop stood still nothing could be read either. */
 export class RingWatch {
@@ -49,7 +49,7 @@ export class RingWatch {
   }
 
   get isStalled(): boolean {
-    return this.#unread >= MOST_UNREAD;
+    return this.#unread >= MAX_UNREAD;
   }
 }
 

@@ -12,7 +12,7 @@ import { FirstRequest, readHead } from './first-request.ts';
 import { listenAt } from './socket-file.ts';
 
 /** Request line and headers. */
-const MOST_REQUEST_BYTES = 8192;
+const MAX_REQUEST_BYTES = 8192;
 /** For a route to answer. */
 const PATIENCE_MS = 5000;
 
@@ -52,7 +52,7 @@ export function boundedServer(
 ): Server {
   const server = createServer(
     {
-      maxHeaderSize: MOST_REQUEST_BYTES,
+      maxHeaderSize: MAX_REQUEST_BYTES,
       headersTimeout: bounds.headerMs,
       requestTimeout: bounds.headerMs,
       connectionsCheckingInterval: 500,
@@ -70,7 +70,7 @@ export function boundedServer(
     connections.add(socket);
     socket.on('error', () => socket.destroy());
     socket.setTimeout(bounds.idleMs, () => socket.destroy());
-    readHead(socket, MOST_REQUEST_BYTES, (head) => {
+    readHead(socket, MAX_REQUEST_BYTES, (head) => {
       connections.asked(socket);
       for (const listener of parse) listener.call(server, new FirstRequest(socket, head));
     });

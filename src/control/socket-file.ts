@@ -9,14 +9,14 @@ import { UserError } from '../lib/errors.ts';
 import { placeOf } from '../lib/safe-path.ts';
 
 /** sun_path of sockaddr_un holds 108 bytes with the closing zero (unix(7)). */
-const MOST_PATH_BYTES = 107;
+const MAX_PATH_BYTES = 107;
 const CONNECT_MS = 1000;
 
 /** @throws UserError. @returns removes the file, if it is still the one that was made */
 export async function listenAt(server: Server, path: string): Promise<() => void> {
   judge(path);
   const own = `${path}.${randomUUID().slice(0, 8)}`;
-  if (Buffer.byteLength(own) > MOST_PATH_BYTES)
+  if (Buffer.byteLength(own) > MAX_PATH_BYTES)
     throw unusable(path, 'the path is too long for a Unix socket', 'use a shorter one, below /run say');
   await bind(server, own, path);
   try {

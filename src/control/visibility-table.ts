@@ -8,15 +8,15 @@ const SHORT_ID = 12;
 /** Names can be as long as Kubernetes lets them (253 characters): a table is for a terminal, --format json has all of it. */
 const COLUMNS: readonly {
   readonly title: string;
-  readonly most: number;
+  readonly max: number;
   readonly cut: (text: string, width: number) => string;
 }[] = [
-  { title: 'WORKLOAD', most: 60, cut: shortenMiddle },
-  { title: 'CONTAINER', most: SHORT_ID, cut: shortenEnd },
-  { title: 'LEVEL', most: 7, cut: shortenEnd },
-  { title: 'DECIDED BY', most: 13, cut: shortenEnd },
-  { title: 'BECAUSE OF', most: 50, cut: shortenEnd },
-  { title: 'ENFORCED BY', most: 11, cut: shortenEnd },
+  { title: 'WORKLOAD', max: 60, cut: shortenMiddle },
+  { title: 'CONTAINER', max: SHORT_ID, cut: shortenEnd },
+  { title: 'LEVEL', max: 7, cut: shortenEnd },
+  { title: 'DECIDED BY', max: 13, cut: shortenEnd },
+  { title: 'BECAUSE OF', max: 50, cut: shortenEnd },
+  { title: 'ENFORCED BY', max: 11, cut: shortenEnd },
 ];
 
 export function visibilityTable(answer: unknown): string {
@@ -42,7 +42,7 @@ function cells(status: Partial<WorkloadStatus>): string[] {
     status.reason,
     status.enforcedBy,
   ];
-  return COLUMNS.map(({ most, cut }, column) => cut(forTerminal(String(texts[column] ?? '')), most));
+  return COLUMNS.map(({ max, cut }, column) => cut(forTerminal(String(texts[column] ?? '')), max));
 }
 
 function workloadName({ kind, namespace, pod, container, cgroup }: Partial<WorkloadStatus>): string {

@@ -7,9 +7,9 @@ import type { DetectorEvent } from './detector.ts';
 import { ownerOf } from './owner.ts';
 
 /** (rule, process, subject) remembered at once; the oldest is forgotten, its finding may come again. */
-const MOST_REMEMBERED = 8192;
+const MAX_REMEMBERED = 8192;
 /** Users, of each control group and of all, whose share is remembered; the one that found nothing for longest has a whole one again. */
-const MOST_SHARES = 1024;
+const MAX_SHARES = 1024;
 
 /** Findings at once, and a second, of all rules together. */
 interface Share {
@@ -30,9 +30,9 @@ interface Bucket {
 
 export class Cooldown {
   readonly #ms: number;
-  readonly #remembered = new BoundedMap<string, { until: number; suppressed: number }>(MOST_REMEMBERED);
-  readonly #groups = new BoundedMap<string, Bucket>(MOST_SHARES);
-  readonly #users = new BoundedMap<number, Bucket>(MOST_SHARES);
+  readonly #remembered = new BoundedMap<string, { until: number; suppressed: number }>(MAX_REMEMBERED);
+  readonly #groups = new BoundedMap<string, Bucket>(MAX_SHARES);
+  readonly #users = new BoundedMap<number, Bucket>(MAX_SHARES);
   readonly #all = newBucket(ALL);
 
   constructor(ms: number) {

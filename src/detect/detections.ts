@@ -3,7 +3,7 @@
  * same process and subject in a while. Synchronous. Nothing here is loaded when no detection is configured.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Ledger, Stage } from '../health.ts';
+import type { Ledger, Stage } from '../ledger.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { wallClock } from '../lib/clock.ts';
 import { UserError } from '../lib/errors.ts';
@@ -37,9 +37,9 @@ import { textOf } from './text-of.ts';
 import { Turns, type WatchedCells } from './turns.ts';
 
 /** Processes whose state is kept at once. */
-const MOST_PROCESSES = 4096;
+const MAX_PROCESSES = 4096;
 /** Questions of one message that are looked at; a querier of multicast DNS has some ten (RFC 6762 section 5.3). */
-const MOST_QUESTIONS = 100;
+const MAX_QUESTIONS = 100;
 /** An event that takes longer with all detectors makes each be timed for itself, for so many events. */
 const SLOW_EVENT_MS = 2;
 const WATCHED_EVENTS = 256;
@@ -86,7 +86,7 @@ export class Detections {
     this.#cooldown = new Cooldown(options.cooldownMs);
     this.#stage = ledger.stage('detect');
     this.#stage.held = () => this.#waiting;
-    const subjects = new Subjects(MOST_PROCESSES, options.fairness);
+    const subjects = new Subjects(MAX_PROCESSES, options.fairness);
     const settings = settingsFor(options.detectors, options.settings);
     this.#hasForeign = options.detectors.some((detector) => originOf(detector) !== undefined);
     this.#turns = new Turns(options.detectors);
@@ -115,7 +115,7 @@ export class Detections {
   lookup(lookup: LookupView): void {
     if (lookup.request.message.opcode > OPCODES.QUERY) return;
     // A name that stands second is asked for as well as the first.
-    const questions = Math.min(lookup.asked.questionsRead, MOST_QUESTIONS);
+    const questions = Math.min(lookup.asked.questionsRead, MAX_QUESTIONS);
     let question = 0;
     do {
       const seen = new SeenLookup(lookup, question);
@@ -244,7 +244,7 @@ function contextOf(
     settings,
     host,
     perProcess: (make) => subjects.perProcess(make),
-    boundedMap: (most) => new BoundedMap(most),
+    boundedMap: (max) => new BoundedMap(max),
     readText,
   };
   const state = initialised(detector, init);

@@ -80,7 +80,7 @@ export interface InitContext {
   /** State of one process each, made at its first event, gone with the process or when there are too many. */
   perProcess<T extends object>(make: () => T): PerProcess<T>;
   /** A map of at most `most` entries; a new one takes the place of that which was set longest ago. */
-  boundedMap<K, V>(most: number): BoundedMap<K, V>;
+  boundedMap<K, V>(max: number): BoundedMap<K, V>;
   /** A text file of at most 1 MiB, read now. */
   readText(file: string): string;
   /** Facts of a process that are looked up at first use. */

@@ -8,13 +8,13 @@ import type { Owner } from '../model.ts';
 import type { DetectorEvent, Outcome } from './detector.ts';
 import { Later, NO_FACT } from './later.ts';
 
-const MOST_REMEMBERED = 4096;
-/** They share what they can (enrich/listening.ts). */
-const MOST_READING = 64;
+const MAX_REMEMBERED = 4096;
+/** They share what they can (enrich/process/listening.ts). */
+const MAX_READING = 64;
 /** Processes waiting for their turn. When full, the newest of the control group that has most gives way. */
-const MOST_QUEUED = 1024;
+const MAX_QUEUED = 1024;
 /** Judgements waiting for the fact of one process; more are not made. */
-const MOST_WAITING = 64;
+const MAX_WAITING = 64;
 
 export interface FactCacheOptions<T> {
   /** undefined: cannot be learnt. A rejection counts as that. */
@@ -41,7 +41,7 @@ interface Request {
 
 export class FactCache<T> {
   readonly #options: FactCacheOptions<T>;
-  readonly #known = new BoundedMap<number, Known<T>>(MOST_REMEMBERED);
+  readonly #known = new BoundedMap<number, Known<T>>(MAX_REMEMBERED);
   /** By pid and start time: queued and being read. */
   readonly #requests = new Map<string, Request>();
   /** By control group, oldest first; the groups in the order of their turns. */
@@ -65,7 +65,7 @@ export class FactCache<T> {
     const key = keyOf(owner);
     const request = this.#requests.get(key);
     if (request === undefined) this.#enqueue(key, owner, event, deliver);
-    else if (request.waiting.length < MOST_WAITING) request.waiting.push(deliver);
+    else if (request.waiting.length < MAX_WAITING) request.waiting.push(deliver);
     else queueMicrotask(() => deliver(NO_FACT));
   }
 
@@ -77,21 +77,21 @@ export class FactCache<T> {
     if (group === undefined) this.#queue.set(owner.cgroupId, [request]);
     else group.push(request);
     this.#queued++;
-    if (this.#queued > MOST_QUEUED) this.#giveWay();
+    if (this.#queued > MAX_QUEUED) this.#giveWay();
     // Not within the call of the detector that asked.
     queueMicrotask(() => this.#next());
   }
 
   #giveWay(): void {
-    const largest = [...this.#queue.values()].reduce((most, group) =>
-      group.length > most.length ? group : most,
+    const largest = [...this.#queue.values()].reduce((max, group) =>
+      group.length > max.length ? group : max,
     );
     const newest = largest.at(-1);
     if (newest !== undefined) queueMicrotask(() => this.#answer(newest, NO_FACT));
   }
 
   #next(): void {
-    while (this.#reading < MOST_READING) {
+    while (this.#reading < MAX_READING) {
       const [turn] = this.#queue;
       if (turn === undefined) return;
       const [cgroup, group] = turn;

@@ -8,9 +8,9 @@ export const FINDING_EVENT_NAME = 'whodns.finding';
 /** OpenTelemetry SeverityNumber (logs data model, "Field: SeverityNumber"). */
 export const FINDING_SEVERITY: Readonly<Record<FindingSeverity, number>> = { info: 9, warn: 13, error: 17 };
 
-const MOST_CHARACTERS = 1024;
-const MOST_SUBJECT_CHARACTERS = 255;
-const MOST_EVIDENCE = 32;
+const MAX_CHARACTERS = 1024;
+const MAX_SUBJECT_CHARACTERS = 255;
+const MAX_EVIDENCE = 32;
 const LONGEST_TEXT = 4 * 1024 * 1024;
 
 /** @param suppressed findings of the same process and subject that were not reported since the last one */
@@ -60,10 +60,10 @@ export function copyOfFinding(value: unknown): Finding | undefined {
   if (record !== undefined && !isText(record)) return undefined;
   if (evidence !== undefined && (typeof evidence !== 'object' || evidence === null)) return undefined;
   return {
-    subject: subject.slice(0, MOST_SUBJECT_CHARACTERS),
+    subject: subject.slice(0, MAX_SUBJECT_CHARACTERS),
     message: bounded(message),
-    ...(kind === undefined ? {} : { kind: bounded(kind, MOST_SUBJECT_CHARACTERS) }),
-    ...(record === undefined ? {} : { record: bounded(record, MOST_SUBJECT_CHARACTERS) }),
+    ...(kind === undefined ? {} : { kind: bounded(kind, MAX_SUBJECT_CHARACTERS) }),
+    ...(record === undefined ? {} : { record: bounded(record, MAX_SUBJECT_CHARACTERS) }),
     ...(evidence === undefined ? {} : { evidence: evidenceOf(evidence as Record<string, unknown>) }),
   };
 }
@@ -75,9 +75,9 @@ function isText(value: unknown): value is string {
 
 function evidenceOf(given: Readonly<Record<string, unknown>>): Attributes {
   const evidence: Record<string, AttributeValue> = {};
-  for (const name of Object.keys(given).slice(0, MOST_EVIDENCE)) {
+  for (const name of Object.keys(given).slice(0, MAX_EVIDENCE)) {
     const kept = attributeValue(given[name]);
-    if (kept !== undefined && name !== '' && name.length <= MOST_SUBJECT_CHARACTERS) evidence[name] = kept;
+    if (kept !== undefined && name !== '' && name.length <= MAX_SUBJECT_CHARACTERS) evidence[name] = kept;
   }
   return evidence;
 }
@@ -89,13 +89,13 @@ function attributeValue(value: unknown): AttributeValue | undefined {
   if (!Array.isArray(value)) return undefined;
   const texts: string[] = [];
   // No method of it: it may be of a class of its own.
-  for (let index = 0; index < MOST_EVIDENCE && index < value.length; index++) {
+  for (let index = 0; index < MAX_EVIDENCE && index < value.length; index++) {
     const each: unknown = value[index];
     if (isText(each)) texts.push(bounded(each));
   }
   return texts.length === 0 ? undefined : texts;
 }
 
-function bounded(text: string, most = MOST_CHARACTERS): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1).toWellFormed()}…`;
+function bounded(text: string, max = MAX_CHARACTERS): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1).toWellFormed()}…`;
 }

@@ -7,7 +7,7 @@
  * One event of 64 is timed so always. So a detector that is slow now and then is found, and one that is a bit slow all the
  * time, for the price of two clock readings an event.
  */
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import type { Log } from '../lib/log.ts';
 import { costSince, type ThreadCost, threadTime } from '../lib/thread-time.ts';
 import type { Detector, DetectorContext, DetectorEvent, Finding } from './detector.ts';
@@ -19,7 +19,7 @@ import type { Turns } from './turns.ts';
 
 /** A single call that costs more is an overrun. Node's collector makes pauses of some ms of its own. */
 export const LONGEST_CALL_MS = 25;
-const MOST_OVERRUNS = 3;
+const MAX_OVERRUNS = 3;
 /** A detector most of whose calls cost more is too expensive (the agent itself takes some 10 us a lookup). */
 export const LONGEST_USUAL_MS = 0.25;
 /** Timed calls that are judged together. */
@@ -188,7 +188,7 @@ export class Guarded {
     this.#charged += charged;
     if (own > LONGEST_CALL_MS && charged > LONGEST_CALL_MS * SURELY) this.#overruns++;
     if (own > LONGEST_USUAL_MS) this.#slow++;
-    if (this.#overruns >= MOST_OVERRUNS)
+    if (this.#overruns >= MAX_OVERRUNS)
       this.refuse(`${this.#overruns} of ${this.#timed} calls took more than ${LONGEST_CALL_MS} ms each`);
     if (this.#timed < JUDGED_CALLS) return;
     const isExpensive = this.#charged > JUDGED_CALLS * LONGEST_USUAL_MS * SURELY;

@@ -1,7 +1,7 @@
 /** Facts of processes for detectors, looked up when a detector asks and remembered for a while. */
-import { type ExecutableState, executableState } from '../enrich/executable.ts';
-import { NameServing, socketReader } from '../enrich/listening.ts';
-import type { ResolverConfigs } from '../enrich/resolver-config.ts';
+import { type ExecutableState, executableState } from '../enrich/process/executable.ts';
+import { NameServing, socketReader } from '../enrich/process/listening.ts';
+import type { ResolverConfigs } from '../enrich/process/resolver-config.ts';
 import type { Inspector } from '../inspector/inspector.ts';
 import type { Owner } from '../model.ts';
 import type { DetectorEvent, ExecutableFacts, HostFacts, Outcome } from './detector.ts';

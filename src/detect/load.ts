@@ -126,10 +126,10 @@ function settingsProblem(settings: unknown): string | undefined {
   for (const [key, definition] of Object.entries(settings as Record<string, unknown>)) {
     if (!/^[a-z][a-z0-9_-]*$/.test(key))
       return `settings: "${key}" is not lower-case letters, digits, - and _`;
-    const { kind, fallback, least, most } = (definition ?? {}) as Record<string, unknown>;
+    const { kind, default: fallback, min, max } = (definition ?? {}) as Record<string, unknown>;
     const isNumber = ['count', 'fraction', 'duration'].includes(kind as string);
     const isGood = isNumber
-      ? [fallback, least, most].every((each) => typeof each === 'number')
+      ? [fallback, min, max].every((each) => typeof each === 'number')
       : kind === 'list'
         ? Array.isArray(fallback)
         : kind === 'file' && typeof fallback === 'string';

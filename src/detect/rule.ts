@@ -9,11 +9,11 @@ interface RuleCode<Name extends RuleName, State> {
 }
 
 export function rule<Name extends RuleName, State>(name: Name, code: RuleCode<Name, State>): Detector<State> {
-  const { severity, brief, settings } = RULES[name];
+  const { severity, description, settings } = RULES[name];
   return {
     name,
     severity,
-    describe: brief,
+    describe: description,
     settings,
     ...(code.needs === undefined ? {} : { needs: code.needs }),
     // The settings were read by the very definitions that the type is made of.

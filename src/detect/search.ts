@@ -12,7 +12,7 @@
  *
  * Later steps are recognised by the earlier ones: a domain further down the list counts only after the one before.
  */
-import type { ResolverConfig } from '../enrich/resolver-config.ts';
+import type { ResolverConfig } from '../enrich/process/resolver-config.ts';
 import { FairMap } from '../lib/fair-map.ts';
 import type { HolderId } from '../lib/fairness.ts';
 import type { Lookup, Owner, SearchStep } from '../model.ts';
@@ -21,7 +21,7 @@ import { RCODES } from '../tables/rcodes.ts';
 import { hashOf } from './statistics.ts';
 
 /** Names being looked up, of all processes; the oldest is forgotten, its later steps are then not recognised. */
-const MOST_BASES = 8192;
+const MAX_BASES = 8192;
 /** A stub resolver gives up a server after 5 s, three times at the default; what comes later is another look-up. */
 const TOGETHER_MS = 20_000;
 
@@ -36,7 +36,7 @@ interface Fan {
 
 export class SearchFolding {
   readonly #configOf: (owner: Owner) => ResolverConfig | undefined;
-  readonly #fans = new FairMap<number, Fan>(MOST_BASES, { reason: 'searches_full' });
+  readonly #fans = new FairMap<number, Fan>(MAX_BASES, { reason: 'searches_full' });
   /** Of the lookup at hand. */
   #owner: HolderId = { pid: 0, uid: 0, cgroupId: 0n };
 

@@ -40,5 +40,5 @@ function grown(before: Settings[string] | undefined, value: number | string): re
 
 function defaultsOf({ settings }: Detector): Settings {
   const entries = Object.entries(settings ?? {}) as [string, SettingDefinition][];
-  return Object.fromEntries(entries.map(([key, { fallback }]) => [key, fallback]));
+  return Object.fromEntries(entries.map(([key, { default: fallback }]) => [key, fallback]));
 }

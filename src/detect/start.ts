@@ -1,8 +1,8 @@
 /** Config -> the detections of a run. The only way in: rules and the public suffix list are loaded only when asked for. */
 import type { Config } from '../config/config.ts';
-import type { ResolverConfigs } from '../enrich/resolver-config.ts';
-import type { Ledger } from '../health.ts';
+import type { ResolverConfigs } from '../enrich/process/resolver-config.ts';
 import type { Inspector } from '../inspector/inspector.ts';
+import type { Ledger } from '../ledger.ts';
 import type { Fairness } from '../lib/fairness.ts';
 import type { Log } from '../lib/log.ts';
 import type { Attributes, LogEvent } from '../model.ts';

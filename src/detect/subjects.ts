@@ -19,8 +19,8 @@ export class Subjects {
   #subject: Subject | undefined = undefined;
 
   /** @param most processes at once; the one not seen for longest of the user who has most is forgotten */
-  constructor(most: number, fairness?: Fairness) {
-    this.#subjects = new FairMap(most, { fairness, reason: 'subjects_full' });
+  constructor(max: number, fairness?: Fairness) {
+    this.#subjects = new FairMap(max, { fairness, reason: 'subjects_full' });
   }
 
   get size(): number {

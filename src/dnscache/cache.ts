@@ -13,8 +13,8 @@ import { Store } from './store.ts';
 import { Walk } from './walk.ts';
 
 /** Names given for one address, and links looked at for them: what asks at every connection must not pay for a flood. */
-const MOST_NAMES = 16;
-const MOST_LINKS_SEEN = 4096;
+const MAX_NAMES = 16;
+const MAX_LINKS_SEEN = 4096;
 
 export interface DnsCacheOptions {
   /** Questions remembered; default 5000. */
@@ -202,10 +202,10 @@ export class DnsCache {
       const root = this.#origin(link, scope);
       if (root !== undefined) names.add(root.question);
       names.add(link.from.value);
-      if (names.size >= MOST_NAMES) break;
+      if (names.size >= MAX_NAMES) break;
     }
     return {
-      names: [...names].slice(0, MOST_NAMES),
+      names: [...names].slice(0, MAX_NAMES),
       root: asked?.question ?? best.link.from.value,
       answeredAt: BigInt(best.told.at),
       expiresAt: BigInt(best.told.expires),
@@ -220,14 +220,14 @@ export class DnsCache {
     link.from.mark = mark;
     let best: Tree | undefined;
     let bestAt = -1;
-    for (let i = 0; i < queue.length && i < MOST_NAMES; i++) {
+    for (let i = 0; i < queue.length && i < MAX_NAMES; i++) {
       const node = queue[i] as Node;
       const told = node.tree?.toldTo(scope);
       if (told !== undefined && told.at > bestAt) {
         best = node.tree;
         bestAt = told.at;
       }
-      for (const { from, kind } of node.in.slice(-MOST_NAMES)) {
+      for (const { from, kind } of node.in.slice(-MAX_NAMES)) {
         if (kind !== LINK.name || from.mark === mark || from.isAddress) continue;
         from.mark = mark;
         queue.push(from);
@@ -287,7 +287,7 @@ function linksTo(first: Node, scope: Scope): TellingLink[] {
   const found: TellingLink[] = [];
   for (let node: Node | undefined = first; node !== undefined; node = node.next) {
     if (!isIn(node.realm, scope)) continue;
-    for (let i = node.in.length - 1; i >= 0 && i >= node.in.length - MOST_LINKS_SEEN; i--) {
+    for (let i = node.in.length - 1; i >= 0 && i >= node.in.length - MAX_LINKS_SEEN; i--) {
       const link = node.in[i] as Link;
       const told = link.kind === LINK.address ? link.toldTo(scope) : undefined;
       if (told !== undefined) found.push({ link, told });

@@ -10,7 +10,7 @@ import type { LinkKind } from './records.ts';
 import type { Scope } from './scope.ts';
 
 /** Processes remembered for one link or question, the one that was answered last included. */
-const MOST_ASKERS = 16;
+const MAX_ASKERS = 16;
 
 /** Answers do not cross it: what a container was told says nothing about what another one would be. */
 export interface Realm {
@@ -59,7 +59,7 @@ export abstract class Told {
     }
     const known = this.#others.findIndex((other) => other.pid === pid && other.startTime === startTime);
     if (known >= 0) this.#others.splice(known, 1);
-    else if (this.#others.length >= MOST_ASKERS - 1) this.#others.shift();
+    else if (this.#others.length >= MAX_ASKERS - 1) this.#others.shift();
     this.#others.push(last);
   }
 }

@@ -4,7 +4,7 @@ import { canonicalAddress, formatIPv6 } from '../lib/address.ts';
 import { KeyNotSupported } from './answer.ts';
 
 /** 255 octets, each at most four characters (dns/name.ts). */
-const MOST_CHARACTERS = 1020;
+const MAX_CHARACTERS = 1020;
 const DOT = 0x2e;
 const V4_SUFFIX = '.in-addr.arpa';
 const V6_SUFFIX = '.ip6.arpa';
@@ -24,7 +24,7 @@ export function canonicalName(name: string): string {
 export function parseKey(key: unknown): Key {
   if (typeof key !== 'string') throw new KeyNotSupported(`is of type ${typeof key}, not a string`);
   const trimmed = key.trim();
-  if (trimmed.length > MOST_CHARACTERS) throw new KeyNotSupported('is longer than a domain name can be');
+  if (trimmed.length > MAX_CHARACTERS) throw new KeyNotSupported('is longer than a domain name can be');
   const address = canonicalAddress(trimmed);
   if (address !== undefined) return { text: address, isAddress: true };
   const name = canonicalName(toAscii(trimmed));

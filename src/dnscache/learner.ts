@@ -8,10 +8,10 @@ import { cachedQuestions, eachTarget, LINK, type LinkKind, lifetime, negativeLif
 import type { Store } from './store.ts';
 
 /** Records may come in any order (RFC 1034 section 3.7.1 promises none), but a chain of aliases is short. */
-const MOST_PASSES = 8;
-const MOST_DENIALS = 8;
+const MAX_PASSES = 8;
+const MAX_DENIALS = 8;
 /** Records looked at for one answer: one with many questions is not to take long. */
-const MOST_TRIES = 8192;
+const MAX_TRIES = 8192;
 
 export class Learner {
   /** Records whose owner nothing led to from the question: what a server adds on its own account is not believed. */
@@ -43,7 +43,7 @@ export class Learner {
     if (response === undefined) return 'unanswered';
     const questions = cachedQuestions(lookup);
     this.#now = Number(response.raw.time);
-    this.#tries = MOST_TRIES;
+    this.#tries = MAX_TRIES;
     let reason: string | undefined = 'not-kept';
     let unrelated = response.message.answers;
     for (const question of questions) {
@@ -112,7 +112,7 @@ export class Learner {
   /** @returns the answers that nothing led to */
   #learnRecords({ answers, additionals }: DnsMessage): readonly ResourceRecord[] {
     let waiting = answers;
-    for (let pass = 0; pass < MOST_PASSES && waiting.length > 0 && this.#tries > 0; pass++) {
+    for (let pass = 0; pass < MAX_PASSES && waiting.length > 0 && this.#tries > 0; pass++) {
       const later: ResourceRecord[] = [];
       this.#tries -= waiting.length;
       for (const record of waiting) if (!this.#learnRecord(record)) later.push(record);
@@ -179,7 +179,7 @@ export class Learner {
     const others = (node.denials ?? []).filter(
       (other) => other.type !== type || other.pid !== pid || other.startTime !== startTime,
     );
-    node.denials = [...others.slice(-(MOST_DENIALS - 1)), denial];
+    node.denials = [...others.slice(-(MAX_DENIALS - 1)), denial];
     if (expires > this.#lastExpiry) this.#lastExpiry = expires;
   }
 }

@@ -15,14 +15,14 @@ export type LinkKind = (typeof LINK)[keyof typeof LINK];
 
 const SECOND = 1e9;
 /** RFC 8767 section 4 recommends this cap; with it a mistaken or hostile TTL does no lasting harm. */
-const MOST_TTL = 7 * 86_400;
+const MAX_TTL = 7 * 86_400;
 /** RFC 2308 section 5: one to three hours are sensible, more than a day is not. */
-const MOST_NEGATIVE_TTL = 3 * 3600;
+const MAX_NEGATIVE_TTL = 3 * 3600;
 /** The top bit of a class is another thing in multicast DNS (RFC 6762 section 10.2). */
 const CLASS_BITS = 0x7fff;
 
 /** Questions of one message that are looked at. */
-const MOST_QUESTIONS = 100;
+const MAX_QUESTIONS = 100;
 const NONE: readonly Question[] = [];
 
 /** The questions of class IN that the answer is to; none of what is no QUERY, or no good answer. */
@@ -33,12 +33,12 @@ export function cachedQuestions({ request, response, asked = request.message }: 
   const { questions } = asked;
   const isCached = (question: Question) => (question.class & CLASS_BITS) === CLASSES.IN;
   if (questions.length === 1 && isCached(questions[0] as Question)) return questions;
-  return questions.slice(0, MOST_QUESTIONS).filter(isCached);
+  return questions.slice(0, MAX_QUESTIONS).filter(isCached);
 }
 
 /** ns. RFC 2181 section 8: with the most significant bit set it is 0. */
 export function lifetime({ ttl }: ResourceRecord): number {
-  return ttl > 0x7fff_ffff ? 0 : Math.min(ttl, MOST_TTL) * SECOND;
+  return ttl > 0x7fff_ffff ? 0 : Math.min(ttl, MAX_TTL) * SECOND;
 }
 
 /** Calls `link` for each thing that the record leads to. Targets are canonical; never '' (the root: RFC 7505, RFC 2782 "." is "none"). */
@@ -119,7 +119,7 @@ export function negativeLifetime(message: DnsMessage, denied: string): number | 
     if (zone !== '' && denied !== zone && !denied.endsWith(`.${zone}`)) continue;
     const minimum = Number(record.data.slice(record.data.lastIndexOf(' ') + 1));
     if (!Number.isInteger(minimum)) continue;
-    return Math.min(lifetime(record), lifetime({ ...record, ttl: minimum }), MOST_NEGATIVE_TTL * SECOND);
+    return Math.min(lifetime(record), lifetime({ ...record, ttl: minimum }), MAX_NEGATIVE_TTL * SECOND);
   }
   return undefined;
 }

@@ -6,7 +6,7 @@ import { append, findLink, Link, Node, type Realm, Tree, type TreeShare } from '
 import { LINK, type LinkKind } from './records.ts';
 
 /** Links of one tree, and out of one node: a headless service of a thousand pods fits, a flood does not. */
-export const MOST_LINKS = 1024;
+export const MAX_LINKS = 1024;
 /** Trees smaller than this keep their expired links: there is nothing to win. */
 const SMALL_TREE = 16;
 const FEW_LINKS = 8;
@@ -15,7 +15,7 @@ export const GRACE_NS = 600e9;
 /** Trees looked at for expiry with each answer: more than come in. */
 const SWEPT = 2;
 /** Marks start anew here, below what V8 keeps as a small integer. */
-const MOST_MARK = 1 << 29;
+const MAX_MARK = 1 << 29;
 
 export interface StoreLimits {
   readonly trees: number;
@@ -52,7 +52,7 @@ export class Store {
     this.#limits = limits;
     this.#fairness = fairness;
     this.#shares = new FairBound(limits.nodes, fairness);
-    this.#mostLinks = Math.min(MOST_LINKS, limits.nodes - 1);
+    this.#mostLinks = Math.min(MAX_LINKS, limits.nodes - 1);
   }
 
   unknownOwner(networkNamespace: number, address: string): HolderId {
@@ -139,7 +139,7 @@ export class Store {
   /** A number no node is marked with, nor with the one after it. */
   nextMark(): number {
     this.#mark += 2;
-    if (this.#mark >= MOST_MARK) {
+    if (this.#mark >= MAX_MARK) {
       this.#mark = 2;
       for (const map of [this.#names, this.#addresses])
         for (const first of map.values())

@@ -1,10 +1,10 @@
 /** A map that never has more than `most` entries: a new one takes the place of that which was set longest ago. */
 export class BoundedMap<K, V> {
   readonly #map = new Map<K, V>();
-  readonly #most: number;
+  readonly #max: number;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   get size(): number {
@@ -19,7 +19,7 @@ export class BoundedMap<K, V> {
   set(key: K, value: V): void {
     this.#map.delete(key);
     this.#map.set(key, value);
-    if (this.#map.size <= this.#most) return;
+    if (this.#map.size <= this.#max) return;
     for (const oldest of this.#map.keys()) {
       this.#map.delete(oldest);
       return;

@@ -26,9 +26,9 @@ export class FairMap<K, V> {
   readonly #fairness: Fairness;
   readonly #options: FairMapOptions<K, V>;
 
-  constructor(most: number, options: FairMapOptions<K, V>) {
+  constructor(max: number, options: FairMapOptions<K, V>) {
     this.#fairness = options.fairness ?? new Fairness();
-    this.#shares = new FairBound(most, this.#fairness);
+    this.#shares = new FairBound(max, this.#fairness);
     this.#options = options;
   }
 

@@ -104,11 +104,11 @@ export class Fairness {
   }
 
   /** What was not told yet, which it is with this call. At most so many; the others stay for the next time. */
-  untold(most: number): readonly Untold[] {
+  untold(max: number): readonly Untold[] {
     const found: Untold[] = [];
     const tell = (cgroupId: bigint, owner: HolderId | undefined, counts: Map<string, Count>): void => {
       for (const [bound, count] of counts) {
-        if (count.total === count.told || found.length >= most) continue;
+        if (count.total === count.told || found.length >= max) continue;
         found.push({ owner, cgroupId, bound, count: count.total - count.told });
         count.told = count.total;
       }

@@ -1,10 +1,10 @@
 /** Patterns with `*` (any characters but `/`), `**` (any characters) and `?` (one character but `/`). */
 
-const MOST_CHARACTERS = 4096;
+const MAX_CHARACTERS = 4096;
 
 /** Linear in the text for each star: no regular expression that a hostile path could make slow. */
 export function matchesGlob(pattern: string, text: string): boolean {
-  if (text.length > MOST_CHARACTERS) return false;
+  if (text.length > MAX_CHARACTERS) return false;
   // Positions of the pattern that the text so far can have led to.
   let states = closure(pattern, new Set([0]));
   for (const character of text) {

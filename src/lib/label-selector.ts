@@ -17,7 +17,7 @@ interface Requirement {
 }
 
 /** Longest text read; requirements and values of one selector are bounded by it. */
-const MOST_CHARACTERS = 4096;
+const MAX_CHARACTERS = 4096;
 /** apimachinery pkg/util/validation: a DNS prefix of at most 253 characters, a name of at most 63. */
 const KEY =
   /^(?:(?=[^/]{1,253}\/)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
@@ -28,7 +28,7 @@ const EQUALITY = /^([^\s=!]+)\s*(==|=|!=)\s*(\S*)$/;
 const EXISTENCE = /^(!?)\s*(\S+)$/;
 
 export function parseSelector(text: string): Parsed<LabelSelector> {
-  if (text.length > MOST_CHARACTERS) return { problem: `is longer than ${MOST_CHARACTERS} characters` };
+  if (text.length > MAX_CHARACTERS) return { problem: `is longer than ${MAX_CHARACTERS} characters` };
   const requirements: Requirement[] = [];
   for (const part of splitOutsideParentheses(text)) {
     const requirement = parseRequirement(part.trim());

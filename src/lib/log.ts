@@ -16,8 +16,8 @@ export interface Log {
  * @param write takes one line with its line break.
  */
 export function createLog(level: string, write: (line: string) => void): Log {
-  const most = level === 'none' ? -1 : (LEVELS as readonly string[]).indexOf(level);
-  const limit = most < 0 && level !== 'none' ? LEVELS.length : most;
+  const max = level === 'none' ? -1 : (LEVELS as readonly string[]).indexOf(level);
+  const limit = max < 0 && level !== 'none' ? LEVELS.length : max;
   const at = (own: Level) => (text: string) => {
     if (LEVELS.indexOf(own) > limit) return;
     const label = own === 'info' ? '' : own === 'warn' ? 'warning: ' : `${own}: `;

@@ -13,8 +13,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   for (const candidate of candidates) {
     const [ours, theirs] = differing(word.toLowerCase(), candidate.toLowerCase());
     const changes = distance(ours, theirs);
-    const most = Math.max(1, Math.floor(ours.length / CHARACTERS_A_MISTAKE));
-    if (changes > most || changes >= fewest) continue;
+    const max = Math.max(1, Math.floor(ours.length / CHARACTERS_A_MISTAKE));
+    if (changes > max || changes >= fewest) continue;
     best = candidate;
     fewest = changes;
   }
@@ -36,10 +36,10 @@ function distance(a: string, b: string): number {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      let least = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced);
+      let min = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced);
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        least = Math.min(least, (before[j - 2] ?? 0) + 1);
-      next.push(least);
+        min = Math.min(min, (before[j - 2] ?? 0) + 1);
+      next.push(min);
     }
     before = row;
     row = next;

@@ -60,14 +60,14 @@ export class RecentKeys {
   #place(bucket: number, owner: number): number {
     const words = this.#words;
     let best = bucket;
-    let most = -1;
+    let max = -1;
     for (let slot = bucket; slot < bucket + WAYS; slot++) {
       const order = words[slot * WORDS + ORDER] as number;
       if (order === 0) return slot;
       const share = this.#share(bucket, words[slot * WORDS + OWNER] as number, owner);
-      if (share > most || (share === most && order < (words[best * WORDS + ORDER] as number))) {
+      if (share > max || (share === max && order < (words[best * WORDS + ORDER] as number))) {
         best = slot;
-        most = share;
+        max = share;
       }
     }
     return best;

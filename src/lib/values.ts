@@ -4,24 +4,24 @@ export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 export type Parser<T> = (text: string) => Parsed<T>;
 
 /** Whole number in `[least, most]`. */
-export function integer(least: number, most: number): Parser<number> {
+export function integer(min: number, max: number): Parser<number> {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (Number.isNaN(value) || value < least || value > most) {
-      return { problem: `is not a whole number from ${least} to ${most}` };
+    if (Number.isNaN(value) || value < min || value > max) {
+      return { problem: `is not a whole number from ${min} to ${max}` };
     }
     return { value };
   };
 }
 
 /** Whole number of bytes, optionally with the suffix K, M or G (1024). */
-export function bytes(least: number, most: number): Parser<number> {
+export function bytes(min: number, max: number): Parser<number> {
   return (text) => {
     const match = /^(\d{1,12})([KMG]?)i?B?$/i.exec(text);
     const factor = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[match?.[2]?.toUpperCase() ?? ''] ?? 1;
     const value = match === null ? Number.NaN : Number(match[1]) * factor;
-    if (Number.isNaN(value) || value < least || value > most) {
-      return { problem: `is not a size from ${least} to ${most} bytes (suffixes K, M and G are 1024-based)` };
+    if (Number.isNaN(value) || value < min || value > max) {
+      return { problem: `is not a size from ${min} to ${max} bytes (suffixes K, M and G are 1024-based)` };
     }
     return { value };
   };

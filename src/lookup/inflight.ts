@@ -22,7 +22,7 @@
  */
 import { answersQuestion, sameQuestions } from '../dns/compare.ts';
 import { Message } from '../dns/message.ts';
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness, type HolderId } from '../lib/fairness.ts';
 import { putUuidV7 } from '../lib/uuid.ts';

@@ -1,5 +1,5 @@
 /** Gives each event to each sink. A sink that throws, hangs or is slow changes nothing for the others. */
-import type { Ledger, Stage } from '../health.ts';
+import type { Ledger, Stage } from '../ledger.ts';
 import type { LogEvent } from '../model.ts';
 import { type Notices, type Sink, stageName } from './sink.ts';
 

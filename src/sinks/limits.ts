@@ -1,6 +1,6 @@
 /** Limits of the attributes of a record (OpenTelemetry specification, common/README.md, "Attribute Limits"). */
 import type { Attributes, AttributeValue, LogEvent } from '../model.ts';
-import { MAX_ATTRIBUTES } from './record-common.ts';
+import { MAX_ATTRIBUTES } from '../records/record-common.ts';
 import type { Sink } from './sink.ts';
 
 export interface AttributeLimits {

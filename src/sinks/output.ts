@@ -2,21 +2,21 @@
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { DnsCache } from '../dnscache/cache.ts';
-import type { Ledger } from '../health.ts';
 import type { InspectorStats } from '../inspector/inspector.ts';
+import type { Ledger } from '../ledger.ts';
 import type { Log } from '../lib/log.ts';
 import type { Attributes, ProcessCount, ProcessIdentity, ProcessKey, SourceStats } from '../model.ts';
 import type { ExporterSpec } from '../tables/options.ts';
-import { ConsoleJsonSink } from './console-json.ts';
-import { ConsoleTableSink, type TerminalStream } from './console-table.ts';
+import { ConsoleJsonSink } from './console/json.ts';
+import { ConsoleTableSink, type TerminalStream } from './console/table.ts';
+import { MemoryStore, type RequestStore } from './delivery/request-store.ts';
 import { FanOut } from './fan-out.ts';
 import { limited } from './limits.ts';
-import type { FileBounds, LinesFile } from './lines-file.ts';
-import type { PodsObserved } from './otlp-kubernetes-metrics.ts';
-import type { MetricExporter } from './otlp-metric-exporter.ts';
-import type { MetricsOptions, MetricsSink } from './otlp-metrics.ts';
-import type { ObservedQueue } from './otlp-self-metrics.ts';
-import { MemoryStore, type RequestStore } from './request-store.ts';
+import type { PodsObserved } from './metrics/kubernetes-metrics.ts';
+import type { ObservedQueue } from './metrics/self-metrics.ts';
+import type { MetricsOptions, MetricsSink } from './metrics/sink.ts';
+import type { FileBounds, LinesFile } from './otlp/lines-file.ts';
+import type { MetricExporter } from './otlp/metric-exporter.ts';
 import type { Sink } from './sink.ts';
 
 export interface OutputOptions {
@@ -72,7 +72,7 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
     config.traces ||
     [...config.logs, ...config.metrics].some(({ kind }) => kind === 'otlp' || kind === 'sdk')
   )
-    (await import('./otlp-diagnostics.ts')).routeDiagnostics(log);
+    (await import('./otlp/diagnostics.ts')).routeDiagnostics(log);
   const metrics: MetricsSink[] = [];
   for (const spec of config.metrics)
     metrics.push(await createMetricsSink(spec, metrics.length, options, files));
@@ -123,7 +123,7 @@ class Files {
   }
 
   async at(path: string): Promise<LinesFile> {
-    const { LinesFile: File } = await import('./lines-file.ts');
+    const { LinesFile: File } = await import('./otlp/lines-file.ts');
     const file = this.#open.get(path) ?? File.open(path, this.#bounds);
     this.#open.set(path, file);
     return file;
@@ -149,7 +149,7 @@ async function createLogsSink(
     case 'otlp':
       return createOtlp(options, metrics);
     case 'otlp-file': {
-      const { createOtlpFileSink } = await import('./otlp-file.ts');
+      const { createOtlpFileSink } = await import('./otlp/file-sink.ts');
       return createOtlpFileSink({
         name: fileSinkName(index),
         file: await files.at(spec.path),
@@ -161,7 +161,7 @@ async function createLogsSink(
       });
     }
     case 'sdk': {
-      const { createSdkSink } = await import('./otlp-sdk.ts');
+      const { createSdkSink } = await import('./otlp/sdk-sink.ts');
       const meterProvider = metrics?.meterProvider;
       return createSdkSink({ config, scope: scopeOf(options), ledger, notices: log, meterProvider });
     }
@@ -183,8 +183,8 @@ const REPLAY_RETRY_MS = 60_000;
 
 async function createOtlp(options: OutputOptions, metrics: MetricsSink | undefined): Promise<Sink> {
   const { config, log, ledger } = options;
-  const { otlpTarget } = await import('./otlp-target.ts');
-  const { createOtlpLogsSink } = await import('./otlp-logs.ts');
+  const { otlpTarget } = await import('./otlp/target.ts');
+  const { createOtlpLogsSink } = await import('./otlp/logs-sink.ts');
   const target = otlpTarget(config, 'logs');
   return createOtlpLogsSink({
     target,
@@ -205,8 +205,8 @@ async function createOtlp(options: OutputOptions, metrics: MetricsSink | undefin
 
 async function createSpans(options: OutputOptions, metrics: MetricsSink | undefined): Promise<Sink> {
   const { config, log, ledger } = options;
-  const { otlpTarget } = await import('./otlp-target.ts');
-  const { createOtlpSpansSink } = await import('./otlp-spans.ts');
+  const { otlpTarget } = await import('./otlp/target.ts');
+  const { createOtlpSpansSink } = await import('./otlp/spans-sink.ts');
   const spans = await createOtlpSpansSink({
     target: otlpTarget(config, 'traces'),
     scope: scopeOf(options),
@@ -238,7 +238,7 @@ async function createStore(
 ): Promise<RequestStore> {
   const memory = { maxBytes: config.queueBytes, maxRecords: config.batchQueueSize };
   if (config.spool === undefined) return new MemoryStore(memory);
-  const { Spool } = await import('./spool.ts');
+  const { Spool } = await import('./delivery/spool.ts');
   const spool = new Spool({
     directory: join(config.spool, 'logs'),
     maxBytes: config.spoolBytes,
@@ -256,7 +256,7 @@ async function createMetricsSink(
   files: Files,
 ): Promise<MetricsSink> {
   const name = index === 0 ? 'metrics' : `metrics-${index + 1}`;
-  const { MetricsSink: Metrics } = await import('./otlp-metrics.ts');
+  const { MetricsSink: Metrics } = await import('./metrics/sink.ts');
   return new Metrics({
     name,
     exporter: await createMetricExporter(spec, name, options, files),
@@ -268,8 +268,8 @@ async function createMetricsSink(
 async function createPrometheus(
   options: OutputOptions,
 ): Promise<{ readonly sink: MetricsSink; readonly scrape: () => Promise<string> }> {
-  const { MetricsSink: Metrics } = await import('./otlp-metrics.ts');
-  const { createScraped } = await import('./otlp-prometheus.ts');
+  const { MetricsSink: Metrics } = await import('./metrics/sink.ts');
+  const { createScraped } = await import('./metrics/prometheus.ts');
   const { exporter, scrape } = createScraped();
   return { sink: new Metrics({ name: 'prometheus', exporter, ...metricsOf(options) }), scrape };
 }
@@ -321,11 +321,11 @@ async function createMetricExporter(
 ): Promise<MetricExporter> {
   const { config, log } = options;
   if (spec.kind === 'otlp-file') {
-    const { createOtlpFileMetricExporter } = await import('./otlp-file.ts');
+    const { createOtlpFileMetricExporter } = await import('./otlp/file-sink.ts');
     return createOtlpFileMetricExporter(await files.at(spec.path));
   }
-  const { otlpTarget } = await import('./otlp-target.ts');
-  const { createOtlpMetricExporter } = await import('./otlp-metric-exporter.ts');
+  const { otlpTarget } = await import('./otlp/target.ts');
+  const { createOtlpMetricExporter } = await import('./otlp/metric-exporter.ts');
   return createOtlpMetricExporter({
     target: otlpTarget(config, 'metrics'),
     scope: scopeOf(options),

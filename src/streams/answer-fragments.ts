@@ -2,7 +2,7 @@
  * Answers that come in IP fragments, seen before the kernel joins them: joined here, as of the time of the fragment that came last.
  * What the kernel would not give to a program is no answer: incomplete, of another length than its header says, with a wrong checksum.
  */
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import type { RawMessage } from '../model.ts';
 import { type FragmentDrop, type FragmentLimits, FragmentTable, type Reassembled } from './fragments.ts';
 import { type OnMessage, withoutPayload } from './message.ts';

@@ -3,7 +3,7 @@
  * MSG_MORE ends with a send, UDP_CORK with a piece of its own that says so and is empty. Where that was lost the answer
  * tells that the datagram had left: it has its id (RFC 1035 section 4.1.1), and came to its socket.
  */
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness } from '../lib/fairness.ts';
 import { Envelope } from '../lookup/envelope.ts';

@@ -1,5 +1,5 @@
 /** From captured pieces to whole DNS messages, whatever the transport. The stage `streams` of the ledger. */
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import { Fairness } from '../lib/fairness.ts';
 import type { RawMessage } from '../model.ts';
 import { AnswerFragments } from './answer-fragments.ts';

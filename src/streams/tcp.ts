@@ -2,7 +2,7 @@
  * TCP streams put back together: pieces (segments, or the bytes of one send or receive) in, whole DNS messages out.
  * Each direction of a connection is a stream of its own, ordered by sequence number (RFC 9293 section 3.4).
  */
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
 import { Fairness, type HolderId } from '../lib/fairness.ts';
 import type { RawMessage, UnknownReason } from '../model.ts';

@@ -9,20 +9,20 @@ export type FindingSeverity = 'info' | 'warn' | 'error';
 /** A number is whole unless `step` is `fraction`; a duration is in milliseconds; a list grows with each value given. */
 export type SettingDefinition =
   | NumberSetting
-  | { readonly kind: 'list'; readonly fallback: readonly string[]; readonly brief: string }
-  | { readonly kind: 'file'; readonly fallback: string; readonly brief: string };
+  | { readonly kind: 'list'; readonly default: readonly string[]; readonly description: string }
+  | { readonly kind: 'file'; readonly default: string; readonly description: string };
 
 export interface NumberSetting {
   readonly kind: 'count' | 'fraction' | 'duration';
-  readonly fallback: number;
-  readonly least: number;
-  readonly most: number;
-  readonly brief: string;
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly description: string;
 }
 
 export interface RuleDefinition {
   readonly severity: FindingSeverity;
-  readonly brief: string;
+  readonly description: string;
   readonly settings: Readonly<Record<string, SettingDefinition>>;
 }
 
@@ -34,7 +34,7 @@ const DAY = 24 * HOUR;
 export const RULES = {
   tunnel: {
     severity: 'error',
-    brief:
+    description:
       'Data carried in names or in TXT and NULL answers: one process asks for many long, ever new names below one registered domain.',
     settings: {
       window: time(5 * SECOND, SECOND, 10 * MINUTE, 'time over which the rates are taken'),
@@ -53,7 +53,7 @@ export const RULES = {
   },
   'new-domain-connect': {
     severity: 'warn',
-    brief:
+    description:
       'A registered domain that this workload never asked for before is resolved and connected to within seconds, by a workload that had settled.',
     settings: {
       learning: time(DAY, 0, 30 * DAY, 'how long a workload is watched before it can have settled'),
@@ -69,7 +69,7 @@ export const RULES = {
   },
   'non-cluster-domain': {
     severity: 'warn',
-    brief: 'A workload declared internal asks for a name outside the domains of the cluster.',
+    description: 'A workload declared internal asks for a name outside the domains of the cluster.',
     settings: {
       internal: list(
         [],
@@ -83,7 +83,7 @@ export const RULES = {
   },
   'nxdomain-burst': {
     severity: 'warn',
-    brief:
+    description:
       'Most lookups of a process fail with NXDOMAIN, many a second: generated domains or a misconfiguration, told apart by how the names look. What a search list makes fail does not count.',
     settings: {
       window: time(10 * SECOND, SECOND, 10 * MINUTE, 'time over which it is counted'),
@@ -95,7 +95,7 @@ export const RULES = {
   },
   'unknown-binary': {
     severity: 'error',
-    brief:
+    description:
       'A lookup by an executable that was deleted, lives in memory only, lies under a path that everyone can write to, was added to its container image, or is not on a list.',
     settings: {
       paths: list(
@@ -108,7 +108,7 @@ export const RULES = {
   },
   'rogue-resolver': {
     severity: 'warn',
-    brief:
+    description:
       'A query to a name server that the resolv.conf of the process does not name, by a process that is no name server itself.',
     settings: {
       servers: list([], 'further addresses that may be asked'),
@@ -116,13 +116,13 @@ export const RULES = {
   },
   'encrypted-dns': {
     severity: 'warn',
-    brief:
+    description:
       'A connection to port 853 (DNS over TLS) or to a known DNS-over-HTTPS endpoint, past the configured resolver.',
     settings: {
       endpoints: {
         kind: 'file',
-        fallback: '',
-        brief: 'list of DNS-over-HTTPS names and addresses in place of data/doh-endpoints.txt',
+        default: '',
+        description: 'list of DNS-over-HTTPS names and addresses in place of data/doh-endpoints.txt',
       },
       allow: list([], 'addresses that may be connected to'),
     },
@@ -154,14 +154,12 @@ export function parseSetting(definition: SettingDefinition, text: string): Parse
   return numberParser(definition)(text);
 }
 
-function numberParser({ kind, least, most }: NumberSetting): Parser<number> {
-  if (kind === 'count') return integer(least, most);
-  if (kind === 'duration') return duration(least, most);
+function numberParser({ kind, min, max }: NumberSetting): Parser<number> {
+  if (kind === 'count') return integer(min, max);
+  if (kind === 'duration') return duration(min, max);
   return (text) => {
     const value = /^\d{1,4}(\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
-    return value >= least && value <= most
-      ? { value }
-      : { problem: `is not a number from ${least} to ${most}` };
+    return value >= min && value <= max ? { value } : { problem: `is not a number from ${min} to ${max}` };
   };
 }
 
@@ -170,18 +168,18 @@ function plainText(text: string): Parsed<string> {
   return { value: text };
 }
 
-function count(fallback: number, least: number, most: number, brief: string): NumberSetting {
-  return { kind: 'count', fallback, least, most, brief };
+function count(fallback: number, min: number, max: number, description: string): NumberSetting {
+  return { kind: 'count', default: fallback, min, max, description };
 }
 
-function fraction(fallback: number, least: number, most: number, brief: string): NumberSetting {
-  return { kind: 'fraction', fallback, least, most, brief };
+function fraction(fallback: number, min: number, max: number, description: string): NumberSetting {
+  return { kind: 'fraction', default: fallback, min, max, description };
 }
 
-function time(fallback: number, least: number, most: number, brief: string): NumberSetting {
-  return { kind: 'duration', fallback, least, most, brief };
+function time(fallback: number, min: number, max: number, description: string): NumberSetting {
+  return { kind: 'duration', default: fallback, min, max, description };
 }
 
-function list(fallback: readonly string[], brief: string) {
-  return { kind: 'list', fallback, brief } as const;
+function list(fallback: readonly string[], description: string) {
+  return { kind: 'list', default: fallback, description } as const;
 }

@@ -9,7 +9,7 @@ export type Cost = 'record' | 'answer' | 'detail' | 'finding';
 export interface DropDefinition {
   readonly cost: Cost;
   /** What it means. */
-  readonly brief: string;
+  readonly description: string;
   /** What to do about it. */
   readonly action: string;
 }

@@ -4,12 +4,12 @@ import type { Drops, Filters } from './drop-definition.ts';
 export const ANSWER_DROPS = {
   ambiguous: {
     cost: 'answer',
-    brief: 'An answer without a question that would fit several open lookups.',
+    description: 'An answer without a question that would fit several open lookups.',
     action: 'None: the server leaves the question out, and nothing else tells which it was.',
   },
   answers_full: {
     cost: 'answer',
-    brief: 'Too many answers waited for their requests: one of the server that had most was given up.',
+    description: 'Too many answers waited for their requests: one of the server that had most was given up.',
     action:
       'A server sends answers that no one asked for, or `tracepoint` reads a burst out of order. `whodns stats` says whose share it was.',
   },

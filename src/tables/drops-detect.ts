@@ -4,7 +4,7 @@ import type { Drops, Filters } from './drop-definition.ts';
 export const DETECTOR_DROPS = {
   threw: {
     cost: 'finding',
-    brief: 'The call threw. The detector is switched off for a while.',
+    description: 'The call threw. The detector is switched off for a while.',
     action: 'The log says what it threw. Mend the detector.',
   },
 } as const satisfies Drops;
@@ -15,17 +15,17 @@ export const DETECTOR_FILTERS = { off: 'The detector was switched off.' } as con
 export const DETECT_DROPS = {
   limit: {
     cost: 'finding',
-    brief: 'More findings a second than are sent.',
+    description: 'More findings a second than are sent.',
     action: 'Raise the threshold of the rule that finds so much (`--detect-set`).',
   },
   no_fact: {
     cost: 'finding',
-    brief: 'What the host knows of the process did not come in time.',
+    description: 'What the host knows of the process did not come in time.',
     action: 'Look at `whodns.inspector.requests`: the inspector may hang, or be asked too much.',
   },
   invalid: {
     cost: 'finding',
-    brief: 'The detector threw when the fact came, or returned what is no finding.',
+    description: 'The detector threw when the fact came, or returned what is no finding.',
     action: 'The log says what was wrong. Mend the detector.',
   },
 } as const satisfies Drops;

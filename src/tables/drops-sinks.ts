@@ -4,43 +4,43 @@ import type { Drops, Filters } from './drop-definition.ts';
 export const SINK_DROPS = {
   queue_full: {
     cost: 'record',
-    brief: 'The queue in front of the destination was full.',
+    description: 'The queue in front of the destination was full.',
     action: 'The destination is away or too slow. Give the queue more room, or a disk: `--spool DIR`.',
   },
   spool_damaged: {
     cost: 'record',
-    brief: 'It stood in a part of the spool that was damaged.',
+    description: 'It stood in a part of the spool that was damaged.',
     action: 'Look at the disk, and whether something else writes to the spool.',
   },
   failed: {
     cost: 'record',
-    brief: 'The destination refused the batch or could not be reached.',
+    description: 'The destination refused the batch or could not be reached.',
     action:
       'The log says what it answered: wrong endpoint, wrong protocol, no credentials, a batch too large.',
   },
   timeout: {
     cost: 'record',
-    brief: 'The destination did not answer in time.',
+    description: 'The destination did not answer in time.',
     action: 'The destination is overloaded, or `OTEL_EXPORTER_OTLP_TIMEOUT` is too short.',
   },
   rejected: {
     cost: 'record',
-    brief: 'The destination took the batch but rejected some records (OTLP partial success).',
+    description: 'The destination took the batch but rejected some records (OTLP partial success).',
     action: 'The log says why. Most often a limit of the backend: age, size, number of attributes.',
   },
   error: {
     cost: 'record',
-    brief: 'The sink failed on the record.',
+    description: 'The sink failed on the record.',
     action: 'The log says how. Report it.',
   },
   shutdown: {
     cost: 'record',
-    brief: 'Still waiting when the time to stop had passed.',
+    description: 'Still waiting when the time to stop had passed.',
     action: 'The destination was away when the agent stopped. `--spool DIR` keeps what waits.',
   },
   closed: {
     cost: 'record',
-    brief: 'The destination is gone (broken pipe) or the sink was closed.',
+    description: 'The destination is gone (broken pipe) or the sink was closed.',
     action: 'None: whoever read the output has left.',
   },
 } as const satisfies Drops;

@@ -7,11 +7,12 @@ const BOUND = '`whodns stats` says whose share was full. The bound is fixed (doc
 export const WIRE_DROPS = {
   cut: {
     cost: 'record',
-    brief: 'A batch ends, or claims to, in the middle of an event: what follows is lost, counted as one.',
+    description:
+      'A batch ends, or claims to, in the middle of an event: what follows is lost, counted as one.',
     action: DAMAGED,
   },
-  kind: { cost: 'record', brief: 'An event of no known kind.', action: DAMAGED },
-  field: { cost: 'record', brief: 'A field of an event has a value it cannot have.', action: DAMAGED },
+  kind: { cost: 'record', description: 'An event of no known kind.', action: DAMAGED },
+  field: { cost: 'record', description: 'A field of an event has a value it cannot have.', action: DAMAGED },
 } as const satisfies Drops;
 
 export type WireDrop = keyof typeof WIRE_DROPS;
@@ -19,85 +20,86 @@ export type WireDrop = keyof typeof WIRE_DROPS;
 export const STREAM_DROPS = {
   stream_unsynchronized: {
     cost: 'record',
-    brief: 'TCP bytes outside any known message: attached in mid-stream, or bytes before them were not seen.',
+    description:
+      'TCP bytes outside any known message: attached in mid-stream, or bytes before them were not seen.',
     action:
       'Expected once for each connection that is older than the agent. If it goes on, look at stage `kernel`.',
   },
   stream_gap: {
     cost: 'record',
-    brief: 'TCP bytes went missing and took the start of a message with them.',
+    description: 'TCP bytes went missing and took the start of a message with them.',
     action: 'Look at `whodns.dropped` of stage `kernel`: what was lost there leaves gaps here.',
   },
   stream_gap_answers: {
     cost: 'record',
-    brief: 'Answers that lay in missing TCP bytes: as many as the connection has requests without one.',
+    description: 'Answers that lay in missing TCP bytes: as many as the connection has requests without one.',
     action: 'Look at `whodns.dropped` of stage `kernel`: what was lost there leaves gaps here.',
   },
   stream_unfinished: {
     cost: 'record',
-    brief: 'A TCP stream ended, or the capture did, in the middle of a message.',
+    description: 'A TCP stream ended, or the capture did, in the middle of a message.',
     action: 'None: a peer broke off.',
   },
   stream_replaced: {
     cost: 'record',
-    brief: 'Another connection with the same addresses and ports began.',
+    description: 'Another connection with the same addresses and ports began.',
     action: 'None: the end of the first one was not seen.',
   },
   stream_idle: {
     cost: 'record',
-    brief: 'A TCP stream was silent too long in the middle of a message.',
+    description: 'A TCP stream was silent too long in the middle of a message.',
     action: 'None: a peer stopped sending.',
   },
   streams_full: {
     cost: 'record',
-    brief:
+    description:
       'Too many TCP streams: the least recently used of who had most was forgotten in the middle of a message.',
     action: BOUND,
   },
   stream_bytes_full: {
     cost: 'record',
-    brief: 'Streams held too many bytes: the least recently used of who had most was forgotten.',
+    description: 'Streams held too many bytes: the least recently used of who had most was forgotten.',
     action: BOUND,
   },
   datagram_unfinished: {
     cost: 'record',
-    brief: 'A corked UDP datagram (MSG_MORE) was never sent, or its last piece was not seen.',
+    description: 'A corked UDP datagram (MSG_MORE) was never sent, or its last piece was not seen.',
     action: 'None: most likely the program gave up.',
   },
   datagram_too_long: {
     cost: 'record',
-    brief: 'A corked UDP datagram grew beyond 65 535 bytes.',
+    description: 'A corked UDP datagram grew beyond 65 535 bytes.',
     action: 'None: the kernel refuses to send it.',
   },
   datagrams_full: {
     cost: 'record',
-    brief: 'Too many corked UDP datagrams: the oldest of who had most was forgotten.',
+    description: 'Too many corked UDP datagrams: the oldest of who had most was forgotten.',
     action: BOUND,
   },
   fragments_unfinished: {
     cost: 'record',
-    brief: 'An answer in IP fragments, not all of which came; or too many waited for the rest.',
+    description: 'An answer in IP fragments, not all of which came; or too many waited for the rest.',
     action:
       'None: most likely the network lost one. Large answers over UDP do better without fragments (DNS flag day 2020).',
   },
   fragment_overlap: {
     cost: 'record',
-    brief: 'IP fragments of an answer overlapped: the kernel drops it too (RFC 5722).',
+    description: 'IP fragments of an answer overlapped: the kernel drops it too (RFC 5722).',
     action: 'Look at who sends them: no sender does so by mistake.',
   },
   fragment_too_long: {
     cost: 'record',
-    brief: 'IP fragments of an answer went beyond 65 535 bytes: the kernel drops it too.',
+    description: 'IP fragments of an answer went beyond 65 535 bytes: the kernel drops it too.',
     action: 'Look at who sends them: no sender does so by mistake.',
   },
   fragment_count: {
     cost: 'record',
-    brief: 'An answer in more than 128 IP fragments.',
+    description: 'An answer in more than 128 IP fragments.',
     action: 'None: no link has so small a size.',
   },
   fragment_no_first: {
     cost: 'record',
-    brief: 'An IP fragment whose datagram was dropped before its first fragment came.',
+    description: 'An IP fragment whose datagram was dropped before its first fragment came.',
     action: 'None.',
   },
 } as const satisfies Drops;

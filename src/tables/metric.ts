@@ -4,6 +4,6 @@ export interface MetricDefinition {
   readonly kind: 'sum' | 'updown' | 'gauge' | 'histogram';
   /** UCUM; no `_total` in names (OpenTelemetry semantic conventions, metrics). */
   readonly unit: string;
-  readonly brief: string;
+  readonly description: string;
   readonly attributes: readonly string[];
 }

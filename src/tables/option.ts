@@ -15,9 +15,9 @@ export interface Option<T = unknown> {
   readonly commands: readonly Command[];
   /** The first one that is set and not empty wins. A repeatable setting is a comma list there. */
   readonly env?: readonly string[];
-  readonly brief: string;
+  readonly description: string;
   readonly parse: Parser<T>;
-  readonly fallback: T | undefined;
+  readonly default: T | undefined;
   /** How help and docs show the default where the value does not speak for itself. */
   readonly shownDefault?: string;
   /** `parse` takes a list: the flag may be given several times, and its texts are joined by this. */
@@ -27,11 +27,11 @@ export interface Option<T = unknown> {
 }
 
 /** The flag can be given several times; each value is checked by `parse`, the setting is the list of them. */
-export interface RepeatableOption<T = unknown> extends Omit<Option<T>, 'fallback'> {
+export interface RepeatableOption<T = unknown> extends Omit<Option<T>, 'default'> {
   readonly repeatable: true;
   /** Between the values of one text; default: a comma. */
   readonly separator?: RegExp;
-  readonly fallback: readonly T[] | undefined;
+  readonly default: readonly T[] | undefined;
 }
 
 /** The long name of the flag, `--port`; undefined: the setting has none. */

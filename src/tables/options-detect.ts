@@ -12,14 +12,14 @@ export const DETECT_OPTIONS = {
     joins: ',',
     commands: CAPTURE,
     env: ['WHODNS_DETECT'],
-    brief: `detections: all, or a comma list of ${NAMES.join(', ')}`,
+    description: `detections: all, or a comma list of ${NAMES.join(', ')}`,
     parse: (text) => {
       const parsed = list(oneOf('all', ...NAMES))(text);
       if ('problem' in parsed) return parsed;
       const all = parsed.value.includes('all');
       return { value: NAMES.filter((name) => all || parsed.value.includes(name)) };
     },
-    fallback: [],
+    default: [],
     shownDefault: 'none',
   }),
   detectSet: repeatable<string>({
@@ -27,12 +27,13 @@ export const DETECT_OPTIONS = {
     repeatable: true,
     commands: CAPTURE,
     env: ['WHODNS_DETECT_SET'],
-    brief: 'a threshold or list of a detection, see docs/detections.md; repeat or comma list, lists grow',
+    description:
+      'a threshold or list of a detection, see docs/detections.md; repeat or comma list, lists grow',
     parse: (text) => {
       const given = givenSetting(text);
       return 'problem' in given ? given : { value: text };
     },
-    fallback: [],
+    default: [],
     shownDefault: 'see docs/detections.md',
   }),
   detectors: repeatable<string>({
@@ -40,38 +41,39 @@ export const DETECT_OPTIONS = {
     repeatable: true,
     commands: CAPTURE,
     env: ['WHODNS_DETECTORS'],
-    brief: 'a detector of your own: an ECMAScript or TypeScript module; repeat or comma list',
+    description: 'a detector of your own: an ECMAScript or TypeScript module; repeat or comma list',
     parse: (text) =>
       text === '' || text.includes('\0') ? { problem: 'is not a file name' } : { value: text },
-    fallback: [],
+    default: [],
     shownDefault: 'none',
   }),
   detectCooldownMs: option<number>({
     flag: '--detect-cooldown <duration>',
     commands: CAPTURE,
     env: ['WHODNS_DETECT_COOLDOWN'],
-    brief: 'the same finding about the same process and subject is not repeated for this long, 0s to 24h',
+    description:
+      'the same finding about the same process and subject is not repeated for this long, 0s to 24h',
     parse: duration(0, 24 * 3_600_000),
-    fallback: 600_000,
+    default: 600_000,
     shownDefault: '10m',
   }),
   detectPauseMs: option<number>({
     flag: '--detect-pause <duration>',
     commands: CAPTURE,
     env: ['WHODNS_DETECT_PAUSE'],
-    brief:
+    description:
       'a detector that throws or is slow is switched off for this long, 1s to 24h; each further time twice as long, up to 1 h',
     parse: duration(1000, 24 * 3_600_000),
-    fallback: 60_000,
+    default: 60_000,
     shownDefault: '1m',
   }),
   searchFolding: option<boolean>({
     flag: '--no-search-folding',
     commands: ['run'],
     env: ['WHODNS_SEARCH_FOLDING'],
-    brief: "do not recognise the fan-out of a process's DNS search list (whodns.search.*)",
+    description: "do not recognise the fan-out of a process's DNS search list (whodns.search.*)",
     parse: boolean,
-    fallback: true,
+    default: true,
     shownDefault: 'it is recognised',
   }),
 } as const;

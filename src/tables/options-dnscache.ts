@@ -36,18 +36,18 @@ export const DNS_CACHE_OPTIONS = {
     repeatable: true,
     commands: ['run'] satisfies Command[],
     env: ['WHODNS_DNSCACHE'],
-    brief: 'remember names and addresses of answers: enable, size=N, nodes=N; help prints the options',
+    description: 'remember names and addresses of answers: enable, size=N, nodes=N; help prints the options',
     parse: words,
-    fallback: undefined,
+    default: undefined,
     shownDefault: 'none',
   }),
   scope: option<string | undefined>({
     flag: '--scope <scope>',
     commands: ['cache'],
-    brief: 'whose answers count: host, netns=INODE, container=ID, pid=PID',
+    description: 'whose answers count: host, netns=INODE, container=ID, pid=PID',
     parse: (text) =>
       SCOPE.test(text) ? { value: text } : { problem: 'is not host, netns=INODE, container=ID or pid=PID' },
-    fallback: undefined,
+    default: undefined,
     shownDefault: 'host',
   }),
 } as const;

@@ -8,9 +8,9 @@ export interface RuntimeAddress {
   readonly path: string;
 }
 
-const MOST_RUNTIMES = 8;
+const MAX_RUNTIMES = 8;
 /** sun_path of unix(7), with its end. */
-const MOST_PATH = 107;
+const MAX_PATH = 107;
 
 export const METADATA_OPTIONS = {
   containerRuntime: option<'auto' | 'off' | readonly RuntimeAddress[]>({
@@ -18,19 +18,19 @@ export const METADATA_OPTIONS = {
     joins: ',',
     commands: ['run'],
     env: ['WHODNS_CONTAINER_RUNTIME'],
-    brief:
+    description:
       'who knows the containers: auto (the usual sockets), off, or sockets: cri:PATH, docker:PATH, PATH; comma list',
     parse: runtimes,
-    fallback: 'auto',
+    default: 'auto',
   }),
   containerLabels: repeatable<string>({
     flag: '--container-label <key>',
     repeatable: true,
     commands: ['run'],
     env: ['WHODNS_CONTAINER_LABELS'],
-    brief: 'container label to add as container.label.KEY; repeat or comma list',
+    description: 'container label to add as container.label.KEY; repeat or comma list',
     parse: labelKey,
-    fallback: [],
+    default: [],
     shownDefault: 'none',
   }),
 } as const;
@@ -43,7 +43,7 @@ function runtimes(text: string): Parsed<'auto' | 'off' | readonly RuntimeAddress
     if ('problem' in parsed) return parsed;
     addresses.push(parsed.value);
   }
-  if (addresses.length > MOST_RUNTIMES) return { problem: `names more than ${MOST_RUNTIMES} sockets` };
+  if (addresses.length > MAX_RUNTIMES) return { problem: `names more than ${MAX_RUNTIMES} sockets` };
   return { value: addresses };
 }
 
@@ -53,8 +53,8 @@ function address(text: string): Parsed<RuntimeAddress> {
   if (path === '' || path.includes('\0')) {
     return { problem: 'is not auto, off, or a list of cri:PATH, docker:PATH or PATH with absolute paths' };
   }
-  if (Buffer.byteLength(path) > MOST_PATH)
-    return { problem: `has a path longer than a socket's (${MOST_PATH})` };
+  if (Buffer.byteLength(path) > MAX_PATH)
+    return { problem: `has a path longer than a socket's (${MAX_PATH})` };
   const guessed = /(?:^|\/)(?:docker|podman)\.sock$/.test(path) ? 'docker' : 'cri';
   return { value: { api: given === 'cri' || given === 'docker' ? given : guessed, path } };
 }

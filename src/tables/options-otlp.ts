@@ -52,9 +52,9 @@ function ofSignal<S extends OtlpSignal>(signal: S, what: string): Prefixed<S> {
     Insecure: option({
       commands: CAPTURE,
       env: both('INSECURE'),
-      brief: `${what} by gRPC to an endpoint without scheme: true = no TLS`,
+      description: `${what} by gRPC to an endpoint without scheme: true = no TLS`,
       parse: boolean,
-      fallback: false,
+      default: false,
     }),
     Certificate: file(both('CERTIFICATE'), `certificate authorities trusted for ${what} (PEM)`),
     ClientKey: file(both('CLIENT_KEY'), `private key of the client for ${what} (PEM)`),
@@ -62,16 +62,16 @@ function ofSignal<S extends OtlpSignal>(signal: S, what: string): Prefixed<S> {
     Compression: option({
       commands: CAPTURE,
       env: both('COMPRESSION'),
-      brief: `of requests with ${what}: none, gzip, or zstd, which takes a quarter of the processor of gzip and is not in the standard`,
+      description: `of requests with ${what}: none, gzip, or zstd, which takes a quarter of the processor of gzip and is not in the standard`,
       parse: caseless(oneOf('none', 'gzip', 'zstd')),
-      fallback: 'none',
+      default: 'none',
     }),
     OtlpTimeoutMs: option({
       commands: CAPTURE,
       env: both('TIMEOUT'),
-      brief: `time in ms for one attempt to send ${what}`,
+      description: `time in ms for one attempt to send ${what}`,
       parse: integer(1, 60 * MINUTE),
-      fallback: 10_000,
+      default: 10_000,
     }),
   };
   return Object.fromEntries(
@@ -79,14 +79,14 @@ function ofSignal<S extends OtlpSignal>(signal: S, what: string): Prefixed<S> {
   ) as Prefixed<S>;
 }
 
-function endpoint(env: readonly string[], brief: string): Option<string | undefined> {
+function endpoint(env: readonly string[], description: string): Option<string | undefined> {
   return option({
     commands: CAPTURE,
     env,
-    brief,
+    description,
     parse: (text) =>
       parseEndpoint(text) === undefined ? { problem: 'is not an endpoint' } : { value: text },
-    fallback: undefined,
+    default: undefined,
   });
 }
 
@@ -95,25 +95,25 @@ function orZero(parse: Parser<number>): Parser<number> {
   return (text) => (text === '0' ? { value: 0 } : parse(text));
 }
 
-function headers(env: readonly string[], brief: string): Option<OtlpHeaders> {
+function headers(env: readonly string[], description: string): Option<OtlpHeaders> {
   return option({
     commands: CAPTURE,
     env,
-    brief,
+    description,
     parse: parseHeaders,
-    fallback: new Map<string, string>(),
+    default: new Map<string, string>(),
     shownDefault: 'none',
     secret: true,
   });
 }
 
-function file(env: readonly string[], brief: string): Option<string | undefined> {
+function file(env: readonly string[], description: string): Option<string | undefined> {
   return option({
     commands: CAPTURE,
     env,
-    brief,
+    description,
     parse: (text) => (text.includes('\0') ? { problem: 'is not a file name' } : { value: text }),
-    fallback: undefined,
+    default: undefined,
   });
 }
 
@@ -155,79 +155,79 @@ export const OTLP_OPTIONS = {
   metricsTemporality: option<'cumulative' | 'delta' | 'lowmemory'>({
     commands: CAPTURE,
     env: ['OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'],
-    brief: 'of sums and histograms by OTLP: cumulative, delta, lowmemory',
+    description: 'of sums and histograms by OTLP: cumulative, delta, lowmemory',
     parse: caseless(oneOf('cumulative', 'delta', 'lowmemory')),
-    fallback: 'cumulative',
+    default: 'cumulative',
   }),
   metricsHistograms: option<'explicit_bucket_histogram'>({
     commands: CAPTURE,
     env: ['OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION'],
-    brief: 'histograms have the buckets of the semantic conventions: explicit_bucket_histogram',
+    description: 'histograms have the buckets of the semantic conventions: explicit_bucket_histogram',
     parse: caseless(oneOf('explicit_bucket_histogram')),
-    fallback: 'explicit_bucket_histogram',
+    default: 'explicit_bucket_histogram',
   }),
   queueBytes: option<number>({
     flag: '--queue-bytes <bytes>',
     commands: CAPTURE,
     env: ['WHODNS_QUEUE_BYTES'],
-    brief:
+    description:
       'encoded records kept in memory while the endpoint is slow or away, 4M to 1G; when full new ones are dropped',
     parse: bytes(4 * MEBIBYTE, 1024 * MEBIBYTE),
-    fallback: 64 * MEBIBYTE,
+    default: 64 * MEBIBYTE,
     shownDefault: '64M',
   }),
   spool: option<string | undefined>({
     flag: '--spool <directory>',
     commands: ['run'],
     env: ['WHODNS_SPOOL'],
-    brief:
+    description:
       'keep what waits for the OTLP endpoint in files here: it survives outages and the end of the agent',
     parse: (text) => (text.includes('\0') ? { problem: 'is not a directory name' } : { value: text }),
-    fallback: undefined,
+    default: undefined,
     shownDefault: 'in memory only',
   }),
   spoolBytes: option<number>({
     flag: '--spool-bytes <bytes>',
     commands: ['run'],
     env: ['WHODNS_SPOOL_BYTES'],
-    brief: 'size of the spool, 16M to 1T; when full the oldest records are dropped',
+    description: 'size of the spool, 16M to 1T; when full the oldest records are dropped',
     parse: bytes(16 * MEBIBYTE, 1024 * 1024 * MEBIBYTE),
-    fallback: 1024 * MEBIBYTE,
+    default: 1024 * MEBIBYTE,
     shownDefault: '1G',
   }),
   otlpFileBytes: option<number>({
     flag: '--otlp-file-bytes <bytes>',
     commands: CAPTURE,
     env: ['WHODNS_OTLP_FILE_BYTES'],
-    brief:
+    description:
       'size at which the file of otlp-file:PATH becomes PATH.1, PATH.1 becomes PATH.2 and so on, 1M to 1T; 0: never',
     parse: orZero(bytes(MEBIBYTE, 1024 * 1024 * MEBIBYTE)),
-    fallback: 100 * MEBIBYTE,
+    default: 100 * MEBIBYTE,
     shownDefault: '100M',
   }),
   otlpFileBackups: option<number>({
     flag: '--otlp-file-backups <count>',
     commands: CAPTURE,
     env: ['WHODNS_OTLP_FILE_BACKUPS'],
-    brief: 'files PATH.1 ... kept beside PATH, 1 to 1000; the oldest is removed',
+    description: 'files PATH.1 ... kept beside PATH, 1 to 1000; the oldest is removed',
     parse: integer(1, 1000),
-    fallback: 2,
+    default: 2,
   }),
   concurrentRequests: option<number>({
     flag: '--concurrent-requests <count>',
     commands: CAPTURE,
     env: ['WHODNS_CONCURRENT_REQUESTS'],
-    brief: 'OTLP requests with records under way at the same time, 1 to 64',
+    description: 'OTLP requests with records under way at the same time, 1 to 64',
     parse: integer(1, 64),
-    fallback: 4,
+    default: 4,
   }),
   retryForMs: option<number | undefined>({
     flag: '--retry-for <duration>',
     commands: CAPTURE,
     env: ['WHODNS_RETRY_FOR'],
-    brief: 'how long a request with records is tried again before it is dropped',
+    description: 'how long a request with records is tried again before it is dropped',
     parse: duration(1, 24 * 60 * MINUTE),
-    fallback: undefined,
+    default: undefined,
     shownDefault: 'run: as long as the queue has room; replay: 1m',
   }),
 } as const;

@@ -8,24 +8,25 @@ type Level = 'on' | 'off' | 'metrics';
 const level = oneOf('on', 'off', 'metrics');
 const RUN: readonly Command[] = ['run'];
 const CAPTURE: readonly Command[] = ['run', 'replay'];
-const MOST_CHARACTERS = 4096;
+const MAX_CHARACTERS = 4096;
 
 export const VISIBILITY_OPTIONS = {
   capture: option<Level>({
     flag: '--capture <level>',
     commands: RUN,
     env: ['WHODNS_CAPTURE'],
-    brief: 'what holds where no annotation says otherwise: on, off, metrics (counted by process, no records)',
+    description:
+      'what holds where no annotation says otherwise: on, off, metrics (counted by process, no records)',
     parse: level,
-    fallback: 'on',
+    default: 'on',
   }),
   captureHost: option<Level | undefined>({
     flag: '--capture-host <level>',
     commands: RUN,
     env: ['WHODNS_CAPTURE_HOST'],
-    brief: 'the same of processes in no container',
+    description: 'the same of processes in no container',
     parse: level,
-    fallback: undefined,
+    default: undefined,
     shownDefault: 'as --capture',
   }),
   includeNamespaces: names(
@@ -114,7 +115,7 @@ function names(
   flag: string,
   env: string,
   commands: readonly Command[],
-  brief: string,
+  description: string,
   parse: Parser<string>,
 ) {
   return repeatable<string>({
@@ -122,35 +123,35 @@ function names(
     repeatable: true,
     commands,
     env: [env],
-    brief,
+    description,
     parse,
-    fallback: [],
+    default: [],
     shownDefault: '',
   });
 }
 
 /** Commas belong to a selector: several are separated by semicolons, and one that matches is enough. */
-function selectors(flag: string, env: string, brief: string) {
+function selectors(flag: string, env: string, description: string) {
   return option<readonly LabelSelector[]>({
     flag,
     joins: ';',
     commands: RUN,
     env: [env],
-    brief,
+    description,
     parse: (text) => {
       const parsed = text.split(';').map((part) => parseSelector(part.trim()));
       const problem = parsed.find((each) => 'problem' in each);
       if (problem !== undefined) return problem;
       return { value: parsed.flatMap((each) => ('value' in each ? [each.value] : [])) };
     },
-    fallback: [],
+    default: [],
     shownDefault: '',
   });
 }
 
 function pattern(text: string): Parsed<string> {
   if (text === '') return { problem: 'is empty' };
-  return text.length > MOST_CHARACTERS ? { problem: 'is too long' } : { value: text };
+  return text.length > MAX_CHARACTERS ? { problem: 'is too long' } : { value: text };
 }
 
 function domain(text: string): Parsed<string> {

@@ -24,7 +24,7 @@ export const STAGES = {
   answers: { dropped: ANSWER_DROPS, filtered: ANSWER_FILTERS },
   connections: { dropped: {}, filtered: {} },
   inspection: { dropped: {}, filtered: {} },
-  workloads: { dropped: {}, filtered: {} },
+  containers: { dropped: {}, filtered: {} },
   visibility: {
     dropped: {},
     filtered: {

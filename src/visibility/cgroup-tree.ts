@@ -2,13 +2,13 @@
  * The control groups of pods and containers below a mount, kept up to date: by inotify on the groups above containers (mkdir
  * and rmdir are seen there), and by a look at everything now and then, for watches that could not be had.
  *
- * Only what root has named is there (enrich/cgroup-claims.ts): neither groups inside containers nor those that somebody
+ * Only what root has named is there (enrich/containers/cgroup-claims.ts): neither groups inside containers nor those that somebody
  * made in a part of the tree that was given to him.
  */
 import { type FSWatcher, readdirSync, watch } from 'node:fs';
-import { isRoots } from '../enrich/cgroup-claims.ts';
-import { type CgroupMount, inodeOf } from '../enrich/cgroup-mounts.ts';
-import { containerOf, podUidOf } from '../enrich/container.ts';
+import { isRoots } from '../enrich/containers/cgroup-claims.ts';
+import { type CgroupMount, inodeOf } from '../enrich/containers/cgroup-mounts.ts';
+import { containerOf, podUidOf } from '../enrich/containers/container.ts';
 
 export interface WorkloadGroup {
   /** Below the mount, e.g. `/kubepods/burstable/pod<uid>/<id>`. */
@@ -29,10 +29,10 @@ export interface CgroupTreeOptions {
 }
 
 /** As deep as the kernel programs look (bpf/visibility.h, CGROUP_DEPTH_MAX). */
-const MOST_DEPTH = 20;
+const MAX_DEPTH = 20;
 /** Groups known at once, nearest to the root first; further ones are counted. */
-const MOST_GROUPS = 16_384;
-const MOST_WATCHES = 4096;
+const MAX_GROUPS = 16_384;
+const MAX_WATCHES = 4096;
 /** Several groups are made for one container. */
 const SETTLE_MS = 10;
 const RESCAN_MS = 5000;
@@ -144,7 +144,7 @@ export class CgroupTree {
   /** Compares one directory with what is known of it. */
   #list(key: string): boolean {
     const node = this.#nodes.get(key);
-    if (node === undefined || node.depth >= MOST_DEPTH) return false;
+    if (node === undefined || node.depth >= MAX_DEPTH) return false;
     const directory = node.mount.path + node.path;
     // The group of a container stays as long as it is there; what is inside is its own affair.
     if (node.workload?.kind === 'container')
@@ -169,7 +169,7 @@ export class CgroupTree {
   }
 
   #add(mount: CgroupMount, path: string, depth: number): boolean {
-    if (this.#nodes.size >= MOST_GROUPS) {
+    if (this.#nodes.size >= MAX_GROUPS) {
       this.skipped++;
       return false;
     }
@@ -184,7 +184,7 @@ export class CgroupTree {
   }
 
   #watch(node: Node, key: string): void {
-    if (!this.#isWatching || this.#watches >= MOST_WATCHES) return;
+    if (!this.#isWatching || this.#watches >= MAX_WATCHES) return;
     try {
       // `rename` is a directory made or removed; writes to the group's files are `change`.
       node.watcher = watch(node.mount.path + node.path, { persistent: false }, (type) => {

@@ -6,7 +6,7 @@ import type { LookupRules } from './lookup-filter.ts';
 export function policyOf(config: Config): Policy {
   const { includeNamespaces, excludeNamespaces, includePods, excludePods } = config;
   return {
-    fallback: config.capture,
+    default: config.capture,
     host: config.captureHost,
     includeNamespaces,
     excludeNamespaces,
@@ -17,7 +17,7 @@ export function policyOf(config: Config): Policy {
 
 /** The policy leaves nobody out; annotations may all the same. */
 export function isEverybody(policy: Policy): boolean {
-  const { fallback, host, includeNamespaces, excludeNamespaces, includePods, excludePods } = policy;
+  const { default: fallback, host, includeNamespaces, excludeNamespaces, includePods, excludePods } = policy;
   const fence = [includeNamespaces, excludeNamespaces, includePods, excludePods];
   return fallback === 'on' && (host ?? 'on') === 'on' && fence.every((rule) => rule.length === 0);
 }

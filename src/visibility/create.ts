@@ -1,7 +1,7 @@
 /** Config -> who is captured: the parts of the pipeline that judge, and what `whodns status` shows. */
 import type { Config } from '../config/config.ts';
-import type { CgroupMounts } from '../enrich/cgroup-mounts.ts';
-import type { Ledger } from '../health.ts';
+import type { CgroupMounts } from '../enrich/containers/cgroup-mounts.ts';
+import type { Ledger } from '../ledger.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { Attributes, LogEvent, ProcessIdentity } from '../model.ts';

@@ -19,7 +19,7 @@ export type Origin = 'configuration' | 'default' | 'host' | 'namespace' | 'pod' 
 
 export interface Policy {
   /** Global default. */
-  readonly fallback: Level;
+  readonly default: Level;
   /** Processes in no container; undefined: the default. */
   readonly host: Level | undefined;
   /** Names, with `*` and `?`. Empty = not asked. */
@@ -53,11 +53,11 @@ export interface Unknown {
   readonly value: string;
 }
 
-const MOST_SHOWN = 64;
+const MAX_SHOWN = 64;
 
 export function decideHost(policy: Policy): Decision {
   return policy.host === undefined
-    ? { level: policy.fallback, origin: 'default', reason: '--capture' }
+    ? { level: policy.default, origin: 'default', reason: '--capture' }
     : { level: policy.host, origin: 'host', reason: '--capture-host' };
 }
 
@@ -72,7 +72,7 @@ export function decide(policy: Policy, subject: Subject, onUnknown: (unknown: Un
       : own('container', annotations, `${ANNOTATION}.${container}`, onUnknown)) ??
     said('pod', annotations, onUnknown) ??
     said('namespace', namespaceAnnotations, onUnknown) ?? {
-      level: policy.fallback,
+      level: policy.default,
       origin: 'default',
       reason: '--capture',
     }
@@ -130,5 +130,5 @@ function kubearmor(origin: Origin, annotations: Labels): Decision | undefined {
 }
 
 function shortened(text: string): string {
-  return text.length <= MOST_SHOWN ? text : `${text.slice(0, MOST_SHOWN).toWellFormed()}…`;
+  return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN).toWellFormed()}…`;
 }

@@ -1,5 +1,5 @@
 /** The last word on a lookup before it becomes a record; ledger stage `visibility`. */
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { ProcessIdentity } from '../model.ts';
 import type { LookupFilter } from './lookup-filter.ts';

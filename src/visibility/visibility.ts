@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { CaptureLevel } from '../capture/kernel.ts';
-import type { CgroupMounts } from '../enrich/cgroup-mounts.ts';
+import type { CgroupMounts } from '../enrich/containers/cgroup-mounts.ts';
 import type { Log } from '../lib/log.ts';
 import type { ProcessIdentity } from '../model.ts';
 import { CgroupTree, type WorkloadGroup } from './cgroup-tree.ts';
@@ -42,14 +42,14 @@ export interface VisibilityCounts {
   changes: number;
   /** Annotations with a value that nobody understands, each once. */
   unknownValues: number;
-  /** Workloads that the kernel's map has no room for now. */
+  /** Containers that the kernel's map has no room for now. */
   refused: number;
 }
 
 /** Metadata comes in bursts. */
 const SETTLE_MS = 50;
 /** Told apart, so that each is reported once; beyond it the oldest may be reported again. */
-const MOST_REPORTED = 4096;
+const MAX_REPORTED = 4096;
 const NOTHING: Known = { container: undefined, pod: undefined, name: undefined };
 
 export class Visibility {
@@ -62,8 +62,8 @@ export class Visibility {
   /** Key: mount path and group path. */
   #workloads = new Map<string, Workload>();
   #byContainer = new Map<string, Workload>();
-  readonly #reported = new LRUCache<string, true>({ max: MOST_REPORTED });
-  readonly #prompted = new LRUCache<string, true>({ max: MOST_REPORTED });
+  readonly #reported = new LRUCache<string, true>({ max: MAX_REPORTED });
+  readonly #prompted = new LRUCache<string, true>({ max: MAX_REPORTED });
   #levels = new WeakMap<ProcessIdentity, Level>();
   #timer: NodeJS.Timeout | undefined;
   #warnedFull = false;
@@ -205,7 +205,7 @@ export class Visibility {
     // A pod is forgotten before its last processes are gone, and all are while a source connects anew: what held stands.
     const before = !isKnown(known) && old?.known === true ? old : undefined;
     const decision = before?.decision ?? this.#decide(known);
-    const previous = old?.decision.level ?? this.#options.policy.fallback;
+    const previous = old?.decision.level ?? this.#options.policy.default;
     if (group.kind === 'container' && known.container?.sandbox !== true && decision.level !== previous) {
       const { containerId, podUid } = group;
       changes.push({ name: nameOf(known, group), known, containerId, podUid, previous, decision });

@@ -3,7 +3,7 @@
  * look-ahead, texts from small caches. Bytes that cannot be are counted in the stage, never thrown.
  */
 
-import type { Stage } from '../health.ts';
+import type { Stage } from '../ledger.ts';
 import { formatIPv4, formatIPv6, isV4Mapped } from '../lib/address.ts';
 import { Envelope } from '../lookup/envelope.ts';
 import { FIELD_BITS } from '../lookup/fields.ts';

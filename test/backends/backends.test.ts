@@ -206,7 +206,7 @@ describe('Loki', () => {
 
 describe('large records', () => {
   test('the largest that a server and a process can bring about is stored whole', async () => {
-    // Sizes: sinks/record-common.ts, enrich/process-context.ts. A backslash is two in the JSON text that Loki keeps of arrays.
+    // Sizes: records/record-common.ts, enrich/process/process-context.ts. A backslash is two in the JSON text that Loki keeps of arrays.
     const texts = Array.from({ length: 100 }, () => '\\001'.repeat(256));
     const published = Object.fromEntries(
       Array.from({ length: 128 }, (_, i) => [`own.${i}`, 'x'.repeat(1024)]),

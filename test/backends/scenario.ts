@@ -258,7 +258,7 @@ export const SERIES: readonly SeriesInput[] = [
   {
     metric: 'whodns.metadata.events',
     value: 4,
-    attributes: { 'whodns.metadata.source': 'workloads', 'whodns.metadata.event': 'timeout' },
+    attributes: { 'whodns.metadata.source': 'containers', 'whodns.metadata.event': 'timeout' },
   },
   { metric: 'whodns.dnscache.trees', value: 30, attributes: {} },
   { metric: 'whodns.dnscache.nodes', value: 90, attributes: {} },

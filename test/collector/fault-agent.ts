@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StageSnapshot } from '../../src/health.ts';
+import type { StageSnapshot } from '../../src/ledger.ts';
 import type { SourceStats } from '../../src/model.ts';
 import { end, isRunning } from '../matrix/children.ts';
 import { waitUntil } from './running-program.ts';

@@ -17,7 +17,7 @@ import type { Outcome } from './faults-inside.ts';
 import { faultsPage } from './faults-page.ts';
 
 const FULL = process.env['WHODNS_FAULTS'] === 'full';
-const MOST_RESIDENT = 250e6;
+const MAX_RESIDENT = 250e6;
 /** Records in the requests that may be under way when an agent dies: they are sent again. */
 const UNDER_WAY = 4 * 2048;
 /** At most this much of what was asked before its death had not been encoded: the batch delay, the ring, a busy machine. */
@@ -80,7 +80,7 @@ function verify(outcome: Outcome): void {
   assert.equal(ringDrops, 0, `capture was held up: ${at}`);
   assert.equal(missing, 0, `the books do not balance: ${at}`);
   assert.equal(doubled, 0, `two records of one lookup: ${at}`);
-  assert.ok(highWater > 20e6 && highWater < MOST_RESIDENT, `memory: ${at}`);
+  assert.ok(highWater > 20e6 && highWater < MAX_RESIDENT, `memory: ${at}`);
   const counted = Object.values(dropped).reduce((sum, count) => sum + count, 0);
   if (outcome.lossIsTold) {
     assert.ok(lost > 0, at);

@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Spool } from '../../src/sinks/spool.ts';
+import { Spool } from '../../src/sinks/delivery/spool.ts';
 
 const [base = '/var/tmp'] = process.argv.slice(2);
 const LENGTH = 3_500_000;

@@ -258,7 +258,7 @@ export function testContainerd({ title, program, events }: Tested): void {
       // Another program's flood on this machine would fill it.
       assert.equal(source.drops['ring_full'], 0);
       for (const { name, missing } of stages) assert.equal(missing, 0, name);
-      assert.equal(stages.find(({ name }) => name === 'workloads')?.held, 0);
+      assert.equal(stages.find(({ name }) => name === 'containers')?.held, 0);
       const { workloads, cri } = metadata;
       assert.ok((workloads?.['completed'] ?? 0) > 0, JSON.stringify(metadata));
       assert.ok((workloads?.['timeout'] ?? 0) > 0, JSON.stringify(metadata));

@@ -5,7 +5,7 @@ import type { DetectorEvent, ExecutableFacts, HostFacts } from '../../src/detect
 import { loadDetectors } from '../../src/detect/load.ts';
 import { NO_CACHE } from '../../src/detect/no-cache.ts';
 import { SearchFolding } from '../../src/detect/search.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { Attributes, LogEvent, Owner, ProcessIdentity, Resolution } from '../../src/model.ts';
 import { RULES, type RuleName } from '../../src/tables/detections.ts';

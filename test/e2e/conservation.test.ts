@@ -212,7 +212,7 @@ function assertConserved(run: Run): void {
   assert.equal(stage('dns').out, stage('correlate').in + stage('answers').in);
   // A lookup may wait for the inspector, and for a container runtime where one runs: in = began to wait, out = goes on.
   const none = { in: 0, out: 0 };
-  const [first, second] = ['inspection', 'workloads'].map(
+  const [first, second] = ['inspection', 'containers'].map(
     (wanted) => stats.stages.find(({ name }) => name === wanted) ?? none,
   );
   const waits = {

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StageSnapshot } from '../../src/health.ts';
+import type { StageSnapshot } from '../../src/ledger.ts';
 import { FAULTS, missingIn, writeStrays } from '../hostile/detectors/strays.ts';
 import { ended } from '../matrix/children.ts';
 import { encodeMessage, labels } from '../unit/dns-encode.ts';

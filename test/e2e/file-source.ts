@@ -1,6 +1,6 @@
 /** Pods from a JSON file, read again when it changes: a metadata source that a test can write to. */
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
-import type { MetadataChange, MetadataSource } from '../../src/enrich/metadata-source.ts';
+import type { MetadataChange, MetadataSource } from '../../src/enrich/containers/metadata-source.ts';
 import type { ContainerMetadata, PodMetadata } from '../../src/model.ts';
 
 export interface FilePod {

@@ -6,10 +6,10 @@
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Ledger } from '../../src/health.ts';
-import { LinesFile } from '../../src/sinks/lines-file.ts';
-import { createOtlpFileSink } from '../../src/sinks/otlp-file.ts';
-import { MemoryStore } from '../../src/sinks/request-store.ts';
+import { Ledger } from '../../src/ledger.ts';
+import { MemoryStore } from '../../src/sinks/delivery/request-store.ts';
+import { createOtlpFileSink } from '../../src/sinks/otlp/file-sink.ts';
+import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
 import { logEvent } from '../unit/sink-events.ts';
 
 const [directory = '', maxBytes = ''] = process.argv.slice(2);

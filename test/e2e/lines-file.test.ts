@@ -19,10 +19,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Ledger } from '../../src/health.ts';
-import { LinesFile } from '../../src/sinks/lines-file.ts';
-import { createOtlpFileSink } from '../../src/sinks/otlp-file.ts';
-import { MemoryStore } from '../../src/sinks/request-store.ts';
+import { Ledger } from '../../src/ledger.ts';
+import { MemoryStore } from '../../src/sinks/delivery/request-store.ts';
+import { createOtlpFileSink } from '../../src/sinks/otlp/file-sink.ts';
+import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
 import { logEvent } from '../unit/sink-events.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');

@@ -5,8 +5,8 @@ import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Ledger, type StageSnapshot } from '../../src/health.ts';
-import type { DeliverySink } from '../../src/sinks/delivery.ts';
+import { Ledger, type StageSnapshot } from '../../src/ledger.ts';
+import type { DeliverySink } from '../../src/sinks/delivery/delivery.ts';
 import { logEvent } from '../unit/sink-events.ts';
 import { type Limits, logsSink, PROTOCOLS, type Protocol } from './otlp-sinks.ts';
 import { attributes, Receiver, type Reply } from './receiver.ts';

@@ -9,8 +9,8 @@ import {
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib';
-import type { OtlpTarget } from '../../src/sinks/otlp-target.ts';
-import { createTransport } from '../../src/sinks/otlp-transport.ts';
+import type { OtlpTarget } from '../../src/sinks/otlp/target.ts';
+import { createTransport } from '../../src/sinks/otlp/transport.ts';
 
 type Answer = (stream: ServerHttp2Stream, body: Buffer, headers: IncomingHttpHeaders) => void;
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { DnsCache } from '../../src/dnscache/index.ts';
-import { Ledger } from '../../src/health.ts';
 import type { InspectorStats } from '../../src/inspector/inspector.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { KubernetesStats, ProcessCount, ProcessKey, SourceStats } from '../../src/model.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
-import { type MetricsOptions, MetricsSink } from '../../src/sinks/otlp-metrics.ts';
+import { type MetricsOptions, MetricsSink } from '../../src/sinks/metrics/sink.ts';
 import { METRICS } from '../../src/tables/metrics.ts';
 import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
 import { STAGES, type StageName, stageReasons } from '../../src/tables/stages.ts';
@@ -178,10 +178,10 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.deepEqual(lines, []);
     const metrics = latest(receiver);
 
-    for (const [name, { unit, brief, kind }] of Object.entries(METRICS)) {
+    for (const [name, { unit, description, kind }] of Object.entries(METRICS)) {
       const metric = metrics.get(name);
       assert.ok(metric, name);
-      assert.deepEqual({ unit: metric.unit, brief: metric.description }, { unit, brief });
+      assert.deepEqual({ unit: metric.unit, description: metric.description }, { unit, description });
       assert.ok(metric[kind === 'updown' ? 'sum' : kind], `${name} is a ${kind}`);
       if (metric.sum)
         assert.deepEqual(

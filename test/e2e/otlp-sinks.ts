@@ -1,11 +1,11 @@
 /** The OTLP sinks as the agent makes them, from variables. */
 import { resolveConfig } from '../../src/config/config.ts';
-import type { Ledger } from '../../src/health.ts';
-import type { DeliverySink } from '../../src/sinks/delivery.ts';
-import { createOtlpLogsSink, type OtlpLogsOptions } from '../../src/sinks/otlp-logs.ts';
-import { createOtlpMetricExporter, type MetricExporter } from '../../src/sinks/otlp-metric-exporter.ts';
-import { type OtlpTarget, otlpTarget, type Signal } from '../../src/sinks/otlp-target.ts';
-import { MemoryStore, type RequestStore } from '../../src/sinks/request-store.ts';
+import type { Ledger } from '../../src/ledger.ts';
+import type { DeliverySink } from '../../src/sinks/delivery/delivery.ts';
+import { MemoryStore, type RequestStore } from '../../src/sinks/delivery/request-store.ts';
+import { createOtlpLogsSink, type OtlpLogsOptions } from '../../src/sinks/otlp/logs-sink.ts';
+import { createOtlpMetricExporter, type MetricExporter } from '../../src/sinks/otlp/metric-exporter.ts';
+import { type OtlpTarget, otlpTarget, type Signal } from '../../src/sinks/otlp/target.ts';
 import type { Notices } from '../../src/sinks/sink.ts';
 
 export const SCOPE = { name: 'whodns', version: '0.1.0' };

@@ -146,8 +146,8 @@ describe('every path of a packet', { skip: needsRoot }, () => {
     await sleep(TIMEOUT_S * 1000 + 500);
     assert.equal(await agent.stop(), 0, agent.errors);
     const records = recordsOf(agent.records, everything);
-    const most = PATHS.reduce((sum, path) => sum + mostUnowned(path), 0);
-    assertSame(records, everything, most);
+    const max = PATHS.reduce((sum, path) => sum + mostUnowned(path), 0);
+    assertSame(records, everything, max);
     const { processes, source } = JSON.parse(readFileSync(stats, 'utf8')) as PipelineStats;
     const unowned = namesWithoutOwner(records);
     assert.equal(source.drops['no_owner'] ?? 0, unowned.size, JSON.stringify(source));
@@ -198,9 +198,9 @@ const seen = ({ attributes, resource }: JsonRecord): Seen => ({
 const namesWithoutOwner = (records: readonly JsonRecord[]): ReadonlySet<unknown> =>
   new Set(records.filter(({ resource }) => resource['process.pid'] === undefined).map(nameOf));
 
-function assertSame(records: readonly JsonRecord[], asked: readonly Asked[], most: number): void {
+function assertSame(records: readonly JsonRecord[], asked: readonly Asked[], max: number): void {
   const unowned = namesWithoutOwner(records);
-  assert.ok(unowned.size <= most, `without a process: ${[...unowned].join(', ')}`);
+  assert.ok(unowned.size <= max, `without a process: ${[...unowned].join(', ')}`);
   const wanted = asked.map(({ name, pid }) => ({
     name,
     pid: unowned.has(name) ? undefined : pid,

@@ -4,8 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { gatherFacts } from '../../src/enrich/facts.ts';
-import { CONTEXT_MAPS, type ContextOutcome, readProcessContext } from '../../src/enrich/process-context.ts';
+import { gatherFacts } from '../../src/enrich/process/facts.ts';
+import {
+  CONTEXT_MAPS,
+  type ContextOutcome,
+  readProcessContext,
+} from '../../src/enrich/process/process-context.ts';
 import type { Owner } from '../../src/model.ts';
 import { buildClients } from '../clients/build.ts';
 import { Publisher } from '../clients/publisher.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { FanOut } from '../../src/sinks/fan-out.ts';
 import { limited } from '../../src/sinks/limits.ts';
 import { logEvent } from '../unit/sink-events.ts';

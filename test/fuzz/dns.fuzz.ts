@@ -39,14 +39,14 @@ function bestTime(bytes: Uint8Array, length: number, tries: number): number {
 
 /** What stays: some of it is let go of a turn after the collection. */
 async function usedBytes(): Promise<number> {
-  let least = Number.POSITIVE_INFINITY;
+  let min = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 5; round++) {
     collectGarbage();
     await sleep(20);
     const { heapUsed, external } = process.memoryUsage();
-    least = Math.min(least, heapUsed + external);
+    min = Math.min(min, heapUsed + external);
   }
-  return least;
+  return min;
 }
 
 test('messages built to be slow take less than 1 ms', () => {

@@ -23,7 +23,7 @@ const TTLS = [0, 1, 2, 5, 30, 700];
  * (store.ts, #place; test/unit/dnscache-hostile.test.ts), which the model does not know.
  */
 const SMALL_TREE = 16;
-const MOST_LINKS_TOLD = 4;
+const MAX_LINKS_TOLD = 4;
 
 const random = new Random(SEED);
 let cache = new DnsCache({ trees: TREES, nodes: NODES });
@@ -128,7 +128,7 @@ test(`${OPERATIONS} operations, seed ${SEED}`, () => {
       else getBoth();
       const { trees, nodes } = cache.stats();
       assert.deepEqual([trees, nodes], [model.trees.length, model.nodes]);
-      if (model.largestTree > SMALL_TREE - MOST_LINKS_TOLD) startAnew();
+      if (model.largestTree > SMALL_TREE - MAX_LINKS_TOLD) startAnew();
       if (done % 97 !== 0) continue;
       const order = cache.list().map(({ question, containerId }) => `${containerId} ${question}`);
       assert.deepEqual(

@@ -1,13 +1,13 @@
 /** Mutated libraries in memory: a place or none, never an exception, in a bounded number of reads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findTracePlace } from '../../src/enrich/trace-context-place.ts';
+import { findTracePlace } from '../../src/enrich/process/trace-context-place.ts';
 import { AT, library, processOf } from '../unit/elf-process.ts';
 import { mutate, Random } from './mutate.ts';
 
 const COUNT = Math.ceil(Number(process.env['FUZZ_COUNT'] ?? 1_000_000) / 50);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_121);
-const MOST_READS = 3000;
+const MAX_READS = 3000;
 const SEEDS = [
   library(),
   library({ relocation: 'module', words: [1n, 16n] }),
@@ -36,7 +36,7 @@ test(`${COUNT} mutated libraries, seed ${SEED}`, async () => {
     } catch (error) {
       assert.fail(`${file.toString('hex')}: ${error}`);
     }
-    assert.ok(view.reads < MOST_READS, `${view.reads} reads: ${file.toString('hex')}`);
+    assert.ok(view.reads < MAX_READS, `${view.reads} reads: ${file.toString('hex')}`);
   }
   // Neither all nor nothing.
   assert.ok(found > COUNT / 100 && found < COUNT * 0.99, `${found} found`);

@@ -1,7 +1,7 @@
 /** Mutated process contexts: a context or undefined, never an exception, bounded, and quickly. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeProcessContext } from '../../src/enrich/process-context-payload.ts';
+import { decodeProcessContext } from '../../src/enrich/process/process-context-payload.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
 import { mutate, Random } from './mutate.ts';
 

@@ -7,8 +7,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { SealedRequest } from '../../src/sinks/request-store.ts';
-import type { Spool } from '../../src/sinks/spool.ts';
+import type { SealedRequest } from '../../src/sinks/delivery/request-store.ts';
+import type { Spool } from '../../src/sinks/delivery/spool.ts';
 import { drain, numbered, serialOf, type Workplace, workplace } from '../unit/spool-requests.ts';
 import { mutate, Random } from './mutate.ts';
 
@@ -66,7 +66,7 @@ function settle(which: number, back: boolean): Step {
       spool.done(request);
       return;
     }
-    spool.giveBack(request);
+    spool.requeue(request);
     const place = model.waiting.findIndex((other) => other > serial);
     model.waiting.splice(place < 0 ? model.waiting.length : place, 0, serial);
   };
@@ -105,7 +105,7 @@ const steps = fc.array(
 );
 
 test(`the spool does what its model does, ${RUNS} random runs (FUZZ_SEED=${SEED})`, async () => {
-  const seen = { steps: 0, most: 0 };
+  const seen = { steps: 0, max: 0 };
   await fc.assert(
     fc.asyncProperty(steps, async (run) => {
       const work = workplace();
@@ -122,7 +122,7 @@ test(`the spool does what its model does, ${RUNS} random runs (FUZZ_SEED=${SEED}
             serials.reduce((sum, serial) => sum + 1 + (serial % 3), 0),
           );
           seen.steps++;
-          seen.most = Math.max(seen.most, serials.length);
+          seen.max = Math.max(seen.max, serials.length);
         }
         assert.deepEqual(drain(real.spool), model.waiting);
         for (const serial of model.out) real.spool.done(real.held.get(serial) as SealedRequest);
@@ -136,7 +136,7 @@ test(`the spool does what its model does, ${RUNS} random runs (FUZZ_SEED=${SEED}
     }),
     { numRuns: RUNS, seed: SEED, endOnFailure: false },
   );
-  assert.ok(seen.steps > RUNS * 5 && seen.most > 8, JSON.stringify(seen));
+  assert.ok(seen.steps > RUNS * 5 && seen.max > 8, JSON.stringify(seen));
 });
 
 test(`${MUTATIONS} mutated spools (FUZZ_SEED=${SEED})`, async (context) => {

@@ -3,7 +3,7 @@
 import type { Damage } from '../../src/capture/captured-packet.ts';
 import { PcapSource } from '../../src/capture/pcap.ts';
 import { decodeMessage } from '../../src/dns/message.ts';
-import { Stage, type StageSnapshot } from '../../src/health.ts';
+import { Stage, type StageSnapshot } from '../../src/ledger.ts';
 import type { DnsEvent, SourceStats } from '../../src/model.ts';
 import type { StreamMessage } from '../../src/streams/message.ts';
 import { Streams } from '../../src/streams/streams.ts';

@@ -6,7 +6,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { logsSink, type Protocol } from '../e2e/otlp-sinks.ts';
 import { logEvent } from '../unit/sink-events.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StageSnapshot } from '../../src/health.ts';
+import type { StageSnapshot } from '../../src/ledger.ts';
 import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';

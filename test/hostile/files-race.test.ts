@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { LinesFile } from '../../src/sinks/lines-file.ts';
+import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
 import { end } from '../matrix/children.ts';
 import { directoryAt, fileAt, SECRET, STRANGER, skip, temporary } from './places.ts';
 import { reportAttack } from './report.ts';

@@ -23,9 +23,9 @@ import { loadDetectors } from '../../src/detect/load.ts';
 import { kubeconfigAccess } from '../../src/enrich/kubernetes/access.ts';
 import { UserError } from '../../src/lib/errors.ts';
 import { assertWritable } from '../../src/lib/safe-file.ts';
-import { LinesFile } from '../../src/sinks/lines-file.ts';
-import { WatchedCertificates } from '../../src/sinks/otlp-transport-tls.ts';
-import { Spool } from '../../src/sinks/spool.ts';
+import { Spool } from '../../src/sinks/delivery/spool.ts';
+import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
+import { WatchedCertificates } from '../../src/sinks/otlp/transport-tls.ts';
 import { directoryAt, fileAt, linkAt, SECRET, STRANGER, skip, temporary } from './places.ts';
 import { reportAttack } from './report.ts';
 

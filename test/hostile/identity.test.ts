@@ -120,7 +120,7 @@ describe('identity that cannot be claimed', { skip: missing }, () => {
   async function asked(
     before_: string,
     behind = '',
-    patience = PATIENCE_MS,
+    timeoutMs = PATIENCE_MS,
   ): Promise<JsonRecord | undefined> {
     counter++;
     const name = `n${counter}.${ZONE}`;
@@ -131,7 +131,7 @@ describe('identity that cannot be claimed', { skip: missing }, () => {
     ]);
     assert.equal(exitCode, 0, output + errors);
     const its = (record: JsonRecord) => record.attributes['dns.question.name'] === name;
-    await agent.waitFor((records) => records.some(its), patience);
+    await agent.waitFor((records) => records.some(its), timeoutMs);
     return agent.records.find(its);
   }
 

@@ -122,10 +122,10 @@ describe('the victim loses nothing', { timeout: 4 * CASE_LIMIT_MS }, () => {
       const { sent } = JSON.parse(output) as { sent: number };
       const { source } = await stats(control);
       const leftOut = (source.drops['request_suppressed'] ?? 0) - (before['request_suppressed'] ?? 0);
-      const most = BURST + RATE * (SECONDS + 2);
+      const max = BURST + RATE * (SECONDS + 2);
       assert.ok(
-        leftOut > 0 && sent - leftOut <= most,
-        `${leftOut} of ${sent} left out, ${most} admitted at most`,
+        leftOut > 0 && sent - leftOut <= max,
+        `${leftOut} of ${sent} left out, ${max} admitted at most`,
       );
       assert.equal(source.drops['ring_full'], 0);
       assert.equal(source.drops['response_ring_full'], 0);

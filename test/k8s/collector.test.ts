@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import { parse, stringify } from 'yaml';
-import { workloadAttributes } from '../../src/enrich/workload-facts.ts';
+import { containerAttributes } from '../../src/enrich/containers/container-facts.ts';
 import { collectorProgram } from '../collector/build.ts';
 import { CONFIGURATIONS } from '../collector/collector.ts';
 import { freePorts, startProgram } from '../collector/running-program.ts';
@@ -91,7 +91,7 @@ describe('agent and collector agree', () => {
     const theirs = await collectorSays(containers);
     assert.equal(theirs.size, containers.length);
     for (const { uid, id } of containers) {
-      const { measured, advised } = workloadAttributes(id, uid, source.container(id), source.pod(uid));
+      const { measured, advised } = containerAttributes(id, uid, source.container(id), source.pod(uid));
       const ours = { 'container.id': id, ...advised, ...measured };
       const comparable = Object.entries(ours).filter(([key]) => !MORE.includes(key));
       assert.deepEqual(Object.fromEntries(comparable), theirs.get(id));

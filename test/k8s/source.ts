@@ -1,10 +1,10 @@
 /** A source of pods as the agent makes it, in the test's own process. */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { MetadataChange } from '../../src/enrich/containers/metadata-source.ts';
 import { inClusterAccess } from '../../src/enrich/kubernetes/access.ts';
 import { type ApiSourceOptions, KubernetesApiSource } from '../../src/enrich/kubernetes/api-source.ts';
 import type { PodRules } from '../../src/enrich/kubernetes/pod-metadata.ts';
-import type { MetadataChange } from '../../src/enrich/metadata-source.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { Scope } from '../e2e/certificates.ts';
 import { type Cluster, serviceAccountDirectory } from './cluster.ts';

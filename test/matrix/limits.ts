@@ -10,7 +10,7 @@ import type { FamilyResult } from './matrix.ts';
  * what a client asks in one TCP connection, and of all requests at most this part.
  */
 const MISSING_PER_RUN = 6;
-const MOST_MISSING = 1 / 10;
+const MAX_MISSING = 1 / 10;
 
 export interface Limit {
   /** The client's title. */
@@ -39,7 +39,7 @@ export function limitOf(
 export function unexpectedFaults(result: FamilyResult): string[] {
   const faults = [...result.faults];
   const requests = Object.values(result.cells).reduce((sum, cell) => sum + cell.requests, 0);
-  let unseen = Math.min(result.skipped * MISSING_PER_RUN, requests * MOST_MISSING);
+  let unseen = Math.min(result.skipped * MISSING_PER_RUN, requests * MAX_MISSING);
   for (const [title, cell] of Object.entries(result.cells)) {
     const right = cell.right === cell.requests && cell.faults.length === 0;
     const limit = limitOf(title, result);

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelSource } from '../../src/capture/kernel.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { RawEvent } from '../../src/model.ts';
 import { block, cleanUp, ROOT, sendMany, sink, skip } from './harness.ts';
 
@@ -84,7 +84,7 @@ describe('every message that was captured is delivered or counted', { skip }, ()
     const { port } = await sink();
     const program = `
       const { KernelSource } = await import('${ROOT}/src/capture/kernel.ts');
-      const { Ledger } = await import('${ROOT}/src/health.ts');
+      const { Ledger } = await import('${ROOT}/src/ledger.ts');
       const stage = new Ledger().stage('wire');
       const source = new KernelSource({ hook: 'tracepoint', ports: [${port}], maxPayload: 512, ringBytes: 1 << 18, stage });
       let messages = 0;

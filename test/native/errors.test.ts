@@ -15,7 +15,7 @@ import { after, describe, it } from 'node:test';
 import { CaptureError } from '../../src/capture/capture-error.ts';
 import { type KernelOptions, KernelSource } from '../../src/capture/kernel.ts';
 import { probe } from '../../src/capture/probe.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { UserError } from '../../src/lib/errors.ts';
 import { addon, descriptors, loadedPrograms, nativeOptions, OBJECT, ROOT, skip } from './harness.ts';
 
@@ -188,7 +188,7 @@ describe('without privileges', { skip }, () => {
       const program = `
         const { KernelSource } = await import('${copy}/src/capture/kernel.ts');
         const { probe } = await import('${copy}/src/capture/probe.ts');
-        const { Ledger } = await import('${copy}/src/health.ts');
+        const { Ledger } = await import('${copy}/src/ledger.ts');
         for (const hook of ['auto', 'fentry', 'tracepoint']) {
           const source = new KernelSource({ hook, ports: [53], maxPayload: 4096, ringBytes: 1 << 17, stage: new Ledger().stage('wire') });
           try { await source.start(() => {}); console.log('started'); }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KernelSource } from '../../src/capture/kernel.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { addon, nativeOptions, OBJECT, skip } from './harness.ts';
 
 /** bpf/maps.h, `visibility`. */

@@ -1,75 +1,59 @@
-/** The module table of docs/architecture.md as data: any other import, a cycle, or a second user of an "only" rule fails. */
+/** Reads the module table of docs/architecture.md: any other import, a cycle, or a second user of what is one file's alone fails. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 
-/** In order: a module imports only itself and modules above it. */
-const ORDER = [
-  'lib',
-  'model',
-  'tables',
-  'health',
-  'config',
-  'dns',
-  'lookup',
-  'wire',
-  'streams',
-  'capture',
-  'inspector',
-  'enrich',
-  'visibility',
-  'dnscache',
-  'connections',
-  'detect',
-  'sinks',
-  'control',
-  'doctor',
-  'pipeline',
-  'agent',
-  'cli',
-  'main',
-  'launch',
-] as const;
+/** One row of the table: its place is its rank. */
+interface Module {
+  readonly name: string;
+  /** Modules above it that it sees nothing of. */
+  readonly not: ReadonlySet<string>;
+}
 
-/** Modules that see nothing of their neighbours although they stand below them. */
-const NOT: Readonly<Record<string, readonly string[]>> = {
-  dns: ['health', 'config'],
-  lookup: ['config'],
-  wire: ['config', 'dns'],
-  streams: ['config', 'wire', 'dns'],
-  inspector: ['health', 'config', 'wire', 'dns', 'streams', 'capture'],
-  enrich: ['wire', 'dns', 'streams', 'capture'],
-  connections: ['config', 'wire', 'dns', 'streams', 'capture', 'visibility'],
-  visibility: ['wire', 'dns', 'streams'],
-  dnscache: ['wire', 'streams', 'capture', 'enrich', 'visibility'],
-  detect: ['wire', 'streams', 'capture'],
-  sinks: ['wire', 'streams', 'capture', 'enrich', 'connections', 'detect'],
-  control: ['wire', 'dns', 'streams', 'capture', 'enrich', 'connections', 'detect', 'sinks'],
+/** What may stand only in the named files. */
+interface Only {
+  readonly what: string;
+  readonly pattern: RegExp;
+  readonly files: string[];
+}
+
+/** What the table's column "alone with" speaks of. */
+const PATTERNS: Readonly<Record<string, RegExp>> = {
+  'process.env': /\bprocess\.env\b/,
+  'process.exit': /\bprocess\.exit\b/,
+  '@opentelemetry/*': /(?:from|import)\s*\(?\s*'@opentelemetry\//,
+  createRequire: /createRequire|process\.dlopen/,
+  'node:child_process': /node:child_process/,
+  'files made or changed':
+    /\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|mkdir(?:Sync)?|O_CREAT|f?chmod(?:Sync)?|f?chown(?:Sync)?)\(|\bO_CREAT\b/,
 };
 
-/** What only the named files may contain. */
-const ONLY: readonly { readonly what: string; readonly pattern: RegExp; readonly files: RegExp }[] = [
-  { what: 'process.env', pattern: /\bprocess\.env\b/, files: /^src\/main\.ts$/ },
-  { what: 'process.exit', pattern: /\bprocess\.exit\b/, files: /^src\/main\.ts$/ },
-  {
-    what: '@opentelemetry/*',
-    pattern: /from '@opentelemetry\//,
-    files: /^src\/(sinks\/otlp-|config\/file)[\w-]*\.ts$/,
-  },
-  {
-    what: 'the addon',
-    pattern: /createRequire|process\.dlopen/,
-    files: /^src\/(capture\/kernel|lib\/package-files)\.ts$/,
-  },
-  { what: 'node:child_process', pattern: /node:child_process/, files: /^src\/inspector\/channel\.ts$/ },
-  {
-    what: 'calls that make or change files',
-    pattern:
-      /\b(?:writeFile(?:Sync)?|appendFile(?:Sync)?|createWriteStream|mkdir(?:Sync)?|O_CREAT|f?chmod(?:Sync)?|f?chown(?:Sync)?)\(|\bO_CREAT\b/,
-    files: /^src\/(lib\/(safe-(file|path)|extracted-files)|sinks\/spool-(lock|segment))\.ts$/,
-  },
-];
+function readTable(): { readonly modules: readonly Module[]; readonly only: readonly Only[] } {
+  const page = readFileSync('docs/architecture.md', 'utf8');
+  const modules: Module[] = [];
+  const only = new Map<string, Only>();
+  for (const row of page.split('## Modules')[1]?.split('\n## ')[0]?.split('\n') ?? []) {
+    const [, first = '', , not = '', alone = ''] = row.split('|').map((cell) => cell.trim());
+    const [place] = quoted(first);
+    if (place === undefined) continue;
+    modules.push({ name: place.replace(/\/$|\.ts$/, ''), not: new Set(quoted(not)) });
+    for (const part of alone.split('; ').filter((text) => text !== '')) {
+      const [what = '', files] = part.replaceAll('`', '').split(': ');
+      const pattern = PATTERNS[what];
+      assert.ok(pattern, `"${what}" of the table is not known to this test`);
+      const rule = only.get(what) ?? { what, pattern, files: [] };
+      only.set(what, rule);
+      rule.files.push(...(files === undefined ? [place] : files.split(', ').map((file) => place + file)));
+    }
+  }
+  return { modules, only: [...only.values()] };
+}
+
+/** The texts between backticks. */
+function quoted(cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text);
+}
 
 interface Source {
   readonly file: string;
@@ -85,7 +69,7 @@ function moduleOf(file: string): string {
 function readSources(): Source[] {
   return globSync('src/**/*.ts').map((file) => {
     const text = readFileSync(file, 'utf8');
-    const imports = [...text.matchAll(/(?:from|import)\s+'(\.[^']+)'/g)].map((match) =>
+    const imports = [...text.matchAll(/(?:from\s+|import\s+|import\()'(\.[^']+)'/g)].map((match) =>
       path.posix.join(path.posix.dirname(file), match[1] ?? ''),
     );
     return { file, module: moduleOf(file), text, imports };
@@ -94,19 +78,22 @@ function readSources(): Source[] {
 
 /** The broken rules, one line each. */
 function violations(sources: readonly Source[]): string[] {
+  const { modules, only } = readTable();
+  const rank = new Map(modules.map(({ name }, place) => [name, place]));
   const found: string[] = [];
   for (const { file, module, text, imports } of sources) {
-    const place = ORDER.indexOf(module as (typeof ORDER)[number]);
-    if (place < 0) found.push(`${file}: module "${module}" is not in the table`);
+    const place = rank.get(module);
+    if (place === undefined) found.push(`${file}: module "${module}" is not in the table`);
     for (const target of imports) {
       const other = moduleOf(target);
-      const otherPlace = ORDER.indexOf(other as (typeof ORDER)[number]);
-      if (otherPlace > place || NOT[module]?.includes(other)) {
+      if (place === undefined) continue;
+      if ((rank.get(other) ?? Infinity) > place || modules[place]?.not.has(other)) {
         found.push(`${file}: ${module} must not import ${other} (${target})`);
       }
     }
-    for (const rule of ONLY) {
-      if (rule.pattern.test(text) && !rule.files.test(file)) found.push(`${file}: must not use ${rule.what}`);
+    for (const { what, pattern, files } of only) {
+      if (pattern.test(text) && !files.some((glob) => path.matchesGlob(file, `src/${glob}`)))
+        found.push(`${file}: must not use ${what}`);
     }
   }
   return found;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Connections } from '../../src/connections.ts';
 import { DnsCache } from '../../src/dnscache/index.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { ConnectionEvent, Owner, ProcessIdentity } from '../../src/model.ts';
 import { PROCESS, SECOND } from './correlate-events.ts';
 import { at, type Told, told } from './dnscache-answers.ts';

@@ -1,5 +1,5 @@
 /** Requests and answers for the tests of what is in flight: as the stages before it make them, in bytes. */
-import { Stage } from '../../src/health.ts';
+import { Stage } from '../../src/ledger.ts';
 import { InFlight, type InFlightOptions } from '../../src/lookup/inflight.ts';
 import { EventView, type LookupView } from '../../src/lookup/view.ts';
 import type { DnsMessage, Owner, ProcessIdentity, RawMessage } from '../../src/model.ts';

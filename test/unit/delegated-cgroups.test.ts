@@ -4,7 +4,7 @@ import { chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DelegatedCgroups } from '../../src/enrich/delegated-cgroups.ts';
+import { DelegatedCgroups } from '../../src/enrich/containers/delegated-cgroups.ts';
 import { OWNER } from './correlate-events.ts';
 import { recordOf } from './workload-sources.ts';
 

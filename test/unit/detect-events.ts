@@ -4,7 +4,7 @@ import { Detections } from '../../src/detect/detections.ts';
 import type { Detector, ExecutableFacts, HostFacts } from '../../src/detect/detector.ts';
 import { loadDetectors } from '../../src/detect/load.ts';
 import { NO_CACHE } from '../../src/detect/no-cache.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { Log } from '../../src/lib/log.ts';
 import type { LogEvent, ProcessIdentity, Resolution } from '../../src/model.ts';
 import type { RuleName } from '../../src/tables/detections.ts';

@@ -17,7 +17,7 @@ function ownerOf(pid: number, cgroupId = 1n): Owner {
 }
 
 /** A cache whose facts the test gives. */
-function cacheOf(most = Number.POSITIVE_INFINITY, deadlineMs = DEADLINE_MS) {
+function cacheOf(max = Number.POSITIVE_INFINITY, deadlineMs = DEADLINE_MS) {
   const asked: Owner[] = [];
   const answers = new Map<number, (fact: string | undefined) => void>();
   const cache = new FactCache<string>({
@@ -25,7 +25,7 @@ function cacheOf(most = Number.POSITIVE_INFINITY, deadlineMs = DEADLINE_MS) {
     deadlineMs,
     read: (owner) => {
       asked.push(owner);
-      return asked.length > most
+      return asked.length > max
         ? Promise.reject(new Error('unreadable'))
         : new Promise((resolve) => answers.set(owner.pid, resolve));
     },

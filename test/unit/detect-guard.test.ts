@@ -58,11 +58,11 @@ describe('a bad detector is switched off, the others go on', () => {
       1,
     ],
   ];
-  for (const [name, onEvent, message, most] of cases) {
+  for (const [name, onEvent, message, max] of cases) {
     it(name, async () => {
       const scene = sceneWith([detector('bad', onEvent), GOOD], [], {}, 0);
       let events = 0;
-      while (events < most && !scene.messages.some((text) => text.includes('bad is switched off'))) {
+      while (events < max && !scene.messages.some((text) => text.includes('bad is switched off'))) {
         scene.ask(events, {});
         events++;
       }
@@ -191,7 +191,7 @@ describe('--detector FILE', () => {
 
   it('is loaded beside the built-in ones', async () => {
     const all = await load(
-      body("settings: { most: { kind: 'count', fallback: 1, least: 0, most: 9, brief: '' } }"),
+      body("settings: { most: { kind: 'count', default: 1, min: 0, max: 9, description: '' } }"),
     );
     assert.deepEqual(
       all.map(({ name }) => name),

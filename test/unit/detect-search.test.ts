@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { SearchFolding } from '../../src/detect/search.ts';
-import { parseResolvConf, type ResolverConfig } from '../../src/enrich/resolver-config.ts';
+import { parseResolvConf, type ResolverConfig } from '../../src/enrich/process/resolver-config.ts';
 import type { SearchStep } from '../../src/model.ts';
 import { RCODES } from '../../src/tables/rcodes.ts';
 import { lookup, record, TIME } from './sink-events.ts';

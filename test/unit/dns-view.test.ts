@@ -98,14 +98,14 @@ test('what is written stays in bounds and ends when the bytes change behind the 
 /** Least of several: the runtime itself allocates now and then. */
 function bytesPerCall(call: () => void): number {
   const CALLS = 2000;
-  let least = Number.POSITIVE_INFINITY;
+  let min = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 30; round++) {
     const before = process.memoryUsage().heapUsed;
     for (let i = 0; i < CALLS; i++) call();
     const grown = process.memoryUsage().heapUsed - before;
-    if (grown >= 0) least = Math.min(least, grown / CALLS); // negative: the collector ran
+    if (grown >= 0) min = Math.min(min, grown / CALLS); // negative: the collector ran
   }
-  return least;
+  return min;
 }
 
 test('to frame, write, hash and compare makes no garbage', () => {

@@ -3,9 +3,9 @@
  * addresses of its own. For what real programs (test/e2e/trace-context.test.ts) do not do.
  */
 
-import { gnuHash } from '../../src/enrich/elf-image.ts';
-import type { Mapping } from '../../src/enrich/memory-map.ts';
-import { type ProcessView, SYMBOL } from '../../src/enrich/trace-context-place.ts';
+import { gnuHash } from '../../src/enrich/process/elf-image.ts';
+import type { Mapping } from '../../src/enrich/process/memory-map.ts';
+import { type ProcessView, SYMBOL } from '../../src/enrich/process/trace-context-place.ts';
 
 export const BASE = 0x7000_0000_0000n;
 /** Where the library keeps its tables, from its start. */

@@ -18,7 +18,7 @@ const ALL = names(incubating);
 const STABLE = names(stable);
 
 describe('attributes', () => {
-  for (const [name, { type, stability, source, brief, example }] of Object.entries(ATTRIBUTES)) {
+  for (const [name, { type, stability, source, description, example }] of Object.entries(ATTRIBUTES)) {
     it(name, () => {
       assert.equal(ALL.has(name), source === 'semconv', 'is in the conventions');
       assert.equal(name.startsWith('whodns.'), source === 'whodns', 'has our prefix');
@@ -26,7 +26,7 @@ describe('attributes', () => {
       const shown = Array.isArray(example) ? 'string[]' : typeof example;
       assert.equal(shown, type === 'int' || type === 'double' ? 'number' : type, 'example of the type');
       if (type === 'int') assert.ok(Number.isInteger(example));
-      assert.match(brief, /\.$/);
+      assert.match(description, /\.$/);
     });
   }
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { chooseCgroup, containerOf } from '../../src/enrich/container.ts';
+import { chooseCgroup, containerOf } from '../../src/enrich/containers/container.ts';
 
 const ID = '4c01db0b339c9a4d9d12a9e1a7b2c2e8a9f2f2c7d4d5e6f708192a3b4c5d6e7f';
 const OUTER = '7be92808767a667f35c8505cbf40d14e931ef6db5b0210329cf193b15ba9d605';

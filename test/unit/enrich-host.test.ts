@@ -5,8 +5,8 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { bootTime, hostAttributes } from '../../src/enrich/host.ts';
-import { parseStat } from '../../src/enrich/proc.ts';
-import { parsePasswd, UserNames } from '../../src/enrich/users.ts';
+import { parseStat } from '../../src/enrich/process/proc.ts';
+import { parsePasswd, UserNames } from '../../src/enrich/process/users.ts';
 import { readFile } from '../../src/lib/read-file.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-host-'));

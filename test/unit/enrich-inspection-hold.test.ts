@@ -1,12 +1,12 @@
 /** Lookups of processes that the inspector has been asked about: who waits, how long, in which order they leave; nothing is lost. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { Asked } from '../../src/enrich/facts.ts';
-import { InspectionHold } from '../../src/enrich/inspection-hold.ts';
-import { ProcessTable } from '../../src/enrich/process.ts';
-import { UserNames } from '../../src/enrich/users.ts';
-import { Stage } from '../../src/health.ts';
+import type { Asked } from '../../src/enrich/process/facts.ts';
+import { InspectionHold } from '../../src/enrich/process/inspection-hold.ts';
+import { ProcessTable } from '../../src/enrich/process/process.ts';
+import { UserNames } from '../../src/enrich/process/users.ts';
 import type { ReadResult } from '../../src/inspector/protocol.ts';
+import { Stage } from '../../src/ledger.ts';
 import type { Owner, ProcessIdentity, RawProcess } from '../../src/model.ts';
 import { OWNER } from './correlate-events.ts';
 
@@ -58,10 +58,7 @@ interface Event {
   readonly process: ProcessIdentity;
 }
 
-function world(
-  t: TestContext,
-  options: { most?: number; pending?: () => Promise<unknown> | undefined } = {},
-) {
+function world(t: TestContext, options: { max?: number; pending?: () => Promise<unknown> | undefined } = {}) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const inspector = new LateInspector();
   const processes = new ProcessTable({ host: {}, users: new UserNames(), bootTime: 0n, inspector });
@@ -149,7 +146,7 @@ describe('inspection hold', () => {
   });
 
   it('full: the process that has most gives way', (t) => {
-    const { processes, ask, ids, stage } = world(t, { most: 4 });
+    const { processes, ask, ids, stage } = world(t, { max: 4 });
     for (const pid of [11, 12]) processes.announce({ ...RECORD, owner: other(pid) });
     for (const id of [1, 2, 3]) ask(id, other(11));
     ask(4, other(12));

@@ -1,8 +1,8 @@
 /** The payload of a process context. Reading it out of real processes: test/e2e/process-context.test.ts. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decodeProcessContext } from '../../src/enrich/process-context-payload.ts';
-import { publishedAttributes } from '../../src/enrich/service.ts';
+import { decodeProcessContext } from '../../src/enrich/process/process-context-payload.ts';
+import { publishedAttributes } from '../../src/enrich/process/service.ts';
 import { contextBytes } from './process-context-bytes.ts';
 
 describe('process context payload', () => {

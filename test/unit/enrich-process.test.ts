@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { bootTime, hostAttributes } from '../../src/enrich/host.ts';
-import { ProcessTable, type ProcessTableOptions } from '../../src/enrich/process.ts';
-import { UserNames } from '../../src/enrich/users.ts';
+import { ProcessTable, type ProcessTableOptions } from '../../src/enrich/process/process.ts';
+import { UserNames } from '../../src/enrich/process/users.ts';
 import type { Owner, ProcessKey, RawProcess } from '../../src/model.ts';
 import { identityOf, startInspector } from './process-target.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { masked } from '../../src/enrich/redact.ts';
+import { masked } from '../../src/enrich/process/redact.ts';
 
 type Row = readonly [what: string, args: readonly string[], expected: readonly string[]];
 

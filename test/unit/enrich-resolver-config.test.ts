@@ -7,7 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseResolvConf, type ResolverConfig, ResolverConfigs } from '../../src/enrich/resolver-config.ts';
+import {
+  parseResolvConf,
+  type ResolverConfig,
+  ResolverConfigs,
+} from '../../src/enrich/process/resolver-config.ts';
 import type { Owner } from '../../src/model.ts';
 import { OWNER } from './correlate-events.ts';
 import { startInspector, targetOf } from './process-target.ts';

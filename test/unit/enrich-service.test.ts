@@ -6,7 +6,7 @@ import {
   serviceAttributes,
   serviceVariables,
   unknownService,
-} from '../../src/enrich/service.ts';
+} from '../../src/enrich/process/service.ts';
 
 const environ = (...variables: string[]) => Buffer.from(variables.map((line) => `${line}\0`).join(''));
 const of = (...variables: string[]) => serviceAttributes(serviceVariables(environ(...variables)));

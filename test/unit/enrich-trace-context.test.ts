@@ -1,12 +1,12 @@
 /** Where threads keep their contexts, in processes made to mislead; and the queue of those to be looked at. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { gnuHash, sysvHash } from '../../src/enrich/elf-image.ts';
-import { parseMaps } from '../../src/enrich/memory-map.ts';
-import type { PublishedContext } from '../../src/enrich/process-context-payload.ts';
-import { localDevices, ProcessMemory } from '../../src/enrich/process-memory.ts';
-import { TraceContexts, type TracePlaces } from '../../src/enrich/trace-context.ts';
-import { findTracePlace } from '../../src/enrich/trace-context-place.ts';
+import { gnuHash, sysvHash } from '../../src/enrich/process/elf-image.ts';
+import { parseMaps } from '../../src/enrich/process/memory-map.ts';
+import type { PublishedContext } from '../../src/enrich/process/process-context-payload.ts';
+import { localDevices, ProcessMemory } from '../../src/enrich/process/process-memory.ts';
+import { TraceContexts, type TracePlaces } from '../../src/enrich/process/trace-context.ts';
+import { findTracePlace } from '../../src/enrich/process/trace-context-place.ts';
 import type { Target } from '../../src/inspector/inspector.ts';
 import type { ProcessKey, TracePlace } from '../../src/model.ts';
 import { AT, BASE, type LibrarySpec, library, processOf } from './elf-process.ts';

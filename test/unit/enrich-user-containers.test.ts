@@ -6,16 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { conmonOf, imageIn, UserContainers } from '../../src/enrich/containers/user-containers.ts';
 import {
   describe as describeProcess,
   type ProcessFacts,
   type ResourceContext,
-} from '../../src/enrich/resource.ts';
-import { conmonOf, imageIn, UserContainers } from '../../src/enrich/user-containers.ts';
-import { UserNames } from '../../src/enrich/users.ts';
+} from '../../src/enrich/process/resource.ts';
+import { UserNames } from '../../src/enrich/process/users.ts';
 import { Inspector } from '../../src/inspector/inspector.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { measuredOf } from '../../src/sinks/lookup-result.ts';
+import { measuredOf } from '../../src/records/lookup-result.ts';
 import { WORKLOAD_ATTRIBUTES } from '../../src/tables/metrics.ts';
 import { identity } from './sink-events.ts';
 import { ID, ownerIn } from './workload-sources.ts';
@@ -248,7 +248,7 @@ describe('a record of a user container', () => {
 
   it("has none under the id of a container of root's, nor where root runs, nor without its user's word", () => {
     const find = () => assert.fail('not asked');
-    assert.deepEqual(names(USER, { workloads: { find, container: () => ({}) } }), []);
+    assert.deepEqual(names(USER, { containers: { find, container: () => ({}) } }), []);
     assert.deepEqual(names(0), []);
     assert.deepEqual(names(USER, { userContainers: { ...userContainers, find: () => undefined } }), []);
     assert.deepEqual(names(USER, { userContainers: undefined }), []);

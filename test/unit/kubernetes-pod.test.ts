@@ -295,12 +295,12 @@ describe('input that is no pod', () => {
 
 describe('the store of pods', () => {
   const around = { namespace: undefined, place: {}, grandOwner: undefined };
-  const open = (most: number, lingerMs: number) => {
+  const open = (max: number, lingerMs: number) => {
     const told: string[] = [];
     const store = new PodStore({
       describe: (one) => describePod(one, around, RULES),
       onChange: ({ podUid, gone }) => told.push(`${gone === true ? '-' : '+'}${podUid}`),
-      most,
+      max,
       lingerMs,
     });
     return { store, told };

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
-import { decodeExportResponse, decodeRetryDelay } from '../../src/sinks/otlp-decode.ts';
-import { retryAfterMs } from '../../src/sinks/otlp-transport-http.ts';
+import { decodeExportResponse, decodeRetryDelay } from '../../src/otlp/decode.ts';
+import { retryAfterMs } from '../../src/sinks/otlp/transport-http.ts';
 
 const root = new protobuf.Root();
 root.resolvePath = (_, target) => new URL(`../e2e/proto/${target}`, import.meta.url).pathname;

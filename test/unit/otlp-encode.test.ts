@@ -7,9 +7,9 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import type { Attributes, AttributeValue, LogEvent, ProcessIdentity } from '../../src/model.ts';
+import type { SealedRequest } from '../../src/sinks/delivery/request-store.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
-import { LogsRequestEncoder } from '../../src/sinks/otlp-encode-request.ts';
-import type { SealedRequest } from '../../src/sinks/request-store.ts';
+import { LogsRequestEncoder } from '../../src/sinks/otlp/encode-request.ts';
 import { identity, logEvent, TIME } from './sink-events.ts';
 
 const SCOPE = { name: 'whodns', version: '0.1.0' };

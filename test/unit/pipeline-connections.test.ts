@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import type { OnBatch, Source } from '../../src/capture/source.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 import { DnsCache } from '../../src/dnscache/index.ts';
-import { ProcessTable } from '../../src/enrich/process.ts';
-import { UserNames } from '../../src/enrich/users.ts';
-import { Workloads } from '../../src/enrich/workloads.ts';
-import { Ledger } from '../../src/health.ts';
+import { Containers } from '../../src/enrich/containers/containers.ts';
+import { ProcessTable } from '../../src/enrich/process/process.ts';
+import { UserNames } from '../../src/enrich/process/users.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { wallClock } from '../../src/lib/clock.ts';
 import type { LogEvent, Owner, RawConnection } from '../../src/model.ts';
 import { Pipeline } from '../../src/pipeline.ts';
@@ -47,8 +47,8 @@ test('a connection of a container that is reported later has its name', async ()
     finished: new Promise(() => {}),
   };
   const runtime = new ListedSource('cri', 'containers');
-  const workloads = new Workloads({ sources: [runtime] });
-  const processes = new ProcessTable({ host: {}, users: new UserNames(), bootTime: 0n, workloads });
+  const containers = new Containers({ sources: [runtime] });
+  const processes = new ProcessTable({ host: {}, users: new UserNames(), bootTime: 0n, containers });
   const ledger = new Ledger();
   const records: LogEvent[] = [];
   const sink = {
@@ -58,7 +58,7 @@ test('a connection of a container that is reported later has its name', async ()
     close: () => Promise.resolve(),
   };
   const { config } = resolveConfig('run', { connections: true }, {});
-  const parts = { config, source, processes, workloads, sink, ledger, metersProcesses: false };
+  const parts = { config, source, processes, containers, sink, ledger, metersProcesses: false };
   const pipeline = new Pipeline({ ...parts, dnsCache: new DnsCache(), seesConnections: true });
   await pipeline.start();
   const owner = ownerIn();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ProcessCount } from '../../src/model.ts';
-import { ProcessSeries } from '../../src/sinks/process-series.ts';
+import { ProcessSeries } from '../../src/sinks/metrics/process-series.ts';
 
 const process = (pid: number, cgroupId: bigint, requests: number): ProcessCount => ({
   pid,

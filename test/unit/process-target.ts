@@ -1,7 +1,7 @@
 /** Real processes as the inspector is asked about them. */
 import { readFileSync } from 'node:fs';
-import { parseStat } from '../../src/enrich/proc.ts';
-import type { ProcessTable } from '../../src/enrich/process.ts';
+import { parseStat } from '../../src/enrich/process/proc.ts';
+import type { ProcessTable } from '../../src/enrich/process/process.ts';
 import { Inspector, type Target } from '../../src/inspector/inspector.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { Owner, ProcessIdentity } from '../../src/model.ts';

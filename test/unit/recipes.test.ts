@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { parseArguments } from '../../src/cli/arguments.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 
-const MOST_LINES = 20;
+const MAX_LINES = 20;
 const WANTED = [
   ...['Grafana Cloud', 'Grafana Alloy', 'Datadog', 'Elastic', 'Splunk', 'ClickHouse', 'Honeycomb', 'SigNoz'],
   ...['VictoriaLogs', 'New Relic', 'AWS (ADOT, CloudWatch)', 'Google Cloud', 'Azure Monitor'],
@@ -35,8 +35,8 @@ describe('recipes', () => {
   it('there is one for each place', () => assert.deepEqual([...SECTIONS.keys()], WANTED));
 
   for (const [name, text] of SECTIONS)
-    it(`${name}: at most ${MOST_LINES} lines, one pitfall, and what was run`, () => {
-      assert.ok(text.split('\n').length <= MOST_LINES);
+    it(`${name}: at most ${MAX_LINES} lines, one pitfall, and what was run`, () => {
+      assert.ok(text.split('\n').length <= MAX_LINES);
       assert.equal([...text.matchAll(/^- Pitfall: /gm)].length, 1);
       assert.match(text, /^- (Run|Not run)\b/m);
       assert.match(text, /^ {4}\S/m, 'what to copy');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { MemoryStore, REQUEST_OVERHEAD, type SealedRequest } from '../../src/sinks/request-store.ts';
+import { MemoryStore, REQUEST_OVERHEAD, type SealedRequest } from '../../src/sinks/delivery/request-store.ts';
 
 function request(size: number, records: number): SealedRequest {
   return { bytes: new Uint8Array(size), records, resourceCount: 1 };
@@ -11,7 +11,7 @@ function request(size: number, records: number): SealedRequest {
 type Action =
   | { readonly kind: 'push'; readonly size: number; readonly records: number }
   | { readonly kind: 'take' }
-  | { readonly kind: 'done' | 'giveBack'; readonly which: number };
+  | { readonly kind: 'done' | 'requeue'; readonly which: number };
 
 const action: fc.Arbitrary<Action> = fc.oneof(
   fc.record({
@@ -20,7 +20,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     records: fc.integer({ min: 1, max: 10 }),
   }),
   fc.record({ kind: fc.constant('take' as const) }),
-  fc.record({ kind: fc.constantFrom('done' as const, 'giveBack' as const), which: fc.nat(10) }),
+  fc.record({ kind: fc.constantFrom('done' as const, 'requeue' as const), which: fc.nat(10) }),
 );
 
 describe('request store in memory', () => {
@@ -75,6 +75,6 @@ describe('request store in memory', () => {
   it('a request that is not held is a defect of the caller', () => {
     const store = new MemoryStore({ maxBytes: 1000, maxRecords: 10 });
     assert.throws(() => store.done(request(1, 1)));
-    assert.throws(() => store.giveBack(request(1, 1)));
+    assert.throws(() => store.requeue(request(1, 1)));
   });
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { isSampled } from '../../src/sinks/sampler.ts';
+import { isSampled } from '../../src/records/sampler.ts';
 import { lookup, recordOf } from './sink-events.ts';
 
 const ID = new Uint8Array(16).fill(0x80);

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Suppressions } from '../../src/capture/suppressions.ts';
-import { RateRules } from '../../src/enrich/rate-rules.ts';
+import { RateRules } from '../../src/enrich/containers/rate-rules.ts';
 import { Fairness } from '../../src/lib/fairness.ts';
 import type { Owner, ProcessCount, ProcessIdentity, Suppression } from '../../src/model.ts';
-import { ProcessSeries } from '../../src/sinks/process-series.ts';
-import { toGaveWayLog, toSuppressedLog } from '../../src/sinks/suppressed-record.ts';
+import { toGaveWayLog, toSuppressedLog } from '../../src/records/suppressed-record.ts';
+import { ProcessSeries } from '../../src/sinks/metrics/process-series.ts';
 import { OPTIONS } from '../../src/tables/options.ts';
 import { COMMON_SHARE, SHARE_KEY, SHARE_VALUE } from '../../src/wire/layout.gen.ts';
 import { decodeCommonShares, decodeShares, type Share } from '../../src/wire/shares.ts';
@@ -140,8 +140,8 @@ describe('whodns.suppressed', () => {
     const fairness = new Fairness();
     const sent = new Map<string, number>();
     const told = new Map<string, number>();
-    const tell = (most: number) => {
-      const found = fairness.untold(most);
+    const tell = (max: number) => {
+      const found = fairness.untold(max);
       for (const { bound, count } of found) told.set(bound, (told.get(bound) ?? 0) + count);
       return found.length;
     };

@@ -16,8 +16,8 @@ import type {
   ResourceRecord,
   SearchStep,
 } from '../../src/model.ts';
-import { toConnectionLog } from '../../src/sinks/connection-record.ts';
-import { LookupRecord, type RecordOptions } from '../../src/sinks/lookup-record.ts';
+import { toConnectionLog } from '../../src/records/connection-record.ts';
+import { LookupRecord, type RecordOptions } from '../../src/records/lookup-record.ts';
 import { RCODES } from '../../src/tables/rcodes.ts';
 import { RR_TYPES } from '../../src/tables/rrtypes.ts';
 import { viewOf } from './message-bytes.ts';

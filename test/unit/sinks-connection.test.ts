@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resolution } from '../../src/model.ts';
-import { MAX_NAMES } from '../../src/sinks/connection-record.ts';
-import { LookupSeries } from '../../src/sinks/lookup-series.ts';
-import { cellsOf } from '../../src/sinks/table-cells.ts';
+import { cellsOf } from '../../src/records/cells.ts';
+import { MAX_NAMES } from '../../src/records/connection-record.ts';
+import { LookupSeries } from '../../src/sinks/metrics/lookup-series.ts';
 import { CONNECT_ATTRIBUTES } from '../../src/tables/attributes-connect.ts';
 import { connectionLog as log, TIME } from './sink-events.ts';
 

@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process';
 import { PassThrough, Writable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { displayWidth, padEnd, shortenEnd, shortenMiddle } from '../../src/lib/display-width.ts';
 import { safeJson } from '../../src/lib/escape.ts';
 import type { LogEvent } from '../../src/model.ts';
-import { ConsoleJsonSink, rfc3339 } from '../../src/sinks/console-json.ts';
-import { ConsoleTableSink } from '../../src/sinks/console-table.ts';
-import { latencyText } from '../../src/sinks/latency.ts';
+import { latencyText } from '../../src/records/latency.ts';
+import { ConsoleJsonSink, rfc3339 } from '../../src/sinks/console/json.ts';
+import { ConsoleTableSink } from '../../src/sinks/console/table.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
 import { identity, logEvent, record } from './sink-events.ts';
 
@@ -269,8 +269,8 @@ test('a slow reader: memory is bounded, losses are counted, nothing is lost befo
 
 /** Runs the program below with its standard output on a real pipe. */
 const PROGRAM = `
-  import { Ledger } from './src/health.ts';
-  import { ConsoleTableSink } from './src/sinks/console-table.ts';
+  import { Ledger } from './src/ledger.ts';
+  import { ConsoleTableSink } from './src/sinks/console/table.ts';
   import { logEvent } from './test/unit/sink-events.ts';
   const ledger = new Ledger();
   let broken = 0;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { PassThrough, Writable } from 'node:stream';
 import { test } from 'node:test';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { LogEvent } from '../../src/model.ts';
-import { ConsoleJsonSink } from '../../src/sinks/console-json.ts';
+import { ConsoleJsonSink } from '../../src/sinks/console/json.ts';
 import { FanOut } from '../../src/sinks/fan-out.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
 import { logEvent } from './sink-events.ts';

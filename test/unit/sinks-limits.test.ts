@@ -1,8 +1,8 @@
 /** OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT and _VALUE_LENGTH_LIMIT (specification, common, "Attribute Limits"). */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { MAX_ATTRIBUTES } from '../../src/records/record-common.ts';
 import { copyOf, limited, withinLimits } from '../../src/sinks/limits.ts';
-import { MAX_ATTRIBUTES } from '../../src/sinks/record-common.ts';
 import { logEvent, record } from './sink-events.ts';
 
 describe('attribute limits', () => {

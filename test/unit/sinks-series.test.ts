@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Outcome } from '../../src/model.ts';
-import { RESULTS, resultAttributes, resultOf } from '../../src/sinks/lookup-result.ts';
-import { LookupSeries } from '../../src/sinks/lookup-series.ts';
-import { SEVERITY } from '../../src/sinks/record-common.ts';
-import { SeriesTable, type Summed } from '../../src/sinks/series-table.ts';
+import { RESULTS, resultAttributes, resultOf } from '../../src/records/lookup-result.ts';
+import { SEVERITY } from '../../src/records/record-common.ts';
+import { LookupSeries } from '../../src/sinks/metrics/lookup-series.ts';
+import { SeriesTable, type Summed } from '../../src/sinks/metrics/series-table.ts';
 import { identity, lookup, recordOf } from './sink-events.ts';
 
 const counter: Summed<{ count: number }> = {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import protobuf from 'protobufjs';
 import type { LogEvent, TraceContext } from '../../src/model.ts';
+import { ProtobufWriter } from '../../src/otlp/encode.ts';
+import { spanName, writeSpan } from '../../src/otlp/encode-span.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
-import { ProtobufWriter } from '../../src/sinks/otlp-encode.ts';
-import { LogsRequestEncoder } from '../../src/sinks/otlp-encode-request.ts';
-import { spanName, writeSpan } from '../../src/sinks/otlp-encode-span.ts';
-import { JsonLinesEncoder } from '../../src/sinks/otlp-json.ts';
+import { LogsRequestEncoder } from '../../src/sinks/otlp/encode-request.ts';
+import { JsonLinesEncoder } from '../../src/sinks/otlp/json.ts';
 import { lookup, recordOf, type Spec, TIME } from './sink-events.ts';
 
 const TIMEOUT_NS = 5_000_000_000n;

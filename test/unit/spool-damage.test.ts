@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { HEADER } from '../../src/sinks/spool-segment.ts';
+import { HEADER } from '../../src/sinks/delivery/spool-segment.ts';
 import { drain, numbered, type Workplace, workplace } from './spool-requests.ts';
 
 const LENGTHS = [24, 5, 61, 9, 30];

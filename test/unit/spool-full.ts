@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Spool } from '../../src/sinks/spool.ts';
+import { Spool } from '../../src/sinks/delivery/spool.ts';
 import { drain, numbered, serialOf } from './spool-requests.ts';
 
 const mount = process.argv[2] as string;

@@ -10,7 +10,7 @@ const ROUNDS = 12;
 /** Pushes 0, 1, 2, ... and settles every second one it takes; says each after the call has returned, without a buffer. */
 const SCRIPT = `
   import { writeSync } from 'node:fs';
-  import { Spool } from '${join(import.meta.dirname, '../../src/sinks/spool.ts')}';
+  import { Spool } from '${join(import.meta.dirname, '../../src/sinks/delivery/spool.ts')}';
   import { numbered, serialOf } from '${join(import.meta.dirname, 'spool-requests.ts')}';
   const limits = { maxBytes: 1, maxRecords: 1 };
   const notices = { warn() {}, info() {} };

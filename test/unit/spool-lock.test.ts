@@ -17,7 +17,7 @@ afterEach(() => work.remove());
 /** Another process that opens the spool, pushes request 1 and waits. */
 async function holder(wrapper: readonly string[] = []): Promise<ChildProcess> {
   const script = `
-    import { Spool } from '${join(import.meta.dirname, '../../src/sinks/spool.ts')}';
+    import { Spool } from '${join(import.meta.dirname, '../../src/sinks/delivery/spool.ts')}';
     const memory = { maxBytes: 1e6, maxRecords: 1e6 };
     const notices = { warn() {}, info() {} };
     const spool = new Spool({ directory: process.env.SPOOL, maxBytes: 1e7, memory, notices });
@@ -113,7 +113,7 @@ describe('lock of the spool', () => {
     const outcomes = await Promise.all(
       Array.from({ length: 6 }, async () => {
         const script = `
-          import { Spool } from '${join(import.meta.dirname, '../../src/sinks/spool.ts')}';
+          import { Spool } from '${join(import.meta.dirname, '../../src/sinks/delivery/spool.ts')}';
           const memory = { maxBytes: 1e6, maxRecords: 1e6 };
           try {
             new Spool({ directory: process.env.SPOOL, maxBytes: 1e7, memory, notices: { warn() {}, info() {} } });

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SealedRequest } from '../../src/sinks/request-store.ts';
-import { Spool } from '../../src/sinks/spool.ts';
+import type { SealedRequest } from '../../src/sinks/delivery/request-store.ts';
+import { Spool } from '../../src/sinks/delivery/spool.ts';
 
 export const MEMORY = { maxBytes: 1 << 20, maxRecords: 1 << 20 };
 

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { UserError } from '../../src/lib/errors.ts';
-import type { SealedRequest } from '../../src/sinks/request-store.ts';
+import type { SealedRequest } from '../../src/sinks/delivery/request-store.ts';
 import { drain, numbered, serialOf, type Workplace, workplace } from './spool-requests.ts';
 
 let work: Workplace;
@@ -48,8 +48,8 @@ describe('spool', () => {
       SealedRequest,
       SealedRequest,
     ];
-    spool.giveBack(three);
-    spool.giveBack(one);
+    spool.requeue(three);
+    spool.requeue(one);
     spool.done(two);
     assert.deepEqual(drain(spool), [1, 3, 4, 5]);
   });
@@ -57,7 +57,7 @@ describe('spool', () => {
   it('a request that is not held cannot be settled', () => {
     const spool = work.open();
     assert.throws(() => spool.done(numbered(1)), /not held/);
-    assert.throws(() => spool.giveBack(numbered(1)), /not held/);
+    assert.throws(() => spool.requeue(numbered(1)), /not held/);
   });
 
   it('leaves a directory that was there as it is', () => {
@@ -113,7 +113,7 @@ describe('spool', () => {
       assert.equal(spool.diskBytes, bytes);
       assert.equal(dropped + spool.heldRecords, (serial + 1) * 2, 'every record is held or dropped');
     }
-    spool.giveBack(first);
+    spool.requeue(first);
     assert.equal(serialOf(spool.take() as SealedRequest), 0);
     spool.done(first);
     const left = drain(spool);
@@ -141,10 +141,10 @@ describe('spool', () => {
   it('segments are removed as they are delivered', () => {
     const spool = work.open(1 << 24);
     for (let serial = 0; serial < 150; serial++) spool.push(numbered(serial, 100_000));
-    const most = segments().length;
-    assert.ok(most > 10);
+    const max = segments().length;
+    assert.ok(max > 10);
     for (let count = 0; count < 140; count++) spool.done(spool.take() as SealedRequest);
-    assert.ok(segments().length <= 2, `${segments().length} of ${most} segments`);
+    assert.ok(segments().length <= 2, `${segments().length} of ${max} segments`);
     assert.deepEqual(drain(spool), [140, 141, 142, 143, 144, 145, 146, 147, 148, 149]);
   });
 

@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { LOST_RECORDS } from '../../otel-config/grafana/queries.ts';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { StageReasons } from '../../src/tables/drop-definition.ts';
 import {
   SOURCE_DROPS,
@@ -75,10 +75,10 @@ describe('reasons', () => {
 
   it('have what they mean and what to do, and a stage of every name has its own', () => {
     for (const [stage, { dropped, filtered }] of DECLARED) {
-      for (const [reason, { brief, action }] of Object.entries(dropped))
-        assert.ok(brief.endsWith('.') && action.endsWith('.'), `${stage} ${reason}`);
-      for (const [reason, brief] of Object.entries(filtered))
-        assert.ok(brief.endsWith('.'), `${stage} ${reason}`);
+      for (const [reason, { description, action }] of Object.entries(dropped))
+        assert.ok(description.endsWith('.') && action.endsWith('.'), `${stage} ${reason}`);
+      for (const [reason, description] of Object.entries(filtered))
+        assert.ok(description.endsWith('.'), `${stage} ${reason}`);
       if (stage !== 'kernel') assert.deepEqual(stageReasons(stage as StageName), { dropped, filtered });
     }
   });

@@ -1,5 +1,5 @@
 /** Pieces of DNS traffic made for tests. */
-import { Stage } from '../../src/health.ts';
+import { Stage } from '../../src/ledger.ts';
 import type { RawMessage } from '../../src/model.ts';
 import type { StreamMessage } from '../../src/streams/message.ts';
 import { Streams } from '../../src/streams/streams.ts';

@@ -1,7 +1,7 @@
 /** UDP datagrams composed with MSG_MORE, and IP fragments. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import type { RawMessage } from '../../src/model.ts';
 import { type Fragment, FragmentTable, type Reassembled } from '../../src/streams/fragments.ts';
 import type { RawHead } from '../../src/streams/message.ts';

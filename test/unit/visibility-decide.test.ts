@@ -14,7 +14,7 @@ import {
 } from '../../src/visibility/decide.ts';
 
 const OPEN: Policy = {
-  fallback: 'on',
+  default: 'on',
   host: undefined,
   includeNamespaces: [],
   excludeNamespaces: [],
@@ -102,10 +102,10 @@ describe('visibility levels', () => {
     assert.equal(judge({ annotations: { [`${KEY}.side`]: 'off' }, container: 'app' }).level, 'on'));
 
   it('the global default and the host have levels of their own', () => {
-    assert.equal(judge({}, { fallback: 'metrics' }).level, 'metrics');
-    assert.equal(judge({ annotations: { [KEY]: 'on' } }, { fallback: 'off' }).level, 'on');
-    assert.deepEqual(decideHost({ ...OPEN, fallback: 'off' }).level, 'off');
-    assert.deepEqual(decideHost({ ...OPEN, fallback: 'off', host: 'on' }), {
+    assert.equal(judge({}, { default: 'metrics' }).level, 'metrics');
+    assert.equal(judge({ annotations: { [KEY]: 'on' } }, { default: 'off' }).level, 'on');
+    assert.deepEqual(decideHost({ ...OPEN, default: 'off' }).level, 'off');
+    assert.deepEqual(decideHost({ ...OPEN, default: 'off', host: 'on' }), {
       level: 'on',
       origin: 'host',
       reason: '--capture-host',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseMounts } from '../../src/enrich/cgroup-mounts.ts';
+import { parseMounts } from '../../src/enrich/containers/cgroup-mounts.ts';
 import { CgroupTree, workloadAt } from '../../src/visibility/cgroup-tree.ts';
 
 const ID = '0123456789abcdef'.repeat(4);

@@ -17,7 +17,7 @@ const UID = '11111111-2222-3333-4444-555555555555';
 const APP = 'a'.repeat(64);
 const SIDE = 'b'.repeat(64);
 const OPEN: Policy = {
-  fallback: 'on',
+  default: 'on',
   host: undefined,
   includeNamespaces: [],
   excludeNamespaces: [],
@@ -168,9 +168,9 @@ describe('visibility', () => {
       made.levelOf(identity(SIDE)),
     ];
     // SIDE has no group: judged here. Host processes are told apart by the root group on a unified host.
-    assert.deepEqual(both(start({ fallback: 'off', host: 'metrics' })), ['on', 'on', 'off']);
+    assert.deepEqual(both(start({ default: 'off', host: 'metrics' })), ['on', 'on', 'off']);
     visibility?.stop();
-    assert.deepEqual(both(start({ fallback: 'off', host: 'metrics' }, 1)), ['off', 'metrics', 'off']);
+    assert.deepEqual(both(start({ default: 'off', host: 'metrics' }, 1)), ['off', 'metrics', 'off']);
     assert.equal(visibility?.levelOf({ ...identity(undefined), attribution: 'none' }), 'on');
   });
 
@@ -178,7 +178,7 @@ describe('visibility', () => {
     room = 2;
     group(`/docker/${APP}`);
     group(`/docker/${SIDE}`);
-    const made = start({ fallback: 'off' });
+    const made = start({ default: 'off' });
     assert.equal(made.counts.refused, 1);
     assert.deepEqual([made.levelOf(identity(APP)), made.levelOf(identity(SIDE))].sort(), ['off', 'on']);
     assert.match(said, /no room for 1 control groups/);

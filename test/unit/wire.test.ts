@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Ledger } from '../../src/health.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { Envelope } from '../../src/lookup/envelope.ts';
 import type { RawConnection, RawMessage, RawProcess } from '../../src/model.ts';
 import { decodeBatch } from '../../src/wire/decode.ts';

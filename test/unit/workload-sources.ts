@@ -1,5 +1,5 @@
 /** A metadata source whose contents the test writes; containers and pods to fill it with. */
-import type { MetadataChange, MetadataSource } from '../../src/enrich/metadata-source.ts';
+import type { MetadataChange, MetadataSource } from '../../src/enrich/containers/metadata-source.ts';
 import type { ContainerMetadata, Owner, PodMetadata, RawProcess } from '../../src/model.ts';
 
 export class ListedSource implements MetadataSource {

@@ -247,7 +247,7 @@ export const agent: Board = {
       kind: 'timeseries',
       title: 'Container metadata',
       description:
-        'What the runtimes reported. Source `workloads`: lookups that waited for their container; `timeout` went out without its name.',
+        'What the runtimes reported. Source `containers`: lookups that waited for their container; `timeout` went out without its name.',
       unit: 'cps',
       source: 'prometheus',
       width: 12,
@@ -303,7 +303,7 @@ export const agent: Board = {
     {
       kind: 'logs',
       title: 'Changes of who is captured',
-      description: 'Workloads switched on, off or to metrics by annotations and flags, and what said so.',
+      description: 'Containers switched on, off or to metrics by annotations and flags, and what said so.',
       unit: 'none',
       source: 'loki',
       width: 24,

@@ -8,7 +8,7 @@ import { rule } from '../rule.ts';
 
 const TLS_PORT = 853;
 const HTTPS_PORT = 443;
-const MOST_ENDPOINTS = 20_000;
+const MAX_ENDPOINTS = 20_000;
 
 interface State {
   readonly endpoints: ReadonlySet<string>;
@@ -56,5 +56,5 @@ function finding(event: SeenConnection, kind: 'tls' | 'https', name: string | un
 /** One name or address a line, in lower case; `#` begins a comment. */
 function endpointsOf(text: string): ReadonlySet<string> {
   const lines = text.split('\n').map((line) => line.replace(/#.*$/, '').trim().toLowerCase());
-  return new Set(lines.filter((line) => line !== '').slice(0, MOST_ENDPOINTS));
+  return new Set(lines.filter((line) => line !== '').slice(0, MAX_ENDPOINTS));
 }

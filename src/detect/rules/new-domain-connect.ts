@@ -11,12 +11,12 @@ import { rule } from '../rule.ts';
 import { hashOf } from '../statistics.ts';
 import { workloadOf } from '../workload.ts';
 
-const MOST_WORKLOADS = 1024;
+const MAX_WORKLOADS = 1024;
 /** Domains remembered of a workload: the one not asked for longest is forgotten. */
-const MOST_DOMAINS = 1024;
+const MAX_DOMAINS = 1024;
 /** New domains of a workload waiting for a connection, and addresses of each. */
-const MOST_WAITING = 8;
-const MOST_ADDRESSES = 16;
+const MAX_WAITING = 8;
+const MAX_ADDRESSES = 16;
 const DNS_PORT = 53;
 
 interface Waiting {
@@ -48,7 +48,7 @@ interface State {
 export default rule('new-domain-connect', {
   needs: ['connections'],
   init: (context, settings): State => ({
-    workloads: context.boundedMap(MOST_WORKLOADS),
+    workloads: context.boundedMap(MAX_WORKLOADS),
     newMap: context.boundedMap,
     exclude: new Domains(settings.exclude),
     learning: settings.learning,
@@ -73,7 +73,7 @@ function resolved(key: string, event: LookupEvent, state: State): void {
   if (domain === '' || isArpa(domain)) return;
   let workload = state.workloads.get(key);
   if (workload === undefined) {
-    workload = { since: at, domains: state.newMap(MOST_DOMAINS), recent: [], waiting: [] };
+    workload = { since: at, domains: state.newMap(MAX_DOMAINS), recent: [], waiting: [] };
     state.workloads.set(key, workload);
   }
   const hash = hashOf(domain);
@@ -87,7 +87,7 @@ function resolved(key: string, event: LookupEvent, state: State): void {
   workload.recent.push(at);
   if (workload.recent.length > state.settled + 1) workload.recent.shift();
   if (!isSettled || state.exclude.has(domain)) return;
-  if (workload.waiting.length >= MOST_WAITING) workload.waiting.shift();
+  if (workload.waiting.length >= MAX_WAITING) workload.waiting.shift();
   workload.waiting.push({ domain, name: event.name, uid: event.uid, at, addresses: addressesOf(event) });
 }
 
@@ -99,7 +99,7 @@ function hasSettled({ since, recent }: Workload, at: number, { learning, settled
 function addAddresses(workload: Workload, event: LookupEvent): void {
   workload.waiting = workload.waiting.map((each) =>
     each.domain === event.domain
-      ? { ...each, addresses: [...each.addresses, ...addressesOf(event)].slice(0, MOST_ADDRESSES) }
+      ? { ...each, addresses: [...each.addresses, ...addressesOf(event)].slice(0, MAX_ADDRESSES) }
       : each,
   );
 }
@@ -108,7 +108,7 @@ function addressesOf({ lookup }: LookupEvent): string[] {
   const answers = lookup.response?.message.answers ?? [];
   return answers
     .filter(({ type }) => isAddressType(type))
-    .slice(0, MOST_ADDRESSES)
+    .slice(0, MAX_ADDRESSES)
     .map(({ data }) => data);
 }
 

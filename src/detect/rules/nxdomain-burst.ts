@@ -14,7 +14,7 @@ const FIGURES_FROM = 8;
 /** Share of names below domains of their own from which they were generated. */
 const DISTINCT_DOMAINS = 0.5;
 /** Words hold few digits; hexadecimal names are poor in entropy but half digits. */
-const MOST_DIGITS = 0.2;
+const MAX_DIGITS = 0.2;
 /** Blocklists by address (RFC 5782): `4.3.2.1.list.example`, or 32 nibbles. NXDOMAIN is their good news. */
 const LISTED_ADDRESS = /^(?:\d{1,3}\.){4}|^(?:[0-9a-f]\.){32}/;
 
@@ -104,7 +104,7 @@ function finding(window: Window, event: LookupEvent, leastEntropy: number): Find
   const distinct = Math.min((figures?.domains.count ?? 0) / names, 1);
   const entropy = figures?.text.entropy ?? 0;
   const digits = figures === undefined ? 0 : figures.text.digits / Math.max(figures.text.total, 1);
-  const isGenerated = distinct >= DISTINCT_DOMAINS && (entropy >= leastEntropy || digits > MOST_DIGITS);
+  const isGenerated = distinct >= DISTINCT_DOMAINS && (entropy >= leastEntropy || digits > MAX_DIGITS);
   const seconds = Math.max((event.at - window.start) / 1000, 0.001);
   const kind = isGenerated ? 'generated-domains' : 'misconfiguration';
   return {

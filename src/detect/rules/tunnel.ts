@@ -9,7 +9,7 @@ import { rule } from '../rule.ts';
 import { Characters, Distinct, hashOf } from '../statistics.ts';
 
 /** Domains watched of one process. A busier one takes the place of the quietest. */
-const MOST_DOMAINS = 4;
+const MAX_DOMAINS = 4;
 /** Lookups of one domain in a window before figures of their names are kept: nearly all processes stay below. */
 const FIGURES_FROM = 16;
 /** Names with figures below which nothing is said. */
@@ -78,7 +78,7 @@ function watchedOf(all: Watched[], domain: string, at: number, window: number): 
     if (each.domain === domain) return each;
     if (quietest === undefined || each.count < quietest.count) quietest = each;
   }
-  if (all.length < MOST_DOMAINS || quietest === undefined) {
+  if (all.length < MAX_DOMAINS || quietest === undefined) {
     const made = { domain, start: at, count: 0, figures: undefined };
     all.push(made);
     return made;

@@ -14,7 +14,7 @@ export interface Access {
 /** Where the kubelet puts a pod's own credentials (Kubernetes documentation, "Accessing the Kubernetes API from a Pod"). */
 export const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** A bearer token is a few kilobytes. */
-const MOST_TOKEN = 64 * 1024;
+const MAX_TOKEN = 64 * 1024;
 /** Kinds of `auth-provider` for which the library starts programs. */
 const PROGRAMS: readonly unknown[] = ['exec', 'gcp', 'azure'];
 
@@ -43,7 +43,7 @@ export async function serviceAccountOptions(directory = SERVICE_ACCOUNT): Promis
 function token(directory: string): string | undefined {
   try {
     const text = readFileSync(`${directory}/token`, 'latin1').trim();
-    return text === '' || text.length > MOST_TOKEN || /\s/.test(text) ? undefined : text;
+    return text === '' || text.length > MAX_TOKEN || /\s/.test(text) ? undefined : text;
   } catch {
     return undefined;
   }

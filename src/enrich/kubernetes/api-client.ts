@@ -56,7 +56,7 @@ export interface Request {
 
 const ERROR_BYTES = 4096;
 const KEEP_ALIVE_MS = 15_000;
-const MOST_RETRY_AFTER_S = 300;
+const MAX_RETRY_AFTER_S = 300;
 
 export class ApiClient {
   readonly #access: Access;
@@ -185,7 +185,7 @@ function idleTimer(answer: IncomingMessage, ms: number): { refresh(): void; stop
 
 async function readBody(
   answer: IncomingMessage,
-  most: number,
+  max: number,
   timeoutMs: number,
 ): Promise<{ readonly text: string } | Failure> {
   const idle = idleTimer(answer, timeoutMs);
@@ -195,7 +195,7 @@ async function readBody(
     for await (const chunk of answer) {
       idle.refresh();
       length += (chunk as Buffer).length;
-      if (length > most) return tooLarge('the answer');
+      if (length > max) return tooLarge('the answer');
       chunks.push(chunk as Buffer);
     }
     return { text: Buffer.concat(chunks).toString('utf8') };
@@ -229,6 +229,6 @@ async function httpFailure(answer: IncomingMessage): Promise<Failure> {
   return {
     reason: httpReason(status),
     message: `HTTP status ${status}${detail === '' ? '' : `: ${detail}`}`,
-    ...(after > 0 ? { retryAfterMs: Math.min(after, MOST_RETRY_AFTER_S) * 1000 } : {}),
+    ...(after > 0 ? { retryAfterMs: Math.min(after, MAX_RETRY_AFTER_S) * 1000 } : {}),
   };
 }

@@ -2,9 +2,9 @@
 import { array, count, type JsonObject, object, strings, text, time } from './json.ts';
 
 /** A pod has at most a few hundred containers in any cluster; the API bounds the object to 1.5 MB. */
-const MOST_CONTAINERS = 256;
-const MOST_OWNERS = 16;
-const MOST_PAIRS = 256;
+const MAX_CONTAINERS = 256;
+const MAX_OWNERS = 16;
+const MAX_PAIRS = 256;
 
 export interface OwnerReference {
   readonly apiVersion: string;
@@ -58,8 +58,8 @@ export function readPod(value: unknown, keep: (annotation: string) => boolean): 
     namespace: known.namespace,
     nodeName: text(object(spec)['nodeName']),
     created: time(creationTimestamp),
-    labels: strings(labels, MOST_PAIRS),
-    annotations: strings(annotations, MOST_PAIRS, keep),
+    labels: strings(labels, MAX_PAIRS),
+    annotations: strings(annotations, MAX_PAIRS, keep),
     owner,
     hostNetwork: object(spec)['hostNetwork'] === true,
     containers: [
@@ -76,7 +76,7 @@ export function readPod(value: unknown, keep: (annotation: string) => boolean): 
 
 /** The owner that manages an object; there is at most one (metav1.OwnerReference, `controller`). @param metadata the object's */
 export function readOwner(metadata: unknown): OwnerReference | undefined {
-  for (const reference of array(object(metadata)['ownerReferences'], MOST_OWNERS)) {
+  for (const reference of array(object(metadata)['ownerReferences'], MAX_OWNERS)) {
     const { apiVersion, kind, name, uid, controller: manages } = object(reference);
     const found = { apiVersion: text(apiVersion), kind: text(kind), name: text(name), uid: text(uid) };
     if (manages !== true || found.kind === undefined || found.name === undefined) continue;
@@ -97,8 +97,8 @@ function nodeUid(annotations: JsonObject, owner: OwnerReference | undefined): st
 
 function containers(kind: ApiContainer['kind'], specs: unknown, statuses: unknown): ApiContainer[] {
   const byName = new Map<unknown, JsonObject>();
-  for (const status of array(statuses, MOST_CONTAINERS)) byName.set(object(status)['name'], object(status));
-  return array(specs, MOST_CONTAINERS).flatMap((spec) => {
+  for (const status of array(statuses, MAX_CONTAINERS)) byName.set(object(status)['name'], object(status));
+  return array(specs, MAX_CONTAINERS).flatMap((spec) => {
     const { name, image } = object(spec);
     const known = text(name);
     if (known === undefined) return [];

@@ -1,7 +1,7 @@
 /** Pods of this node and the cluster's namespaces, from the Kubernetes API. */
 import type { Log } from '../../lib/log.ts';
 import type { Attributes, ContainerMetadata, KubernetesStats, PodMetadata } from '../../model.ts';
-import type { MetadataChange, MetadataSource } from '../metadata-source.ts';
+import type { MetadataChange, MetadataSource } from '../containers/metadata-source.ts';
 import type { Access } from './access.ts';
 import { API_LIMITS, ApiClient, type ApiLimits } from './api-client.ts';
 import { type ApiPod, readPod } from './api-pod.ts';

@@ -10,13 +10,13 @@ export interface ImageReference {
 
 const REFERENCE =
   /^((?:[\w.-]+(?::\d{1,5})?\/|\[[0-9a-fA-F:]+\](?::\d{1,5})?\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)(?::(\w[\w.-]{0,127}))?(?:@([A-Za-z0-9+._-]{1,32}:[0-9a-fA-F]{32,128}))?$/;
-const MOST_CHARACTERS = 512;
+const MAX_CHARACTERS = 512;
 /** A bare digest, which container runtimes give where an image has no name, would read as a name. */
 const BARE_ID = /^(?:sha256:)?[0-9a-f]{64}$/;
 
 /** undefined: not a reference that names an image. */
 export function parseImage(text: string): ImageReference | undefined {
-  if (text.length > MOST_CHARACTERS || BARE_ID.test(text)) return undefined;
+  if (text.length > MAX_CHARACTERS || BARE_ID.test(text)) return undefined;
   const match = REFERENCE.exec(text);
   if (match === null) return undefined;
   return { name: match[1] ?? '', tag: match[2], digest: match[3] };

@@ -4,7 +4,7 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 const NOTHING: JsonObject = Object.freeze({});
 /** Names and label values have at most 253 characters (Kubernetes, apimachinery/pkg/util/validation); paths and images more. */
-const MOST_CHARACTERS = 1024;
+const MAX_CHARACTERS = 1024;
 
 /** `value` as an object; an empty one if it is none. */
 export function object(value: unknown): JsonObject {
@@ -14,13 +14,13 @@ export function object(value: unknown): JsonObject {
 }
 
 /** Its first `most` elements. */
-export function array(value: unknown, most: number): readonly unknown[] {
-  return Array.isArray(value) ? value.slice(0, most) : [];
+export function array(value: unknown, max: number): readonly unknown[] {
+  return Array.isArray(value) ? value.slice(0, max) : [];
 }
 
 /** A string that is not empty and not absurdly long. */
 export function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' && value.length <= MOST_CHARACTERS ? value : undefined;
+  return typeof value === 'string' && value !== '' && value.length <= MAX_CHARACTERS ? value : undefined;
 }
 
 export function count(value: unknown): number {
@@ -36,17 +36,17 @@ export function time(value: unknown): number | undefined {
 /** The first `most` pairs of a map of strings whose key is `wanted`. Values that are too long are left out. */
 export function strings(
   value: unknown,
-  most: number,
+  max: number,
   wanted: (key: string) => boolean = () => true,
 ): Readonly<Record<string, string>> {
   const found: [string, string][] = [];
   for (const [key, entry] of Object.entries(object(value))) {
-    if (found.length === most) break;
+    if (found.length === max) break;
     // An empty value is one: a label may be a mere mark.
     if (
       typeof entry === 'string' &&
-      entry.length <= MOST_CHARACTERS &&
-      key.length <= MOST_CHARACTERS &&
+      entry.length <= MAX_CHARACTERS &&
+      key.length <= MAX_CHARACTERS &&
       wanted(key)
     )
       found.push([key, entry]);

@@ -4,7 +4,7 @@
  */
 import type { Log } from '../../lib/log.ts';
 import type { Attributes, ContainerMetadata, KubernetesStats, PodMetadata } from '../../model.ts';
-import type { MetadataChange, MetadataSource } from '../metadata-source.ts';
+import type { MetadataChange, MetadataSource } from '../containers/metadata-source.ts';
 import type { Access } from './access.ts';
 import { API_LIMITS, ApiClient, type ApiLimits } from './api-client.ts';
 import { readPod } from './api-pod.ts';
@@ -29,10 +29,10 @@ export interface KubeletSourceOptions {
 const INTERVAL_MS = 5000;
 /** An unknown container makes it ask at once, but not more often than this. */
 const LEAST_INTERVAL_MS = 250;
-const MOST_INTERVAL_MS = 60_000;
+const MAX_INTERVAL_MS = 60_000;
 /** At rest: how soon it is noticed that somebody wants it. */
 const REST_MS = 1000;
-const MOST_PODS = 4096;
+const MAX_PODS = 4096;
 
 export class KubeletSource implements MetadataSource {
   readonly name = 'kubelet';
@@ -149,7 +149,7 @@ export class KubeletSource implements MetadataSource {
 
   #interval(): number {
     const { intervalMs = INTERVAL_MS } = this.#options;
-    return Math.min(intervalMs * 2 ** Math.min(this.#failures, 8), Math.max(MOST_INTERVAL_MS, intervalMs));
+    return Math.min(intervalMs * 2 ** Math.min(this.#failures, 8), Math.max(MAX_INTERVAL_MS, intervalMs));
   }
 
   async #turn(): Promise<void> {
@@ -174,7 +174,7 @@ export class KubeletSource implements MetadataSource {
     }
     this.#failures = 0;
     this.#counts.lists++;
-    const pods = array(items, MOST_PODS).flatMap((value) => {
+    const pods = array(items, MAX_PODS).flatMap((value) => {
       const phase = object(object(value)['status'])['phase'];
       if (phase === 'Succeeded' || phase === 'Failed') return [];
       const pod = readPod(value, this.#keep);

@@ -2,12 +2,12 @@
 const NEWLINE = 0x0a;
 
 export class LineSplitter {
-  readonly #most: number;
+  readonly #max: number;
   #parts: Buffer[] = [];
   #length = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   /** Bytes of the line that has not ended. */
@@ -22,7 +22,7 @@ export class LineSplitter {
       const end = chunk.indexOf(NEWLINE, start);
       const part = chunk.subarray(start, end < 0 ? chunk.length : end);
       this.#length += part.length;
-      if (this.#length > this.#most) {
+      if (this.#length > this.#max) {
         this.#parts = [];
         yield undefined;
         return;

@@ -2,8 +2,8 @@
 import { object, strings, text } from './json.ts';
 import type { NamespaceMetadata } from './pod-metadata.ts';
 
-const MOST_PAIRS = 256;
-const MOST_NAMESPACES = 10_000;
+const MAX_PAIRS = 256;
+const MAX_NAMESPACES = 10_000;
 /** Its uid stands for the cluster's (semantic conventions, `k8s.cluster.uid`). */
 const CLUSTER_NAMESPACE = 'kube-system';
 
@@ -17,8 +17,8 @@ export function readNamespace(
   return {
     name: known,
     uid: text(uid),
-    labels: strings(labels, MOST_PAIRS),
-    annotations: strings(annotations, MOST_PAIRS, keep),
+    labels: strings(labels, MAX_PAIRS),
+    annotations: strings(annotations, MAX_PAIRS, keep),
   };
 }
 
@@ -53,7 +53,7 @@ export class Namespaces {
   set(namespace: NamespaceMetadata): void {
     const { name } = namespace;
     const before = this.#byName.get(name);
-    if (before === undefined && this.#byName.size >= MOST_NAMESPACES) {
+    if (before === undefined && this.#byName.size >= MAX_NAMESPACES) {
       this.counts.refused++;
       return;
     }

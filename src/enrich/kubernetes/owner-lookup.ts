@@ -5,7 +5,7 @@ import { readOwner } from './api-pod.ts';
 import { object } from './json.ts';
 import { type GrandOwner, grandOwner } from './owners.ts';
 
-const MOST_OWNERS = 4096;
+const MAX_OWNERS = 4096;
 const AT_ONCE = 4;
 const RETRY_MS = 60_000;
 
@@ -13,9 +13,9 @@ export class OwnerLookup {
   readonly counts = { asked: 0, failed: 0 };
   readonly #client: ApiClient;
   readonly #onFound: (ownerUid: string) => void;
-  readonly #known = new LRUCache<string, GrandOwner>({ max: MOST_OWNERS });
+  readonly #known = new LRUCache<string, GrandOwner>({ max: MAX_OWNERS });
   /** Asked, or failed not long ago. */
-  readonly #tried = new LRUCache<string, true>({ max: MOST_OWNERS, ttl: RETRY_MS });
+  readonly #tried = new LRUCache<string, true>({ max: MAX_OWNERS, ttl: RETRY_MS });
   readonly #waiting: { readonly uid: string; readonly path: string }[] = [];
   readonly #abort = new AbortController();
   #busy = 0;
@@ -28,7 +28,7 @@ export class OwnerLookup {
   /** undefined: not known yet; it is asked for. @param path of the owner's API object */
   get(uid: string, path: string): GrandOwner | undefined {
     const known = this.#known.get(uid);
-    if (known !== undefined || this.#tried.has(uid) || this.#waiting.length >= MOST_OWNERS) return known;
+    if (known !== undefined || this.#tried.has(uid) || this.#waiting.length >= MAX_OWNERS) return known;
     this.#tried.set(uid, true);
     this.#waiting.push({ uid, path });
     this.#next();

@@ -11,7 +11,7 @@ const TEMPLATE_HASH = 'pod-template-hash';
 const CRON_JOB = /^(.+)-(\d{8})$/;
 const MINUTE_MS = 60_000;
 /** A job's pods are made soon after the scheduled time; later ones are its retries. As the collector's k8s_attributes has it. */
-const MOST_SKEW_MINUTES = 24 * 60;
+const MAX_SKEW_MINUTES = 24 * 60;
 
 /** `k8s.deployment.name` and its kin. @param known what the API says of the owner's owner; undefined: its name has to tell. */
 export function ownerAttributes(pod: ApiPod, known: GrandOwner | undefined): Attributes {
@@ -57,7 +57,7 @@ function guess(pod: ApiPod, owner: OwnerReference): GrandOwner {
   const [, name, minutes] = CRON_JOB.exec(owner.name) ?? [];
   if (!isOf(owner, 'batch', 'Job') || name === undefined || pod.created === undefined) return 'none';
   const skew = Math.abs(Math.floor(pod.created / MINUTE_MS) - Number(minutes));
-  return skew > MOST_SKEW_MINUTES ? 'none' : { kind: 'CronJob', name };
+  return skew > MAX_SKEW_MINUTES ? 'none' : { kind: 'CronJob', name };
 }
 
 function grandAttributes(owner: GrandOwner): Attributes {

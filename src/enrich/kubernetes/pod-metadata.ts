@@ -36,7 +36,7 @@ export interface Surroundings {
   readonly ownersUnknown?: boolean;
 }
 
-const MOST_ATTRIBUTES = 64;
+const MAX_ATTRIBUTES = 64;
 /** What decides whether a workload is captured (visibility/). */
 const VISIBILITY = /^(?:whodns\/|kubearmor-visibility$)/;
 
@@ -115,7 +115,7 @@ function allowed(
 ): Attributes {
   if (patterns.length === 0) return {};
   const found = Object.entries(pairs).filter(([key]) => matches(key, patterns));
-  return Object.fromEntries(found.slice(0, MOST_ATTRIBUTES).map(([key, value]) => [prefix + key, value]));
+  return Object.fromEntries(found.slice(0, MAX_ATTRIBUTES).map(([key, value]) => [prefix + key, value]));
 }
 
 function matches(key: string, patterns: readonly string[]): boolean {

@@ -3,7 +3,7 @@
  * pod's processes outlive its API object, and the last queries of any pod come after its end.
  */
 import type { ContainerMetadata, PodMetadata } from '../../model.ts';
-import type { MetadataChange } from '../metadata-source.ts';
+import type { MetadataChange } from '../containers/metadata-source.ts';
 import type { ApiContainer, ApiPod } from './api-pod.ts';
 import { parseImage, repositoryDigest } from './image.ts';
 
@@ -11,7 +11,7 @@ export interface PodStoreOptions {
   readonly describe: (pod: ApiPod) => PodMetadata;
   readonly onChange: (change: MetadataChange) => void;
   /** Default 4096; the kubelet's default is 110 pods. */
-  readonly most?: number;
+  readonly max?: number;
   readonly lingerMs?: number;
 }
 
@@ -20,7 +20,7 @@ interface Entry {
   readonly metadata: PodMetadata;
 }
 
-const MOST_PODS = 4096;
+const MAX_PODS = 4096;
 const LINGER_MS = 30_000;
 
 export class PodStore {
@@ -115,7 +115,7 @@ export class PodStore {
   }
 
   #makeRoom(): boolean {
-    if (this.#entries.size < (this.#options.most ?? MOST_PODS)) return true;
+    if (this.#entries.size < (this.#options.max ?? MAX_PODS)) return true;
     const [oldest] = this.#gone.keys();
     if (oldest === undefined) return false;
     this.counts.evicted++;

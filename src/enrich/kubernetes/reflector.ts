@@ -34,7 +34,7 @@ export interface Pace {
 
 const PACE: Pace = { firstPauseMs: 250, mostPauseMs: 30_000, watchSeconds: 300 };
 const PAGE = 500;
-const MOST_ITEMS = 10_000;
+const MAX_ITEMS = 10_000;
 /** A watch that ended sooner has not proved that all is well. */
 const STEADY_MS = 5_000;
 const PARTIAL = 'application/json;as=PartialObjectMetadata%;g=meta.k8s.io;v=v1,application/json';
@@ -97,10 +97,10 @@ export class Reflector<T> {
       const version = text(object(metadata)['resourceVersion']);
       if (version === undefined || !(found === null || Array.isArray(found)))
         return { reason: 'malformed', message: 'the answer is not a list' };
-      for (const value of array(found, MOST_ITEMS - items.length))
+      for (const value of array(found, MAX_ITEMS - items.length))
         this.#read(value, (item) => items.push(item));
       next = text(object(metadata)['continue']) ?? '';
-      this.#version = next === '' || items.length >= MOST_ITEMS ? version : undefined;
+      this.#version = next === '' || items.length >= MAX_ITEMS ? version : undefined;
     } while (this.#version === undefined);
     this.#fresh = false;
     this.counts.lists++;

@@ -3,13 +3,13 @@
  * Each takes the first that is there. What the application says of itself comes before all of them (resource.ts). Pure.
  */
 import type { Attributes } from '../../model.ts';
-import { isMeasured } from '../claimed-attributes.ts';
+import { isMeasured } from '../process/claimed-attributes.ts';
 import type { ApiContainer, ApiPod } from './api-pod.ts';
 import { imageVersion, parseImage } from './image.ts';
 
 export const OTEL_ANNOTATION = 'resource.opentelemetry.io/';
 
-const MOST_ATTRIBUTES = 64;
+const MAX_ATTRIBUTES = 64;
 /** From the top to the bottom of the owner chain, as the conventions order them. */
 const OWNERS = [
   'k8s.deployment.name',
@@ -29,7 +29,7 @@ export function annotatedAttributes(annotations: Readonly<Record<string, string>
     .filter(([key, value]) => key.startsWith(OTEL_ANNOTATION) && value !== '')
     .map(([key, value]) => [key.slice(OTEL_ANNOTATION.length), value] as const)
     .filter(([key]) => key !== '' && !isMeasured(key))
-    .slice(0, MOST_ATTRIBUTES);
+    .slice(0, MAX_ATTRIBUTES);
   return Object.fromEntries(taken);
 }
 

@@ -6,7 +6,7 @@ import type { Config } from '../../config/config.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Attributes, KubernetesStats, PodMetadata } from '../../model.ts';
-import type { MetadataSource } from '../metadata-source.ts';
+import type { MetadataSource } from '../containers/metadata-source.ts';
 import {
   type Access,
   type Environment,

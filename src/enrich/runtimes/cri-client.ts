@@ -13,7 +13,7 @@ import { readPackageFile } from '../../lib/package-files.ts';
 
 const CALL_MS = 5000;
 /** A node with a thousand containers and their labels has a list of some megabytes. */
-const MOST_BYTES = 32 * 1024 * 1024;
+const MAX_BYTES = 32 * 1024 * 1024;
 
 export interface CriSandbox {
   readonly id: string;
@@ -85,7 +85,7 @@ export class CriClient {
       for (const part of name.split('.')) found = (found as Record<string, unknown>)[part];
       const Service = found as ServiceClientConstructor;
       return new Service(`unix://${path}`, credentials.createInsecure(), {
-        'grpc.max_receive_message_length': MOST_BYTES,
+        'grpc.max_receive_message_length': MAX_BYTES,
         // A session that has ended makes a new client: it decides when to connect again.
         'grpc.enable_retries': 0,
         'grpc.use_local_subchannel_pool': 1,

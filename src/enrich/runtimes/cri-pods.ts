@@ -10,8 +10,8 @@ import type { CriSandbox } from './cri-client.ts';
 import { text } from './told-text.ts';
 
 /** A node has some hundred pods. Full: the least recently asked for is forgotten. */
-const MOST_PODS = 8192;
-const MOST_PAIRS = 256;
+const MAX_PODS = 8192;
+const MAX_PAIRS = 256;
 /** Labels that the kubelet adds to those of the pod (pkg/kubelet/types/labels.go). */
 const KUBELET_LABEL = /^io\.kubernetes\.(?:pod|container)\./;
 
@@ -25,7 +25,7 @@ interface Known {
 export class SandboxPods {
   readonly #rules: PodRules;
   readonly #keep: (annotation: string) => boolean;
-  readonly #pods = new LRUCache<string, Known>({ max: MOST_PODS });
+  readonly #pods = new LRUCache<string, Known>({ max: MAX_PODS });
 
   constructor(rules: PodRules) {
     this.#rules = rules;
@@ -43,8 +43,8 @@ export class SandboxPods {
       id,
       metadata,
       createdAt,
-      labels: strings(labels, MOST_PAIRS),
-      annotations: strings(annotations, MOST_PAIRS, this.#keep),
+      labels: strings(labels, MAX_PAIRS),
+      annotations: strings(annotations, MAX_PAIRS, this.#keep),
     };
   }
 

@@ -7,7 +7,7 @@ import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { LRUCache } from 'lru-cache';
 import type { ContainerMetadata, PodMetadata } from '../../model.ts';
-import type { MetadataChange, MetadataSource } from '../metadata-source.ts';
+import type { MetadataChange, MetadataSource } from '../containers/metadata-source.ts';
 import {
   CriClient,
   type CriContainer,
@@ -25,8 +25,8 @@ import { failureOf, NotOffered, pause, type RuntimeOptions, Sessions } from './s
 /** Events can be lost on both sides (their buffers are bounded): so often the whole list is compared. */
 const RELIST_MS = { withEvents: 300_000, without: 30_000 };
 /** Images and sandboxes remembered. */
-const MOST_IMAGES = 1024;
-const MOST_SANDBOXES = 8192;
+const MAX_IMAGES = 1024;
+const MAX_SANDBOXES = 8192;
 /** An image can be tagged anew. */
 const IMAGE_MS = 300_000;
 
@@ -41,8 +41,8 @@ export class CriSource implements MetadataSource {
   readonly #options: RuntimeOptions;
   readonly #known = new KnownContainers();
   readonly #pods: SandboxPods;
-  readonly #sandboxes = new LRUCache<string, CriSandbox>({ max: MOST_SANDBOXES });
-  readonly #images = new LRUCache<string, CriImage>({ max: MOST_IMAGES, ttl: IMAGE_MS });
+  readonly #sandboxes = new LRUCache<string, CriSandbox>({ max: MAX_SANDBOXES });
+  readonly #images = new LRUCache<string, CriImage>({ max: MAX_IMAGES, ttl: IMAGE_MS });
   readonly #lookUps = new LookUps((id) => this.#lookUp(id));
   readonly #sessions = new Sessions(
     (ready, signal) => this.#session(ready, signal),

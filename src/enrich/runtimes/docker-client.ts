@@ -3,9 +3,9 @@ import { type IncomingMessage, request } from 'node:http';
 import { NotOffered } from './session.ts';
 
 const ANSWER_MS = 5000;
-const MOST_BYTES = 32 * 1024 * 1024;
+const MAX_BYTES = 32 * 1024 * 1024;
 /** One event; labels of a container are in it. */
-const MOST_LINE = 1024 * 1024;
+const MAX_LINE = 1024 * 1024;
 
 export class DockerClient {
   readonly #path: string;
@@ -22,7 +22,7 @@ export class DockerClient {
     let size = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > MOST_BYTES) throw new Error(`answer to ${path} is longer than ${MOST_BYTES} bytes`);
+      if (size > MAX_BYTES) throw new Error(`answer to ${path} is longer than ${MAX_BYTES} bytes`);
       chunks.push(chunk);
     }
     if (response.statusCode === 404) return undefined;
@@ -47,7 +47,7 @@ export class DockerClient {
     for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
-      if (rest.length > MOST_LINE) throw new Error(`an event is longer than ${MOST_LINE} bytes`);
+      if (rest.length > MAX_LINE) throw new Error(`an event is longer than ${MAX_LINE} bytes`);
       for (const line of lines) {
         const value = parsed(line);
         if (value !== undefined) onValue(value);

@@ -1,7 +1,7 @@
 /** Containers of the Docker Engine API (dockerd, Podman): one list at the start, then events. */
 import { LRUCache } from 'lru-cache';
 import type { ContainerMetadata, PodMetadata } from '../../model.ts';
-import type { MetadataChange, MetadataSource } from '../metadata-source.ts';
+import type { MetadataChange, MetadataSource } from '../containers/metadata-source.ts';
 import { DockerClient } from './docker-client.ts';
 import {
   type DockerVersion,
@@ -19,9 +19,9 @@ import { failureOf, pause, type RuntimeOptions, Sessions } from './session.ts';
 
 /** An event can be lost: so often the whole list is compared. */
 const RELIST_MS = 300_000;
-const MOST_IMAGES = 1024;
+const MAX_IMAGES = 1024;
 /** Containers known from events alone, whose image is to be asked for. */
-const MOST_PARTIAL = 1024;
+const MAX_PARTIAL = 1024;
 const IMAGE_MS = 300_000;
 /** Docker destroys a container, Podman removes it. */
 const ENDS = ['destroy', 'remove'];
@@ -35,11 +35,11 @@ export class DockerSource implements MetadataSource {
   readonly #client: DockerClient;
   readonly #known = new KnownContainers();
   readonly #images = new LRUCache<string, Readonly<Record<string, unknown>>>({
-    max: MOST_IMAGES,
+    max: MAX_IMAGES,
     ttl: IMAGE_MS,
   });
   /** What they were made from, by id of the container. */
-  readonly #partial = new LRUCache<string, string>({ max: MOST_PARTIAL });
+  readonly #partial = new LRUCache<string, string>({ max: MAX_PARTIAL });
   readonly #lookUps = new LookUps((id) => this.#lookUp(id));
   readonly #sessions = new Sessions(
     (ready, signal) => this.#session(ready, signal),

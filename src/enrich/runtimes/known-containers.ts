@@ -1,12 +1,12 @@
 /** What a runtime has told of its containers: bounded, with the changes told on. */
 import { LRUCache } from 'lru-cache';
 import type { ContainerMetadata } from '../../model.ts';
-import type { MetadataChange } from '../metadata-source.ts';
+import type { MetadataChange } from '../containers/metadata-source.ts';
 
 /** More than ten times what a kubelet runs on a node. Full: the least recently asked for is forgotten. */
-const MOST_CONTAINERS = 8192;
+const MAX_CONTAINERS = 8192;
 /** Ids are never given twice: an answer that was on its way when the container was removed is known as old by them. */
-const MOST_GONE = 4096;
+const MAX_GONE = 4096;
 
 interface Known {
   readonly container: ContainerMetadata;
@@ -20,11 +20,11 @@ export class KnownContainers {
   now = 0;
   onChange: (change: MetadataChange) => void = () => {};
   readonly #known: LRUCache<string, Known>;
-  readonly #gone = new LRUCache<string, true>({ max: MOST_GONE });
+  readonly #gone = new LRUCache<string, true>({ max: MAX_GONE });
 
-  constructor(most = MOST_CONTAINERS) {
+  constructor(max = MAX_CONTAINERS) {
     this.#known = new LRUCache({
-      max: most,
+      max: max,
       dispose: (_known, _id, reason) => {
         if (reason === 'evict') this.counts.evicted++;
       },

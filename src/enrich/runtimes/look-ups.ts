@@ -2,8 +2,8 @@
 
 /** Events and the kernel are ahead of the runtime's own directory: containerd lists a sandbox only when all of it is set up. */
 const AGAIN_MS = [20, 50, 100, 200, 400] as const;
-const MOST_AT_ONCE = 8;
-const MOST_WAITING = 4096;
+const MAX_AT_ONCE = 8;
+const MAX_WAITING = 4096;
 
 interface LookUp {
   attempt: number;
@@ -31,7 +31,7 @@ export class LookUps {
       pending.again = true;
       return;
     }
-    if (this.#stopped || this.#pending.size >= MOST_WAITING) {
+    if (this.#stopped || this.#pending.size >= MAX_WAITING) {
       this.counts.lookUpsRefused++;
       return;
     }
@@ -57,7 +57,7 @@ export class LookUps {
 
   #next(): void {
     for (const id of this.#queue) {
-      if (this.#running >= MOST_AT_ONCE) return;
+      if (this.#running >= MAX_AT_ONCE) return;
       this.#queue.delete(id);
       const pending = this.#pending.get(id);
       if (pending !== undefined) void this.#run(id, pending);

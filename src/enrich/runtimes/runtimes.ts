@@ -2,8 +2,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import type { Log } from '../../lib/log.ts';
 import type { RuntimeAddress } from '../../tables/options-metadata.ts';
+import type { MetadataSource } from '../containers/metadata-source.ts';
 import type { PodRules } from '../kubernetes/pod-metadata.ts';
-import type { MetadataSource } from '../metadata-source.ts';
 
 /** Usual places of sockets. /var/run is /run. */
 const USUAL: readonly RuntimeAddress[] = [

@@ -1,17 +1,17 @@
 /** Strings that a runtime tells, of any length and content: bounded, and valid Unicode. Sinks escape them for their medium. */
 
-const MOST_CHARACTERS = 1024;
+const MAX_CHARACTERS = 1024;
 /** Tags and digests of one image. */
-const MOST_VALUES = 16;
+const MAX_VALUES = 16;
 
 export function text(value: unknown): string {
-  return typeof value === 'string' ? value.slice(0, MOST_CHARACTERS).toWellFormed() : '';
+  return typeof value === 'string' ? value.slice(0, MAX_CHARACTERS).toWellFormed() : '';
 }
 
 export function texts(values: unknown): readonly string[] {
   if (!Array.isArray(values)) return [];
   return values
-    .slice(0, MOST_VALUES)
+    .slice(0, MAX_VALUES)
     .map(text)
     .filter((value) => value !== '');
 }

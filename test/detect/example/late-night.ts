@@ -10,7 +10,11 @@ const detector: Detector<State> = {
   severity: 'info',
   describe: 'A tool for administrators looks up a name at night.',
   settings: {
-    programs: { kind: 'list', fallback: ['dig', 'nmap'], brief: 'executables that nobody uses at night' },
+    programs: {
+      kind: 'list',
+      default: ['dig', 'nmap'],
+      description: 'executables that nobody uses at night',
+    },
   },
   init: ({ settings }) => ({ programs: new Set(settings['programs'] as readonly string[]) }),
   onEvent(event, { state }) {
