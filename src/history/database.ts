@@ -1,6 +1,7 @@
 /** One SQLite database: a segment of the history, as a file or in memory. */
-import { DatabaseSync, type StatementSync } from './sqlite.ts';
+
 import { SCHEMA, VERSION } from './schema.ts';
+import { DatabaseSync, type StatementSync } from './sqlite.ts';
 
 export type Row = Readonly<Record<string, number | string | null>>;
 export type Value = number | string | null;

@@ -1,8 +1,9 @@
 /** What repeats in a segment, each text or set under one number. The maps are a memory of what is there, bounded, and may forget. */
-import { addressText } from '../lib/address-words.ts';
+
 import { registeredDomain } from '../detect/domain.ts';
 import { RECORD, RECORD_WORDS } from '../dns/frame.ts';
 import type { Message } from '../dns/message.ts';
+import { addressText } from '../lib/address-words.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import type { BatchReader } from './batch.ts';
 import type { Database } from './database.ts';
@@ -24,8 +25,14 @@ export class Interned {
   readonly #addresses = new Map<string, number>();
   readonly #questions = new Map<string, Question>();
 
-  constructor(database: Database) {
+  readonly #seedA: number;
+  readonly #seedB: number;
+
+  /** @param seedA @param seedB of the hashes of answers: nobody can make two that are taken for the same */
+  constructor(database: Database, seedA: number, seedB: number) {
     this.#database = database;
+    this.#seedA = seedA;
+    this.#seedB = seedB;
   }
 
   /** Of the lookup that the reader is at. */
@@ -34,18 +41,18 @@ export class Interned {
     const name = asked.questionsRead === 0 ? '' : asked.nameAt(12).toLowerCase();
     const opcode = Math.max(asked.opcode, 0);
     const type = asked.questionsRead === 0 ? -1 : asked.questionType;
-    const result = !hasResponse
-      ? outcomeCode(lookup.outcome)
-      : answer.rcode < 0
-        ? UNREADABLE
-        : answer.rcode;
+    const result = !hasResponse ? outcomeCode(lookup.outcome) : answer.rcode < 0 ? UNREADABLE : answer.rcode;
     const server = this.#server(lookup);
-    // What it answers in any order and without its TTLs, twice 32 bits under seeds of this segment.
-    const answers = hasResponse ? `${answer.digest(0x2545f491)} ${answer.digest(0x1b873593)}` : '';
+    // What it answers in any order and without its TTLs, twice 32 bits.
+    const answers = hasResponse ? `${answer.digest(this.#seedA)} ${answer.digest(this.#seedB)}` : '';
     const key = `${name} ${type} ${opcode} ${result} ${server} ${answers} ${lookup.records}`;
     const known = this.#questions.get(key);
     if (known !== undefined) return known;
-    return keep(this.#questions, key, this.#newQuestion(lookup, name, type | (opcode << OPCODE_SHIFT), result, server));
+    return keep(
+      this.#questions,
+      key,
+      this.#newQuestion(lookup, name, type | (opcode << OPCODE_SHIFT), result, server),
+    );
   }
 
   name(name: string): number {
@@ -57,7 +64,11 @@ export class Interned {
     if (found !== 0) return keep(this.#names, name, found);
     const domain = registeredDomain(name);
     const labels = domain === '' ? 0 : labelsOf(domain).length;
-    return keep(this.#names, name, insert(database, 'INSERT INTO names(reversed, labels) VALUES (?, ?)', key, labels));
+    return keep(
+      this.#names,
+      name,
+      insert(database, 'INSERT INTO names(reversed, labels) VALUES (?, ?)', key, labels),
+    );
   }
 
   address(address: string): number {
@@ -76,9 +87,14 @@ export class Interned {
     if (known !== undefined) return known;
     const values = [address, serverPort, isTcp ? 1 : 0] as const;
     const database = this.#database;
-    const found = database.number('SELECT id FROM servers WHERE address = ? AND port = ? AND tcp = ?', ...values);
+    const found = database.number(
+      'SELECT id FROM servers WHERE address = ? AND port = ? AND tcp = ?',
+      ...values,
+    );
     const id =
-      found !== 0 ? found : insert(database, 'INSERT INTO servers(address, port, tcp) VALUES (?, ?, ?)', ...values);
+      found !== 0
+        ? found
+        : insert(database, 'INSERT INTO servers(address, port, tcp) VALUES (?, ?, ?)', ...values);
     return keep(this.#servers, key, id);
   }
 
