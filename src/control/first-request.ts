@@ -26,10 +26,13 @@ export function readHead(socket: Socket, max: number, onHead: (head: Buffer) => 
 /** A connection that gives `head` to who reads it, and passes on what is written. */
 export class FirstRequest extends Duplex {
   readonly #socket: Socket;
+  /** It no longer counts among the connections that have to give way. */
+  readonly exempt: () => void;
 
-  constructor(socket: Socket, head: Buffer) {
+  constructor(socket: Socket, head: Buffer, exempt: () => void) {
     super();
     this.#socket = socket;
+    this.exempt = exempt;
     socket.once('close', () => this.destroy());
     socket.on('error', () => this.destroy());
     this.push(head);
