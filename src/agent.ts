@@ -28,6 +28,8 @@ import { ResolverConfigs } from './enrich/process/resolver-config.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/process/trace-context.ts';
 import { UserNames } from './enrich/process/users.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
+import type { HistorySink } from './history/sink.ts';
+import type { HistoryQueries } from './history/types.ts';
 import { Inspector, type InspectorStats } from './inspector/inspector.ts';
 import { Ledger } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
@@ -37,6 +39,8 @@ import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console/table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
+import { MEMORY_HISTORY } from './tables/options-history.ts';
+import type { UiServer } from './ui/server.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 /** Without a turn of the event loop: processor time, or time in which the agent could run at all. */
@@ -69,6 +73,7 @@ interface AgentParts {
   readonly inspector: Inspector | undefined;
   readonly containers: Containers | undefined;
   readonly levels: boolean;
+  readonly history: HistorySink | undefined;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -87,11 +92,15 @@ export class Agent {
   readonly #dnsCache: DnsCache | undefined;
   readonly #detections: Watching['detections'];
   readonly #scrape: Output['scrape'];
+  readonly #output: Output;
+  readonly #ledger: Ledger;
+  #history: Promise<HistorySink> | undefined;
   /** Lets go of the files that are written to and opens what is at their paths. */
   readonly reopenFiles: () => void;
   readonly #visibility: CreatedVisibility;
   #state: AgentState = 'starting';
-  #servers: readonly (ControlServer | HealthServer)[] = [];
+  #ui: UiServer | undefined;
+  #servers: readonly (ControlServer | HealthServer | UiServer)[] = [];
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
@@ -103,6 +112,9 @@ export class Agent {
     this.#dnsCache = watching.dnsCache;
     this.#detections = watching.detections;
     this.#scrape = output.scrape;
+    this.#output = output;
+    this.#ledger = ledger;
+    this.#history = parts.history && Promise.resolve(parts.history);
     this.reopenFiles = output.reopen;
     this.#traceContexts =
       config.traceContext && source instanceof KernelSource && inspector !== undefined
@@ -150,6 +162,7 @@ export class Agent {
       metersProcesses: output.metersProcesses,
       fairness: parts.fairness,
       host,
+      ...(parts.history === undefined ? {} : { history: parts.history }),
       rateRules:
         source instanceof KernelSource && config.cgroupRateFor.length > 0
           ? new RateRules({
@@ -174,7 +187,9 @@ export class Agent {
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
     const detectors = await detectorsOf(config);
-    const seesConnections = config.connections || needs(detectors, 'connections');
+    // The page reads it: from the start on, if nothing is written then in memory.
+    const place = config.history ?? (config.ui === undefined ? undefined : MEMORY_HISTORY);
+    const seesConnections = config.connections || place !== undefined || needs(detectors, 'connections');
     const containers = file === undefined ? await createContainers(options, kubernetes) : undefined;
     const levels = hasLevels(config, containers?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
@@ -184,7 +199,9 @@ export class Agent {
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => containers?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
-    const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
+    const history = place === undefined ? undefined : await createHistory(config, place, ledger, options.log);
+    const further = history === undefined ? [] : [history];
+    const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known, further });
     const resolvers = new ResolverConfigs(inspector);
     await resolvers.start();
     const detections = await startDetections(detectors, {
@@ -219,6 +236,7 @@ export class Agent {
       containers,
       levels,
       inspector,
+      history,
     });
   }
 
@@ -280,12 +298,33 @@ export class Agent {
     }
   }
 
+  /** What was looked up. Without `--history` from the first question on, in memory. @throws UserError */
+  async history(): Promise<HistoryQueries> {
+    this.#history ??= this.#beginHistory();
+    return (await this.#history).queries;
+  }
+
+  async #beginHistory(): Promise<HistorySink> {
+    try {
+      const { config, log } = this.#options;
+      const history = await createHistory(config, MEMORY_HISTORY, this.#ledger, log);
+      this.#output.sink.add(history);
+      return history;
+    } catch (error) {
+      this.#history = undefined;
+      throw error;
+    }
+  }
+
   /** What the control socket answers. */
   async #routes(): Promise<Routes> {
     const { answerCache } = await import('./control/dns-cache.ts');
+    const { historyRoutes } = await import('./control/history.ts');
     return {
       '/cache': (query) => answerCache(this.#dnsCache, query),
       '/stats': () => this.stats(),
+      ...historyRoutes(async () => this.history()),
+      '/ui': () => this.#page(),
       '/visibility': () => ({ workloads: this.#visibility.status() }),
     };
   }
@@ -306,9 +345,37 @@ export class Agent {
       this.#servers = [...this.#servers, health];
       log.info(`health on ${health.address}`);
     }
+    if (config.ui !== undefined) await this.#openPage(config.ui);
     if (config.control === undefined) return;
     const { ControlServer: Control } = await import('./control/server.ts');
     this.#servers = [...this.#servers, await Control.listen(config.control, await this.#routes(), log)];
+  }
+
+  async #openPage(address: string): Promise<void> {
+    const { config, log, version } = this.#options;
+    const { UiServer } = await import('./ui/server.ts');
+    const page = await UiServer.listen({
+      address,
+      history: await this.history(),
+      stats: () => ({ stages: this.#ledger.snapshot(), source: this.#source.stats() }),
+      version,
+      log,
+    });
+    this.#ui = page;
+    this.#servers = [...this.#servers, page];
+    // Who may ask the control socket gets the address there: it is in no journal.
+    const isLogged = config.control !== undefined && process.stderr.isTTY !== true;
+    log.info(
+      isLogged ? `page on ${page.origin}, its address with the token: whodns ui` : `page on ${page.url}`,
+    );
+    if (page.warning !== undefined) log.warn(page.warning);
+  }
+
+  /** @throws UserError: there is none */
+  #page(): { readonly url: string; readonly note: string | undefined } {
+    if (this.#ui === undefined)
+      throw new UserError('the agent serves no page', { hint: 'start it with --ui' });
+    return { url: this.#ui.url, note: this.#ui.note };
   }
 
   #close(): void {
@@ -330,6 +397,11 @@ export class Agent {
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }
+}
+
+/** Loaded only when there is one. */
+async function createHistory(config: Config, place: string, ledger: Ledger, log: Log): Promise<HistorySink> {
+  return (await import('./history/open.ts')).openHistory(config, place, ledger, log);
 }
 
 /** @throws UserError: there is no thread for it. */

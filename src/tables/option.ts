@@ -1,9 +1,9 @@
 /** What a setting is: one entry of the tables options.ts and options-telemetry.ts. */
 import type { Parser } from '../lib/values.ts';
 
-export type Command = 'run' | 'replay' | 'doctor' | 'config' | ClientCommand;
+export type Command = 'run' | 'replay' | 'search' | 'doctor' | 'config' | ClientCommand;
 /** Commands that ask a running agent (control/commands.ts). */
-export type ClientCommand = 'stats' | 'status' | 'cache';
+export type ClientCommand = 'stats' | 'status' | 'cache' | 'ui';
 
 export interface Option<T = unknown> {
   /** As commander takes it; undefined = environment only. */

@@ -4,13 +4,13 @@ import { parseListenAddress } from '../lib/endpoint.ts';
 import { boolean } from '../lib/values.ts';
 import { type ClientCommand, type Command, option } from './option.ts';
 
-export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'status', 'cache'];
+export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'status', 'cache', 'ui'];
 const RUN: readonly Command[] = ['run'];
 
 export const CONTROL_OPTIONS = {
   control: option<string | undefined>({
     flag: '--control <path>',
-    commands: ['run', ...CLIENT_COMMANDS],
+    commands: ['run', 'search', ...CLIENT_COMMANDS],
     env: ['WHODNS_CONTROL'],
     description: 'Unix socket on which the running agent answers questions, for its own user only',
     parse: (text) => (text.includes('\0') ? { problem: 'is not a path' } : { value: resolve(text) }),

@@ -11,7 +11,7 @@ export const UI_OPTIONS = {
     env: ['WHODNS_UI'],
     description: `a page for the browser at ADDRESS:PORT, :PORT or unix:PATH, for who has the printed token; without ADDRESS ${DEFAULT_PAGE}`,
     parse: (text) => {
-      if (text === 'true') return { value: DEFAULT_PAGE };
+      if (text === '') return { value: DEFAULT_PAGE };
       return parsePageAddress(text) === undefined
         ? { problem: 'is not ADDRESS:PORT, :PORT or unix:PATH' }
         : { value: text };

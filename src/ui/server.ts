@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { type Answer, answer, failure, type Routes } from '../control/answers.ts';
 import type { ConnectionBounds } from '../control/connections.ts';
 import { boundedServer, exempt, refusal, target } from '../control/server.ts';
@@ -35,7 +36,6 @@ export interface UiParts {
   readonly history: HistoryQueries;
   readonly stats: () => { readonly stages: readonly StageSnapshot[]; readonly source: SourceStats };
   readonly version: string;
-  readonly host: string;
   readonly log: Log;
 }
 
@@ -72,25 +72,19 @@ export class UiServer {
 
   /** The page's address with the token: who knows it may look. */
   get url(): string {
-    return `${this.#origin}/#token=${this.#token}`;
+    return `${this.origin}/#token=${this.#token}`;
   }
 
-  /** How to get there, for the operator's log. */
-  get notes(): readonly string[] {
-    if (this.#address.kind === 'socket')
-      return [
-        `page on unix:${this.#address.path}, from elsewhere: ssh -L 9053:${this.#address.path} HOST, then ${this.url}`,
-      ];
-    const notes = [`page on ${this.url}`];
-    if (!this.#address.isLoopback)
-      notes.push(
-        '--ui listens beyond this host: lookups and the token cross the network unencrypted; prefer 127.0.0.1 and ssh -L',
-      );
-    return notes;
+  /** How to get to a socket; undefined: the address says it. */
+  get note(): string | undefined {
+    if (this.#address.kind === 'tcp') return undefined;
+    return `from where the browser is: ssh -L 9053:${this.#address.path} HOST`;
   }
 
-  get isExposed(): boolean {
-    return this.#address.kind === 'tcp' && !this.#address.isLoopback;
+  /** undefined: strangers cannot listen in on the way. */
+  get warning(): string | undefined {
+    if (this.#address.kind === 'socket' || this.#address.isLoopback) return undefined;
+    return '--ui listens beyond this host: lookups and the token cross the network unencrypted; 127.0.0.1 and ssh -L do not';
   }
 
   close(): void {
@@ -101,10 +95,11 @@ export class UiServer {
     this.#server.closeAllConnections();
   }
 
-  get #origin(): string {
+  /** Without the token. Of a socket: where ssh -L would put it. */
+  get origin(): string {
     if (this.#address.kind === 'socket') return 'http://127.0.0.1:9053';
     const { address, port, family } = this.#server.address() as AddressInfo;
-    if (address === '::' || address === '0.0.0.0') return `http://${this.#parts.host}:${port}`;
+    if (address === '::' || address === '0.0.0.0') return `http://${hostname()}:${port}`;
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
 

@@ -1,4 +1,5 @@
 /** The agent's own state, as the page shows it. */
+import { hostname } from 'node:os';
 import type { HistoryQueries } from '../history/types.ts';
 import type { StageSnapshot } from '../ledger.ts';
 import type { SourceStats } from '../model.ts';
@@ -10,7 +11,6 @@ export interface VitalParts {
   readonly history: Pick<HistoryQueries, 'status'>;
   readonly stats: () => { readonly stages: readonly StageSnapshot[]; readonly source: SourceStats };
   readonly version: string;
-  readonly host: string;
 }
 
 export class Vitals {
@@ -34,8 +34,14 @@ export class Vitals {
   }
 
   hello(): LiveHello {
-    const { version, host, stats } = this.#parts;
-    return { kind: 'hello', version, host, hook: stats().source.hook, started: Math.round(this.#started) };
+    const { version, stats } = this.#parts;
+    return {
+      kind: 'hello',
+      version,
+      host: hostname(),
+      hook: stats().source.hook,
+      started: Math.round(this.#started),
+    };
   }
 
   /** The same for all who ask within a second. */

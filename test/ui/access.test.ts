@@ -47,6 +47,22 @@ describe('access to the page', { timeout: 170_000 }, () => {
   });
   after(() => stage.close());
 
+  it('tells its token to who may ask the control socket, and to no log', async () => {
+    assert.match(
+      stage.agent.errors,
+      /page on http:\/\/127\.0\.0\.1:\d+, its address with the token: whodns ui/,
+    );
+    assert.ok(!stage.agent.errors.includes(stage.token));
+    const main = join(import.meta.dirname, '../../src/main.ts');
+    const child = spawn(process.execPath, [main, 'ui', '--control', stage.control], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    for await (const chunk of child.stdout.setEncoding('utf8')) said += chunk;
+    assert.equal(said, `${stage.url}\n`);
+    assert.match(stage.token, /^[\w-]{43}$/);
+  });
+
   it('gives its files to everyone, each with what keeps others out of it', async () => {
     for (const path of ['/', '/page.js', '/page.css', '/icon.svg']) {
       const { status, headers, text } = await ask(stage.origin, path);

@@ -23,6 +23,7 @@ export class Stage {
   readonly #options: readonly string[];
   readonly #server: NameServer;
   #agent: Agent;
+  #url = '';
 
   private constructor(
     zone: string,
@@ -78,6 +79,13 @@ export class Stage {
       assert.ok(this.#agent.running && performance.now() < deadline, this.#agent.errors);
       await sleep(50);
     }
+    const { text } = await ask(this.control, '/ui');
+    this.#url = (JSON.parse(text) as { url: string }).url;
+  }
+
+  /** Path of the control socket. */
+  get control(): string {
+    return join(this.directory, 'control');
   }
 
   /** The agent ends and begins again with the same options, but at the port that it had. */
@@ -90,9 +98,9 @@ export class Stage {
     await this.ready();
   }
 
-  /** The printed address, with the token. */
+  /** The address with the token. */
   get url(): string {
-    return /page on (http:\S+)/.exec(this.#agent.errors)?.[1] ?? '';
+    return this.#url;
   }
 
   get origin(): string {
