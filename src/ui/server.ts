@@ -26,6 +26,8 @@ const BOUNDS: ConnectionBounds = { total: 128, perPeer: 96, headerMs: 1000, idle
 const BACKLOG = 64;
 /** Pages that look at once; one more, and the oldest is closed. */
 const MAX_STREAMS = 16;
+/** A page that has read nothing for so long is gone. */
+const STUCK_MS = 60_000;
 /** Questions at work at once. */
 const MAX_QUESTIONS = 12;
 const PATIENCE_MS = 20_000;
@@ -136,7 +138,7 @@ export class UiServer {
     if (pathname === '/api/live') return this.#live(request, response, searchParams);
     if (this.#questions >= MAX_QUESTIONS)
       return send(response, failure('unavailable', 'too many questions at once'));
-    exempt(request);
+    exempt(request, PATIENCE_MS + BOUNDS.idleMs);
     this.#questions++;
     try {
       send(response, await this.#answer(pathname, searchParams));
@@ -162,7 +164,7 @@ export class UiServer {
       if (error instanceof FilterError) return send(response, filterFailure(error));
       return send(response, failure('bad-request', (error as Error).message));
     }
-    exempt(request);
+    exempt(request, STUCK_MS);
     const [oldest] = this.#streams;
     if (this.#streams.size >= MAX_STREAMS) oldest?.close();
     response.writeHead(200, { ...SAFETY, 'content-type': 'application/x-ndjson; charset=utf-8' });

@@ -6,9 +6,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AGENT, Agent } from '../matrix/agent.ts';
+import { Agent } from '../matrix/agent.ts';
 import { end } from '../matrix/children.ts';
-import { ask, Stage } from './stage.ts';
+import { AGENT, ask, PROGRAM, Stage } from './stage.ts';
 
 const PRIVATE = [
   '/api/live',
@@ -20,6 +20,8 @@ const PRIVATE = [
   '/api/name?name=a',
 ];
 const SLOW = join(import.meta.dirname, '../hostile/slow_http.py');
+/** Of a thousand lookups each: more than a socket holds of rows that are not read. */
+const ROUNDS = 6;
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 /** As another user of the host. @returns status of HTTP */
@@ -53,8 +55,8 @@ describe('access to the page', { timeout: 170_000 }, () => {
       /page on http:\/\/127\.0\.0\.1:\d+, its address with the token: whodns ui/,
     );
     assert.ok(!stage.agent.errors.includes(stage.token));
-    const main = join(import.meta.dirname, '../../src/main.ts');
-    const child = spawn(process.execPath, [main, 'ui', '--control', stage.control], {
+    const [node = '', ...main] = PROGRAM;
+    const child = spawn(node, [...main, 'ui', '--control', stage.control], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let said = '';
@@ -107,7 +109,6 @@ describe('access to the page', { timeout: 170_000 }, () => {
       `127.0.0.1.evil.example`,
       'localhost.evil.example',
       '127.0.0.1@evil.example',
-      '',
     ])
       for (const path of ['/', '/api/health']) {
         const { status } = await stage.ask(path, { host });
@@ -140,7 +141,6 @@ describe('access to the page', { timeout: 170_000 }, () => {
       '/../package.json',
       '/%2e%2e/package.json',
       '//etc/passwd',
-      '/page.js/..',
       '/index.html/',
       '/api/',
     ])
@@ -219,9 +219,9 @@ describe('access to the page', { timeout: 170_000 }, () => {
     slow.pause();
     await sleep(500);
     const names = Array.from({ length: 1000 }, (_, index) => `n${index}.any`);
-    for (let round = 0; round < 6; round++) await stage.dig(...names);
+    for (let round = 0; round < ROUNDS; round++) await stage.dig(...names);
     const { text } = await stage.ask('/api/top?by=domain');
-    assert.ok((JSON.parse(text) as { count: number }).count > 5000, text.slice(0, 300));
+    assert.ok((JSON.parse(text) as { count: number }).count >= ROUNDS * 1000, text.slice(0, 300));
     let seen = 0;
     let skipped = 0;
     let rest = '';
@@ -236,9 +236,9 @@ describe('access to the page', { timeout: 170_000 }, () => {
       }
     });
     slow.resume();
-    for (let i = 0; i < 200 && seen + skipped < 6000; i++) await sleep(50);
+    for (let i = 0; i < 600 && seen + skipped < ROUNDS * 1000; i++) await sleep(50);
     slow.destroy();
-    assert.equal(seen + skipped, 6000, `${seen} seen, ${skipped} left out`);
+    assert.equal(seen + skipped, ROUNDS * 1000, `${seen} seen, ${skipped} left out`);
   });
 });
 
@@ -272,7 +272,7 @@ describe('where the page is served', { timeout: 120_000 }, () => {
     const stage = await Stage.open();
     try {
       const second = Agent.start([...AGENT, '--ui', `127.0.0.1:${new URL(stage.url).port}`]);
-      const deadline = performance.now() + 30_000;
+      const deadline = performance.now() + 60_000;
       while (second.running && performance.now() < deadline) await sleep(50);
       assert.equal(await second.stop(), 1);
       assert.match(second.errors, /cannot listen on 127\.0\.0\.1:\d+ for --ui: .*EADDRINUSE/);

@@ -7,10 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildClients } from '../clients/build.ts';
-import { AGENT, Agent } from '../matrix/agent.ts';
+import { Agent } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
+/** As installed: the page that it serves is in the same bundle. */
+export const PROGRAM: readonly string[] = [process.execPath, join(import.meta.dirname, '../../dist/main.js')];
+export const AGENT: readonly string[] = [...PROGRAM, 'run', '--format', 'json'];
 export const SERVER = '127.0.0.1';
 export const ANSWERS = ['192.0.2.80', '192.0.2.81'] as const;
 const START_MS = 60_000;
