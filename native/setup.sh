@@ -15,6 +15,7 @@ NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-ho
  binutils file openssl nftables"
 OBSERVERS="bpftrace"
 MACHINES="qemu-system-x86 cpio xz-utils zstd"
+BROWSER="chromium fonts-dejavu-core"
 CONTAINERS="containerd runc docker.io podman uidmap"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -77,7 +78,8 @@ packages_for() {
     build) ;;
     check) echo "$CHECK" ;;
     bench) echo "$CHECK $NETWORK $OBSERVERS $MACHINES" ;;
-    test) echo "$CHECK $NETWORK $OBSERVERS $MACHINES $CONTAINERS" ;;
+    test) echo "$CHECK $NETWORK $OBSERVERS $MACHINES $CONTAINERS $BROWSER" ;;
+    ui) echo "$CHECK $NETWORK $BROWSER" ;;
     kernel) echo "$CHECK $NETWORK $MACHINES" ;;
     containers | k8s | deploy) echo "$CHECK $NETWORK $CONTAINERS" ;;
     *) echo "$CHECK $NETWORK" ;;

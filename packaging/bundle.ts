@@ -3,6 +3,7 @@
  *
  *   main.js       the program: judges Node, then loads whodns.js
  *   dnscache.js, detect.js   what other programs import; types/ has their types
+ *   ui/           the page of --ui
  *   NOTICES.txt   the licences of the packages in the bundle
  *
  * Names and lines stay as they are, so a stack trace can be read without a source map; the maps are made, and no package ships them.
@@ -13,6 +14,7 @@ import { join } from 'node:path';
 import { build, type Metafile, type Plugin, transformSync } from 'esbuild';
 import { notices, packagesOf } from './notices.ts';
 import { ROOT } from './platforms.ts';
+import { bundlePage } from './ui.ts';
 
 const DIST = join(ROOT, 'dist');
 /** `engines` of package.json. */
@@ -102,11 +104,11 @@ function launcher(): void {
 
 if (import.meta.main) {
   rmSync(DIST, { recursive: true, force: true });
-  const metafile = await bundle();
+  const metafiles = [await bundle(), await bundlePage(join(DIST, 'ui'))];
   launcher();
   execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', join(ROOT, 'src')], { stdio: 'inherit' });
   mkdirSync(join(ROOT, 'build'), { recursive: true });
-  writeFileSync(join(ROOT, 'build/bundled.json'), `${JSON.stringify(packagesOf(metafile), null, 1)}\n`);
+  writeFileSync(join(ROOT, 'build/bundled.json'), `${JSON.stringify(packagesOf(metafiles), null, 1)}\n`);
   // Last: native/setup.sh takes it for the sign that all is there.
-  writeFileSync(join(DIST, 'NOTICES.txt'), notices(packagesOf(metafile)));
+  writeFileSync(join(DIST, 'NOTICES.txt'), notices(packagesOf(metafiles)));
 }

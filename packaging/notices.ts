@@ -14,10 +14,10 @@ export interface BundledPackage {
   readonly folder: string;
 }
 
-/** Sorted by name and version. @param metafile of esbuild, with paths relative to the checkout */
-export function packagesOf(metafile: Metafile): readonly BundledPackage[] {
+/** Sorted by name and version. @param metafiles of esbuild, with paths relative to the checkout */
+export function packagesOf(metafiles: readonly Metafile[]): readonly BundledPackage[] {
   const folders = new Set<string>();
-  for (const { inputs } of Object.values(metafile.outputs)) {
+  for (const { inputs } of metafiles.flatMap(({ outputs }) => Object.values(outputs))) {
     for (const [file, { bytesInOutput }] of Object.entries(inputs)) {
       const folder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
       if (folder !== undefined && bytesInOutput > 0) folders.add(folder);

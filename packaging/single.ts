@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inject } from 'postject';
+import { PAGE_FILES } from '../src/ui/files.ts';
 import { bundleScript } from './bundle.ts';
 import {
   archOf,
@@ -22,6 +23,7 @@ const TEXTS = [
   'data/doh-endpoints.txt',
   'src/enrich/runtimes/cri.proto',
   'src/enrich/runtimes/containerd-events.proto',
+  ...PAGE_FILES.map((name) => `dist/ui/${name}`),
 ];
 
 export async function buildSingle(platform: Platform): Promise<string> {

@@ -41,6 +41,7 @@ import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts'
 import type { TerminalStream } from './sinks/console/table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
 import { MEMORY_HISTORY } from './tables/options-history.ts';
+import type { UiServer } from './ui/server.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 /** Without a turn of the event loop: processor time, or time in which the agent could run at all. */
@@ -104,7 +105,8 @@ export class Agent {
   readonly reopenFiles: () => void;
   readonly #visibility: CreatedVisibility;
   #state: AgentState = 'starting';
-  #servers: readonly (ControlServer | HealthServer)[] = [];
+  #ui: UiServer | undefined;
+  #servers: readonly (ControlServer | HealthServer | UiServer)[] = [];
 
   private constructor(options: AgentOptions, parts: AgentParts) {
     const { config, log } = options;
@@ -192,8 +194,9 @@ export class Agent {
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
     const detectors = await detectorsOf(config);
-    const keepsHistory = config.history !== undefined;
-    const seesConnections = config.connections || keepsHistory || needs(detectors, 'connections');
+    // The page reads it: from the start on, if nothing is written then in memory.
+    const place = config.history ?? (config.ui === undefined ? undefined : MEMORY_HISTORY);
+    const seesConnections = config.connections || place !== undefined || needs(detectors, 'connections');
     const containers = file === undefined ? await createContainers(options, kubernetes) : undefined;
     const levels = hasLevels(config, containers?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
@@ -203,9 +206,7 @@ export class Agent {
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => containers?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
-    const history = keepsHistory
-      ? await createHistory(config, config.history, ledger, options.log)
-      : undefined;
+    const history = place === undefined ? undefined : await createHistory(config, place, ledger, options.log);
     const further = history === undefined ? [] : [history];
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known, further });
     const resolvers = new ResolverConfigs(inspector);
@@ -342,6 +343,7 @@ export class Agent {
       '/cache': (query) => answerCache(this.#dnsCache, query),
       '/stats': () => this.stats(),
       ...historyRoutes(async () => this.history()),
+      '/ui': () => this.#page(),
       '/visibility': () => ({ workloads: this.#visibility.status() }),
     };
   }
@@ -362,9 +364,37 @@ export class Agent {
       this.#servers = [...this.#servers, health];
       log.info(`health on ${health.address}`);
     }
+    if (config.ui !== undefined) await this.#openPage(config.ui);
     if (config.control === undefined) return;
     const { ControlServer: Control } = await import('./control/server.ts');
     this.#servers = [...this.#servers, await Control.listen(config.control, await this.#routes(), log)];
+  }
+
+  async #openPage(address: string): Promise<void> {
+    const { config, log, version } = this.#options;
+    const { UiServer } = await import('./ui/server.ts');
+    const page = await UiServer.listen({
+      address,
+      history: await this.history(),
+      stats: () => ({ stages: this.#ledger.snapshot(), source: this.#source.stats() }),
+      version,
+      log,
+    });
+    this.#ui = page;
+    this.#servers = [...this.#servers, page];
+    // Who may ask the control socket gets the address there: it is in no journal.
+    const isLogged = config.control !== undefined && process.stderr.isTTY !== true;
+    log.info(
+      isLogged ? `page on ${page.origin}, its address with the token: whodns ui` : `page on ${page.url}`,
+    );
+    if (page.warning !== undefined) log.warn(page.warning);
+  }
+
+  /** @throws UserError: there is none */
+  #page(): { readonly url: string; readonly note: string | undefined } {
+    if (this.#ui === undefined)
+      throw new UserError('the agent serves no page', { hint: 'start it with --ui' });
+    return { url: this.#ui.url, note: this.#ui.note };
   }
 
   #close(): void {

@@ -14,6 +14,7 @@ c_format() { git ls-files 'bpf/*.[ch]' 'native/*.cc' 'native/*.h' 'test/**/*.[ch
 step 'format and lint (biome; mend: npm run fix)' biome check --error-on-warnings .
 step 'C and C++ format (clang-format; mend: npm run fix)' c_format
 step 'types (tsc)' tsc -p .
+step 'types of the page (tsc)' tsc -p src/ui/page
 for generator in native/layout.ts native/syscalls.ts docs/generate.ts otel-config/grafana/dashboards.ts deploy/generate.ts; do
   [ -e "$generator" ] && step "generated files ($generator; mend: npm run fix)" node "$generator" --check
 done

@@ -7,6 +7,8 @@ export type Routes = Readonly<Record<string, (query: URLSearchParams) => unknown
 /** Error codes and their status of HTTP. */
 const STATUS = {
   'bad-request': 400,
+  unauthorized: 401,
+  forbidden: 403,
   'not-found': 404,
   'method-not-allowed': 405,
   unavailable: 503,

@@ -1,6 +1,6 @@
 /** Commands that ask a running agent: one entry is a command of the command line. */
 
-import { safeJson } from '../lib/escape.ts';
+import { forTerminal, safeJson } from '../lib/escape.ts';
 import type { ClientCommand } from '../tables/options.ts';
 import { cacheExit, cacheTable } from './dns-cache.ts';
 import { statsTable } from './stats-table.ts';
@@ -36,7 +36,18 @@ export const COMMANDS: Readonly<Record<ClientCommand, ControlCommand>> = {
     route: '/stats',
     table: statsTable,
   },
+  ui: {
+    description:
+      'address of the page of a running agent (one with --ui), with its token: open it in a browser',
+    route: '/ui',
+    table: pageText,
+  },
 };
+
+function pageText(answer: unknown): string {
+  const { url = '', note } = (answer ?? {}) as { url?: string; note?: string };
+  return [url, note].flatMap((line) => (line === undefined ? [] : `${forTerminal(line)}\n`)).join('');
+}
 
 /** What the command prints. */
 export function show(command: ControlCommand, answer: unknown, format: 'table' | 'json'): string {

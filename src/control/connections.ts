@@ -56,6 +56,11 @@ export class Connections {
     known.peer.asked.add(socket);
   }
 
+  /** It is bounded by others from now on. */
+  release(socket: Socket): void {
+    this.#forget(socket);
+  }
+
   #peer(address: string): Peer {
     return this.#peers.get(address) ?? { address, silent: new Set(), asked: new Set() };
   }

@@ -26,10 +26,16 @@ export function readHead(socket: Socket, max: number, onHead: (head: Buffer) => 
 /** A connection that gives `head` to who reads it, and passes on what is written. */
 export class FirstRequest extends Duplex {
   readonly #socket: Socket;
+  /** It no longer counts among the connections that have to give way, and may do nothing for that long. */
+  readonly exempt: (idleMs: number) => void;
 
-  constructor(socket: Socket, head: Buffer) {
+  constructor(socket: Socket, head: Buffer, release: () => void) {
     super();
     this.#socket = socket;
+    this.exempt = (idleMs) => {
+      release();
+      socket.setTimeout(idleMs);
+    };
     socket.once('close', () => this.destroy());
     socket.on('error', () => this.destroy());
     this.push(head);

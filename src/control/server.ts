@@ -72,10 +72,17 @@ export function boundedServer(
     socket.setTimeout(bounds.idleMs, () => socket.destroy());
     readHead(socket, MAX_REQUEST_BYTES, (head) => {
       connections.asked(socket);
-      for (const listener of parse) listener.call(server, new FirstRequest(socket, head));
+      const release = () => connections.release(socket);
+      for (const listener of parse) listener.call(server, new FirstRequest(socket, head, release));
     });
   });
   return server;
+}
+
+/** Its sender is known: strangers do not make its connection give way. How many there are of these, the caller bounds. */
+export function exempt({ socket }: IncomingMessage, idleMs: number): void {
+  const connection: unknown = socket;
+  if (connection instanceof FirstRequest) connection.exempt(idleMs);
 }
 
 async function serve(

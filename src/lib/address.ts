@@ -6,10 +6,10 @@ const DOT = 0x2e;
 const COLON = 0x3a;
 /** Eight groups of four digits, seven colons; mixed notation is shorter. */
 const MAX_CHARACTERS = 39;
-const HEX_DIGITS = Uint8Array.from(Buffer.from('0123456789abcdef'));
+const HEX_DIGITS = new TextEncoder().encode('0123456789abcdef');
 
-/** Where addresses become text. Not state: every call writes it before it reads it. */
-const scratch = new ByteWriter(MAX_CHARACTERS);
+/** Where addresses become text. Not state: every call writes it before it reads it. Left out of the page, which only parses. */
+const scratch = /* @__PURE__ */ new ByteWriter(MAX_CHARACTERS);
 
 /** Four bytes at `offset` as dotted decimal. */
 export function formatIPv4(bytes: Uint8Array, offset: number): string {

@@ -6,10 +6,8 @@ const SHORT_RUN = 12;
 const MAX_DIGITS = 16;
 
 const ZERO = 0x30;
-const HEX = Uint8Array.from(Buffer.from('0123456789abcdef'));
-const BASE64 = Uint8Array.from(
-  Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'),
-);
+const HEX = new TextEncoder().encode('0123456789abcdef');
+const BASE64 = new TextEncoder().encode('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
 const PADDING = 0x3d;
 
 export class ByteWriter {

@@ -36,7 +36,7 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   },
   {
     title: 'Output:',
-    common: ['exporters', 'format', 'columns', 'wide', 'health', 'control', 'configFile'],
+    common: ['exporters', 'format', 'columns', 'wide', 'ui', 'health', 'control', 'configFile'],
     further: [
       'healthMetrics',
       'readyFd',

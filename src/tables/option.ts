@@ -3,7 +3,7 @@ import type { Parser } from '../lib/values.ts';
 
 export type Command = 'run' | 'replay' | 'search' | 'top' | 'doctor' | 'config' | ClientCommand;
 /** Commands that ask a running agent (control/commands.ts). */
-export type ClientCommand = 'stats' | 'status' | 'cache';
+export type ClientCommand = 'stats' | 'status' | 'cache' | 'ui';
 
 export interface Option<T = unknown> {
   /** As commander takes it; undefined = environment only. */

@@ -4,7 +4,7 @@ import { parseListenAddress } from '../lib/endpoint.ts';
 import { boolean, integer } from '../lib/values.ts';
 import { type ClientCommand, type Command, option } from './option.ts';
 
-export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'status', 'cache'];
+export const CLIENT_COMMANDS: readonly ClientCommand[] = ['stats', 'status', 'cache', 'ui'];
 const RUN: readonly Command[] = ['run'];
 
 export const CONTROL_OPTIONS = {

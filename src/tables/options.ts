@@ -14,6 +14,7 @@ import { OTLP_OPTIONS } from './options-otlp.ts';
 import { SEARCH_OPTIONS } from './options-search.ts';
 import { SHARE_OPTIONS } from './options-shares.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
+import { UI_OPTIONS } from './options-ui.ts';
 import { VIEW_OPTIONS } from './options-view.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
@@ -196,6 +197,7 @@ export const OPTIONS = {
     shownDefault: 'what the system says',
   }),
   ...CONTROL_OPTIONS,
+  ...UI_OPTIONS,
   connections: option<boolean>({
     flag: '--connections',
     commands: ['run'],

@@ -1,0 +1,2 @@
+/** Bundled into page.css. */
+declare module '*.css';
