@@ -1,4 +1,5 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
+import type { Readable } from 'node:stream';
 import { KernelSource, loadAddon } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
@@ -36,7 +37,7 @@ import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console/table.ts';
-import { createOutput, type Output } from './sinks/output.ts';
+import { createOutput, type MoreSinks, type Output } from './sinks/output.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 /** Without a turn of the event loop: processor time, or time in which the agent could run at all. */
@@ -46,14 +47,16 @@ export interface AgentOptions {
   readonly config: Config;
   readonly version: string;
   readonly log: Log;
-  /** Capture file of `replay`. */
-  readonly file: string | undefined;
+  /** Capture file of `replay`, or what one is read from. */
+  readonly file: string | Readable | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
   /** Where this program runs: Kubernetes tells a pod by variables how to reach its API. */
   readonly environment: Environment;
   /** Further sources of metadata. */
   readonly sources?: readonly MetadataSource[];
+  /** Sinks of a program that has the agent in it (src/api/). */
+  readonly moreSinks?: MoreSinks;
   /** Nothing will need the rights that it took to start. What it throws ends the start. */
   readonly onAttached?: () => void;
 }
@@ -163,13 +166,24 @@ export class Agent {
     });
   }
 
-  /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
+  /** @throws UserError when an output cannot be opened; nothing is captured yet then, and nothing left open. */
   static async create(options: AgentOptions): Promise<Agent> {
+    const opened: (() => unknown)[] = [];
+    try {
+      return await Agent.#create(options, opened);
+    } catch (error) {
+      await Promise.all(opened.map((close) => close()));
+      throw error;
+    }
+  }
+
+  static async #create(options: AgentOptions, opened: (() => unknown)[]): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
     const fairness = new Fairness();
     // A capture file has no processes. It is made while this program has its rights.
     const inspector = file === undefined ? Inspector.start({ log: options.log }) : undefined;
+    opened.push(() => inspector?.close());
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
@@ -178,6 +192,7 @@ export class Agent {
     const containers = file === undefined ? await createContainers(options, kubernetes) : undefined;
     const levels = hasLevels(config, containers?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
+    opened.push(() => source.stop());
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.sources;
@@ -185,6 +200,7 @@ export class Agent {
     const metadata = () => containers?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
+    opened.push(() => output.sink.close(0));
     const resolvers = new ResolverConfigs(inspector);
     await resolvers.start();
     const detections = await startDetections(detectors, {
@@ -341,11 +357,11 @@ function watchEventLoop({ cells, names }: WatchedCells): void {
 
 function createSource(
   config: Config,
-  file: string | undefined,
+  file: string | Readable | undefined,
   ledger: Ledger,
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
-  if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
+  if (file !== undefined) return new PcapSource({ file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
   const kernel = { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst, ...asked };
   const source = new KernelSource({ ...kernel, stage: ledger.stage('wire') });

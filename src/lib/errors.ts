@@ -11,17 +11,26 @@ export const EXIT = {
   stuck: 71,
 } as const;
 
+/** What is missing: rights of this process, something of this host, what is built for it. */
+export type Lack = 'rights' | 'kernel' | 'addon';
+
 /**
  * An error that a user can act on. `message` is one line without stack; `hint` says what to do.
  */
 export class UserError extends Error {
   readonly hint: string | undefined;
   readonly exitCode: number;
+  /** For programs; undefined: none of these. */
+  readonly lack: Lack | undefined;
 
-  constructor(message: string, options: { hint?: string; exitCode?: number; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { hint?: string; exitCode?: number; cause?: unknown; lack?: Lack | undefined } = {},
+  ) {
     super(message, { cause: options.cause });
     this.name = 'UserError';
     this.hint = options.hint;
     this.exitCode = options.exitCode ?? EXIT.unavailable;
+    this.lack = options.lack;
   }
 }

@@ -41,9 +41,13 @@ export interface OutputOptions {
   readonly metadata?: () => Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
+  readonly moreSinks?: MoreSinks;
   /** Called when nobody reads the console any more and it is the only output. */
   readonly onBroken: () => void;
 }
+
+/** Sinks that no setting names. */
+export type MoreSinks = (parts: Pick<OutputOptions, 'ledger' | 'source'>) => readonly Sink[];
 
 export interface Output {
   readonly sink: Sink;
@@ -89,7 +93,12 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
   }
   if (config.traces) logs.push(await createSpans(options, witness));
   const sink = new FanOut(
-    [...logs, ...metrics, ...(scraped === undefined ? [] : [scraped.sink])],
+    [
+      ...logs,
+      ...metrics,
+      ...(scraped === undefined ? [] : [scraped.sink]),
+      ...(options.moreSinks?.({ ledger, source: options.source }) ?? []),
+    ],
     ledger,
     log,
   );

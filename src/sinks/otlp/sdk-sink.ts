@@ -237,7 +237,7 @@ function reasonOf(error: (Error & { readonly code?: unknown }) | undefined): Sin
   return error?.code === DEADLINE_EXCEEDED ? 'timeout' : 'failed';
 }
 
-function contextOf(span: TraceContext | undefined): typeof ROOT_CONTEXT {
+export function contextOf(span: TraceContext | undefined): typeof ROOT_CONTEXT {
   if (span === undefined) return ROOT_CONTEXT;
   const { traceId, spanId, flags } = span;
   return trace.setSpanContext(ROOT_CONTEXT, {
@@ -248,6 +248,6 @@ function contextOf(span: TraceContext | undefined): typeof ROOT_CONTEXT {
 }
 
 /** @param time Unix ns; @returns [seconds, nanoseconds] */
-function hrTime(time: bigint): [number, number] {
+export function hrTime(time: bigint): [number, number] {
   return [Number(time / 1_000_000_000n), Number(time % 1_000_000_000n)];
 }
