@@ -259,7 +259,7 @@ export class Agent {
       await this.#pipeline.start();
       await this.#attached();
     } catch (error) {
-      this.#close();
+      await this.#close();
       throw error;
     }
     this.#state = 'capturing';
@@ -292,7 +292,7 @@ export class Agent {
     try {
       await this.#pipeline.stop(deadlineMs);
     } finally {
-      this.#close();
+      await this.#close();
     }
   }
 
@@ -327,10 +327,11 @@ export class Agent {
     this.#servers = [...this.#servers, await Control.listen(config.control, await this.#routes(), log)];
   }
 
-  #close(): void {
-    this.#inspector?.close();
+  async #close(): Promise<void> {
+    const ended = this.#inspector?.close();
     for (const server of this.#servers) server.close();
     this.#servers = [];
+    await ended;
   }
 
   stats(): PipelineStats & {

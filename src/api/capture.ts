@@ -9,8 +9,12 @@ import { existsSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { Agent, type AgentOptions } from '../agent.ts';
 import { type Config, type Flags, resolveConfig } from '../config/config.ts';
+import { compileFilter } from '../filter/compile.ts';
+import { explainProblem } from '../filter/explain.ts';
+import { parseFilter } from '../filter/parse.ts';
 import { createLog } from '../lib/log.ts';
 import { readPackageFile } from '../lib/package-files.ts';
+import type { LookupView } from '../lookup/view.ts';
 import type { HookFamily } from '../model.ts';
 import { createGivenSinks } from '../sinks/otlp/given-providers.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -25,6 +29,8 @@ const STOP_MS = 2000;
 
 /** What `capture` and `replay` share. */
 export interface LookupOptions {
+  /** Which lookups, in the filter language of docs/filters.md: `rcode=NXDOMAIN and process=curl`. Default: all. */
+  readonly filter?: string;
   /** DNS ports, at most 4. Default: 53. */
   readonly ports?: readonly number[];
   /** ms that an answer is waited for, 100 to 600 000. Default: 5000. */
@@ -236,7 +242,7 @@ export class LookupStream implements Capture {
     });
     await Promise.resolve();
     if (isLeft) return;
-    const agent = await this.#parts.open(this.#openParts());
+    const agent = await this.#parts.open(await this.#openParts());
     this.#agent = agent;
     try {
       if (isLeft) return;
@@ -254,9 +260,9 @@ export class LookupStream implements Capture {
     if (errors.length > 0 && !isLeft) throw new CaptureError('damaged', errors.join('; '));
   }
 
-  #openParts(): OpenParts {
-    const { loggerProvider, meterProvider } = this.#parts.options;
-    const wants = undefined;
+  async #openParts(): Promise<OpenParts> {
+    const { filter, loggerProvider, meterProvider } = this.#parts.options;
+    const wants = filter === undefined ? undefined : await predicateOf(filter);
     return {
       version: packageVersion(),
       // Only what is worth a warning: this is not the agent's console.
@@ -282,6 +288,18 @@ export class LookupStream implements Capture {
     const { onWarning } = this.#parts.options;
     if (onWarning !== undefined) onWarning(message);
     else process.emitWarning(message, 'WhodnsWarning');
+  }
+}
+
+/** @throws CaptureError `options`: it is no filter, and where it goes wrong */
+async function predicateOf(text: string): Promise<(lookup: LookupView) => boolean> {
+  const parsed = parseFilter(text);
+  if ('problem' in parsed)
+    throw new CaptureError('options', `filter: ${explainProblem(text, parsed.problem)}`);
+  try {
+    return (await compileFilter(parsed.value)).lookup;
+  } catch (error) {
+    throw new CaptureError('options', `filter: ${(error as Error).message}`, { cause: error });
   }
 }
 

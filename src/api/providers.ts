@@ -24,4 +24,6 @@ export interface GivenLoggerProvider {
 export interface GivenMeterProvider {
   // biome-ignore lint/suspicious/noExplicitAny: a Meter, whose type is the API's own
   getMeter(name: string, version?: string): any;
+  /** The SDK's: called at the end, so that the last counts are exported. */
+  forceFlush?(): Promise<void>;
 }

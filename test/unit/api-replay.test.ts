@@ -70,7 +70,14 @@ test('a path, a URL, and bytes as they come: the same lookups', async () => {
   }
   for (const file of [path, pathToFileURL(path), pieces()]) {
     const events = replay(file);
-    assert.deepEqual(await names(events), expected(20));
+    const uids = new Set<string>();
+    const found: (string | undefined)[] = [];
+    for await (const { uid, question } of events) {
+      assert.match(uid, /^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+      uids.add(uid);
+      found.push(question?.name);
+    }
+    assert.deepEqual([found, uids.size], [expected(20), 20]);
     await events.ready;
     assert.deepEqual(
       { ...events.stats(), hook: undefined },

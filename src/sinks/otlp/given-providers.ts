@@ -23,6 +23,7 @@ export interface LoggerSource {
 /** What is used of a MeterProvider. */
 export interface MeterSource {
   getMeter(name: string, version?: string): Meter;
+  forceFlush?(): Promise<void>;
 }
 
 export interface GivenProviders {
@@ -111,12 +112,14 @@ class GivenLogs extends GivenSink {
 class GivenMetrics extends GivenSink {
   readonly name = 'meter-provider';
   protected readonly stage;
+  readonly #provider: MeterSource;
   readonly #queries;
   readonly #durations;
   readonly #meter: RecordedMeter;
 
   constructor(provider: MeterSource, given: GivenProviders) {
     super(given);
+    this.#provider = provider;
     this.stage = given.ledger.stage(stageName(this.name));
     const meter = provider.getMeter(SCOPE, given.version);
     const { 'whodns.queries': queries, 'dns.lookup.duration': durations } = METRICS;
@@ -149,6 +152,11 @@ class GivenMetrics extends GivenSink {
 
   override async close(deadlineMs: number): Promise<void> {
     await super.close(deadlineMs);
+    // The last counts are exported while there is someone to ask.
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, deadlineMs);
+    await Promise.race([this.#provider.forceFlush?.().catch(() => undefined), late.promise]);
+    clearTimeout(timer);
     this.#meter.forget();
   }
 }
