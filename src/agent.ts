@@ -29,6 +29,7 @@ import { ResolverConfigs } from './enrich/process/resolver-config.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/process/trace-context.ts';
 import { UserNames } from './enrich/process/users.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
+import type { FilterPredicate } from './filter/compile.ts';
 import { Inspector, type InspectorStats } from './inspector/inspector.ts';
 import { Ledger } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
@@ -72,6 +73,7 @@ interface AgentParts {
   readonly inspector: Inspector | undefined;
   readonly containers: Containers | undefined;
   readonly levels: boolean;
+  readonly expression: FilterPredicate | undefined;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -140,6 +142,7 @@ export class Agent {
       kernel: source instanceof KernelSource ? source : undefined,
       emit: (event) => output.sink.accept(event),
       introduce: output.introduce,
+      expression: parts.expression,
     });
     this.#pipeline = new Pipeline({
       config,
@@ -235,6 +238,7 @@ export class Agent {
       containers,
       levels,
       inspector,
+      expression: await expressionOf(config),
     });
   }
 
@@ -346,6 +350,16 @@ export class Agent {
       ...(this.#source instanceof KernelSource ? { rights: rightsOf(this.#inspector?.pid) } : {}),
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
+  }
+}
+
+/** @throws UserError: a regular expression that the engine does not take */
+async function expressionOf({ lookupFilter }: Config): Promise<FilterPredicate | undefined> {
+  if (lookupFilter === undefined) return undefined;
+  try {
+    return await (await import('./filter/compile.ts')).compileFilter(lookupFilter);
+  } catch (error) {
+    throw new UserError(`--filter: ${(error as Error).message}`, { exitCode: EXIT.usage });
   }
 }
 

@@ -418,7 +418,7 @@ export class Pipeline {
 
   #emitConnection(event: ConnectionEvent): void {
     const { detections, sink, config, gate } = this.#parts;
-    if (gate?.admitsProcess(event.process) === false) return;
+    if (gate?.admitsConnection(event) === false) return;
     const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
     if (record !== undefined) sink.accept(record);
     detections?.connection(event, record);

@@ -3,6 +3,7 @@
  * flag or a bad value in the file is an error, a bad environment variable is a warning and counts as unset (OpenTelemetry
  * specification, environment variables).
  */
+import type { Filter } from '../filter/ast.ts';
 import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
 import { nearest } from '../lib/nearest.ts';
@@ -16,6 +17,7 @@ import {
   type RepeatableOption,
 } from '../tables/options.ts';
 import { type DnsCacheLimits, dnsCacheLimits } from '../tables/options-dnscache.ts';
+import { lookupFilterOf } from './lookup-filter.ts';
 import { MASK, withoutCredentials } from './secrets.ts';
 
 export type Key = keyof typeof OPTIONS;
@@ -32,6 +34,8 @@ export interface Config
   readonly metrics: readonly ExporterSpec[];
   /** undefined: there is none. */
   readonly dnsCache: DnsCacheLimits | undefined;
+  /** `--filter` and its short forms; undefined: every lookup is meant. */
+  readonly lookupFilter: Filter | undefined;
 }
 
 /** Where a value came from: a flag, a variable, `FILE: key` of the configuration file, or `default`. */
@@ -104,8 +108,13 @@ export function resolveConfig(
   const fallback: ExporterSpec[] = [{ kind: endpoint === undefined ? 'console' : 'otlp' }];
   const keep = (spec: ExporterSpec) =>
     spec.kind !== 'none' && !(rest.sdkDisabled && (spec.kind === 'otlp' || spec.kind === 'sdk'));
+  const { filter: lookupFilter, problems } = lookupFilterOf(rest);
+  for (const { key, text, message, explained } of problems)
+    reader.refuse(key, text, `is no filter: ${forTerminal(message)}`, explained);
   const config: Config = {
     ...rest,
+    ...(problems.some(({ key }) => key === 'filter') ? { filter: undefined } : {}),
+    lookupFilter,
     command,
     // --exporter wins; then OTEL_*_EXPORTER; then otlp where an endpoint is configured, else console.
     logs: (exporters ?? logsExporters ?? fallback).filter(keep),
@@ -192,6 +201,14 @@ class Reader {
     }
     const text = this.#env[name]?.trim();
     return text === undefined || text === '' ? undefined : { text, origin: name };
+  }
+
+  /** What was read turned out to be bad: as if `parse` had said so. @param explained several lines, of a flag */
+  refuse(key: Key, text: string, problem: string, explained: string): void {
+    const origin = this.origins[key] ?? '';
+    if (this.#flags[key] !== undefined) this.problems.push(`${origin}: ${explained}`);
+    else this.#bad(origin, forTerminal(text), origin, problem);
+    this.origins[key] = 'default';
   }
 
   #flag(key: Key, option: Option | RepeatableOption, given: string | readonly string[] | boolean): unknown {

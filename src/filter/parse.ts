@@ -41,6 +41,25 @@ export function parseFilter(text: string): { readonly value: Filter } | { readon
   }
 }
 
+/** `field in (texts)`, of texts that were given apart; places count in them as joined by commas. */
+export function parseComparison(
+  field: FilterField,
+  texts: readonly string[],
+): { readonly value: Filter } | { readonly problem: FilterProblem } {
+  try {
+    let at = 0;
+    const values = texts.map((text) => {
+      const token: Token = { kind: 'word', text, at, end: at + text.length };
+      at = token.end + 1;
+      return fieldValue(field, token);
+    });
+    return { value: { kind: 'compare', field, operator: '=', values } };
+  } catch (error) {
+    if (error instanceof FilterSyntaxError) return { problem: error.problem };
+    throw error;
+  }
+}
+
 class Parser {
   readonly #tokens: readonly Token[];
   #at = 0;

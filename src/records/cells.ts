@@ -1,6 +1,13 @@
 /** One event as the texts of a table row. Everything is escaped for a terminal here. */
 import { forTerminal } from '../lib/escape.ts';
-import type { ConnectionEvent, Endpoint, LogEvent, Lookup, ResourceRecord } from '../model.ts';
+import type {
+  ConnectionEvent,
+  Endpoint,
+  LogEvent,
+  Lookup,
+  ProcessIdentity,
+  ResourceRecord,
+} from '../model.ts';
 import { OPCODES, opcodeName } from '../tables/classes.ts';
 import { RCODES, rcodeName } from '../tables/rcodes.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
@@ -86,6 +93,12 @@ function connectionCells({
     answers: `${answers} (${notes.join(', ')})`,
     tone: 'plain',
   };
+}
+
+/** Of a resource attribute, '' where the process has none. */
+export function processText({ resource }: ProcessIdentity, attribute: string): string {
+  const value = resource[attribute];
+  return value === undefined ? '' : safe(Array.isArray(value) ? value.join(' ') : String(value));
 }
 
 function resultOf({ outcome, response }: Lookup): string {

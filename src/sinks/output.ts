@@ -182,7 +182,8 @@ async function createLogsSink(
 function createConsole({ config, ledger, stdout, color, onBroken }: OutputOptions): Sink {
   const broken = config.logs.length === 1 ? onBroken : () => {};
   if (config.format === 'json') return new ConsoleJsonSink({ stream: stdout, ledger, onBroken: broken });
-  const table = new ConsoleTableSink({ stream: stdout, ledger, color, onBroken: broken });
+  const { columns, wide } = config;
+  const table = new ConsoleTableSink({ stream: stdout, ledger, color, columns, wide, onBroken: broken });
   table.start();
   return table;
 }

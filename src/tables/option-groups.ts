@@ -20,12 +20,23 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   },
   {
     title: 'Filter:',
-    common: ['includeDomains', 'excludeDomains', 'includeTypes', 'includeExecutables', 'includeUsers'],
-    further: ['excludeTypes', 'excludeExecutables', 'excludeUsers', 'capture', 'captureHost'],
+    common: ['filter', 'onlyFailed', 'onlyPids', 'onlyContainers', 'onlyServers'],
+    further: [
+      'includeDomains',
+      'excludeDomains',
+      'includeTypes',
+      'excludeTypes',
+      'includeExecutables',
+      'excludeExecutables',
+      'includeUsers',
+      'excludeUsers',
+      'capture',
+      'captureHost',
+    ],
   },
   {
     title: 'Output:',
-    common: ['exporters', 'format', 'health', 'control', 'configFile'],
+    common: ['exporters', 'format', 'columns', 'wide', 'health', 'control', 'configFile'],
     further: ['healthMetrics', 'hostName', 'stats', 'otlpFileBytes', 'otlpFileBackups'],
   },
   {

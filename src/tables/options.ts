@@ -12,6 +12,7 @@ import { METADATA_OPTIONS } from './options-metadata.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
 import { SHARE_OPTIONS } from './options-shares.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
+import { VIEW_OPTIONS } from './options-view.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
 
 export type { ClientCommand, Command, Option, RepeatableOption } from './option.ts';
@@ -204,6 +205,7 @@ export const OPTIONS = {
   ...DETECT_OPTIONS,
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,
+  ...VIEW_OPTIONS,
   ...VISIBILITY_OPTIONS,
   ...SHARE_OPTIONS,
   traceContext: option<boolean>({

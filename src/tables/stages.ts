@@ -34,6 +34,7 @@ export const STAGES = {
       user: '`--include-user` or `--exclude-user`.',
       domain: '`--include-domain` or `--exclude-domain`.',
       type: '`--include-type` or `--exclude-type`.',
+      filter: '`--filter`, `--failed`, `--pid`, `--container` or `--server`.',
     },
   },
   suppressed: { dropped: {}, filtered: {} },

@@ -1,6 +1,7 @@
 /** Config -> who is captured: the parts of the pipeline that judge, and what `whodns status` shows. */
 import type { Config } from '../config/config.ts';
 import type { CgroupMounts } from '../enrich/containers/cgroup-mounts.ts';
+import type { FilterPredicate } from '../filter/compile.ts';
 import type { Ledger } from '../ledger.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
@@ -27,6 +28,8 @@ export interface VisibilityParts {
   readonly workloads: Directory | undefined;
   readonly emit: (event: LogEvent) => void;
   readonly introduce: (process: ProcessIdentity) => void;
+  /** `--filter` and its short forms; undefined: there is none. */
+  readonly expression: FilterPredicate | undefined;
 }
 
 export interface CreatedVisibility {
@@ -47,7 +50,7 @@ export function hasLevels(config: Config, annotated: boolean): boolean {
 export function createVisibility(parts: VisibilityParts): CreatedVisibility {
   const { config, ledger, kernel, levels, introduce } = parts;
   const visibility = kernel !== undefined && levels ? create(parts, kernel) : undefined;
-  const filter = new LookupFilter(lookupRulesOf(config));
+  const filter = new LookupFilter(lookupRulesOf(config), parts.expression);
   const gate =
     visibility === undefined && filter.isEmpty
       ? undefined

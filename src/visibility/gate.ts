@@ -1,7 +1,7 @@
 /** The last word on a lookup before it becomes a record; ledger stage `visibility`. */
 import type { Stage } from '../ledger.ts';
 import type { LookupView } from '../lookup/view.ts';
-import type { ProcessIdentity } from '../model.ts';
+import type { ConnectionEvent, ProcessIdentity } from '../model.ts';
 import type { LookupFilter } from './lookup-filter.ts';
 import type { Visibility } from './visibility.ts';
 
@@ -33,11 +33,11 @@ export class VisibilityGate {
   }
 
   /** Of what a process does besides asking: connections. */
-  admitsProcess(process: ProcessIdentity): boolean {
+  admitsConnection(event: ConnectionEvent): boolean {
     const { filter, visibility, stage } = this.#options;
     stage.in++;
-    const level = visibility?.levelOf(process) ?? 'on';
-    const reason = level === 'on' ? filter.processReason(process) : (`workload_${level}` as const);
+    const level = visibility?.levelOf(event.process) ?? 'on';
+    const reason = level === 'on' ? filter.connectionReason(event) : (`workload_${level}` as const);
     if (reason === undefined) stage.out++;
     else stage.filter(reason);
     return reason === undefined;

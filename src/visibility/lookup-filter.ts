@@ -3,10 +3,12 @@
  * that a lookup asks for. Every rule must let a lookup pass; the first that does not is the reason it is filtered. A lookup with
  * several questions passes with any of them: no name hides behind another.
  */
+
+import type { FilterPredicate } from '../filter/compile.ts';
 import { labelsOf } from '../lib/domain-labels.ts';
 import { matchesGlob } from '../lib/glob.ts';
 import type { LookupView } from '../lookup/view.ts';
-import type { ProcessIdentity } from '../model.ts';
+import type { ConnectionEvent, ProcessIdentity } from '../model.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
 
 export interface LookupRules {
@@ -27,10 +29,11 @@ export interface LookupRules {
 type Asked = LookupView['asked'];
 
 /** Filter reason of the stage `visibility`. */
-export type LookupReason = 'executable' | 'user' | 'domain' | 'type';
+export type LookupReason = 'executable' | 'user' | 'domain' | 'type' | 'filter';
 
 export class LookupFilter {
   readonly #rules: LookupRules;
+  readonly #expression: FilterPredicate | undefined;
   /** As they are on the wire: nothing is made of a lookup to judge it. */
   readonly #includeDomains: readonly Domain[];
   readonly #excludeDomains: readonly Domain[];
@@ -39,8 +42,10 @@ export class LookupFilter {
   /** Of each process once: identities are interned. */
   readonly #processes = new WeakMap<ProcessIdentity, LookupReason | 'pass'>();
 
-  constructor(rules: LookupRules) {
+  /** @param expression `--filter`, compiled; undefined: there is none */
+  constructor(rules: LookupRules, expression?: FilterPredicate) {
     this.#rules = rules;
+    this.#expression = expression;
     this.#includeDomains = rules.includeDomains.map(labelsOf);
     this.#excludeDomains = rules.excludeDomains.map(labelsOf);
     this.#includeTypes = rules.includeTypes.map(typeNumber);
@@ -48,11 +53,13 @@ export class LookupFilter {
   }
 
   get isEmpty(): boolean {
+    if (this.#expression !== undefined) return false;
     return Object.values(this.#rules).every((rule: readonly string[]) => rule.length === 0);
   }
 
   /** undefined: it passes. */
-  reason({ process, asked }: LookupView): LookupReason | undefined {
+  reason(lookup: LookupView): LookupReason | undefined {
+    const { process, asked } = lookup;
     const ofProcess = this.processReason(process);
     if (ofProcess !== undefined) return ofProcess;
     let reason = this.#questionReason(asked, 0);
@@ -60,7 +67,12 @@ export class LookupFilter {
       const other = this.#questionReason(asked, question);
       if (other !== 'domain') reason = other;
     }
-    return reason;
+    return reason ?? (this.#expression?.lookup(lookup) === false ? 'filter' : undefined);
+  }
+
+  connectionReason(connection: ConnectionEvent): LookupReason | undefined {
+    const ofProcess = this.processReason(connection.process);
+    return ofProcess ?? (this.#expression?.connection(connection) === false ? 'filter' : undefined);
   }
 
   /** Without such a question nothing is excluded, and neither included. */

@@ -149,6 +149,52 @@ describe('visibility by configuration', { skip: missing }, () => {
     assert.equal(stats.visibility, undefined, 'nobody is left out by workload: nothing of it runs');
   });
 
+  test('an expression is judged for each lookup, and what it leaves out is counted', async () => {
+    const expression = `domain=${ZONE} and (name~/^kept[0-9]+\\./ or type=TXT) and process=dig and latency<1m`;
+    const flags = ['--filter', expression, '--server', '127.0.0.0/8', '--server', '::1'];
+    const { stats, lines } = await run(flags, async () => {
+      await ask('kept1', 'host');
+      await ask('kept', 'host');
+      await ask('text', 'host', 'TXT');
+      await ask('other', 'host');
+    });
+    assert.deepEqual([...new Set(namesIn(lines))].sort(), ['kept1', 'text']);
+    const stage = stageOf(stats);
+    assert.ok((stage?.filtered['filter'] ?? 0) >= 2, 'also what others on this host ask');
+    assert.deepEqual([stage?.out, stage?.missing], [2, 0]);
+  });
+
+  test('short forms: what failed in one container', async () => {
+    const { lines } = await run(['--failed', '--container', container.slice(0, 12)], async () => {
+      await ask('answered', 'container');
+      await ask('nothing', 'container', 'TYPE65');
+      await namespace.run([
+        'sh',
+        '-c',
+        `echo $$ >${group}/cgroup.procs; exec dig +tries=1 +time=1 @127.0.0.1 outside.`,
+      ]);
+      await namespace.run(['dig', '+tries=1', '+time=1', '@127.0.0.1', `host.${ZONE}`, 'TYPE65']);
+    });
+    assert.deepEqual(namesIn(lines), [], 'what was answered is left out');
+    assert.match(lines.join('\n'), /"stringValue":"outside"/);
+    assert.doesNotMatch(lines.join('\n'), new RegExp(`host\\.${ZONE}`));
+  });
+
+  test('a filter that is none is refused, with its place', async () => {
+    const args = ['run', '--filter', 'failed and rcod=NXDOMAIN', '--server', '10.0.0.0/33'];
+    const agent = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    agent.stderr.on('data', (text: Buffer) => {
+      said += text.toString();
+    });
+    assert.equal(await ended(agent), 2, said);
+    assert.match(
+      said,
+      /--filter: "rcod" is no field: did you mean rcode\?\nwhodns: {3}failed and rcod=NXDOMAIN\nwhodns: {14}\^{4}\n/,
+    );
+    assert.match(said, /--server: "10\.0\.0\.0\/33" is nothing that server can be/);
+  });
+
   test('bad selectors and types are refused, all at once', async () => {
     const flags = [
       'run',

@@ -80,7 +80,7 @@ test('suggestions are near, or none', () => {
   assert.match(refusal('--tiemout', '3s'), /did you mean --timeout\?/);
   assert.match(refusal('--include-domian', 'x'), /did you mean --include-domain\?/);
   assert.doesNotMatch(refusal('--include-rcode', 'x'), /did you mean/);
-  assert.doesNotMatch(refusal('--filter', 'x'), /did you mean/);
+  assert.doesNotMatch(refusal('--grep', 'x'), /did you mean/);
   assert.match(refusal('stauts'), /did you mean status\?/);
   assert.ok(!refusal('\u001b[31mred').includes('\u001b'));
 });

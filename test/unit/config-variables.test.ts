@@ -18,6 +18,8 @@ const ENDPOINT = ['http://', 'http://host:99999'];
 /** Variable, or its end -> bad values. The first that matches counts. */
 const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_FORMAT$/, ['xml']],
+  [/^WHODNS_FILTER$/, ['rcod=NXDOMAIN', 'latency>50', '(failed', 'name~/(?=a)/', '\u001b[2J']],
+  [/^WHODNS_COLUMNS$/, ['names', 'time,,name', '+']],
   [/^WHODNS_CONTROL$/, ['a\0b']],
   [
     /^WHODNS_HEALTH$/,
@@ -33,7 +35,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^WHODNS_EMIT$/, ['never']],
   [/^WHODNS_(TIMEOUT|RETRY_FOR)$/, ['5x', '-1s', '10 parsecs', '100000h']],
   [
-    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|TRACE_CONTEXT|HEALTH_METRICS|CONNECTIONS|SEARCH_FOLDING)$/,
+    /^WHODNS_(COMMAND_ARGS|NXDOMAIN_ERROR|METRIC_QUESTION_NAME|TRACES|PROCESS_CONTEXT|TRACE_CONTEXT|HEALTH_METRICS|CONNECTIONS|SEARCH_FOLDING|WIDE)$/,
     BOOLEAN,
   ],
   [/^WHODNS_(MAX_PAYLOAD|MAX_IN_FLIGHT|CONCURRENT_REQUESTS)$/, [...NUMBER, '0']],

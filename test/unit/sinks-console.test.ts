@@ -12,6 +12,7 @@ import { latencyText } from '../../src/records/latency.ts';
 import { ConsoleJsonSink, rfc3339 } from '../../src/sinks/console/json.ts';
 import { ConsoleTableSink } from '../../src/sinks/console/table.ts';
 import { copyOf } from '../../src/sinks/limits.ts';
+import type { TableColumn } from '../../src/tables/table-columns.ts';
 import { identity, logEvent, record } from './sink-events.ts';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -73,13 +74,17 @@ const EVENTS: readonly LogEvent[] = [
 for (const columns of [20, 60, 80, 99, 103, 104, 110, 120, 149, 150, 200, 300]) {
   test(`table: at ${columns} columns every line fits and every column begins under its title`, async () => {
     const lines = await table(EVENTS, columns);
-    const [header = '', ...rows] = lines;
-    assert.equal(rows.length, EVENTS.length);
+    assert.equal(lines.filter((line) => !line.startsWith('TIME')).length, EVENTS.length);
     for (const line of lines)
       assert.ok(displayWidth(line) <= Math.max(columns, 79), `${displayWidth(line)}: ${line}`);
     for (const title of ['NAME', 'TYPE', 'PROCESS']) {
-      const at = header.indexOf(title);
-      for (const row of rows) {
+      let header = '';
+      for (const row of lines) {
+        if (row.startsWith('TIME')) {
+          header = row;
+          continue;
+        }
+        const at = header.indexOf(title);
         const before = takeCells(row, at);
         assert.match(before, / $/, `${title} in ${row}`);
         assert.notEqual(row.slice(before.length)[0], ' ', `${title} in ${row}`);
@@ -96,7 +101,11 @@ function takeCells(line: string, cells: number): string {
 }
 
 test('table: what it shows', async () => {
-  const lines = await table(EVENTS, 200);
+  const all = await table(EVENTS, 200);
+  assert.match(all[0] ?? '', /^TIME +PID +PROCESS +TYPE +NAME +RESULT +LATENCY +ANSWERS +SERVER$/);
+  // The first process in a container brings the column.
+  const lines = all.filter((line, i) => i > 0 || !line.startsWith('TIME'));
+  lines.unshift(...lines.splice(1, 1));
   assert.match(
     lines[0] ?? '',
     /^TIME +PID +PROCESS +CONTAINER\/POD +TYPE +NAME +RESULT +LATENCY +ANSWERS +SERVER$/,
@@ -113,6 +122,50 @@ test('table: what it shows', async () => {
   const narrow = await table(EVENTS, 80);
   assert.match(narrow[1] ?? '', /^\d\d:\d\d:\d\d +4711 curl +A +www\.example\.com +12\.3ms 192\.0\.2\.1$/);
   assert.match(narrow[3] ?? '', / NXDOMAIN$/);
+});
+
+test('table: columns asked for, in their order, added, and in full', async () => {
+  const of = async (columns: readonly TableColumn[], width: number, wide = false) => {
+    const { stream, text } = terminal(width);
+    const sink = new ConsoleTableSink({ stream, ledger: new Ledger(), color: false, columns, wide });
+    for (const event of EVENTS) sink.accept(event);
+    await sink.close(1000);
+    return text().trimEnd().split('\n');
+  };
+  const few = await of(['name', 'pid', 'user'], 80);
+  assert.match(few[0] ?? '', /^NAME +PID {2}USER$|^NAME +PID USER$/);
+  assert.match(few[1] ?? '', /^www\.example\.com +4711$/);
+  const added = await of(['+user', '+parent', '+server'], 80);
+  assert.equal(
+    added[0]?.replaceAll(/ +/g, ' '),
+    'TIME PID PROCESS USER PARENT TYPE NAME LATENCY RESULT SERVER',
+  );
+  for (const line of added) assert.ok(displayWidth(line) <= 80, line);
+  const wide = await of([], 80, true);
+  assert.equal(
+    wide[0]?.replaceAll(/ +/g, ' '),
+    'TIME PID PROCESS USER PARENT COMMAND CONTAINER/POD TYPE NAME RESULT LATENCY ANSWERS SERVER',
+  );
+  assert.ok(!wide.join('').includes('…'));
+});
+
+test('table: an empty column gives its room to the names, and comes back once', async () => {
+  const { stream, text } = terminal(160);
+  const sink = new ConsoleTableSink({ stream, ledger: new Ledger(), color: false });
+  const long = `${'a'.repeat(55)}.example`;
+  const timeout = logEvent({ name: long, outcome: 'timeout' });
+  for (let i = 0; i < 30; i++) sink.accept(timeout);
+  for (let i = 0; i < 60; i++) sink.accept(i % 20 === 0 ? logEvent() : timeout);
+  await sink.close(1000);
+  const headers = text()
+    .split('\n')
+    .filter((line) => line.startsWith('TIME'));
+  const titles = headers.map((line) => line.replaceAll(/ +/g, ' '));
+  assert.equal(titles[0], 'TIME PID PROCESS TYPE NAME RESULT LATENCY ANSWERS SERVER');
+  assert.equal(titles[1], 'TIME PID PROCESS TYPE NAME RESULT SERVER');
+  assert.deepEqual([...new Set(titles.slice(2))], [titles[0]]);
+  assert.ok(text().includes(long), 'shown whole where there is room');
+  assert.ok(text().includes('…'));
 });
 
 test('table: colours only when asked for, and they change no text', async () => {

@@ -1,103 +1,88 @@
 /** Which columns a terminal of a given width shows, how wide each is, and how a row is put together. */
-import { displayWidth, padEnd, padStart, shortenEnd, shortenMiddle } from '../../lib/display-width.ts';
-import { type Cells, LIST_SEPARATOR, type Tone } from '../../records/cells.ts';
-
-interface Column {
-  readonly title: string;
-  readonly min: number;
-  readonly max: number;
-  /** Share of the room that is left over; 0 = fixed width. */
-  readonly weight: number;
-  readonly align: 'left' | 'right';
-  readonly shorten: (text: string, width: number) => string;
-  readonly text: (cells: Cells) => string;
-  readonly style: Style;
-}
-
-type Style = 'plain' | 'dim' | 'bold' | 'cyan' | 'tone';
+import { displayWidth, padEnd, padStart } from '../../lib/display-width.ts';
+import type { ProcessIdentity } from '../../model.ts';
+import type { Cells, Tone } from '../../records/cells.ts';
+import { type ColumnName, TABLE_COLUMNS, type TableColumn } from '../../tables/table-columns.ts';
+import { COLUMNS, type Column, columnsFor, type Style } from './columns.ts';
 
 export interface Layout {
   readonly columns: readonly { readonly column: Column; readonly width: number }[];
   readonly gap: string;
-  /** false: no cell is shortened (the output is no terminal). */
+  /** false: no cell is shortened. */
   readonly shorten: boolean;
 }
 
-function column(title: string, min: number, max: number, weight: number, rest: Partial<Column>): Column {
-  const defaults = { align: 'left', shorten: shortenEnd, style: 'plain', text: () => '' } as const;
-  return { title, min, max, weight, ...defaults, ...rest };
-}
-
-const shortTime = column('TIME', 8, 8, 0, { style: 'dim', text: (c) => c.time.slice(0, 8) });
-const time = column('TIME', 12, 12, 0, { style: 'dim', text: (c) => c.time });
-const pid = column('PID', 7, 7, 0, { align: 'right', text: (c) => c.pid });
-const processAndWorkload = column('PROCESS', 9, 30, 3, {
-  style: 'cyan',
-  text: (c) => (c.workload === '' ? c.process : `${c.process}@${c.workload}`),
-});
-const process = column('PROCESS', 12, 24, 2, { style: 'cyan', text: (c) => c.process });
-const workload = column('CONTAINER/POD', 14, 36, 2, { shorten: shortenMiddle, text: (c) => c.workload });
-const type = column('TYPE', 5, 5, 0, { text: (c) => c.type });
-const name = column('NAME', 18, 48, 5, { style: 'bold', shorten: shortenMiddle, text: (c) => c.name });
-const result = column('RESULT', 8, 8, 0, { style: 'tone', text: (c) => c.result });
-const latency = column('LATENCY', 7, 7, 0, { align: 'right', text: (c) => c.latency });
-const answers = column('ANSWERS', 15, 72, 4, { shorten: shortenList, text: (c) => c.answers });
-const server = column('SERVER', 13, 26, 2, { style: 'dim', shorten: shortenMiddle, text: (c) => c.server });
-/** Where there is no room for both: the answers of a lookup that went well, else what went wrong. */
-const resultOrAnswers = column('RESULT', 15, 40, 3, {
-  style: 'tone',
-  shorten: shortenList,
-  text: (c) =>
-    c.tone === 'good' && c.answers !== ''
-      ? c.answers
-      : c.answers === ''
-        ? c.result
-        : `${c.result} ${c.answers}`,
-});
-
-const NARROW = [shortTime, pid, processAndWorkload, type, name, latency, resultOrAnswers];
-const MEDIUM = [time, pid, processAndWorkload, type, name, result, latency, answers, server];
-const WIDE = [time, pid, process, workload, type, name, result, latency, answers, server];
-
-/** As many whole items of a list as fit, then how many more there are: half an address is no address. */
-function shortenList(text: string, width: number): string {
-  if (displayWidth(text) <= width) return text;
-  const items = text.split(LIST_SEPARATOR);
-  for (let kept = items.length - 1; kept > 0; kept--) {
-    const short = `${items.slice(0, kept).join(LIST_SEPARATOR)} +${items.length - kept}`;
-    if (displayWidth(short) <= width) return short;
-  }
-  return shortenEnd(text, width);
+export interface LayoutOptions {
+  /** Cells of the terminal; undefined: it is none. */
+  readonly width: number | undefined;
+  /** What `--columns` asks for; none: what fits. */
+  readonly columns?: readonly TableColumn[];
+  /** Everything in full. */
+  readonly wide?: boolean;
+  /** Columns without content: their room goes to the others. Those asked for stay. */
+  readonly empty?: ReadonlySet<ColumnName>;
 }
 
 /** Width of the columns where the output is no terminal; cells that are longer push the rest to the right. */
 const NO_TERMINAL = 160;
+const WIDE = 200;
+const LEAST = 60;
+/** No column is narrower, however many are asked for. */
+const NARROWEST = 5;
 
-/** @param width cells of the terminal; undefined = not a terminal */
-export function layoutFor(width: number | undefined): Layout {
-  const room = Math.max(width ?? NO_TERMINAL, 60);
-  const columns = room < 104 ? NARROW : room < 150 ? MEDIUM : WIDE;
+export function layoutFor({ width, columns = [], wide = false, empty }: LayoutOptions): Layout {
+  const room = Math.max(width ?? NO_TERMINAL, wide ? WIDE : LEAST);
+  const added = columns.flatMap((each) => (each.startsWith('+') ? [each.slice(1) as ColumnName] : []));
+  const only = columns.flatMap((each) => (each.startsWith('+') ? [] : [each as ColumnName]));
+  const usual = (wide ? TABLE_COLUMNS.map((each) => COLUMNS[each]) : columnsFor(room)).filter(
+    (column) => !empty?.has(column.name) || added.includes(column.name),
+  );
+  const shown =
+    only.length > 0
+      ? [...new Set([...only, ...added])].map((each) => COLUMNS[each])
+      : withAdded(usual, added);
   const gap = room < 110 ? ' ' : '  ';
-  const available = room - gap.length * (columns.length - 1);
-  const widths = distribute(columns, available);
+  const available = room - gap.length * (shown.length - 1);
+  const widths = distribute(shown, available);
   return {
-    columns: columns.map((each, i) => ({ column: each, width: widths[i] ?? each.min })),
+    columns: shown.map((column, i) => ({ column, width: widths[i] ?? column.min })),
     gap,
-    shorten: width !== undefined,
+    shorten: width !== undefined && !wide,
   };
 }
 
-/** Each column its minimum; the rest by weight, one cell at a time, up to the maximum. */
+/** Each in its usual place. */
+function withAdded(usual: readonly Column[], added: readonly ColumnName[]): Column[] {
+  const columns = [...usual];
+  for (const name of new Set(added)) {
+    if (columns.some((column) => column.name === name)) continue;
+    const place = TABLE_COLUMNS.indexOf(name);
+    const before = columns.findIndex((column) => TABLE_COLUMNS.indexOf(column.name) > place);
+    columns.splice(before < 0 ? columns.length : before, 0, COLUMNS[name]);
+  }
+  return columns;
+}
+
+/** Each column its minimum, or less where that is too much; the rest by weight, one cell at a time, up to the maximum. */
 function distribute(columns: readonly Column[], available: number): number[] {
   const widths = columns.map((each) => each.min);
   let left = available - widths.reduce((sum, width) => sum + width, 0);
+  while (left < 0) {
+    const widest = widths.reduce(
+      (found, width, i) => (columns[i]?.weight !== 0 && width > (widths[found] ?? 0) ? i : found),
+      widths.findIndex((_, i) => columns[i]?.weight !== 0),
+    );
+    if (widest < 0 || (widths[widest] ?? 0) <= NARROWEST) break;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+    left++;
+  }
   while (left > 0) {
     let neediest = -1;
-    let min = Number.POSITIVE_INFINITY;
+    let fewest = Number.POSITIVE_INFINITY;
     columns.forEach((each, i) => {
       const extra = ((widths[i] ?? 0) - each.min) / each.weight;
-      if (each.weight > 0 && (widths[i] ?? 0) < each.max && extra < min) {
-        min = extra;
+      if (each.weight > 0 && (widths[i] ?? 0) < each.max && extra < fewest) {
+        fewest = extra;
         neediest = i;
       }
     });
@@ -110,19 +95,20 @@ function distribute(columns: readonly Column[], available: number): number[] {
 
 export function renderHeader(layout: Layout, color: boolean): string {
   const line = layout.columns
-    .map(({ column: { title, align }, width }) =>
-      align === 'right' ? padStart(title, width) : padEnd(title, width),
-    )
+    .map(({ column: { title, align }, width }) => {
+      const shown = title.slice(0, Math.max(width, NARROWEST));
+      return align === 'right' ? padStart(shown, width) : padEnd(shown, width);
+    })
     .join(layout.gap)
     .trimEnd();
   return color ? `${ESCAPE}1;2m${line}${RESET}` : line;
 }
 
-export function renderRow(cells: Cells, layout: Layout, color: boolean): string {
+export function renderRow(cells: Cells, process: ProcessIdentity, layout: Layout, color: boolean): string {
   let line = '';
   let pending = 0;
   for (const { column: each, width } of layout.columns) {
-    const full = each.text(cells);
+    const full = each.text(cells, process);
     const text = layout.shorten ? each.shorten(full, width) : full;
     const missing = Math.max(0, width - displayWidth(text));
     const before = pending + (each.align === 'right' ? missing : 0);
