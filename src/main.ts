@@ -13,6 +13,7 @@ import { adaptToMemory } from './config/memory.ts';
 import { COMMANDS, show } from './control/commands.ts';
 import { blameDetector, currentOrigin } from './detect/origin.ts';
 import { reportHost } from './doctor.ts';
+import { lostRecords } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, type Log } from './lib/log.ts';
@@ -153,12 +154,17 @@ async function run(config: Config, agent: Agent, log: Log, crash: Promise<unknow
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
   if (isBroken) return EXIT.internal;
+  const { stages, source } = agent.stats();
+  const lost = lostRecords(stages, source.drops);
+  const ended = lost.size === 0 ? EXIT.ok : EXIT.lost;
+  if (lost.size > 0)
+    log.warn(`records were lost: ${[...lost].map(([where, count]) => `${count} ${where}`).join(', ')}`);
   const report = agent.captureReport;
-  if (report === undefined) return EXIT.ok;
+  if (report === undefined) return ended;
   for (const line of report.errors) log.error(line);
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);
-  return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
+  return report.errors.length === 0 ? ended : EXIT.usage;
 }
 
 /**

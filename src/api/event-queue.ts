@@ -28,7 +28,6 @@ export class EventQueue implements Sink {
   readonly name = API_SINK;
   readonly #options: EventQueueOptions;
   #stage = new Stage(API_STAGE);
-  #wants: ((lookup: LookupView) => boolean) | undefined;
   #events: LookupEvent[] = [];
   /** Of `#events`: before it they were given out. */
   #first = 0;
@@ -44,9 +43,8 @@ export class EventQueue implements Sink {
     this.#isWanted = !options.waitsForReader;
   }
 
-  /** Begins to take lookups. @param wants undefined: every one */
-  sink(ledger: Ledger, wants: ((lookup: LookupView) => boolean) | undefined): Sink {
-    this.#wants = wants;
+  /** Begins to take lookups. */
+  sink(ledger: Ledger): Sink {
     this.#stage = ledger.stage(API_STAGE);
     this.#stage.held = () => this.waiting;
     return this;
@@ -60,10 +58,6 @@ export class EventQueue implements Sink {
     return this.#stage.dropped.get('queue_full') ?? 0;
   }
 
-  get filtered(): number {
-    return this.#stage.filtered.get('filter') ?? 0;
-  }
-
   get waiting(): number {
     return this.#events.length - this.#first;
   }
@@ -73,7 +67,6 @@ export class EventQueue implements Sink {
     stage.in++;
     if (!(lookup instanceof LookupView) || !this.#isWanted) stage.filter('not_asked');
     else if (this.#isClosed) stage.drop('closed');
-    else if (this.#wants?.(lookup) === false) stage.filter('filter');
     else if (this.waiting >= this.#options.limit) stage.drop('queue_full');
     else this.#push(makeEvent(lookup, severity === SEVERITY.warn));
   }

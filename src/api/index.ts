@@ -10,13 +10,7 @@
  *
  * @module whodns
  */
-export {
-  type Capture,
-  type CaptureOptions,
-  type CaptureStats,
-  capture,
-  type LookupOptions,
-} from './capture.ts';
+export { capture } from './capture.ts';
 export { CaptureError, type CaptureErrorCode } from './capture-error.ts';
 export type {
   Attributes,
@@ -32,5 +26,7 @@ export type {
   Transport,
   UnknownReason,
 } from './event.ts';
+export * from './history.ts';
+export type { Capture, CaptureOptions, CaptureStats, LookupOptions } from './options.ts';
 export type { EmittedRecord, GivenLoggerProvider, GivenMeterProvider } from './providers.ts';
 export { type CaptureFile, type ReplayOptions, replay } from './replay.ts';

@@ -2,7 +2,8 @@
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Agent } from '../agent.ts';
-import { type Capture, configOf, type LookupOptions, LookupStream } from './capture.ts';
+import type { Capture, LookupOptions } from './options.ts';
+import { configOf, LookupStream } from './stream.ts';
 
 export interface ReplayOptions extends LookupOptions {}
 

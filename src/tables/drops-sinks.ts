@@ -49,7 +49,6 @@ export type SinkDrop = keyof typeof SINK_DROPS;
 
 /** What a program that captures (src/api/) does not want. */
 export const PROGRAM_FILTERS = {
-  filter: 'Not what its `filter` asks for.',
   not_asked: 'No lookup, or before it asked for the first one.',
 } as const satisfies Filters;
 

@@ -41,8 +41,6 @@ export const STAGES = {
   detect: { dropped: DETECT_DROPS, filtered: DETECT_FILTERS },
   'sink:otlp-spans': { dropped: SINK_DROPS, filtered: SPAN_FILTERS },
   'sink:api': { dropped: SINK_DROPS, filtered: PROGRAM_FILTERS },
-  'sink:logger-provider': { dropped: SINK_DROPS, filtered: PROGRAM_FILTERS },
-  'sink:meter-provider': { dropped: SINK_DROPS, filtered: PROGRAM_FILTERS },
 } as const satisfies Readonly<Record<string, StageReasons>>;
 
 /** Stages of which there are several, by what stands before the colon. */

@@ -31,8 +31,6 @@ export interface GivenProviders {
   readonly meterProvider: MeterSource | undefined;
   readonly ledger: Ledger;
   readonly source: { stats(): SourceStats };
-  /** undefined: every lookup. */
-  readonly wants: ((lookup: LookupView) => boolean) | undefined;
   readonly version: string;
 }
 
@@ -49,19 +47,12 @@ export function createGivenSinks(given: GivenProviders): readonly Sink[] {
 abstract class GivenSink implements Sink {
   abstract readonly name: string;
   protected abstract readonly stage: Stage<'sink:logger-provider'> | Stage<'sink:meter-provider'>;
-  readonly #wants: GivenProviders['wants'];
   #isClosed = false;
-
-  constructor({ wants }: GivenProviders) {
-    this.#wants = wants;
-  }
 
   accept(event: LogEvent): void {
     const { stage } = this;
     stage.in++;
     if (this.#isClosed) stage.drop('closed');
-    else if (event.lookup instanceof LookupView && this.#wants?.(event.lookup) === false)
-      stage.filter('filter');
     else {
       this.take(event);
       stage.out++;
@@ -84,7 +75,7 @@ class GivenLogs extends GivenSink {
   readonly #logger: { emit(record: object): void };
 
   constructor(provider: LoggerSource, given: GivenProviders) {
-    super(given);
+    super();
     this.#provider = provider;
     this.stage = given.ledger.stage(stageName(this.name));
     this.#logger = provider.getLogger(SCOPE, given.version);
@@ -118,7 +109,7 @@ class GivenMetrics extends GivenSink {
   readonly #meter: RecordedMeter;
 
   constructor(provider: MeterSource, given: GivenProviders) {
-    super(given);
+    super();
     this.#provider = provider;
     this.stage = given.ledger.stage(stageName(this.name));
     const meter = provider.getMeter(SCOPE, given.version);
