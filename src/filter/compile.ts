@@ -22,12 +22,18 @@ type Compare<T> = (comparison: Comparison, matchers: Matchers) => Predicate<T>;
 
 /** @throws Error: a regular expression that cannot be; one line */
 export async function compileFilter(filter: Filter): Promise<FilterPredicate> {
-  const matchers = new Map<Comparison, Predicate<string>>();
-  if (hasRegex(filter)) await addRegexes(filter, matchers);
+  const matchers = await allRegexes(filter);
   return {
     lookup: compile<LookupView>(filter, lookupComparison, matchers),
     connection: compile<ConnectionEvent>(filter, connectionComparison, matchers),
   };
+}
+
+/** Its regular expressions, compiled. @throws Error: one that cannot be; one line */
+export async function allRegexes(filter: Filter): Promise<Matchers> {
+  const matchers = new Map<Comparison, Predicate<string>>();
+  if (hasRegex(filter)) await addRegexes(filter, matchers);
+  return matchers;
 }
 
 async function addRegexes(filter: Filter, matchers: Map<Comparison, Predicate<string>>): Promise<void> {

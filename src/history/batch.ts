@@ -7,6 +7,7 @@ import { FIELD, FIELD_BITS } from '../lookup/fields.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { Outcome, UnknownReason } from '../model.ts';
 import { UNKNOWN_REASONS } from '../tables/unknown-reasons.ts';
+import { OUTCOMES } from './schema.ts';
 
 /** Of one buffer. */
 export const BATCH_BYTES = 256 * 1024;
@@ -14,15 +15,6 @@ export const BATCH_BYTES = 256 * 1024;
 const MAX_ASKED = 512;
 const MAX_ANSWER = 16 * 1024;
 
-export const OUTCOMES: readonly Outcome[] = [
-  'answered',
-  'timeout',
-  'unknown',
-  'sent',
-  'connection_refused',
-  'host_unreachable',
-  'network_unreachable',
-];
 export const REASONS = Object.keys(UNKNOWN_REASONS) as readonly UnknownReason[];
 
 /** Words of a record's head; 64-bit numbers are two words, the lower first. Both messages follow, each padded to whole words. */

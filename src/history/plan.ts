@@ -1,26 +1,38 @@
 /** A question's conditions as SQL for one segment: over lookups `l`, and where it is needed their questions `q` and processes `p`. */
+import type { Filter } from '../filter/ast.ts';
+import type { FilterPredicate } from '../filter/compile.ts';
+import type { Matchers } from '../filter/predicate.ts';
 import { canonicalAddress } from '../lib/address.ts';
 import { RCODES } from '../tables/rcodes.ts';
 import { RR_TYPES } from '../tables/rrtypes.ts';
-import { OUTCOMES } from './batch.ts';
-import type { Database, Value } from './database.ts';
+import type { Database, Row, Value } from './database.ts';
 import { usageError } from './errors.ts';
-import { NOT_FAILED, outcomeCode, reversed } from './schema.ts';
+import { filterSql } from './filter.ts';
+import { NOT_FAILED, OUTCOMES, outcomeCode, reversed } from './schema.ts';
 import type { Narrowing } from './types.ts';
 
 /** More names or processes than this do not say which chunks to look at. */
 const MAX_DRIVING = 50_000;
 /** Rows of chunks for all of them: with more, most chunks have one. */
 const MAX_CHUNK_ROWS = 20_000;
-/** As many names are matched between two turns of the loop. */
-const NAMES_AT_ONCE = 20_000;
+/** As many rows are tested between two turns of the loop. */
+const ROWS_AT_ONCE = 5000;
 
-export type NameMatcher = (names: readonly string[]) => readonly boolean[];
+export type NameMatcher = (name: string) => boolean;
+
+/** A filter with its regular expressions compiled, and what it says of connections. */
+export interface Expression {
+  readonly filter: Filter;
+  readonly matchers: Matchers;
+  readonly predicate: FilterPredicate;
+}
 
 /** What is the same for all segments of a question. */
 export interface Conditions extends Narrowing {
   /** Of `pattern`. */
   readonly matcher?: NameMatcher;
+  /** Of `filter`. */
+  readonly expression?: Expression;
 }
 
 let tables = 0;
@@ -51,6 +63,7 @@ export class Plan {
     try {
       plan.#processes(conditions);
       await plan.#questions(conditions, turn);
+      await plan.#filter(conditions, turn);
       plan.#lookups(conditions);
       return plan;
     } catch (error) {
@@ -124,7 +137,12 @@ export class Plan {
       drives = true;
     }
     if (matcher !== undefined) {
-      add(`q.name IN temp.${await this.#matching(matcher, turn)}`);
+      const names = await this.#matching(
+        'SELECT id, reversed FROM names',
+        (row) => matcher(reversed(String(row['reversed']))),
+        turn,
+      );
+      add(`q.name IN temp.${names}`);
       drives = true;
     }
     if (address !== undefined) {
@@ -166,27 +184,36 @@ export class Plan {
     add('l.duration >= ?', minLatency);
   }
 
-  async #matching(matcher: NameMatcher, turn: () => Promise<void>): Promise<string> {
+  async #filter({ expression }: Conditions, turn: () => Promise<void>): Promise<void> {
+    if (expression === undefined) return;
+    this.#join('questions q ON q.id = l.question');
+    const { filter, matchers } = expression;
+    const sql = await filterSql(filter, matchers, {
+      matching: (select, test) => this.#matching(select, test, turn),
+      drive: (of, table) => this.#drive(of, table),
+    });
+    this.conditions.push(`(${sql})`);
+  }
+
+  /** @param select gives `id` and what is tested @returns a table of the ids of the rows that pass */
+  async #matching(select: string, test: (row: Row) => boolean, turn: () => Promise<void>): Promise<string> {
     const table = this.#table('SELECT 0 AS id WHERE 0', []);
-    const insert = this.#database.connection.prepare(`INSERT INTO temp.${table}(id) VALUES (?)`);
+    const insert = this.#database.connection.prepare(`INSERT OR IGNORE INTO temp.${table}(id) VALUES (?)`);
     const read = this.#database.connection.prepare(
-      'SELECT id, reversed FROM names WHERE id > ? ORDER BY id LIMIT ?',
+      `SELECT * FROM (${select}) WHERE id > ? ORDER BY id LIMIT ${ROWS_AT_ONCE}`,
     );
     for (let last = 0; ; ) {
-      const rows = read.all(last, NAMES_AT_ONCE) as { id: number; reversed: string }[];
-      const hits = matcher(rows.map((row) => reversed(row.reversed)));
-      rows.forEach((row, index) => {
-        if (hits[index] === true) insert.run(row.id);
-      });
+      const rows = read.all(last) as Row[];
+      for (const row of rows) if (test(row)) insert.run(row['id'] as number);
       const end = rows.at(-1);
-      if (end === undefined || rows.length < NAMES_AT_ONCE) return table;
-      last = end.id;
+      if (end === undefined || rows.length < ROWS_AT_ONCE) return table;
+      last = end['id'] as number;
       await turn();
     }
   }
 
   #join(text: string): void {
-    this.joins += ` JOIN ${text}`;
+    if (!this.joins.includes(text)) this.joins += ` JOIN ${text}`;
   }
 
   /** @returns the name of a table with the ids that the question gives */

@@ -1,8 +1,12 @@
 /** All questions to what is kept, where it is kept: in the thread of a running agent, or in who reads a directory. */
+
+import { allRegexes, compileFilter } from '../filter/compile.ts';
+import { explainProblem } from '../filter/explain.ts';
+import { parseFilter } from '../filter/parse.ts';
+import { compileRegex } from '../filter/regex.ts';
 import { usageError } from './errors.ts';
 import { oneName, oneProcess } from './one.ts';
-import { nameMatcher } from './pattern.ts';
-import type { Conditions } from './plan.ts';
+import type { Conditions, Expression } from './plan.ts';
 import type { Segments } from './read.ts';
 import { search } from './search.ts';
 import { edges, timeline } from './summaries.ts';
@@ -37,19 +41,19 @@ export class Queries implements HistoryQueries {
   }
 
   async search(query: SearchQuery): Promise<SearchAnswer> {
-    return search(this.#segments, conditionsOf(query));
+    return search(this.#segments, await conditionsOf(query));
   }
 
   async top(query: TopQuery): Promise<TopAnswer> {
-    return top(this.#segments, conditionsOf(query));
+    return top(this.#segments, await conditionsOf(query));
   }
 
   async timeline(query: TimelineQuery): Promise<TimelineAnswer> {
-    return timeline(this.#segments, conditionsOf(query));
+    return timeline(this.#segments, await conditionsOf(query));
   }
 
   async edges(query: EdgesQuery): Promise<EdgesAnswer> {
-    return edges(this.#segments, conditionsOf(query));
+    return edges(this.#segments, await conditionsOf(query));
   }
 
   process(key: string, window?: Window): Promise<ProcessAnswer | undefined> {
@@ -79,7 +83,31 @@ export class Queries implements HistoryQueries {
   }
 }
 
-function conditionsOf<Query extends Narrowing>(query: Query): Query & Conditions {
-  if (query.filter !== undefined) throw usageError('a history takes no filter yet');
-  return query.pattern === undefined ? query : { ...query, matcher: nameMatcher(query.pattern) };
+/** @throws UserError: the pattern or the filter is none */
+async function conditionsOf<Query extends Narrowing>(query: Query): Promise<Query & Conditions> {
+  const { pattern, filter } = query;
+  return {
+    ...query,
+    ...(pattern === undefined ? {} : { matcher: await matcherOf(pattern) }),
+    ...(filter === undefined ? {} : { expression: await expressionOf(filter) }),
+  };
+}
+
+async function matcherOf(source: string): Promise<(name: string) => boolean> {
+  try {
+    return await compileRegex({ kind: 'regex', source, ignoreCase: true });
+  } catch (error) {
+    throw usageError(`/${source}/ is no regular expression (RE2): ${(error as Error).message}`);
+  }
+}
+
+async function expressionOf(text: string): Promise<Expression> {
+  const parsed = parseFilter(text);
+  if ('problem' in parsed) throw usageError(explainProblem(text, parsed.problem));
+  const filter = parsed.value;
+  try {
+    return { filter, matchers: await allRegexes(filter), predicate: await compileFilter(filter) };
+  } catch (error) {
+    throw usageError(`the filter: ${(error as Error).message}`);
+  }
 }

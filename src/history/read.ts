@@ -13,7 +13,7 @@ export interface Segments {
 }
 
 /** ms. */
-export const QUESTION_MS = 10_000;
+export const QUESTION_MS = 4000;
 /** After as long the loop has its turn: what is captured is kept meanwhile. */
 const PIECE_MS = 20;
 

@@ -15,7 +15,8 @@ export const SEGMENT_IDS = 2 ** 32;
 /** A question's result: the response code, or where there is none this. */
 export const UNREADABLE = 9999;
 const FIRST_OUTCOME = 10_000;
-const OUTCOME_CODES: readonly Outcome[] = [
+/** Their places are in files: only ever added to. */
+export const OUTCOMES: readonly Outcome[] = [
   'answered',
   'timeout',
   'unknown',
@@ -26,15 +27,15 @@ const OUTCOME_CODES: readonly Outcome[] = [
 ];
 
 export function outcomeCode(outcome: Outcome): number {
-  return FIRST_OUTCOME + OUTCOME_CODES.indexOf(outcome);
+  return FIRST_OUTCOME + OUTCOMES.indexOf(outcome);
 }
 
 export function outcomeOf(result: number): Outcome {
-  return result < FIRST_OUTCOME ? 'answered' : (OUTCOME_CODES[result - FIRST_OUTCOME] ?? 'unknown');
+  return result < FIRST_OUTCOME ? 'answered' : (OUTCOMES[result - FIRST_OUTCOME] ?? 'unknown');
 }
 
-/** Results that are no failure: NOERROR, and where the end was not seen. */
-export const NOT_FAILED: readonly number[] = [0, outcomeCode('unknown'), outcomeCode('sent')];
+/** Results that are no failure: NOERROR, and where it was not seen (LookupView.failed). */
+export const NOT_FAILED: readonly number[] = [0, UNREADABLE, outcomeCode('unknown'), outcomeCode('sent')];
 
 /** `more` of a lookup: retries, index of REASONS + 1 << 8, MORE_CONFLICTING. */
 export const MORE_CONFLICTING = 1 << 12;

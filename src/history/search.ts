@@ -1,4 +1,5 @@
 /** Rows that a question is about, the newest or the oldest first. */
+import type { ConnectionEvent } from '../model.ts';
 import type { Row, Value } from './database.ts';
 import { addressOf, type Conditions, nameOf, plainGlob } from './plan.ts';
 import { lookupRows, overSegments, type Part, type Segments, Turns } from './read.ts';
@@ -96,8 +97,8 @@ interface Range {
 
 /** Only what a connection has narrows it: no connection has a response code. */
 function connectionsOf(part: Part, query: Conditions, range: Range): StoredConnection[] {
-  const { type, rcode, server, minLatency, failed, filter, matcher } = query;
-  if ([type, rcode, server, minLatency, failed, filter].some((each) => each !== undefined)) return [];
+  const { type, rcode, server, minLatency, failed, expression, matcher } = query;
+  if ([type, rcode, server, minLatency, failed].some((each) => each !== undefined)) return [];
   const sql: string[] = [];
   const values: Value[] = [];
   const add = (text: string, ...given: Value[]): void => {
@@ -117,11 +118,48 @@ function connectionsOf(part: Part, query: Conditions, range: Range): StoredConne
     if (suffix.startsWith('*.')) add(`(${below})`, plainGlob(domain));
     else add(`(${below} OR instr(${named}, char(10) || ? || char(10)) > 0)`, plainGlob(domain), domain);
   }
-  const most = matcher === undefined ? range.limit : MAX_LIMIT;
+  const most = matcher === undefined && expression === undefined ? range.limit : MAX_LIMIT;
   const rows = eventRows(part, CONNECTION_ROWS, sql, values, query, { ...range, limit: most });
   const found = rows.map((row) => part.segment.connection(row));
-  if (matcher === undefined) return found;
-  return found.filter(({ names }) => matcher(names).includes(true)).slice(0, range.limit);
+  if (most === range.limit) return found;
+  const isMeant = (connection: StoredConnection): boolean =>
+    (matcher === undefined || connection.names.some(matcher)) &&
+    (expression === undefined || expression.predicate.connection(connectionEvent(connection)));
+  return found.filter(isMeant).slice(0, range.limit);
+}
+
+/** As the filter of what is captured has it: only what a filter reads is there. */
+function connectionEvent({ process, remote, local, names, time }: StoredConnection): ConnectionEvent {
+  const resolution = {
+    names,
+    scope: 'host' as const,
+    answered: 0n,
+    expires: 0n,
+  };
+  return {
+    kind: 'connection',
+    time: BigInt(time) * 1000n,
+    connection: {
+      kind: 'connection',
+      time: 0n,
+      family: remote.address.includes(':') ? 6 : 4,
+      networkNamespace: 0,
+      socket: 0n,
+      local,
+      remote,
+      owner: undefined,
+    },
+    process: {
+      pid: process.pid,
+      startTime: 0n,
+      attribution: process.attribution,
+      executableName: process.executable,
+      containerId: process.containerId || undefined,
+      workload: process.workload,
+      resource: process.resource,
+    },
+    resolution: names.length === 0 ? undefined : resolution,
+  };
 }
 
 function findingsOf(part: Part, query: Conditions, range: Range): StoredRow[] {

@@ -142,7 +142,7 @@ export interface Narrowing extends Window {
   readonly name?: string;
   /** `example.com`: the domain and every name below it. With `*.` the names below it only. */
   readonly suffix?: string;
-  /** Source of a regular expression (ECMAScript, flags `iu`), searched in the name. It has 1 s for all names. */
+  /** Source of a regular expression (RE2, any case), searched in the name. */
   readonly pattern?: string;
   /** IP address: in an answer, of a server, or of a connection. */
   readonly address?: string;

@@ -7,6 +7,8 @@ export const EXIT = {
   usage: 2,
   /** It ended as it should, but records were lost: in the kernel's ring, or on the way to where they go. */
   lost: 3,
+  /** A search that found nothing. */
+  nothing: 3,
   /** A defect of whodns itself, after what was in flight was flushed (EX_SOFTWARE of sysexits.h). */
   internal: 70,
   /** The event loop stood still, mostly in a user's detector: what was in flight is lost. */

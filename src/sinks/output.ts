@@ -40,18 +40,16 @@ export interface OutputOptions {
   readonly inspector?: (() => InspectorStats) | undefined;
   /** Counts of the sources of container metadata. */
   readonly metadata?: () => Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;
+  /** Sinks that were made before. */
+  readonly further?: readonly Sink[];
   readonly stdout: TerminalStream;
   readonly color: boolean;
-  readonly moreSinks?: MoreSinks;
   /** Called when nobody reads the console any more and it is the only output. */
   readonly onBroken: () => void;
 }
 
-/** Sinks that no setting names. */
-export type MoreSinks = (parts: Pick<OutputOptions, 'ledger' | 'source'>) => readonly Sink[];
-
 export interface Output {
-  readonly sink: Sink;
+  readonly sink: FanOut;
   /** A sink reads and forgets the kernel's per-process counters. */
   readonly metersProcesses: boolean;
   /** Learns what a process is called that has no records. */
@@ -93,16 +91,8 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
     logs.push(spec.kind === 'sdk' ? created : limited(created, limits));
   }
   if (config.traces) logs.push(await createSpans(options, witness));
-  const sink = new FanOut(
-    [
-      ...logs,
-      ...metrics,
-      ...(scraped === undefined ? [] : [scraped.sink]),
-      ...(options.moreSinks?.({ ledger, source: options.source }) ?? []),
-    ],
-    ledger,
-    log,
-  );
+  const all = [...logs, ...metrics, ...(scraped === undefined ? [] : [scraped.sink])];
+  const sink = new FanOut([...all, ...(options.further ?? [])], ledger, log);
   const ways = config.logs.flatMap(({ kind }) =>
     kind === 'otlp' ? [config.logsProtocol] : kind === 'sdk' ? ["grpc, OpenTelemetry's SDK"] : [],
   );
