@@ -16,6 +16,7 @@ import { SUPPRESSED_ATTRIBUTES } from '../src/tables/suppressed-attributes.ts';
 import { UNKNOWN_REASONS } from '../src/tables/unknown-reasons.ts';
 import { attacksPage } from '../test/hostile/page.ts';
 import { manual } from './manual.ts';
+import { recordSchema } from './record-schema.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
 const code = (text: string) => `\`${cell(text)}\``;
@@ -254,7 +255,7 @@ function runbook(): string {
   const first = (stage: string, reason: string) =>
     `<a id="${stage.replace(':NAME', '')}-${reason}"></a>${code(stage)}`;
   const drops = stages
-    .filter(([stage]) => stage !== 'sink:otlp-spans')
+    .filter(([stage]) => !stage.startsWith('sink:') || stage === 'sink:NAME')
     .flatMap(([stage, { dropped }]) =>
       Object.entries(dropped).map(([reason, { cost, description, action }]) => [
         first(stage, reason),
@@ -326,6 +327,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/faults.md': faults,
   'docs/operating.md': operating,
   'docs/runbook.md': runbook,
+  'data/records.schema.json': recordSchema,
   'docs/filters.md': filters,
   'docs/whodns.1': () =>
     manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),

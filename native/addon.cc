@@ -360,19 +360,19 @@ Napi::Value watchdog_js(const Napi::CallbackInfo &info)
 
 // Batches and requests of some 100 KB come and go all the time. glibc would raise its threshold for giving such memory back
 // at once (malloc/malloc.c, dynamic mmap threshold) and keep it in pieces. And what libbpf reads of the kernel's BTF on a thread, some
-// 10 MB, would stay in an arena of that thread: so before the first one starts.
-void keep_memory_small()
+// 10 MB, would stay in an arena of that thread: so before the first one starts. For the whole process, so not unless asked.
+Napi::Value keep_memory_small(const Napi::CallbackInfo &info)
 {
 #ifdef __GLIBC__
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 	mallopt(M_ARENA_MAX, 1);
 #endif
+	return info.Env().Undefined();
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
-	keep_memory_small();
 	env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(CaptureObject::define(env))));
 	exports["open"] = Napi::Function::New(env, open, "open");
 	exports["objectDigest"] = OBJECT_DIGEST;
@@ -381,6 +381,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports)
 	exports["limitCapabilities"] = Napi::Function::New(env, limit_capabilities_js, "limitCapabilities");
 	exports["filterSystemCalls"] = Napi::Function::New(env, filter_system_calls_js, "filterSystemCalls");
 	exports["connectDatagram"] = Napi::Function::New(env, connect_datagram_js, "connectDatagram");
+	exports["keepMemorySmall"] = Napi::Function::New(env, keep_memory_small, "keepMemorySmall");
 	exports["watchdog"] = Napi::Function::New(env, watchdog_js, "watchdog");
 	return exports;
 }

@@ -2,7 +2,7 @@
  * src/ -> dist/: one bundle with all it needs from npm, in pieces that are loaded when they are wanted. `node packaging/bundle.ts`
  *
  *   main.js       the program: judges Node, then loads whodns.js
- *   dnscache.js, detect.js   what other programs import; types/ has their types
+ *   api.js, dnscache.js, detect.js   what other programs import; types/ has their types
  *   ui/           the page of --ui
  *   NOTICES.txt   the licences of the packages in the bundle
  *
@@ -52,6 +52,7 @@ async function bundle(): Promise<Metafile> {
       whodns: 'src/main.ts',
       dnscache: 'src/control/dns-cache-package.ts',
       detect: 'src/detect/detector.ts',
+      api: 'src/api/index.ts',
       'history-worker': 'src/history/worker.ts',
     },
     outdir: DIST,

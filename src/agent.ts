@@ -1,4 +1,5 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
+import type { Readable } from 'node:stream';
 import { KernelSource, loadAddon } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
@@ -39,7 +40,8 @@ import type { Log } from './lib/log.ts';
 import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console/table.ts';
-import { createOutput, type Output } from './sinks/output.ts';
+import { createOutput, type Output, type OutputOptions } from './sinks/output.ts';
+import type { Sink } from './sinks/sink.ts';
 import { MEMORY_HISTORY } from './tables/options-history.ts';
 import type { UiServer } from './ui/server.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
@@ -55,14 +57,16 @@ export interface AgentOptions {
   readonly config: Config;
   readonly version: string;
   readonly log: Log;
-  /** Capture file of `replay`. */
-  readonly file: string | undefined;
+  /** Capture file of `replay`, or what one is read from. */
+  readonly file: string | Readable | undefined;
   readonly stdout: TerminalStream;
   readonly color: boolean;
   /** Where this program runs: Kubernetes tells a pod by variables how to reach its API. */
   readonly environment: Environment;
   /** Further sources of metadata. */
   readonly sources?: readonly MetadataSource[];
+  /** Sinks of a program that has the agent in it (src/api/). */
+  readonly moreSinks?: (parts: Pick<OutputOptions, 'ledger' | 'source'>) => readonly Sink[];
   /** Nothing will need the rights that it took to start. What it throws ends the start. */
   readonly onAttached?: () => void;
 }
@@ -183,13 +187,24 @@ export class Agent {
     });
   }
 
-  /** @throws UserError when an output cannot be opened; nothing is captured yet then. */
+  /** @throws UserError when an output cannot be opened; nothing is captured yet then, and nothing left open. */
   static async create(options: AgentOptions): Promise<Agent> {
+    const opened: (() => unknown)[] = [];
+    try {
+      return await Agent.#create(options, opened);
+    } catch (error) {
+      await Promise.all(opened.map((close) => close()));
+      throw error;
+    }
+  }
+
+  static async #create(options: AgentOptions, opened: (() => unknown)[]): Promise<Agent> {
     const { config, version, file } = options;
     const ledger = new Ledger();
     const fairness = new Fairness();
     // A capture file has no processes. It is made while this program has its rights.
     const inspector = file === undefined ? Inspector.start({ log: options.log }) : undefined;
+    opened.push(() => inspector?.close());
     const kubernetes = await createKubernetes(options);
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
@@ -200,6 +215,7 @@ export class Agent {
     const containers = file === undefined ? await createContainers(options, kubernetes) : undefined;
     const levels = hasLevels(config, containers?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
+    opened.push(() => source.stop());
     const broken = Promise.withResolvers<void>();
     const onBroken = broken.resolve;
     const pods = kubernetes?.sources;
@@ -207,8 +223,12 @@ export class Agent {
     const metadata = () => containers?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
     const history = place === undefined ? undefined : await createHistory(config, place, ledger, options.log);
-    const further = history === undefined ? [] : [history];
+    const further = [
+      ...(history === undefined ? [] : [history]),
+      ...(options.moreSinks?.({ ledger, source }) ?? []),
+    ];
     const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known, further });
+    opened.push(() => output.sink.close(0));
     const resolvers = new ResolverConfigs(inspector);
     await resolvers.start();
     const detections = await startDetections(detectors, {
@@ -280,7 +300,7 @@ export class Agent {
       await this.#pipeline.start();
       await this.#attached();
     } catch (error) {
-      this.#close();
+      await this.#close();
       throw error;
     }
     this.#state = 'capturing';
@@ -313,7 +333,7 @@ export class Agent {
     try {
       await this.#pipeline.stop(deadlineMs);
     } finally {
-      this.#close();
+      await this.#close();
     }
   }
 
@@ -397,10 +417,11 @@ export class Agent {
     return { url: this.#ui.url, note: this.#ui.note };
   }
 
-  #close(): void {
-    this.#inspector?.close();
+  async #close(): Promise<void> {
+    const ended = this.#inspector?.close();
     for (const server of this.#servers) server.close();
     this.#servers = [];
+    await ended;
   }
 
   stats(): PipelineStats & {
@@ -442,11 +463,11 @@ function watchEventLoop({ cells, names }: WatchedCells): void {
 
 function createSource(
   config: Config,
-  file: string | undefined,
+  file: string | Readable | undefined,
   ledger: Ledger,
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
-  if (file !== undefined) return new PcapSource({ path: file, ports: config.ports });
+  if (file !== undefined) return new PcapSource({ file, ports: config.ports });
   const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
   // Who watches wants to see; what is sent in batches can wait.
   const maxDelayMs = config.logs.some(({ kind }) => kind === 'console') ? SHOWN_MS : SENT_MS;

@@ -4,6 +4,7 @@
  * holds for each stage. Anything else is a defect; the end-to-end tests assert it.
  */
 
+import type { KERNEL_DROPS } from './tables/drops-kernel.ts';
 import type { DropOf, FilterOf, StageName } from './tables/stages.ts';
 
 /** One stage's counters. The hot path increments the public numbers directly. */
@@ -74,6 +75,27 @@ export class Ledger {
   snapshot(): StageSnapshot[] {
     return [...this.#stages.values()].map((stage) => stage.snapshot());
   }
+}
+
+/** Of the kernel's counters what stands for a record; what a workload over its share loses is told on its resource. */
+const RING_LOSSES: readonly (keyof typeof KERNEL_DROPS)[] = ['ring_full', 'connection_ring_full'];
+
+/**
+ * Records that were lost in the kernel's ring or on the way to where they go, by `STAGE/REASON`. Not those that nobody waited for any more
+ * (`closed`). @param drops of the source
+ */
+export function lostRecords(
+  stages: readonly StageSnapshot[],
+  drops: Readonly<Record<string, number>>,
+): ReadonlyMap<string, number> {
+  const lost = new Map<string, number>();
+  for (const reason of RING_LOSSES)
+    if ((drops[reason] ?? 0) > 0) lost.set(`kernel/${reason}`, drops[reason] ?? 0);
+  for (const { name, dropped } of stages)
+    if (name === 'wire' || name.startsWith('sink:'))
+      for (const [reason, count] of Object.entries(dropped))
+        if (reason !== 'closed' && count > 0) lost.set(`${name}/${reason}`, count);
+  return lost;
 }
 
 function sum(counts: ReadonlyMap<string, number>): number {

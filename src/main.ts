@@ -15,6 +15,7 @@ import { COMMANDS, show } from './control/commands.ts';
 import { Readiness, watchdogMicroseconds } from './control/readiness.ts';
 import { blameDetector, currentOrigin } from './detect/origin.ts';
 import { reportHost } from './doctor.ts';
+import { lostRecords } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
 import { createLog, jsonLines, type Log, type LogFormat } from './lib/log.ts';
@@ -291,12 +292,18 @@ async function run(
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }
   if (isBroken) return EXIT.internal;
+  const { stages, source } = agent.stats();
+  const lost = lostRecords(stages, source.drops);
+  if (lost.size > 0)
+    log.warn(`records were lost: ${[...lost].map(([where, count]) => `${count} ${where}`).join(', ')}`);
   const report = agent.captureReport;
-  if (report === undefined) return code;
+  // What was watched says how it ended.
+  const ended = lost.size === 0 || watch !== undefined ? code : EXIT.lost;
+  if (report === undefined) return ended;
   for (const line of report.errors) log.error(line);
   for (const line of report.warnings) log.warn(line);
   log.info(report.summary);
-  return report.errors.length === 0 ? EXIT.ok : EXIT.usage;
+  return report.errors.length === 0 ? ended : EXIT.usage;
 }
 
 /** Someone looks on. The history that it is made of begins now. */

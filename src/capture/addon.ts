@@ -63,6 +63,8 @@ export interface NativeCapture {
 export interface NativeAddon {
   /** SHA-256 of the BPF object that it was built with, hexadecimal. */
   readonly objectDigest: string;
+  /** For the whole process: malloc gives back what it does not need. Before `open`. */
+  keepMemorySmall(): void;
   /** Loads the programs, on another thread. `skipped`: programs of the family that this kernel has nothing to attach to. */
   open(
     options: NativeOptions,

@@ -1,6 +1,6 @@
 /** What the native side reports -> an error the user can act on. */
 import { getSystemErrorMap } from 'node:util';
-import { UserError } from '../lib/errors.ts';
+import { type Lack, UserError } from '../lib/errors.ts';
 import type { NativeError } from './addon.ts';
 
 export class CaptureError extends UserError {
@@ -10,12 +10,18 @@ export class CaptureError extends UserError {
   readonly detail: string;
 
   constructor(error: NativeError) {
-    super(describe(error), error.hint === '' ? {} : { hint: error.hint });
+    super(describe(error), { lack: lackOf(error), ...(error.hint === '' ? {} : { hint: error.hint }) });
     this.name = 'CaptureError';
     this.op = error.op;
     this.code = error.code;
     this.detail = error.detail;
   }
+}
+
+/** Op `open`: the BPF object, not the kernel. */
+function lackOf({ op, code }: NativeError): Lack {
+  if (op === 'open') return 'addon';
+  return code === 'EPERM' || code === 'EACCES' ? 'rights' : 'kernel';
 }
 
 const WHAT: Readonly<Record<string, (subject: string) => string>> = {

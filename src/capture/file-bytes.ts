@@ -33,19 +33,19 @@ export class FileBytes {
   }
 
   /**
-   * @param path STANDARD_INPUT or a file; what is compressed with gzip or zstd is read unpacked
+   * @param input STANDARD_INPUT, a file or a stream; what is compressed with gzip or zstd is read unpacked
    * Rejects with a UserError if the file cannot be opened.
    */
-  static async open(path: string): Promise<FileBytes> {
+  static async open(input: string | Readable): Promise<FileBytes> {
     try {
-      const file = new FileBytes(path === STANDARD_INPUT ? standardInput() : ofHandle(await open(path, 'r')));
+      const file = new FileBytes(await sourceOf(input));
       await file.#unpack().catch(async (error: unknown) => {
         await file.close();
         throw error;
       });
       return file;
     } catch (error) {
-      throw unreadable(path, error);
+      throw unreadable(input, error);
     }
   }
 
@@ -121,6 +121,11 @@ export class FileBytes {
     this.#base = 0;
     this.#ended = false;
   }
+}
+
+async function sourceOf(input: string | Readable): Promise<ByteSource> {
+  if (typeof input !== 'string') return ofStream(input);
+  return input === STANDARD_INPUT ? standardInput() : ofHandle(await open(input, 'r'));
 }
 
 function ofHandle(handle: FileHandle): ByteSource {
@@ -207,7 +212,7 @@ function damageOf(error: unknown): string | undefined {
 }
 
 /** One line for an error of the file system. */
-export function unreadable(path: string, error: unknown): UserError {
+export function unreadable(input: string | Readable, error: unknown): UserError {
   if (error instanceof UserError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
   const reasons: Readonly<Record<string, string>> = {
@@ -216,10 +221,14 @@ export function unreadable(path: string, error: unknown): UserError {
     EISDIR: 'it is a directory',
     EBADF: 'it is closed',
   };
-  return new UserError(`cannot read ${nameOf(path)}: ${reasons[code] ?? code}`, { cause: error });
+  return new UserError(`cannot read ${nameOf(input)}: ${reasons[code] ?? code}`, {
+    cause: error,
+    lack: code === 'EACCES' ? 'rights' : undefined,
+  });
 }
 
 /** As messages call a file. */
-export function nameOf(path: string): string {
-  return path === STANDARD_INPUT ? 'standard input' : path;
+export function nameOf(input: string | Readable): string {
+  if (typeof input !== 'string') return 'the stream';
+  return input === STANDARD_INPUT ? 'standard input' : input;
 }

@@ -432,6 +432,7 @@ function noFamily(failures: readonly CaptureError[]): UserError {
   if (!existsSync('/sys/kernel/btf/vmlinux')) {
     return new UserError('this kernel has no BTF (/sys/kernel/btf/vmlinux is not there)', {
       hint: 'use a kernel built with CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF: those of Debian 11 and later are',
+      lack: 'kernel',
       cause: first,
     });
   }
@@ -439,6 +440,7 @@ function noFamily(failures: readonly CaptureError[]): UserError {
   if (major < OLDEST_KERNEL[0] || (major === OLDEST_KERNEL[0] && minor < OLDEST_KERNEL[1])) {
     return new UserError(`kernel ${release()} is too old: whodns needs ${OLDEST_KERNEL.join('.')} or later`, {
       hint: first.message,
+      lack: 'kernel',
       cause: first,
     });
   }
@@ -449,12 +451,14 @@ function noFamily(failures: readonly CaptureError[]): UserError {
   if (refused.length > 0 && refused.every(({ code }) => code === 'EPERM' || code === 'EACCES')) {
     return new UserError('not allowed to load BPF programs', {
       hint: refused[0]?.hint ?? '',
+      lack: 'rights',
       cause: refused[0],
     });
   }
   const hint = failures.map((failure) => `- ${failure.message}`).join('\n');
   return new UserError('no hook family attaches on this kernel (whodns doctor says more)', {
     hint,
+    lack: 'kernel',
     cause: first,
   });
 }
@@ -476,6 +480,7 @@ export function loadAddon(): NativeAddon {
   } catch (cause) {
     throw new UserError(`the native addon ${path} cannot be loaded`, {
       hint: `install whodns again, or in a checkout: npm run build (${(cause as Error).message.split('\n')[0]})`,
+      lack: 'addon',
       cause,
     });
   }

@@ -1,4 +1,5 @@
 /** A capture file as a source: the same events as from the kernel, without owners. */
+import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { ProcessCount, RawMessage, SourceStats } from '../model.ts';
 import { openPackets } from './capture-file.ts';
@@ -16,7 +17,8 @@ const BATCH = 512;
 const PACKETS_PER_TURN = 8192;
 
 export interface PcapOptions {
-  readonly path: string;
+  /** A path, STANDARD_INPUT, or a stream of the file's bytes. */
+  readonly file: string | Readable;
   /** Ports that DNS servers listen on. */
   readonly ports: readonly number[];
 }
@@ -27,7 +29,7 @@ export class PcapSource implements Source {
   damage: Damage | undefined;
   /** Packets of link types that are not read, by link type. */
   readonly unreadLinkTypes = new Map<number, number>();
-  readonly #path: string;
+  readonly #input: string | Readable;
   readonly #packets: DnsPackets;
   #batch: RawMessage[] = [];
   #onBatch: OnBatch = () => undefined;
@@ -41,7 +43,7 @@ export class PcapSource implements Source {
   readonly #settle: PromiseWithResolvers<void>;
 
   constructor(options: PcapOptions) {
-    this.#path = options.path;
+    this.#input = options.file;
     this.#packets = new DnsPackets(options.ports, (message) => this.#batch.push(message));
     this.#settle = Promise.withResolvers<void>();
     this.finished = this.#settle.promise;
@@ -54,9 +56,9 @@ export class PcapSource implements Source {
     this.#started = true;
     this.#onBatch = onBatch;
     try {
-      const file = await FileBytes.open(this.#path);
+      const file = await FileBytes.open(this.#input);
       this.#file = file;
-      const packets = await openPackets(file, nameOf(this.#path)).catch(async (error: unknown) => {
+      const packets = await openPackets(file, nameOf(this.#input)).catch(async (error: unknown) => {
         await file.close();
         throw error;
       });
@@ -74,13 +76,13 @@ export class PcapSource implements Source {
 
   /** An error of the file system as a UserError. */
   #failure(error: unknown): unknown {
-    return error instanceof Error && 'code' in error ? unreadable(this.#path, error) : error;
+    return error instanceof Error && 'code' in error ? unreadable(this.#input, error) : error;
   }
 
   stop(): Promise<void> {
     this.#stopping = true;
     // A read of a pipe would go on until something is written there.
-    if (this.#path === STANDARD_INPUT) this.#file?.close();
+    if (this.#input === STANDARD_INPUT || typeof this.#input !== 'string') this.#file?.close();
     if (!this.#started) this.#settle.resolve();
     this.#stopped ??= this.finished.catch(() => {});
     return this.#stopped;
@@ -102,7 +104,7 @@ export class PcapSource implements Source {
   report(): CaptureReport {
     const { damage, unreadLinkTypes } = this;
     const { counters } = this.#packets;
-    return describeCapture({ name: nameOf(this.#path), damage, unreadLinkTypes, counters });
+    return describeCapture({ name: nameOf(this.#input), damage, unreadLinkTypes, counters });
   }
 
   /** A capture file knows no processes. */

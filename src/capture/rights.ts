@@ -50,8 +50,9 @@ export function readRights(process: number | 'self' = 'self'): Rights {
   };
 }
 
-/** Before anything is opened: what no start needs goes. @throws UserError: no addon. */
+/** Before anything is opened, of a process that does nothing else: what no start needs goes. @throws UserError: no addon. */
 export function limitToStart(): void {
+  loadAddon().keepMemorySmall();
   done(loadAddon().limitCapabilities(TO_START.map(bitOf), false));
 }
 

@@ -77,7 +77,7 @@ Examples:
   whodns config --config-file otel.yaml       what would hold, and why; secrets masked
 
 Exit codes: 0 success; 1 this host or an endpoint lacks something; 2 bad flag or configuration file, or a
-capture file that is damaged or not read.`;
+capture file that is damaged or not read; 3 records were lost on the way to where they go.`;
 
 /** @throws UserError (exit code 2) for anything that does not parse, with the nearest valid flag or command. */
 export function parseArguments(argv: readonly string[], version: string): Invocation {

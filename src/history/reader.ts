@@ -107,6 +107,7 @@ function explained(error: NodeJS.ErrnoException, directory: string): UserError {
     case 'EPERM':
       return new UserError(`no right to read the history in ${directory}`, {
         hint: 'read it as the user that the agent runs as (root)',
+        lack: 'rights',
         cause: error,
       });
     default:

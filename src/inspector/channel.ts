@@ -3,6 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { decodeHead, encodeHead, HEAD_BYTES } from './protocol.ts';
 
+/** The supervisor ends when its socket does; more time than this means that it cannot. */
+const END_MS = 1000;
+
 export interface ChannelOptions {
   readonly program: string;
   readonly procRoot: string;
@@ -65,9 +68,20 @@ export class Channel {
     else this.#socket.unref();
   }
 
-  close(): void {
+  /** Resolves when the supervisor has ended, or was given up. */
+  async close(): Promise<void> {
     this.#ended = true;
     this.#socket.destroy();
+    const child = this.#child;
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    child.once('exit', resolve);
+    child.ref();
+    const late = setTimeout(resolve, END_MS);
+    await promise;
+    clearTimeout(late);
+    child.off('exit', resolve);
+    child.unref();
   }
 
   #end(reason: string): void {

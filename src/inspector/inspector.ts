@@ -193,11 +193,12 @@ export class Inspector {
     return this.#refusal(target) !== undefined;
   }
 
-  /** What waits fails. A worker that hangs is not waited for. */
-  close(): void {
+  /** What waits fails. A worker that hangs is not waited for. Resolves when the supervisor has ended. */
+  async close(): Promise<void> {
     if (!this.#isOpen) return;
-    this.#channel.close();
+    const ended = this.#channel.close();
     this.#fail();
+    await ended;
   }
 
   #ask(target: Target, request: Buffer, deadlineMs: number): Promise<Buffer | undefined> {

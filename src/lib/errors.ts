@@ -5,6 +5,8 @@ export const EXIT = {
   unavailable: 1,
   /** Usage: unknown flag, value out of range; or a capture file that is damaged (what could be read was given). */
   usage: 2,
+  /** It ended as it should, but records were lost: in the kernel's ring, or on the way to where they go. */
+  lost: 3,
   /** A search that found nothing. */
   nothing: 3,
   /** A defect of whodns itself, after what was in flight was flushed (EX_SOFTWARE of sysexits.h). */
@@ -13,17 +15,26 @@ export const EXIT = {
   stuck: 71,
 } as const;
 
+/** What is missing: rights of this process, something of this host, what is built for it. */
+export type Lack = 'rights' | 'kernel' | 'addon';
+
 /**
  * An error that a user can act on. `message` is one line without stack; `hint` says what to do.
  */
 export class UserError extends Error {
   readonly hint: string | undefined;
   readonly exitCode: number;
+  /** For programs; undefined: none of these. */
+  readonly lack: Lack | undefined;
 
-  constructor(message: string, options: { hint?: string; exitCode?: number; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { hint?: string; exitCode?: number; cause?: unknown; lack?: Lack | undefined } = {},
+  ) {
     super(message, { cause: options.cause });
     this.name = 'UserError';
     this.hint = options.hint;
     this.exitCode = options.exitCode ?? EXIT.unavailable;
+    this.lack = options.lack;
   }
 }

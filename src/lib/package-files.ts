@@ -50,6 +50,7 @@ export function nativeFile(name: NativeFile): string {
     const version = (JSON.parse(readPackageFile('package.json')) as { version: string }).version;
     throw new UserError(`the package ${platform} is missing: it has the part of whodns for this machine`, {
       hint: `npm install ${platform}@${version} (npm leaves it out with --omit=optional), or in a checkout: npm run build`,
+      lack: 'addon',
       cause,
     });
   }

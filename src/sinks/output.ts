@@ -17,6 +17,7 @@ import type { ObservedQueue } from './metrics/self-metrics.ts';
 import type { MetricsOptions, MetricsSink } from './metrics/sink.ts';
 import type { FileBounds, LinesFile } from './otlp/lines-file.ts';
 import type { MetricExporter } from './otlp/metric-exporter.ts';
+import type { OtlpTarget } from './otlp/target.ts';
 import type { Sink } from './sink.ts';
 
 export interface OutputOptions {
@@ -161,8 +162,12 @@ async function createLogsSink(
     }
     case 'sdk': {
       const { createSdkSink } = await import('./otlp/sdk-sink.ts');
-      const meterProvider = metrics?.meterProvider;
-      return createSdkSink({ config, scope: scopeOf(options), ledger, notices: log, meterProvider });
+      const { otlpTarget } = await import('./otlp/target.ts');
+      const parts = { config, scope: scopeOf(options), ledger, notices: log };
+      const onAccepted = saysAccepted(log);
+      const sink = createSdkSink({ ...parts, onAccepted, meterProvider: metrics?.meterProvider });
+      await sayIfAway(otlpTarget(config, 'logs'), log);
+      return sink;
     }
     case 'none':
       throw new Error('"none" is filtered by the configuration');
@@ -186,6 +191,7 @@ async function createOtlp(options: OutputOptions, metrics: MetricsSink | undefin
   const { otlpTarget } = await import('./otlp/target.ts');
   const { createOtlpLogsSink } = await import('./otlp/logs-sink.ts');
   const target = otlpTarget(config, 'logs');
+  await sayIfAway(target, log);
   return createOtlpLogsSink({
     target,
     scope: scopeOf(options),
@@ -199,7 +205,20 @@ async function createOtlp(options: OutputOptions, metrics: MetricsSink | undefin
     },
     attemptMs: config.batchTimeoutMs,
     retryForMs: retryForMs(config),
+    onAccepted: () => saysAccepted(log)(target),
     ...(metrics === undefined ? {} : { meterProvider: metrics.meterProvider }),
+  });
+}
+
+function saysAccepted(log: Log): (target: OtlpTarget) => void {
+  return ({ shown }) => log.info(`first records accepted by ${shown}`);
+}
+
+/** At once, not at the first lookup. Nothing waits for the answer. */
+async function sayIfAway(target: OtlpTarget, log: Log): Promise<void> {
+  const { reachProblem } = await import('./otlp/reach.ts');
+  void reachProblem(target).then((problem) => {
+    if (problem !== undefined) log.warn(`no collector at ${target.shown}: ${problem}; records wait for it`);
   });
 }
 

@@ -47,6 +47,11 @@ export const SINK_DROPS = {
 
 export type SinkDrop = keyof typeof SINK_DROPS;
 
+/** What a program that captures (src/api/) does not want. */
+export const PROGRAM_FILTERS = {
+  not_asked: 'No lookup, or before it asked for the first one.',
+} as const satisfies Filters;
+
 /** Records that are no spans. */
 export const SPAN_FILTERS = {
   unfinished: 'Not a finished lookup: no one knows when it ended.',

@@ -6,7 +6,7 @@ import type { StageReasons } from './drop-definition.ts';
 import { ANSWER_DROPS, ANSWER_FILTERS } from './drops-answers.ts';
 import { DETECT_DROPS, DETECT_FILTERS, DETECTOR_DROPS, DETECTOR_FILTERS } from './drops-detect.ts';
 import { FRAGMENT_DROPS, KERNEL_DROPS } from './drops-kernel.ts';
-import { SINK_DROPS, SPAN_FILTERS } from './drops-sinks.ts';
+import { PROGRAM_FILTERS, SINK_DROPS, SPAN_FILTERS } from './drops-sinks.ts';
 import { STREAM_DROPS, STREAM_FILTERS, WIRE_DROPS } from './drops-streams.ts';
 
 /** In the order of the way of a record. Holds and reports lose nothing: what goes in comes out. */
@@ -40,6 +40,7 @@ export const STAGES = {
   suppressed: { dropped: {}, filtered: {} },
   detect: { dropped: DETECT_DROPS, filtered: DETECT_FILTERS },
   'sink:otlp-spans': { dropped: SINK_DROPS, filtered: SPAN_FILTERS },
+  'sink:api': { dropped: SINK_DROPS, filtered: PROGRAM_FILTERS },
 } as const satisfies Readonly<Record<string, StageReasons>>;
 
 /** Stages of which there are several, by what stands before the colon. */

@@ -118,7 +118,7 @@ test('a packet taken on several devices is one, a repeated question is two', asy
 
 test('link types that are not read are named, and are an error where nothing else is there', async () => {
   const report = async (path: string) => {
-    const source = new PcapSource({ path, ports: [53] });
+    const source = new PcapSource({ file: path, ports: [53] });
     await source.start(() => undefined);
     await source.finished;
     return source.report();

@@ -18,7 +18,7 @@ export interface Replayed {
 }
 
 export async function replay(path: string, ports: readonly number[] = [53]): Promise<Replayed> {
-  const source = new PcapSource({ path, ports });
+  const source = new PcapSource({ file: path, ports });
   const stage = new Stage('streams');
   const streams = new Streams(stage);
   const events: DnsEvent[] = [];

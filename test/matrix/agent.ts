@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { end, isRunning } from './children.ts';
+import { schemaProblem } from './record-schema.ts';
 import { assertRingKeptAt } from './ring.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -74,11 +75,21 @@ export class Agent {
     return isRunning(this.#child);
   }
 
+  /** A record that the published schema does not know is a fault of one of them. */
+  #judge(record: JsonRecord): void {
+    const problem = schemaProblem(record);
+    if (problem !== undefined)
+      this.#fault ??= new Error(`not by the schema: ${problem}: ${JSON.stringify(record)}`);
+  }
+
   /** Throws nothing: the stream that the line comes from would never end. */
   #accept(line: string): void {
     const record = recordIn(line);
     if (record === undefined) this.#fault ??= new Error(`not a record: ${line}`);
-    else if (this.#keep(record)) this.records.push(record);
+    else {
+      this.#judge(record);
+      if (this.#keep(record)) this.records.push(record);
+    }
   }
 
   /** True as soon as `condition` holds; false if it does not within `timeoutMs`. */

@@ -21,7 +21,7 @@ function file(bytes: Uint8Array): string {
 }
 
 async function failure(path: string): Promise<UserError> {
-  const source = new PcapSource({ path, ports: [53] });
+  const source = new PcapSource({ file: path, ports: [53] });
   const [start, finished] = await Promise.allSettled([source.start(() => {}), source.finished]);
   assert.equal(start.status, 'rejected');
   assert.equal(finished.status, 'rejected');
@@ -111,11 +111,11 @@ test('damage says where and what', async () => {
 });
 
 test('stop before start, twice, and in the middle', async () => {
-  const source = new PcapSource({ path: join(directory, 'never'), ports: [53] });
+  const source = new PcapSource({ file: join(directory, 'never'), ports: [53] });
   await Promise.all([source.stop(), source.stop()]);
   await source.finished;
   const frame = { bytes: ipv4(udp(4000, 53, dnsBytes(1, 20))) };
-  const many = new PcapSource({ path: file(pcap(101, Array(5000).fill(frame))), ports: [53] });
+  const many = new PcapSource({ file: file(pcap(101, Array(5000).fill(frame))), ports: [53] });
   let given = 0;
   await many.start((batch) => {
     given += batch.length;
@@ -129,7 +129,7 @@ test('stop before start, twice, and in the middle', async () => {
 
 test('the payload of an event does not lie in the window of the file', async () => {
   const frames = Array.from({ length: 3000 }, (_, i) => ({ bytes: ipv4(udp(4000, 53, dnsBytes(i, 400))) }));
-  const source = new PcapSource({ path: file(pcap(101, frames)), ports: [53] });
+  const source = new PcapSource({ file: file(pcap(101, frames)), ports: [53] });
   const kept: Uint8Array[] = [];
   await source.start((batch) => {
     for (const event of batch) if (event.kind === 'message') kept.push(event.payload);

@@ -59,6 +59,8 @@ export interface DeliveryParts {
   readonly ledger: Ledger;
   readonly reporter: FailureReporter;
   readonly limits: DeliveryLimits;
+  /** Called once, when the destination has taken its first records. */
+  readonly onAccepted?: (() => void) | undefined;
 }
 
 export class DeliverySink implements Sink {
@@ -69,6 +71,7 @@ export class DeliverySink implements Sink {
   readonly #limits: DeliveryLimits;
   readonly #stage: Stage<`sink:${string}`>;
   readonly #reporter: FailureReporter;
+  #onAccepted: (() => void) | undefined;
   readonly #inFlight = new Set<Promise<void>>();
   /** Records that entered the store, those of an earlier run among them. */
   #stored: number;
@@ -79,7 +82,8 @@ export class DeliverySink implements Sink {
   #stopped = false;
   #closed = false;
 
-  constructor({ name, encoder, store, sender, ledger, reporter, limits }: DeliveryParts) {
+  constructor({ name, encoder, store, sender, ledger, reporter, limits, onAccepted }: DeliveryParts) {
+    this.#onAccepted = onAccepted;
     this.name = name;
     this.#encoder = encoder;
     this.#store = store;
@@ -198,10 +202,16 @@ export class DeliverySink implements Sink {
     // A destination that claims to have rejected more than it was given cannot make the books wrong.
     const rejected = Math.min(Math.max(result.rejected, 0), request.records);
     this.#stage.out += request.records - rejected;
+    if (rejected < request.records) this.#accepted();
     this.#stage.drop('rejected', rejected);
     if (rejected > 0 || result.warning !== undefined)
       this.#reporter.failed(rejected, result.warning ?? 'rejected');
     else this.#reporter.succeeded();
+  }
+
+  #accepted(): void {
+    this.#onAccepted?.();
+    this.#onAccepted = undefined;
   }
 
   #advance(): void {

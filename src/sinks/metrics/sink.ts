@@ -236,7 +236,7 @@ function agentResource({ scope, hostAttributes, ownAttributes }: MetricsOptions)
   return defaultResource().merge(own);
 }
 
-function observeLedger(meter: Meter, ledger: Ledger, source: { stats(): SourceStats }): void {
+export function observeLedger(meter: Meter, ledger: Ledger, source: { stats(): SourceStats }): void {
   const dropped = instrument(meter, 'whodns.dropped');
   const filtered = instrument(meter, 'whodns.filtered');
   const held = instrument(meter, 'whodns.held');
@@ -269,7 +269,7 @@ function observeReasons(
     result.observe(into, count, { ...stage, 'whodns.reason': reason });
 }
 
-function observeSource(meter: Meter, source: { stats(): SourceStats }): void {
+export function observeSource(meter: Meter, source: { stats(): SourceStats }): void {
   const events = instrument(meter, 'whodns.kernel.events');
   const missed = instrument(meter, 'whodns.kernel.missed_runs');
   const batches = instrument(meter, 'whodns.batches');

@@ -39,6 +39,8 @@ export interface OtlpLogsOptions {
   readonly attemptMs: number;
   /** ms after which a request is not tried again; Infinity = never. */
   readonly retryForMs: number;
+  /** Called once, when the destination has taken its first records. */
+  readonly onAccepted?: () => void;
   /** Takes the SDK's metrics of this exporter. */
   readonly meterProvider?: MeterProvider;
 }
@@ -63,7 +65,16 @@ export async function createOtlpLogsSink(options: OtlpLogsOptions): Promise<Deli
   if (meterProvider !== undefined) logs.observe(meterProvider);
   const encoder = new LogsRequestEncoder({ scope, maxBytes: MAX_REQUEST_BYTES, write: kind?.write });
   const sender = new LogsSender(logs);
-  return new DeliverySink({ name, encoder, store, sender, ledger, reporter, limits });
+  return new DeliverySink({
+    name,
+    encoder,
+    store,
+    sender,
+    ledger,
+    reporter,
+    limits,
+    onAccepted: options.onAccepted,
+  });
 }
 
 class LogsSender implements RequestSender {

@@ -40,6 +40,8 @@ export interface SdkSinkOptions {
   /** ms a record waits at most for its request to fill; ms of one export. */
   readonly delayMs: number;
   readonly timeoutMs: number;
+  /** Called once, when the destination has taken its first records. */
+  readonly onAccepted?: (target: OtlpTarget) => void;
   /** Takes the SDK's metrics of processor and exporter. */
   readonly meterProvider?: MeterProvider;
 }
@@ -47,7 +49,7 @@ export interface SdkSinkOptions {
 /** Records are objects of some KB until they are sent. */
 const DEFAULT_QUEUE = 8192;
 
-export interface SdkSinkParts extends Pick<SdkSinkOptions, 'scope' | 'ledger' | 'notices'> {
+export interface SdkSinkParts extends Pick<SdkSinkOptions, 'scope' | 'ledger' | 'notices' | 'onAccepted'> {
   readonly config: Config;
   readonly meterProvider: MeterProvider | undefined;
 }
@@ -153,6 +155,7 @@ export class SdkSink implements Sink {
     if (this.#closed) return;
     this.#held -= count;
     if (code === ExportResultCode.SUCCESS) {
+      if (this.#stage.out === 0) this.#options.onAccepted?.(this.#options.target);
       this.#stage.out += count;
       this.#reporter.succeeded();
       return;
@@ -237,7 +240,7 @@ function reasonOf(error: (Error & { readonly code?: unknown }) | undefined): Sin
   return error?.code === DEADLINE_EXCEEDED ? 'timeout' : 'failed';
 }
 
-function contextOf(span: TraceContext | undefined): typeof ROOT_CONTEXT {
+export function contextOf(span: TraceContext | undefined): typeof ROOT_CONTEXT {
   if (span === undefined) return ROOT_CONTEXT;
   const { traceId, spanId, flags } = span;
   return trace.setSpanContext(ROOT_CONTEXT, {
@@ -248,6 +251,6 @@ function contextOf(span: TraceContext | undefined): typeof ROOT_CONTEXT {
 }
 
 /** @param time Unix ns; @returns [seconds, nanoseconds] */
-function hrTime(time: bigint): [number, number] {
+export function hrTime(time: bigint): [number, number] {
   return [Number(time / 1_000_000_000n), Number(time % 1_000_000_000n)];
 }
