@@ -16,6 +16,7 @@ NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-ho
 OBSERVERS="bpftrace"
 MACHINES="qemu-system-x86 cpio xz-utils zstd"
 BROWSER="chromium fonts-dejavu-core"
+ARM64="qemu-system-arm cpio xz-utils binutils file python3 python3-pip"
 CONTAINERS="containerd runc docker.io podman uidmap"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -80,7 +81,8 @@ packages_for() {
     bench) echo "$CHECK $NETWORK $OBSERVERS $MACHINES" ;;
     test) echo "$CHECK $NETWORK $OBSERVERS $MACHINES $CONTAINERS $BROWSER" ;;
     ui) echo "$CHECK $NETWORK $BROWSER" ;;
-    kernel) echo "$CHECK $NETWORK $MACHINES" ;;
+    kernel | machines) echo "$CHECK $NETWORK $MACHINES" ;;
+    arm64) echo "$CHECK $ARM64" ;;
     containers | k8s | deploy) echo "$CHECK $NETWORK $CONTAINERS" ;;
     *) echo "$CHECK $NETWORK" ;;
   esac

@@ -87,6 +87,13 @@ const STAGES: readonly Stage[] = [
     concurrency: 1,
     onlyInAll: true,
   },
+  {
+    name: 'arm64',
+    files: 'test/arm64/**/*.test.ts',
+    timeoutMs: 60 * MINUTE,
+    concurrency: 1,
+    onlyInAll: true,
+  },
 ];
 
 interface Counts {

@@ -72,17 +72,20 @@ async function baseImage(): Promise<string> {
   return name;
 }
 
-/** Its file system, kept. */
-export function baseArchive(): Promise<string> {
-  return cachedProgram(`debian-bookworm-npm-${NPM}.tar`, makeBase);
+/**
+ * The file system of a Debian with node, npm and the certificate authorities that this host trusts; kept.
+ * @param packages beside them
+ */
+export function baseArchive(suite = 'bookworm', packages: readonly string[] = []): Promise<string> {
+  const name = [`debian-${suite}-npm-${NPM}`, ...packages].join('-');
+  return cachedProgram(`${name}.tar`, (target) => makeBase(target, suite, ['ca-certificates', ...packages]));
 }
 
-/** Debian with node, npm and the certificate authorities that this host trusts. */
-async function makeBase(target: string): Promise<void> {
+async function makeBase(target: string, suite: string, packages: readonly string[]): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), 'whodns-base-'));
   const root = join(work, 'root');
   try {
-    await run(['debootstrap', '--variant=minbase', '--include=ca-certificates', 'bookworm', root, MIRROR]);
+    await run(['debootstrap', '--variant=minbase', `--include=${packages.join(',')}`, suite, root, MIRROR]);
     cpSync(join(ROOT, 'node_modules/node/bin/node'), join(root, 'usr/local/bin/node'));
     await run(['npm', 'pack', '--silent', '--pack-destination', work, `npm@${NPM}`]);
     const npm = join(root, 'usr/local/lib/node_modules/npm');

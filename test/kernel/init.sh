@@ -30,11 +30,14 @@ cd /whodns 2>/dev/null || cd /
 # The job's output is a result like any other; it also goes to the console, for whoever watches.
 ( sh /job; echo $? >/results/.exit ) 2>&1 | tee /results/.output
 
-stty -F /dev/ttyS1 raw -echo 2>/dev/null
+results=/dev/ttyS1
+# Where the console is no ttyS, the second serial port is the first of them.
+[ -e /sys/class/tty/console/active ] && grep -q ttyAMA /sys/class/tty/console/active && results=/dev/ttyS0
+stty -F $results raw -echo 2>/dev/null
 {
 	echo 'whodns-results-begin'
 	tar -C /results -cf - . | gzip -1 | base64
 	echo 'whodns-results-end'
-} >/dev/ttyS1
+} >$results
 sync
 poweroff -f

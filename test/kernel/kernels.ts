@@ -80,26 +80,35 @@ export function kernelList(): KernelEntry[] {
   return entries;
 }
 
+/** Debian's name of a processor. The packages of kernels.txt are named for the first. */
+export type Architecture = 'amd64' | 'arm64';
+
 /** The kernel of that name from the cache, downloaded first if it is not there. */
-export async function kernel(name: string): Promise<Kernel> {
-  const entry = kernelList().find((candidate) => candidate.name === name);
-  if (entry === undefined) throw new Error(`kernels.txt has no kernel ${name}`);
-  const directory = join(cacheDirectory(), 'kernels', name);
+export async function kernel(name: string, architecture: Architecture = 'amd64'): Promise<Kernel> {
+  const listed = kernelList().find((candidate) => candidate.name === name);
+  if (listed === undefined) throw new Error(`kernels.txt has no kernel ${name}`);
+  const entry = architecture === 'amd64' ? listed : forArchitecture(listed, architecture);
+  const directory = join(cacheDirectory(), 'kernels', entry.name);
   const description = join(directory, 'kernel.json');
   const read = (): Kernel => JSON.parse(readFileSync(description, 'utf8')) as Kernel;
   const patterns = entry.packages.map(({ source }) => source);
   // Caches from before `packages` was written hold one package.
   const isCurrent = () => String(read().packages ?? patterns[0]) === String(patterns);
-  if (!existsSync(description) || !isCurrent()) await install(entry, directory);
+  if (!existsSync(description) || !isCurrent()) await install(entry, directory, architecture);
   return read();
 }
 
+function forArchitecture({ name, packages, ...rest }: KernelEntry, architecture: Architecture): KernelEntry {
+  const named = packages.map(({ source }) => new RegExp(source.replaceAll('amd64', architecture)));
+  return { ...rest, name: `${name}-${architecture}`, packages: named };
+}
+
 /** Downloads into a directory beside `directory` and renames it, so that a half-done download is never taken for one. */
-async function install(entry: KernelEntry, directory: string): Promise<void> {
+async function install(entry: KernelEntry, directory: string, architecture: Architecture): Promise<void> {
   mkdirSync(join(cacheDirectory(), 'kernels'), { recursive: true });
   const work = mkdtempSync(join(cacheDirectory(), 'kernels', '.new-'));
   try {
-    const { mirror, packages } = await resolvePackages(entry);
+    const { mirror, packages } = await resolvePackages(entry, architecture);
     for (const found of packages) {
       const deb = join(work, 'package.deb');
       const url = `${mirror}/${entry.archive}/${found.filename}`;
@@ -132,11 +141,12 @@ async function install(entry: KernelEntry, directory: string): Promise<void> {
 /** The newest package of each pattern, from the first mirror that has the suite. */
 async function resolvePackages(
   entry: KernelEntry,
+  architecture: Architecture,
 ): Promise<{ mirror: string; packages: readonly Package[] }> {
   const failures: string[] = [];
   for (const mirror of MIRRORS) {
     try {
-      const index = await packageIndex(`${mirror}/${entry.archive}/dists/${entry.suite}`);
+      const index = await packageIndex(`${mirror}/${entry.archive}/dists/${entry.suite}`, architecture);
       return { mirror, packages: entry.packages.map((pattern) => newest(index, pattern)) };
     } catch (error) {
       failures.push(`${mirror}: ${error instanceof Error ? error.message : String(error)}`);
@@ -145,13 +155,13 @@ async function resolvePackages(
   throw new Error(`kernel ${entry.name}: ${failures.join('; ')}`);
 }
 
-/** The suite's main/binary-amd64 Packages file, its signature and checksum verified. */
-async function packageIndex(suite: string): Promise<string> {
+/** The suite's Packages file of main, its signature and checksum verified. */
+async function packageIndex(suite: string, architecture: Architecture): Promise<string> {
   const release = execFileSync('gpgv', ['--quiet', '--keyring', KEYRING, '--output', '-', '-'], {
     input: await download(`${suite}/InRelease`),
     stdio: ['pipe', 'pipe', 'pipe'],
   }).toString();
-  const member = 'main/binary-amd64/Packages.xz';
+  const member = `main/binary-${architecture}/Packages.xz`;
   const sums = release.slice(release.indexOf('\nSHA256:'));
   const line = sums.split('\n').find((candidate) => candidate.endsWith(` ${member}`));
   const sum = line?.trim().split(/\s+/)[0];

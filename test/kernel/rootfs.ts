@@ -65,7 +65,7 @@ const TREES: readonly (readonly [from: string, to: string])[] = [
 const LEFT_OUT =
   /\/(__pycache__|config-3\.11-[^/]+|test|lib2to3|pydoc_data|distutils|ensurepip|idlelib|tkinter)$/;
 
-const ETC: Readonly<Record<string, string>> = {
+export const ETC: Readonly<Record<string, string>> = {
   '/etc/passwd':
     'root:x:0:0:root:/root:/bin/sh\nunbound:x:100:100::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n',
   '/etc/group': 'root:x:0:\nunbound:x:100:\ntty:x:5:\nnogroup:x:65534:\n',
@@ -75,7 +75,9 @@ const ETC: Readonly<Record<string, string>> = {
 };
 
 /** What the agent needs to run; the rest of the repository stays outside. */
-const REPOSITORY_PARTS = ['package.json', 'src', 'dist', 'build', 'bpf', 'native', 'test'];
+export const REPOSITORY_PARTS = ['package.json', 'src', 'dist', 'build', 'bpf', 'native', 'test'];
+/** Of packaging/, hundreds of MB that no test in a machine needs. */
+const RELEASE_BUILDS = /\/build\/(toolchain|platforms|objects|npm|system)$/;
 
 /** Files to add: path in the machine -> path here, or the content itself. */
 export type GuestFiles = Readonly<Record<string, string | Uint8Array>>;
@@ -141,20 +143,22 @@ function forgetOthers(directory: string, archive: string): void {
   }
 }
 
-/** The per-run archive's path in `directory`: repository, init, job, the caller's files and programs. */
+/** The per-run archive's path in `directory`: parts of the repository, init, job, the caller's files and programs. */
 export function runArchive(
   directory: string,
   job: string,
   files: GuestFiles,
   programs: readonly string[],
+  parts: readonly string[],
 ): string {
   const stage = join(directory, 'stage');
   cpSync(join(import.meta.dirname, 'init.sh'), mkParent(join(stage, 'init')));
-  for (const part of REPOSITORY_PARTS) {
+  for (const part of parts) {
     const from = join(REPOSITORY, part);
-    if (existsSync(from)) cpSync(from, join(stage, GUEST_REPOSITORY, part), { recursive: true });
+    const to = join(stage, GUEST_REPOSITORY, part);
+    if (existsSync(from)) cpSync(from, to, { recursive: true, filter: (path) => !RELEASE_BUILDS.test(path) });
   }
-  for (const addon of addons(join(REPOSITORY, 'build'))) {
+  for (const addon of addons(join(stage, GUEST_REPOSITORY, 'build'))) {
     for (const library of librariesOf(addon)) addFile(stage, library, library);
   }
   for (const program of programs) addProgram(stage, findProgram(program), findProgram(program));
@@ -193,7 +197,7 @@ function addons(directory: string): string[] {
     .filter((path) => path !== '');
 }
 
-function pack(stage: string, archive: string): void {
+export function pack(stage: string, archive: string): void {
   execFileSync(
     'sh',
     ['-c', 'cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 >"$2"', 'sh', stage, archive],
@@ -274,7 +278,7 @@ interface LockedPackage {
   readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
-function writeInto(stage: string, path: string, text: string): void {
+export function writeInto(stage: string, path: string, text: string): void {
   writeFileSync(mkParent(join(stage, path)), text);
 }
 

