@@ -5,6 +5,7 @@ import { CONNECT_ATTRIBUTES } from '../src/tables/attributes-connect.ts';
 import { BLIND_SPOTS } from '../src/tables/blind-spots.ts';
 import { RULES, type RuleDefinition, type SettingDefinition } from '../src/tables/detections.ts';
 import type { StageReasons } from '../src/tables/drop-definition.ts';
+import { FILTER_FIELDS, type FilterFieldDefinition } from '../src/tables/filter-fields.ts';
 import { FINDING_ATTRIBUTES } from '../src/tables/finding-attributes.ts';
 import { DURATION_BOUNDS, METRICS, type MetricDefinition } from '../src/tables/metrics.ts';
 import { SDK_METRICS } from '../src/tables/metrics-self.ts';
@@ -285,6 +286,18 @@ function runbook(): string {
   );
 }
 
+function filters(): string {
+  const rows = Object.entries<FilterFieldDefinition>(FILTER_FIELDS).map(
+    ([field, { aliases = [], words = [], description, example }]) => [
+      [field, ...aliases].map(code).join(', '),
+      cell([description, words.length === 0 ? '' : `One of ${words.map(code).join(', ')}.`].join(' ').trim()),
+      code(example),
+    ],
+  );
+  const lines = table(['field', 'meaning', 'example'], rows);
+  return between('docs/filters.md', readFileSync('docs/filters.md', 'utf8'), 'fields', lines);
+}
+
 function settingRow([key, definition]: [string, SettingDefinition]): string[] {
   const { kind, default: fallback, description } = definition;
   const shown = kind === 'duration' ? durationText(fallback) : String(fallback).replaceAll(',', ', ');
@@ -313,6 +326,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/faults.md': faults,
   'docs/operating.md': operating,
   'docs/runbook.md': runbook,
+  'docs/filters.md': filters,
   'docs/whodns.1': () =>
     manual((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version),
 };

@@ -50,6 +50,7 @@ async function bundle(): Promise<Metafile> {
       whodns: 'src/main.ts',
       dnscache: 'src/control/dns-cache-package.ts',
       detect: 'src/detect/detector.ts',
+      'history-worker': 'src/history/worker.ts',
     },
     outdir: DIST,
     bundle: true,
@@ -69,11 +70,14 @@ async function bundle(): Promise<Metafile> {
   return metafile;
 }
 
-/** All in one script, for the single file: there is nothing beside it that it could load. */
-export async function bundleScript(outfile: string): Promise<void> {
+/**
+ * All in one script, for the single file: there is nothing beside it that it could load.
+ * @param entry what it runs: the program, or one of its threads
+ */
+export async function bundleScript(outfile: string, entry = 'src/main.ts'): Promise<void> {
   await build({
     absWorkingDir: ROOT,
-    entryPoints: ['src/main.ts'],
+    entryPoints: [entry],
     outfile,
     bundle: true,
     format: 'cjs',

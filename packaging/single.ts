@@ -30,7 +30,10 @@ export async function buildSingle(platform: Platform): Promise<string> {
   mkdirSync(work, { recursive: true });
   const script = join(work, 'whodns.cjs');
   await bundleScript(script);
+  const historyWorker = join(work, 'history-worker.cjs');
+  await bundleScript(historyWorker, 'src/history/worker.ts');
   const assets = Object.fromEntries([
+    ['dist/history-worker.cjs', historyWorker],
     ...TEXTS.map((path) => [path, join(ROOT, path)]),
     ...NATIVE_FILES.map((file) => [`build/${file}`, join(platformFolder(platform), file)]),
   ]);

@@ -28,6 +28,8 @@ import { ResolverConfigs } from './enrich/process/resolver-config.ts';
 import { type TraceContextCounts, TraceContexts } from './enrich/process/trace-context.ts';
 import { UserNames } from './enrich/process/users.ts';
 import { Runtimes } from './enrich/runtimes/runtimes.ts';
+import type { HistorySink } from './history/sink.ts';
+import type { HistoryQueries } from './history/types.ts';
 import { Inspector, type InspectorStats } from './inspector/inspector.ts';
 import { Ledger } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
@@ -37,6 +39,7 @@ import type { Attributes } from './model.ts';
 import { Pipeline, type PipelineParts, type PipelineStats } from './pipeline.ts';
 import type { TerminalStream } from './sinks/console/table.ts';
 import { createOutput, type Output } from './sinks/output.ts';
+import { MEMORY_HISTORY } from './tables/options-history.ts';
 import { type CreatedVisibility, createVisibility, hasLevels } from './visibility/create.ts';
 
 /** Without a turn of the event loop: processor time, or time in which the agent could run at all. */
@@ -73,6 +76,7 @@ interface AgentParts {
   readonly inspector: Inspector | undefined;
   readonly containers: Containers | undefined;
   readonly levels: boolean;
+  readonly history: HistorySink | undefined;
 }
 
 /** What looks at the lookups besides the sinks. */
@@ -91,6 +95,9 @@ export class Agent {
   readonly #dnsCache: DnsCache | undefined;
   readonly #detections: Watching['detections'];
   readonly #scrape: Output['scrape'];
+  readonly #output: Output;
+  readonly #ledger: Ledger;
+  #history: Promise<HistorySink> | undefined;
   /** Lets go of the files that are written to and opens what is at their paths. */
   readonly reopenFiles: () => void;
   readonly #visibility: CreatedVisibility;
@@ -107,6 +114,9 @@ export class Agent {
     this.#dnsCache = watching.dnsCache;
     this.#detections = watching.detections;
     this.#scrape = output.scrape;
+    this.#output = output;
+    this.#ledger = ledger;
+    this.#history = parts.history && Promise.resolve(parts.history);
     this.reopenFiles = output.reopen;
     this.#traceContexts =
       config.traceContext && source instanceof KernelSource && inspector !== undefined
@@ -154,6 +164,7 @@ export class Agent {
       metersProcesses: output.metersProcesses,
       fairness: parts.fairness,
       host,
+      ...(parts.history === undefined ? {} : { history: parts.history }),
       rateRules:
         source instanceof KernelSource && config.cgroupRateFor.length > 0
           ? new RateRules({
@@ -178,7 +189,8 @@ export class Agent {
     const named = config.hostName === undefined ? {} : { 'host.name': config.hostName };
     const host = { ...hostAttributes(version), ...kubernetes?.host, ...named };
     const detectors = await detectorsOf(config);
-    const seesConnections = config.connections || needs(detectors, 'connections');
+    const keepsHistory = config.history !== undefined;
+    const seesConnections = config.connections || keepsHistory || needs(detectors, 'connections');
     const containers = file === undefined ? await createContainers(options, kubernetes) : undefined;
     const levels = hasLevels(config, containers?.annotated === true);
     const source = createSource(config, file, ledger, { connections: seesConnections, levels });
@@ -188,7 +200,11 @@ export class Agent {
     const dnsCache = await createDnsCache(config, seesConnections || needs(detectors, 'dns'), fairness);
     const metadata = () => containers?.allCounts();
     const known = { pods, dnsCache, metadata, inspector: inspector && (() => inspector.stats()) };
-    const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known });
+    const history = keepsHistory
+      ? await createHistory(config, config.history, ledger, options.log)
+      : undefined;
+    const further = history === undefined ? [] : [history];
+    const output = await createOutput({ ...options, ledger, host, source, onBroken, ...known, further });
     const resolvers = new ResolverConfigs(inspector);
     await resolvers.start();
     const detections = await startDetections(detectors, {
@@ -223,6 +239,7 @@ export class Agent {
       containers,
       levels,
       inspector,
+      history,
     });
   }
 
@@ -284,12 +301,32 @@ export class Agent {
     }
   }
 
+  /** What was looked up. Without `--history` from the first question on, in memory. @throws UserError */
+  async history(): Promise<HistoryQueries> {
+    this.#history ??= this.#beginHistory();
+    return (await this.#history).queries;
+  }
+
+  async #beginHistory(): Promise<HistorySink> {
+    try {
+      const { config, log } = this.#options;
+      const history = await createHistory(config, MEMORY_HISTORY, this.#ledger, log);
+      this.#output.sink.add(history);
+      return history;
+    } catch (error) {
+      this.#history = undefined;
+      throw error;
+    }
+  }
+
   /** What the control socket answers. */
   async #routes(): Promise<Routes> {
     const { answerCache } = await import('./control/dns-cache.ts');
+    const { historyRoutes } = await import('./control/history.ts');
     return {
       '/cache': (query) => answerCache(this.#dnsCache, query),
       '/stats': () => this.stats(),
+      ...historyRoutes(async () => this.history()),
       '/visibility': () => ({ workloads: this.#visibility.status() }),
     };
   }
@@ -334,6 +371,11 @@ export class Agent {
       ...(contexts === undefined ? {} : { traceContexts: contexts.counts }),
     };
   }
+}
+
+/** Loaded only when there is one. */
+async function createHistory(config: Config, place: string, ledger: Ledger, log: Log): Promise<HistorySink> {
+  return (await import('./history/open.ts')).openHistory(config, place, ledger, log);
 }
 
 /** @throws UserError: there is no thread for it. */

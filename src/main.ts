@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Agent } from './agent.ts';
 import { confine, limitToStart } from './capture/rights.ts';
 import { parseArguments } from './cli/arguments.ts';
-import { type Config, type Flags, resolveConfig } from './config/config.ts';
+import { type Config, type Flags, type Origins, resolveConfig } from './config/config.ts';
 import { describeConfig } from './config/describe.ts';
 import type { LoadedFile } from './config/file.ts';
 import { adaptToMemory } from './config/memory.ts';
@@ -64,6 +64,8 @@ async function main(): Promise<number> {
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
+  if (invocation.command === 'search') return search(invocation.what, config, origins, version, log);
+
   const capture = invocation.command === 'replay' ? invocation.file : undefined;
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const color = process.stdout.isTTY === true && !plain;
@@ -97,6 +99,30 @@ function startWithin(heapBytes: number): void {
     process.execve(process.execPath, [program, ...script, ...rest], { ...process.env, NODE_OPTIONS });
   }
   setFlagsFromString('--optimize-for-size');
+}
+
+async function search(
+  what: string | undefined,
+  config: Config,
+  origins: Origins,
+  version: string,
+  log: Log,
+): Promise<number> {
+  const { searchHistory } = await import('./search/command.ts');
+  const stop = Promise.withResolvers<void>();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.resolve());
+  let isRead = true;
+  // Whoever read it has left (a pager, head).
+  process.stdout.on('error', () => {
+    isRead = false;
+    stop.resolve();
+  });
+  const write = (text: string): Promise<boolean> =>
+    new Promise((resolve) => {
+      if (text === '') resolve(isRead);
+      else process.stdout.write(text, () => resolve(isRead));
+    });
+  return searchHistory({ what, config, origins, version, log, write, stopped: stop.promise });
 }
 
 async function askAgent(

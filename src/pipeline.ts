@@ -93,7 +93,9 @@ export interface PipelineParts {
   readonly metersProcesses: boolean;
   /** Learns from every answer; undefined: nobody asks it. */
   readonly dnsCache?: DnsCache | undefined;
-  /** Connections are captured: for their records (`--connections`), for detections, or for both. */
+  /** It gets connections that have no record (`--connections`); it is among the sinks too. */
+  readonly history?: Sink;
+  /** Connections are captured: for their records (`--connections`), for the history, for detections. */
   readonly seesConnections: boolean;
   /** Fan-out of search lists; undefined: not looked for. */
   readonly folding?: SearchFolding | undefined;
@@ -439,8 +441,10 @@ export class Pipeline {
   #emitConnection(event: ConnectionEvent): void {
     const { detections, sink, config, gate } = this.#parts;
     if (gate?.admitsProcess(event.process) === false) return;
+    const { history } = this.#parts;
     const record = config.connections ? toConnectionLog(event, wallClock()) : undefined;
     if (record !== undefined) sink.accept(record);
+    else history?.accept(toConnectionLog(event, wallClock()));
     detections?.connection(event, record);
   }
 

@@ -15,6 +15,7 @@ import {
   type RepeatableOption,
 } from '../tables/options.ts';
 import { DNS_CACHE_HELP } from '../tables/options-dnscache.ts';
+import { SEARCH_HELP } from '../tables/options-search.ts';
 import { completion, isShell, SHELLS } from './completion.ts';
 import {
   ALL_FLAGS,
@@ -24,6 +25,7 @@ import {
   JSON_FLAG,
   type Key,
   optionsOf,
+  WITH_OPTIONAL,
   WITH_VALUE,
 } from './flags.ts';
 
@@ -31,6 +33,7 @@ export type Invocation =
   | { readonly command: 'run' | 'doctor'; readonly flags: Flags }
   | { readonly command: 'config'; readonly flags: Flags; readonly all: boolean }
   | { readonly command: 'replay'; readonly file: string; readonly flags: Flags }
+  | { readonly command: 'search'; readonly what: string | undefined; readonly flags: Flags }
   | {
       readonly command: ClientCommand;
       readonly query: Readonly<Record<string, string>>;
@@ -42,6 +45,7 @@ export type Invocation =
 export const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   run: 'capture and export every DNS lookup on this host (default)',
   replay: 'the same records from a capture file, without privileges',
+  search: 'what this host has looked up: by name, address, process; needs a history (--history)',
   doctor: 'what this host has, which hooks would attach and why not the others',
   config: 'the settings of run that these flags, variables or file change, and where each came from',
   ...(Object.fromEntries(
@@ -86,11 +90,16 @@ function commandFirst(argv: readonly string[]): readonly string[] {
     if (word.startsWith('-') && word !== '-') {
       // Whether a value follows an unknown flag is unknown too; the parser names the flag.
       if (!ALL_FLAGS.has(word.split('=')[0] ?? '')) break;
-      if (WITH_VALUE.has(word)) i++;
+      if (WITH_VALUE.has(word) || (WITH_OPTIONAL.has(word) && isValue(argv[i + 1]))) i++;
     } else if (KNOWN.has(word)) return [word, ...argv.slice(0, i), ...argv.slice(i + 1)];
     else throw unknownCommand(word, i > 0);
   }
   return ['run', ...argv];
+}
+
+/** Not a flag, nor a command. */
+function isValue(word: string | undefined): boolean {
+  return word !== undefined && !word.startsWith('-') && !KNOWN.has(word);
 }
 
 class Parser {
@@ -107,7 +116,7 @@ class Parser {
       .helpOption('-h, --help', 'print this help')
       .helpCommand('help [command]', 'print the help of a command')
       .addHelpText('after', () => `\n${this.#optionsOfRun()}\n${EPILOGUE}`);
-    for (const name of ['run', 'replay', 'doctor', 'config'] as const) this.#addCommand(name);
+    for (const name of ['run', 'replay', 'search', 'doctor', 'config'] as const) this.#addCommand(name);
     for (const [name, own] of Object.entries(COMMANDS) as [ClientCommand, ControlCommand][])
       this.#addClient(name, own);
     this.#program
@@ -150,7 +159,7 @@ class Parser {
     this.#found = { command: 'print', text };
   }
 
-  #addCommand(name: 'run' | 'replay' | 'doctor' | 'config'): void {
+  #addCommand(name: 'run' | 'replay' | 'search' | 'doctor' | 'config'): void {
     const command = this.#program
       .command(name, { isDefault: name === 'run' })
       .description(DESCRIPTIONS[name]);
@@ -158,11 +167,17 @@ class Parser {
       command.argument('<file>', 'pcap or pcapng file, plain or packed (gzip, zstd); - is standard input');
       command.addHelpText('after', CAPTURE_HELP);
     }
+    if (name === 'search') {
+      command.argument('[what]', 'NAME, *.example, /regex/, ADDRESS or ADDRESS:PORT');
+      command.addHelpText('after', SEARCH_HELP);
+    }
     if (name === 'config') command.option('--all', 'those too that have their default');
     this.#addOptions(command, name);
     command.action((...given: unknown[]) => {
       const flags = flagsOf(command.opts(), name);
       if (name === 'replay') this.#found = { command: name, file: String(given[0]), flags };
+      else if (name === 'search')
+        this.#found = { command: name, what: given[0] === undefined ? undefined : String(given[0]), flags };
       else if (name === 'config') this.#found = { command: name, flags, all: command.opts()['all'] === true };
       else this.#found = { command: name, flags };
     });
@@ -191,7 +206,7 @@ class Parser {
       }
       command.addOption(shown);
       for (const old of option.oldFlags ?? []) command.addOption(toCommander(option, old).hideHelp());
-      if (key === ('format' satisfies Key)) {
+      if (key === ('format' satisfies Key) || key === ('searchFormat' satisfies Key)) {
         const json = new CommanderOption(JSON_FLAG, 'the same as --format json');
         command.addOption(isGrouped ? json.helpGroup(placeOf('format')?.title ?? '') : json);
       }
@@ -260,5 +275,9 @@ function usageError(error: CommanderError, words: readonly string[]): UserError 
 
 /** The last word that is neither a flag nor the value of one. */
 function excess(words: readonly string[]): string {
-  return words.filter((word, i) => !word.startsWith('-') && !WITH_VALUE.has(words[i - 1] ?? '')).at(-1) ?? '';
+  return words.filter((word, i) => !word.startsWith('-') && !takesValue(words[i - 1] ?? '')).at(-1) ?? '';
+}
+
+function takesValue(flag: string): boolean {
+  return WITH_VALUE.has(flag) || WITH_OPTIONAL.has(flag);
 }

@@ -48,6 +48,11 @@ export const WITH_VALUE: ReadonlySet<string> = new Set(
   ]),
 );
 
+/** Flags that a value may follow, of all commands. */
+export const WITH_OPTIONAL: ReadonlySet<string> = new Set(
+  ENTRIES.filter(([, { flag }]) => flag?.includes('[') === true).map(([, option]) => flagName(option) ?? ''),
+);
+
 /** commander's names of options -> setting keys. */
 export function flagsOf(given: Readonly<Record<string, unknown>>, name: Command): Flags {
   const flags: Record<string, string | readonly string[] | boolean | undefined> = {};
@@ -59,7 +64,7 @@ export function flagsOf(given: Readonly<Record<string, unknown>>, name: Command)
     if (values.length === 0 || (isNegative && values[0] !== false)) continue;
     flags[key] = merged(option, values);
   }
-  if (given['json'] === true) flags['format'] = 'json';
+  if (given['json'] === true) flags[name === 'search' ? 'searchFormat' : 'format'] = 'json';
   return flags;
 }
 

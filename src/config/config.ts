@@ -197,9 +197,11 @@ class Reader {
   #flag(key: Key, option: Option | RepeatableOption, given: string | readonly string[] | boolean): unknown {
     const name = flagName(option) ?? '';
     this.origins[key] = name;
-    if (typeof given === 'boolean') return given;
+    // `--flag [value]` without its value is what the empty text is.
+    const isBare = given === true && option.flag?.includes('[') === true;
+    if (typeof given === 'boolean' && !isBare) return given;
     const values: unknown[] = [];
-    for (const text of typeof given === 'string' ? [given] : given) {
+    for (const text of isBare ? [''] : typeof given === 'string' ? [given] : (given as readonly string[])) {
       const parsed = option.parse(text);
       if ('problem' in parsed) this.problems.push(`${name} "${forTerminal(text)}" ${parsed.problem}`);
       else values.push(parsed.value);

@@ -50,11 +50,11 @@ export function sameName(a: Frame, offsetA: number, b: Frame, offsetB: number): 
 const labelStarts = new Int32Array(MAX_NAME);
 
 /**
- * Whether the name at an offset is the domain, or below it.
+ * How many labels the name at an offset has below the domain: 0 is the domain itself, -1 that it is not in it.
  *
  * @param domain its labels in lower case, the last one first
  */
-export function isBelowLabels(message: Frame, offset: number, domain: readonly Uint8Array[]): boolean {
+export function labelsBelow(message: Frame, offset: number, domain: readonly Uint8Array[]): number {
   const { bytes, base, limit } = message;
   let count = 0;
   let left = MAX_NAME;
@@ -65,10 +65,10 @@ export function isBelowLabels(message: Frame, offset: number, domain: readonly U
     labelStarts[count++] = at;
     at = labelAt(message, at + length + 1);
   }
-  if (count < domain.length) return false;
+  if (count < domain.length) return -1;
   for (let i = 0; i < domain.length; i++)
-    if (!isLabel(bytes, labelStarts[count - 1 - i] as number, domain[i] as Uint8Array)) return false;
-  return true;
+    if (!isLabel(bytes, labelStarts[count - 1 - i] as number, domain[i] as Uint8Array)) return -1;
+  return count - domain.length;
 }
 
 function isLabel(bytes: Uint8Array, at: number, label: Uint8Array): boolean {

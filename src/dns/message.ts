@@ -1,6 +1,6 @@
 import { ByteWriter } from '../lib/byte-writer.ts';
 import type { DecodeError, DnsMessage, Edns, Question, ResourceRecord } from '../model.ts';
-import { answerDigest, hashName, isBelowLabels } from './compare.ts';
+import { answerDigest, hashName, labelsBelow } from './compare.ts';
 import { readOptions } from './edns.ts';
 import { Frame, QUESTION, QUESTION_WORDS, RECORD, RECORD_WORDS } from './frame.ts';
 import { readU16 } from './wire.ts';
@@ -61,8 +61,18 @@ export class Message extends Frame implements DnsMessage {
 
   /** Whether a question that was read is for the domain, or a name below it. @param domain labels in lower case, the last one first */
   asksBelow(question: number, domain: readonly Uint8Array[]): boolean {
+    return this.labelsAskedBelow(question, domain) >= 0;
+  }
+
+  /** How many labels it has below the domain: 0 is the domain itself, -1 that it is not in it. */
+  labelsAskedBelow(question: number, domain: readonly Uint8Array[]): number {
     const name = this.questionWords[question * QUESTION_WORDS + QUESTION.NAME] as number;
-    return isBelowLabels(this, name, domain);
+    return labelsBelow(this, name, domain);
+  }
+
+  /** The name of a question that was read; kept where it was decoded before. */
+  nameAsked(question: number): string {
+    return this.nameAt(this.questionWords[question * QUESTION_WORDS + QUESTION.NAME] as number);
   }
 
   /** 32 bits of what it answers: response code and answer records, in any order and without their TTLs. */

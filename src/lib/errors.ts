@@ -5,6 +5,8 @@ export const EXIT = {
   unavailable: 1,
   /** Usage: unknown flag, value out of range; or a capture file that is damaged (what could be read was given). */
   usage: 2,
+  /** A search that found nothing. */
+  nothing: 3,
   /** A defect of whodns itself, after what was in flight was flushed (EX_SOFTWARE of sysexits.h). */
   internal: 70,
   /** The event loop stood still, mostly in a user's detector: what was in flight is lost. */

@@ -23,6 +23,21 @@ export function readPackageFile(path: string): string {
   return ROOT === undefined ? getAsset(path, 'utf8') : readFileSync(new URL(path, ROOT), 'utf8');
 }
 
+/** Threads of the program, by the name of their bundle, and where they are in a checkout. */
+const WORKERS = { 'history-worker': 'history/worker.ts' } as const;
+export type WorkerName = keyof typeof WORKERS;
+
+/** What a worker thread runs: a file, or in the single file its source. */
+export function workerScript(name: WorkerName): {
+  readonly script: URL | string;
+  readonly isSource: boolean;
+} {
+  if (OWN_MODULES === undefined) return { script: getAsset(`dist/${name}.cjs`, 'utf8'), isSource: true };
+  const source = new URL(WORKERS[name], OWN_MODULES);
+  const isCheckout = existsSync(source);
+  return { script: isCheckout ? source : new URL(`${name}.js`, OWN_MODULES), isSource: false };
+}
+
 /** Path of a native file. @throws UserError: the package for this machine is not installed */
 export function nativeFile(name: NativeFile): string {
   if (ROOT === undefined) return extract(name, Buffer.from(getAsset(`build/${name}`)));

@@ -14,6 +14,7 @@ import type {
   SearchStep,
   UnknownReason,
 } from '../model.ts';
+import { RCODES } from '../tables/rcodes.ts';
 import { Envelope } from './envelope.ts';
 
 const UID_BYTES = 16;
@@ -89,6 +90,12 @@ export class LookupView implements Lookup {
 
   get duration(): bigint | undefined {
     return this.durationNs < 0 ? undefined : BigInt(this.durationNs);
+  }
+
+  /** The program did not get what it asked for: an error in place of an answer, or a response code that is one. */
+  get failed(): boolean {
+    if (this.hasResponse) return this.answer.message.rcode > RCODES.NOERROR;
+    return this.outcome !== 'unknown' && this.outcome !== 'sent';
   }
 
   get uid(): string {

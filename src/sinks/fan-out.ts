@@ -8,8 +8,9 @@ const CLOSE_GRACE_MS = 250;
 
 export class FanOut implements Sink {
   readonly name = 'fan-out';
-  readonly #sinks: readonly { readonly sink: Sink; readonly stage: Stage<`sink:${string}`> }[];
+  #sinks: readonly { readonly sink: Sink; readonly stage: Stage<`sink:${string}`> }[];
   readonly #stage: Stage<`sink:${string}`>;
+  readonly #ledger: Ledger;
   readonly #notices: Notices;
   readonly #reported = new Set<Sink>();
   #closed: Promise<void> | undefined;
@@ -17,7 +18,13 @@ export class FanOut implements Sink {
   constructor(sinks: readonly Sink[], ledger: Ledger, notices: Notices) {
     this.#stage = ledger.stage(stageName(this.name));
     this.#sinks = sinks.map((sink) => ({ sink, stage: ledger.stage(stageName(sink.name)) }));
+    this.#ledger = ledger;
     this.#notices = notices;
+  }
+
+  /** One more, from the next event on. */
+  add(sink: Sink): void {
+    this.#sinks = [...this.#sinks, { sink, stage: this.#ledger.stage(stageName(sink.name)) }];
   }
 
   accept(event: LogEvent): void {

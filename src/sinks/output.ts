@@ -39,6 +39,8 @@ export interface OutputOptions {
   readonly inspector?: (() => InspectorStats) | undefined;
   /** Counts of the sources of container metadata. */
   readonly metadata?: () => Readonly<Record<string, Readonly<Record<string, number>>>> | undefined;
+  /** Sinks that were made before. */
+  readonly further?: readonly Sink[];
   readonly stdout: TerminalStream;
   readonly color: boolean;
   /** Called when nobody reads the console any more and it is the only output. */
@@ -46,7 +48,7 @@ export interface OutputOptions {
 }
 
 export interface Output {
-  readonly sink: Sink;
+  readonly sink: FanOut;
   /** A sink reads and forgets the kernel's per-process counters. */
   readonly metersProcesses: boolean;
   /** Learns what a process is called that has no records. */
@@ -88,11 +90,8 @@ export async function createOutput(options: OutputOptions): Promise<Output> {
     logs.push(spec.kind === 'sdk' ? created : limited(created, limits));
   }
   if (config.traces) logs.push(await createSpans(options, witness));
-  const sink = new FanOut(
-    [...logs, ...metrics, ...(scraped === undefined ? [] : [scraped.sink])],
-    ledger,
-    log,
-  );
+  const all = [...logs, ...metrics, ...(scraped === undefined ? [] : [scraped.sink])];
+  const sink = new FanOut([...all, ...(options.further ?? [])], ledger, log);
   const ways = config.logs.flatMap(({ kind }) =>
     kind === 'otlp' ? [config.logsProtocol] : kind === 'sdk' ? ["grpc, OpenTelemetry's SDK"] : [],
   );

@@ -1,7 +1,7 @@
 /** What a setting is: one entry of the tables options.ts and options-telemetry.ts. */
 import type { Parser } from '../lib/values.ts';
 
-export type Command = 'run' | 'replay' | 'doctor' | 'config' | ClientCommand;
+export type Command = 'run' | 'replay' | 'search' | 'doctor' | 'config' | ClientCommand;
 /** Commands that ask a running agent (control/commands.ts). */
 export type ClientCommand = 'stats' | 'status' | 'cache';
 

@@ -10,7 +10,7 @@ const RUN: readonly Command[] = ['run'];
 export const CONTROL_OPTIONS = {
   control: option<string | undefined>({
     flag: '--control <path>',
-    commands: ['run', ...CLIENT_COMMANDS],
+    commands: ['run', 'search', ...CLIENT_COMMANDS],
     env: ['WHODNS_CONTROL'],
     description: 'Unix socket on which the running agent answers questions, for its own user only',
     parse: (text) => (text.includes('\0') ? { problem: 'is not a path' } : { value: resolve(text) }),

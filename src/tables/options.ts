@@ -7,9 +7,11 @@ import { type Command, option, repeatable } from './option.ts';
 import { CLIENT_COMMANDS, CONTROL_OPTIONS } from './options-control.ts';
 import { DETECT_OPTIONS } from './options-detect.ts';
 import { DNS_CACHE_OPTIONS } from './options-dnscache.ts';
+import { HISTORY_OPTIONS } from './options-history.ts';
 import { KUBERNETES_OPTIONS } from './options-kubernetes.ts';
 import { METADATA_OPTIONS } from './options-metadata.ts';
 import { OTLP_OPTIONS } from './options-otlp.ts';
+import { SEARCH_OPTIONS } from './options-search.ts';
 import { SHARE_OPTIONS } from './options-shares.ts';
 import { type ExporterSpec, exporter, TELEMETRY_OPTIONS } from './options-telemetry.ts';
 import { VISIBILITY_OPTIONS } from './options-visibility.ts';
@@ -151,7 +153,7 @@ export const OPTIONS = {
   configFile: option<string | undefined>({
     flag: '--config-file <file>',
     oldFlags: ['--config'],
-    commands: ['run', 'replay', 'doctor', ...CLIENT_COMMANDS],
+    commands: ['run', 'replay', 'search', 'doctor', ...CLIENT_COMMANDS],
     env: ['OTEL_CONFIG_FILE'],
     description: 'OpenTelemetry configuration file (YAML, schema 1.x) in place of all variables',
     parse: fileName,
@@ -201,6 +203,8 @@ export const OPTIONS = {
     parse: boolean,
     default: false,
   }),
+  ...HISTORY_OPTIONS,
+  ...SEARCH_OPTIONS,
   ...DETECT_OPTIONS,
   ...KUBERNETES_OPTIONS,
   ...DNS_CACHE_OPTIONS,

@@ -3,6 +3,7 @@
  * that a lookup asks for. Every rule must let a lookup pass; the first that does not is the reason it is filtered. A lookup with
  * several questions passes with any of them: no name hides behind another.
  */
+import { labelsOf } from '../lib/domain-labels.ts';
 import { matchesGlob } from '../lib/glob.ts';
 import type { LookupView } from '../lookup/view.ts';
 import type { ProcessIdentity } from '../model.ts';
@@ -110,20 +111,6 @@ function isIn(domains: readonly Domain[], asked: Asked, question: number): boole
   if (question >= asked.questionsRead) return false;
   for (const domain of domains) if (asked.asksBelow(question, domain)) return true;
   return false;
-}
-
-/** @param domain in presentation form: an escaped dot (`\.`) separates no labels */
-export function labelsOf(domain: string): Domain {
-  if (domain === '.') return [];
-  const labels = domain.match(/(?:\\\d{3}|\\.|[^.\\])+/gsu) ?? [];
-  return labels.map(octetsOf).reverse();
-}
-
-function octetsOf(label: string): Uint8Array {
-  const parts = Array.from(label.matchAll(/\\(\d{3})|\\?(.)/gsu), ([, decimal, text = '']) =>
-    decimal === undefined ? Buffer.from(text) : Buffer.from([Number(decimal)]),
-  );
-  return Uint8Array.from(Buffer.concat(parts));
 }
 
 /** @param mnemonic as the option takes it: of IANA's list, or TYPEnnn */

@@ -1,11 +1,12 @@
 /** Label selectors, patterns, and what is judged by lookup in user space. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { labelsOf } from '../../src/lib/domain-labels.ts';
 import { matchesGlob } from '../../src/lib/glob.ts';
 import { matchesSelector, parseSelector } from '../../src/lib/label-selector.ts';
 import { EventView, LookupView } from '../../src/lookup/view.ts';
 import type { ProcessIdentity } from '../../src/model.ts';
-import { LookupFilter, type LookupRules, labelsOf } from '../../src/visibility/lookup-filter.ts';
+import { LookupFilter, type LookupRules } from '../../src/visibility/lookup-filter.ts';
 import { messageOf } from './message-bytes.ts';
 
 describe('label selectors', () => {

@@ -7,6 +7,7 @@
 import { UserError } from '../../lib/errors.ts';
 import { safeDirectory } from '../../lib/safe-path.ts';
 import type { Notices } from '../sink.ts';
+import { InUseError, lockDirectory } from './directory-lock.ts';
 import { FailureReporter } from './failure-reporter.ts';
 import {
   hasRoom,
@@ -16,7 +17,6 @@ import {
   type StoreLimits,
 } from './request-store.ts';
 import { type Place, type SpoolDamage, SpoolDisk } from './spool-disk.ts';
-import { InUseError, lockSpool } from './spool-lock.ts';
 
 export interface SpoolOptions {
   /** One signal's own directory; made when missing, mode 0700. */
@@ -55,7 +55,7 @@ export class Spool implements RequestStore {
     this.#memoryLimits = memory;
     try {
       const path = safeDirectory(directory, 0o700);
-      this.#unlock = lockSpool(path);
+      this.#unlock = lockDirectory(path, { what: 'spool', flag: '--spool' });
       this.#disk = new SpoolDisk(path, maxBytes, new FailureReporter('spool', notices));
     } catch (error) {
       if (error instanceof InUseError) throw error;

@@ -1,5 +1,5 @@
 /**
- * One agent to a spool. Node has no flock(2), so the lock is a file that names its holder: boot, PID namespace, process id
+ * One agent to a directory (a spool, a history). Node has no flock(2), so the lock is a file that names its holder: boot, PID namespace, process id
  * and start time. A holder that is not running any more is recognised at once where its PID namespace is ours; a holder in
  * another one (agents in two containers) cannot be looked up and counts as running while it touches the file.
  */
@@ -22,8 +22,15 @@ const TOUCH_MS = 5000;
 const SILENT_MS = 30_000;
 const MAX_LOCK_BYTES = 200;
 
+/** What is locked, for people. */
+export interface Locked {
+  readonly what: string;
+  /** Where its directory is given. */
+  readonly flag: string;
+}
+
 /** @throws UserError when another agent holds the directory. @returns releases it */
-export function lockSpool(directory: string): () => void {
+export function lockDirectory(directory: string, locked: Locked): () => void {
   const path = join(directory, 'lock');
   const own = `${path}.${randomUUID()}`;
   const holder = `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${pidNamespace()} ${process.pid} ${startTime(process.pid)}`;
@@ -32,9 +39,9 @@ export function lockSpool(directory: string): () => void {
     // link(2) is atomic and fails where the name exists: the file is never seen half written.
     if (!linked(own, path)) {
       const other = holderOf(path);
-      if (isRunning(other, holder, path)) throw inUse(directory, other);
+      if (isRunning(other, holder, path)) throw inUse(directory, other, locked);
       breakLock(path, other);
-      if (!linked(own, path)) throw inUse(directory, holderOf(path));
+      if (!linked(own, path)) throw inUse(directory, holderOf(path), locked);
     }
   } finally {
     rmSync(own, { force: true });
@@ -48,10 +55,10 @@ export function lockSpool(directory: string): () => void {
 
 export class InUseError extends UserError {}
 
-function inUse(directory: string, holder: string | undefined): InUseError {
+function inUse(directory: string, holder: string | undefined, { what, flag }: Locked): InUseError {
   const pid = holder?.split(' ')[2] ?? 'unknown';
-  return new InUseError(`the spool ${directory} is in use by another agent (process ${pid})`, {
-    hint: 'give each agent a directory of its own with --spool',
+  return new InUseError(`the ${what} ${directory} is in use by another agent (process ${pid})`, {
+    hint: `give each agent a directory of its own with ${flag}`,
   });
 }
 
