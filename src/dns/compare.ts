@@ -99,29 +99,55 @@ export function sameQuestions(a: Frame, b: Frame, classMask: number): Match {
   return match;
 }
 
-/** Names compared for one `answersQuestion`: an honest request has some ten questions, its answer some ten records. */
+/** Records looked at for one request: an honest request has some ten questions, its answer some ten records. */
 const MAX_COMPARED = 4096;
 
 /**
- * Whether an answer record bears the name and type of a question: multicast answers carry no question (RFC 6762 section 6). False
- * where that is not found in time.
+ * The names in the answer section of one message, read once for all requests that it may be to: multicast answers carry no question
+ * (RFC 6762 section 6).
  */
-export function answersQuestion(response: Frame, request: Frame): boolean {
-  const { questionWords } = request;
-  let left = MAX_COMPARED;
-  const { records } = response;
-  for (let question = 0; question < request.questionsRead; question++) {
-    const at = question * QUESTION_WORDS;
-    const type = questionWords[at + QUESTION.TYPE] as number;
-    const name = questionWords[at + QUESTION.NAME] as number;
-    for (let record = 0; record < response.answerCount; record++) {
-      const word = record * RECORD_WORDS;
-      if (type !== records[word + RECORD.TYPE] && type !== RR_TYPES.ANY) continue;
-      if (left-- === 0) return false;
-      if (sameName(request, name, response, records[word + RECORD.OWNER] as number) > 0) return true;
-    }
+export class AnswerNames {
+  #response: Frame | undefined;
+  #seed = 0;
+  /** Of the owner of each answer record. */
+  #hashes = new Int32Array(64);
+
+  /** @param seed as of hashName */
+  read(response: Frame, seed: number): void {
+    const { answerCount, records } = response;
+    this.#response = response;
+    this.#seed = seed;
+    if (this.#hashes.length < answerCount) this.#hashes = new Int32Array(answerCount);
+    for (let record = 0; record < answerCount; record++)
+      this.#hashes[record] = hashName(
+        response,
+        seed,
+        records[record * RECORD_WORDS + RECORD.OWNER] as number,
+      );
   }
-  return false;
+
+  /** Whether an answer record bears the name and type of a question. False where that is not found in time. */
+  answer(request: Frame): boolean {
+    const response = this.#response;
+    if (response === undefined) return false;
+    const { questionWords } = request;
+    const { records } = response;
+    let left = MAX_COMPARED;
+    for (let question = 0; question < request.questionsRead; question++) {
+      const at = question * QUESTION_WORDS;
+      const type = questionWords[at + QUESTION.TYPE] as number;
+      const name = questionWords[at + QUESTION.NAME] as number;
+      const hash = hashName(request, this.#seed, name);
+      for (let record = 0; record < response.answerCount; record++) {
+        if (left-- === 0) return false;
+        if (this.#hashes[record] !== hash) continue;
+        const word = record * RECORD_WORDS;
+        if (type !== records[word + RECORD.TYPE] && type !== RR_TYPES.ANY) continue;
+        if (sameName(request, name, response, records[word + RECORD.OWNER] as number) > 0) return true;
+      }
+    }
+    return false;
+  }
 }
 
 /** One step of FNV-1a. */

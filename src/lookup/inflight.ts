@@ -20,7 +20,7 @@
  *
  * All state is bounded, by workload and process first (lib/fair-bound.ts); see the constants.
  */
-import { answersQuestion, sameQuestions } from '../dns/compare.ts';
+import { AnswerNames, sameQuestions } from '../dns/compare.ts';
 import { Message } from '../dns/message.ts';
 import type { Stage } from '../ledger.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
@@ -47,6 +47,7 @@ import {
   isSameWay,
   MDNS_PORT,
   questionHash,
+  readAnswerNames,
   retryKey,
   serverKey,
 } from './keys.ts';
@@ -139,6 +140,9 @@ export class InFlight {
   /** What candidates are looked at with. */
   readonly #seen = new Envelope();
   readonly #seenMessage = new Message();
+  /** Of the answer without a question that is being settled, once it is asked for them. */
+  readonly #answerNames = new AnswerNames();
+  #isAnswerRead = false;
   /** Attempts that an answer without a question is to. */
   readonly #fitting = new Int32Array(MAX_CANDIDATES);
   readonly #view: LookupView = new LookupView(NO_PROCESS);
@@ -443,6 +447,7 @@ export class InFlight {
     let only = -1;
     let fitting = 0;
     let looked = 0;
+    this.#isAnswerRead = false;
     for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
       // A table of more candidates than are looked at may hold another one that fits.
       if (looked++ === MAX_CANDIDATES) {
@@ -497,13 +502,18 @@ export class InFlight {
     const request = this.#seenMessage;
     this.#slab.parse(slot, request);
     if (request.questionsRead > 0 && message.questionsRead > 0) return false;
-    return this.#isOnWay(slot, raw) && (!isMulticast(this.#seen) || answersQuestion(message, request));
+    if (!this.#isOnWay(slot, raw)) return false;
+    if (!isMulticast(this.#seen)) return true;
+    if (!this.#isAnswerRead) readAnswerNames(this.#answerNames, message);
+    this.#isAnswerRead = true;
+    return this.#answerNames.answer(request);
   }
 
   /** An answer that was read before this request. */
   #takeHeld(attempt: number, exchange: number): void {
     for (const held of this.#held.of(exchange, MAX_CANDIDATES)) {
       const { raw, message } = held;
+      this.#isAnswerRead = false;
       if (this.#match(attempt, raw, message) === 0 && !this.#matchWithoutQuestion(attempt, raw, message))
         continue;
       this.#held.release(held);

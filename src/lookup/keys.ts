@@ -2,6 +2,7 @@
  * What makes an answer belong to a request, and one request a retransmission of another: pure functions on envelopes and
  * messages. The keys are hashes for looking up candidates; the comparisons decide.
  */
+import type { AnswerNames } from '../dns/compare.ts';
 import type { Message } from '../dns/message.ts';
 import { hashAddress, isSameAddress, needsZone, putAddress } from '../lib/address-words.ts';
 import type { Owner } from '../model.ts';
@@ -35,6 +36,10 @@ export function wayKey({ words, at }: Envelope): number {
   const isTcp = (words[at + FIELD.BITS] as number) & FIELD_BITS.TCP;
   const place = mix(SEED ^ (words[at + FIELD.NETWORK_NAMESPACE] as number), isTcp);
   return mix(place, (words[at + FIELD.PORTS] as number) & 0xffff);
+}
+
+export function readAnswerNames(names: AnswerNames, answer: Message): void {
+  names.read(answer, SEED);
 }
 
 /** Of what request and answer share whatever the question is. Addresses are compared, not hashed: NAT and multicast change them. */

@@ -40,6 +40,13 @@ export const METRICS = {
     description: 'DNS lookups by workload; retries are part of their lookup.',
     attributes: [...WORKLOAD_ATTRIBUTES, ...LOOKUP_ATTRIBUTES],
   },
+  'whodns.transmissions': {
+    kind: 'sum',
+    unit: '{transmission}',
+    description:
+      'Requests sent for the lookups of `whodns.queries`, retries included: what the name servers count.',
+    attributes: [...WORKLOAD_ATTRIBUTES, ...LOOKUP_ATTRIBUTES],
+  },
   'dns.lookup.duration': {
     kind: 'histogram',
     unit: 's',

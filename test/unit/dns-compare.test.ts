@@ -1,7 +1,7 @@
 /** Messages compared by their bytes: names compressed or not, in any case, amid bytes of others. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answersQuestion, sameName, sameQuestions } from '../../src/dns/compare.ts';
+import { AnswerNames, sameName, sameQuestions } from '../../src/dns/compare.ts';
 import { QUESTION, RECORD, RECORD_WORDS } from '../../src/dns/frame.ts';
 import { decodeMessage, type Message } from '../../src/dns/message.ts';
 import { type EncodedRecord, encodeMessage, type Labels, labels, string, u16, u32 } from './dns-encode.ts';
@@ -100,6 +100,12 @@ test('questions: names, types and classes, in order', () => {
   assert.equal(sameQuestions(of(), of(), 0xffff), 2);
 });
 
+function answersQuestion(response: Message, request: Message): boolean {
+  const names = new AnswerNames();
+  names.read(response, SEED);
+  return names.answer(request);
+}
+
 test('multicast: an answer to the name and type of a question, or to ANY', () => {
   const answer = told([record('printer.local', 33, u16(0), u16(0), u16(631), { name: labels('p.local') })]);
   assert.ok(answersQuestion(answer, asked('PRINTER.local', 33)));
@@ -143,17 +149,19 @@ test('digest of an answer: neither order, nor TTLs, nor compression, nor owners;
   assert.notEqual(cname('b.test'), cname('B.test'));
 });
 
-test('multicast: a request and an answer of a thousand names each are given up, soon', () => {
+test('multicast: 64 requests of a thousand names and an answer of a thousand are given up, soon', () => {
   const name = Array.from({ length: 4 }, (_, i) => Buffer.alloc(i === 3 ? 60 : 63, 97));
   const questions = Array.from({ length: 1000 }, () => ({ name, type: 1, class: 1 }));
   const request = decodeMessage(encodeMessage({ ...HEAD, questions, answers: [] }));
   const other = [...name.slice(0, 3), Buffer.alloc(60, 98)];
   const answers = Array.from({ length: 1000 }, () => ({ ...record('', 1, u32(1)), name: other }));
   const response = decodeMessage(encodeMessage({ ...HEAD, questions: [], answers }));
+  const names = new AnswerNames();
   let best = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 30; i++) {
     const began = performance.now();
-    assert.equal(answersQuestion(response, request), false);
+    names.read(response, SEED);
+    for (let candidate = 0; candidate < 64; candidate++) assert.equal(names.answer(request), false);
     best = Math.min(best, performance.now() - began);
   }
   assert.ok(best < 10, `${best} ms`);

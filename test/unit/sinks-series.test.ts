@@ -121,3 +121,24 @@ test('more workloads than are remembered: every lookup is in the series of its o
   const [all] = series.durations.collect(10n, 'cumulative');
   assert.equal(all?.value.count, 18_000);
 });
+
+test('transmissions are counted beside lookups, whatever the temporality', () => {
+  for (const mode of ['cumulative', 'delta'] as const) {
+    const series = new LookupSeries(0n, false, { limit: 20, idleNs: 100n });
+    for (const retries of [0, 2, 1]) series.add(recordOf(lookup({ retries })));
+    const [found, ...others] = series.queries.collect(10n, mode);
+    assert.deepEqual(found?.value, { count: 3, transmissions: 6 });
+    assert.equal(others.length, 0);
+  }
+});
+
+test('transmissions of series beyond the limit are in the one that overflows', () => {
+  const series = new LookupSeries(0n, false, { limit: 3, idleNs: 100n });
+  for (let i = 0; i < 10; i++) {
+    const resource = { 'process.executable.name': `p${i}` };
+    series.add(recordOf(lookup({ retries: 1, process: identity({ pid: i, resource }) })));
+  }
+  const found = series.queries.collect(10n, 'cumulative');
+  const sum = (of: 'count' | 'transmissions') => found.reduce((total, { value }) => total + value[of], 0);
+  assert.deepEqual([sum('count'), sum('transmissions')], [10, 20]);
+});

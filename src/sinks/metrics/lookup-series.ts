@@ -1,4 +1,4 @@
-/** Records aggregated for the metrics whodns.queries, dns.lookup.duration and whodns.connections. */
+/** Records aggregated for the metrics whodns.queries, whodns.transmissions, dns.lookup.duration and whodns.connections. */
 import { LookupView } from '../../lookup/view.ts';
 import type { LogEvent, ProcessIdentity } from '../../model.ts';
 import { pick, RESULTS, resultAttributes, resultOf } from '../../records/lookup-result.ts';
@@ -20,6 +20,11 @@ export interface Counter {
   count: number;
 }
 
+/** Lookups, and the requests sent for them. */
+export interface QueryCounter extends Counter {
+  transmissions: number;
+}
+
 export interface Distribution {
   count: number;
   sum: number;
@@ -30,13 +35,13 @@ export interface Distribution {
 }
 
 export class LookupSeries {
-  readonly queries: SeriesTable<Counter>;
+  readonly queries: SeriesTable<QueryCounter>;
   readonly durations: SeriesTable<Distribution>;
   readonly connections: SeriesTable<Counter>;
   readonly findings: SeriesTable<Counter>;
   readonly wasted: SeriesTable<Counter>;
   readonly #withName: boolean;
-  readonly #knownQueries: RememberedSeries<Counter>;
+  readonly #knownQueries: RememberedSeries<QueryCounter>;
   readonly #knownDurations: RememberedSeries<Distribution>;
   readonly #workloads: ProcessParts;
   readonly #services: ProcessParts;
@@ -45,7 +50,7 @@ export class LookupSeries {
   constructor(start: bigint, withName: boolean, limits: SeriesLimits = SERIES_LIMITS) {
     this.#withName = withName;
     const counters = () => new SeriesTable<Counter>(COUNTERS, start, limits);
-    this.queries = counters();
+    this.queries = new SeriesTable<QueryCounter>(QUERY_COUNTERS, start, limits);
     this.connections = counters();
     this.findings = counters();
     this.wasted = counters();
@@ -86,18 +91,18 @@ export class LookupSeries {
     const key = number * RESULTS + result;
     const queries =
       this.#knownQueries.get(key) ?? this.#knownQueries.set(key, this.#addQueries(lookup, isError));
-    queries.value.count++;
+    countQuery(queries.value, lookup);
     if (lookup.search !== undefined && lookup.search.wasted > 0) this.#waste(lookup);
     if (lookup.durationNs >= 0) record(this.#duration(lookup, result, isError).value, lookup.durationNs);
   }
 
   /** Of another opcode: few, each finds its series by text. */
   #other(lookup: LookupView, isError: boolean): void {
-    this.#addQueries(lookup, isError).value.count++;
+    countQuery(this.#addQueries(lookup, isError).value, lookup);
     if (lookup.durationNs >= 0) record(this.#addDuration(lookup, isError).value, lookup.durationNs);
   }
 
-  #addQueries(lookup: LookupView, isError: boolean): Series<Counter> {
+  #addQueries(lookup: LookupView, isError: boolean): Series<QueryCounter> {
     const workload = this.#workloads.of(lookup.process);
     const result = resultAttributes(lookup, isError);
     return this.queries.series(
@@ -146,6 +151,14 @@ const COUNTERS: Summed<Counter> = {
   },
 };
 
+const QUERY_COUNTERS: Summed<QueryCounter> = {
+  empty: () => ({ count: 0, transmissions: 0 }),
+  merge: (into, { count, transmissions }) => {
+    into.count += count;
+    into.transmissions += transmissions;
+  },
+};
+
 const DISTRIBUTIONS: Summed<Distribution> = {
   empty: emptyDistribution,
   merge(into, from) {
@@ -156,6 +169,11 @@ const DISTRIBUTIONS: Summed<Distribution> = {
     for (const [i, count] of from.buckets.entries()) into.buckets[i] = (into.buckets[i] ?? 0) + count;
   },
 };
+
+function countQuery(into: QueryCounter, { retries }: LookupView): void {
+  into.count++;
+  into.transmissions += 1 + retries;
+}
 
 function record(into: Distribution, ns: number): void {
   const seconds = ns / 1e9;

@@ -47,8 +47,12 @@ export class SeriesProducer implements MetricProducer {
     const perProcess = processes
       .collect(time, counterTemporality)
       .map((each) => point(each, end, each.count));
+    const queries = lookups.queries.collect(time, counterTemporality);
+    const queryPoints = (what: 'count' | 'transmissions'): DataPoint<number>[] =>
+      queries.map((series) => point(series, end, series.value[what]));
     const metrics = [
-      sum('whodns.queries', counts(lookups.queries), counterTemporality),
+      sum('whodns.queries', queryPoints('count'), counterTemporality),
+      sum('whodns.transmissions', queryPoints('transmissions'), counterTemporality),
       sum('whodns.findings', counts(lookups.findings), counterTemporality),
       sum('whodns.search.wasted', counts(lookups.wasted), counterTemporality),
       distribution('dns.lookup.duration', durations, histogramTemporality),
