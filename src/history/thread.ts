@@ -48,6 +48,8 @@ export class HistoryThread implements HistoryQueries {
   readonly #data: WorkerData;
   readonly #events: ThreadEvents;
   #worker: Worker | undefined;
+  /** Batches that are not answered. */
+  #underWay = 0;
   #restartMs = FIRST_RESTART_MS;
   #restart: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -75,6 +77,9 @@ export class HistoryThread implements HistoryQueries {
 
   /** Only while it is running. */
   keep(batch: ToWorker & { readonly kind: 'batch' }): void {
+    this.#underWay++;
+    // The program does not end before it is kept.
+    this.#worker?.ref();
     this.#worker?.postMessage(batch, [batch.buffer]);
   }
 
@@ -84,6 +89,7 @@ export class HistoryThread implements HistoryQueries {
     clearTimeout(this.#restart);
     const worker = this.#worker;
     if (worker === undefined) return;
+    worker.ref();
     worker.postMessage({ kind: 'close' } satisfies ToWorker);
     await this.#closed.promise;
   }
@@ -138,8 +144,12 @@ export class HistoryThread implements HistoryQueries {
       stdin: false,
       name: 'whodns-history',
     });
-    worker.unref();
     this.#worker = worker;
+    this.#underWay = 0;
+    // From here on only what is under way keeps the program from ending.
+    void begun.promise.then(() => {
+      if (this.#underWay === 0) worker.unref();
+    });
     worker.on('message', (message: FromWorker) => {
       if (message.kind === 'ready') begun.resolve(undefined);
       else if (message.kind === 'refused') begun.resolve(message.message);
@@ -160,6 +170,7 @@ export class HistoryThread implements HistoryQueries {
     switch (message.kind) {
       case 'kept':
         this.#restartMs = FIRST_RESTART_MS;
+        if (--this.#underWay === 0) this.#worker?.unref();
         this.#events.onKept(message.buffer, message.error);
         return;
       case 'warning':
