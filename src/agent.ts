@@ -1,5 +1,6 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
-import { KernelSource, loadAddon } from './capture/kernel.ts';
+import { loadAddon } from './capture/addon.ts';
+import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
 import { type ProcessRights, rightsOf } from './capture/rights.ts';
