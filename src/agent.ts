@@ -1,6 +1,7 @@
 /** Config -> the parts of the pipeline: source, process table, sinks. */
 import type { Readable } from 'node:stream';
-import { KernelSource, loadAddon } from './capture/kernel.ts';
+import { loadAddon } from './capture/addon.ts';
+import { KernelSource } from './capture/kernel.ts';
 import { PcapSource } from './capture/pcap.ts';
 import type { CaptureReport } from './capture/report.ts';
 import { type ProcessRights, rightsOf } from './capture/rights.ts';

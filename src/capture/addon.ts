@@ -1,4 +1,7 @@
-/** What native/addon.cc exports. Expected failures are values; kernel.ts makes typed errors of them. */
+/** What native/addon.cc exports, and loading it: nothing else does. Expected failures are values; kernel.ts makes typed errors of them. */
+import { createRequire } from 'node:module';
+import { UserError } from '../lib/errors.ts';
+import { nativeFile } from '../lib/package-files.ts';
 
 export interface NativeError {
   /** open, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp, notify */
@@ -90,4 +93,22 @@ export interface NativeAddon {
     readonly seconds: number;
     readonly exitCode: number;
   }): NativeResult<object>;
+}
+
+let loaded: NativeAddon | undefined;
+
+/** @throws UserError: it is not built, or a library is missing. */
+export function loadAddon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const path = nativeFile('whodns.node');
+  try {
+    loaded = createRequire(path)(path) as NativeAddon;
+    return loaded;
+  } catch (cause) {
+    throw new UserError(`the native addon ${path} cannot be loaded`, {
+      hint: `install whodns again, or in a checkout: npm run build (${(cause as Error).message.split('\n')[0]})`,
+      lack: 'addon',
+      cause,
+    });
+  }
 }

@@ -5,7 +5,7 @@ import { UserError } from '../lib/errors.ts';
 import { missedBy } from '../tables/blind-spots.ts';
 import { HOOK_FAMILIES } from '../tables/hook-families.ts';
 import { CaptureError } from './capture-error.ts';
-import { familiesInOrder, type KernelFamily, tryFamily } from './kernel.ts';
+import { familiesInOrder, type KernelFamily, tryFamily } from './families.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
 
 export interface FamilyReport {

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { UserError } from '../lib/errors.ts';
 import { CAPABILITIES, type Capability, TO_START } from '../tables/capabilities.ts';
 import type { NativeResult } from './addon.ts';
+import { loadAddon } from './addon.ts';
 import { CaptureError } from './capture-error.ts';
-import { loadAddon } from './kernel.ts';
 
 export type SeccompMode = 'enforce' | 'log' | 'off';
 

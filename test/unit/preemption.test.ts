@@ -1,7 +1,7 @@
 /** Preemption by its signs; versions as `uname -v` of real kernels prints them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { familiesInOrder } from '../../src/capture/kernel.ts';
+import { familiesInOrder } from '../../src/capture/families.ts';
 import {
   isPreempted,
   type Preemption,
