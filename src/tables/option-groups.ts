@@ -20,8 +20,10 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   },
   {
     title: 'Filter:',
-    common: ['filter', 'onlyFailed', 'onlyPids', 'onlyContainers', 'onlyServers'],
+    common: ['filter', 'onlyFailed', 'onlyPids'],
     further: [
+      'onlyContainers',
+      'onlyServers',
       'includeDomains',
       'excludeDomains',
       'includeTypes',
@@ -68,11 +70,6 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
       'limit',
       'follow',
       'searchFormat',
-      'filter',
-      'onlyFailed',
-      'onlyPids',
-      'onlyContainers',
-      'onlyServers',
     ],
     further: [],
   },

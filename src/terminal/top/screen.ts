@@ -80,7 +80,8 @@ export class Screen {
     let text = '';
     for (let y = 0; y < rows; y++) {
       const line = lines[y] ?? '';
-      if (line !== this.#shown[y]) text += escapes.cursorTo(0, y) + line + escapes.eraseEndLine;
+      // Erased before: behind a line as wide as the screen the cursor stands on its last cell.
+      if (line !== this.#shown[y]) text += escapes.cursorTo(0, y) + escapes.eraseEndLine + line;
     }
     this.#shown = lines.slice(0, rows);
     // What the terminal has not taken yet is not piled up: it is drawn as a whole the next time.
