@@ -103,6 +103,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 				   {
 				       InstanceMethod("attach", &CaptureObject::attach),
 				       InstanceMethod("watch", &CaptureObject::watch),
+				       InstanceMethod("wait", &CaptureObject::wait),
 				       InstanceMethod("drain", &CaptureObject::drain),
 				       InstanceMethod("detach", &CaptureObject::detach),
 				       InstanceMethod("close", &CaptureObject::close),
@@ -110,7 +111,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 				       InstanceMethod("entries", &CaptureObject::entries),
 				       InstanceMethod("update", &CaptureObject::update),
 				       InstanceMethod("remove", &CaptureObject::remove),
-				       InstanceMethod("ring", &CaptureObject::ring),
+				       InstanceMethod("ringUsed", &CaptureObject::ring_used),
 				       InstanceMethod("recursionMisses", &CaptureObject::recursion_misses),
 				   });
 	}
@@ -128,7 +129,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		return capture_ ? to_js(info.Env(), capture_->attach()) : closed(info.Env());
 	}
 
-	// watch(onWake: () => void)
+	// watch(onWake: (waitedMs: number) => void)
 	Napi::Value watch(const Napi::CallbackInfo &info)
 	{
 		Napi::Env env = info.Env();
@@ -136,11 +137,19 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 			return closed(env);
 		if (wakeup_)
 			return to_js(env, Error{"start", "", EALREADY, "", ""});
-		auto wakeup = Wakeup::watch(env, capture_->ring_fd(), info[0].As<Napi::Function>());
+		auto wakeup = Wakeup::watch(env, capture_->ring_fd(), info[0].As<Napi::Function>(),
+					    [this] { return capture_->has_records(); }); // stopped before capture_ goes
 		if (!wakeup)
 			return to_js(env, wakeup.error());
 		wakeup_ = std::move(wakeup.value());
 		return Napi::Object::New(env);
+	}
+
+	// wait(ms: number, maxMs: number)
+	void wait(const Napi::CallbackInfo &info)
+	{
+		if (wakeup_)
+			wakeup_->wait(info[0].ToNumber().Uint32Value(), info[1].ToNumber().Uint32Value());
 	}
 
 	// drain(buffer: Uint8Array, enough: number) -> bytes written; 0 when closed
@@ -212,14 +221,10 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject>
 		return to_js(info.Env(), capture_->remove(map.c_str(), bytes(info[1])));
 	}
 
-	Napi::Value ring(const Napi::CallbackInfo &info)
+	Napi::Value ring_used(const Napi::CallbackInfo &info)
 	{
-		if (!capture_)
-			return closed(info.Env());
-		Napi::Object ring = Napi::Object::New(info.Env());
-		ring["used"] = static_cast<double>(capture_->ring().used());
-		ring["size"] = static_cast<double>(capture_->ring_bytes());
-		return ring;
+		const auto used = capture_ ? capture_->ring().used() : 0;
+		return Napi::Number::New(info.Env(), static_cast<double>(used));
 	}
 
 	Napi::Value recursion_misses(const Napi::CallbackInfo &info)

@@ -143,7 +143,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	if (int error = load(object); error != 0)
 		return failure("load", options.family, -error, options.family, log);
 
-	capture->reading_ = Ring(capture->ring_fd(), capture->ring_bytes());
+	capture->reading_ = Ring(capture->ring_fd(), options.ring_bytes);
 	if (!capture->reading_)
 		return failure("ring", "events", errno, options.family, log);
 
@@ -189,13 +189,24 @@ size_t Capture::select_programs(const CaptureOptions &options, const btf *kernel
 	return of_family;
 }
 
-size_t Capture::drain(std::span<std::byte> to, size_t enough)
+// glibc gives back by itself what lies at the end of its heaps, not the holes (malloc/malloc.c: mtrim).
+void Capture::trim()
 {
-	// glibc gives back by itself what lies at the end of its heaps, not the holes (malloc/malloc.c: mtrim)
 	if (const auto now = std::chrono::steady_clock::now(); now - trimmed_ > kTrimInterval) {
 		give_back_memory();
 		trimmed_ = now;
 	}
+}
+
+bool Capture::has_records()
+{
+	trim();
+	return reading_.used() > 0;
+}
+
+size_t Capture::drain(std::span<std::byte> to, size_t enough)
+{
+	trim();
 	return reading_.drain(to, enough);
 }
 

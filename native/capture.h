@@ -47,9 +47,10 @@ class Capture
 	const std::vector<std::string> &skipped() const { return skipped_; }
 
 	int ring_fd() const { return bpf_map__fd(ring_); }
-	uint32_t ring_bytes() const { return bpf_map__max_entries(ring_); }
 	const Ring &ring() const { return reading_; }
-	// See Ring::drain. Now and then gives memory back that was freed meanwhile.
+	// Whether there is something to drain. Now and then gives memory back that was freed meanwhile.
+	bool has_records();
+	// See Ring::drain. Gives memory back as well.
 	size_t drain(std::span<std::byte> to, size_t enough);
 
 	// Values of the array map `name` by index, summed over the CPUs.
@@ -65,6 +66,7 @@ class Capture
 
       private:
 	Capture() = default;
+	void trim();
 	size_t select_programs(const CaptureOptions &options, const btf *kernel);
 
 	// Order matters: the links go first, the object with programs and maps last.

@@ -47,11 +47,14 @@ import type { Visibility, VisibilityCounts } from './visibility/visibility.ts';
 
 /** QR (RFC 1035 section 4.1.1). */
 const RESPONSE_FLAG = 0x8000;
-/** Housekeeping interval. */
+/** Housekeeping interval while something comes or is waited for, and when not. */
 const TICK_MS = 200;
-/** A round of looking for exited processes begins this often, and goes on with so many at each tick: 500 a second. */
-const SWEEP_TICKS = 50;
+const QUIET_TICK_MS = 1000;
+/** A round of looking for exited processes begins this often, and goes on with so many at each tick. */
+const SWEEP_MS = 10_000;
 const SWEEP_PROCESSES = 100;
+/** Sweeps between two looks for counters that are idle. */
+const SWEEPS_IDLE = 6;
 /** Records each time of those who gave way: the others are told the next time. */
 const MAX_TOLD = 64;
 /** Kernel counters of processes that have not asked for this long are forgotten, if no sink does that. */
@@ -70,8 +73,8 @@ const READY_MS = 1000;
 /** Findings wait so long at the end for facts of processes. */
 const MAX_FACTS_MS = 500;
 
-/** A process only counted is named again so many ticks after it was announced, or twice as many. */
-const ANNOUNCED_TICKS = 5;
+/** A process only counted is named again so long after it was announced, or twice as long. */
+const ANNOUNCED_MS = 1000;
 const MAX_ANNOUNCED = 4096;
 
 export interface PipelineParts {
@@ -151,12 +154,18 @@ export class Pipeline {
   readonly #inspection: InspectionHold<LookupView | ConnectionEvent>;
   readonly #hold: ContainerHold<LookupView | ConnectionEvent> | undefined;
   #ticker: NodeJS.Timeout | undefined;
-  #ticks = 0;
-  /** When it was last told who gave way, Unix ns. */
+  #tickMs = 0;
+  /** Of the clock of `performance.now()`, as what is next. */
+  #lastTick = performance.now();
+  #nextNames = 0;
+  #nextSweep = performance.now() + SWEEP_MS;
+  #sweeps = 0;
+  /** There was a batch since the last tick. */
+  #isBusy = false;
   /** When the batch at hand was read, Unix ns: once for all lookups in it. */
   #batchTime: bigint | undefined;
+  /** When it was last told who gave way, Unix ns. */
   #toldAt = wallClock();
-  #lastTick = performance.now();
   /** Of the events handed over, Unix ns. */
   #lastEvent = 0n;
   #stopped: Promise<void> | undefined;
@@ -226,7 +235,7 @@ export class Pipeline {
     });
     visibility?.start();
     // A capture file brings its own time.
-    if (!isReplay) this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    if (!isReplay) this.#tickEvery(TICK_MS);
   }
 
   /** Ends capturing, finishes what is in flight and flushes the sinks within `deadlineMs`. */
@@ -287,6 +296,8 @@ export class Pipeline {
   #batch(events: readonly RawEvent[]): void {
     const last = events.at(-1);
     if (last !== undefined) this.#lastEvent = last.time;
+    this.#isBusy = true;
+    if (this.#tickMs === QUIET_TICK_MS) this.#tickEvery(TICK_MS);
     let next = 0;
     let failure: unknown;
     this.#batchTime = wallClock();
@@ -428,30 +439,40 @@ export class Pipeline {
     detections?.connection(event, record);
   }
 
-  #tick(): void {
+  #tickEvery(ms: number): void {
+    clearInterval(this.#ticker);
+    this.#tickMs = ms;
+    this.#lastTick = performance.now();
+    this.#ticker = setInterval(this.#tick, ms);
+  }
+
+  readonly #tick = (): void => {
+    const now = performance.now();
+    // Also when nothing is waited for: a loss is known to the interval between two readings.
     this.#losses.refresh();
-    const handedOver = this.#handedOver();
+    const handedOver = this.#handedOver(now);
     this.#streams.expire(handedOver, this.#message);
     this.#inFlight.expire(handedOver);
-    this.#ticks++;
-    if (this.#ticks % ANNOUNCED_TICKS === 0) this.#nameAgain();
-    this.#sweep(handedOver);
-  }
+    if (now >= this.#nextNames) this.#nameAgain(now);
+    this.#sweep(now, handedOver);
+    const isBusy = this.#isBusy || this.#inFlight.isWaiting;
+    this.#isBusy = false;
+    if (isBusy !== (this.#tickMs === TICK_MS)) this.#tickEvery(isBusy ? TICK_MS : QUIET_TICK_MS);
+  };
 
   /**
    * Unix ns up to which all events were handed over. Not the clock alone: while events wait in the ring, and after the loop or
    * the whole agent stood still, a time-out would overtake the answer.
    */
-  #handedOver(): bigint {
-    const now = performance.now();
-    const isLate = now - this.#lastTick > TICK_MS + LATE_MS;
+  #handedOver(now: number): bigint {
+    const isLate = now - this.#lastTick > this.#tickMs + LATE_MS;
     this.#lastTick = now;
-    const { ring } = this.#parts.source.stats();
-    if (!isLate && (ring === undefined || ring.used === 0)) return wallClock() - RING_DELAY_NS;
+    if (!isLate && (this.#parts.source.waiting?.() ?? 0) === 0) return wallClock() - RING_DELAY_NS;
     return this.#lastEvent - DISORDER_NS;
   }
 
-  #nameAgain(): void {
+  #nameAgain(now: number): void {
+    this.#nextNames = now + ANNOUNCED_MS;
     for (const owner of this.#announcedBefore) this.#tell(owner);
     this.#announcedBefore = this.#announcedLately;
     this.#announcedLately = [];
@@ -492,15 +513,17 @@ export class Pipeline {
     return found;
   }
 
-  #sweep(now: bigint): void {
+  #sweep(now: number, handedOver: bigint): void {
     const { processes, source, metersProcesses } = this.#parts;
     void processes.sweep(SWEEP_PROCESSES);
-    if (this.#ticks % SWEEP_TICKS !== 0) return;
+    if (now < this.#nextSweep) return;
+    this.#nextSweep = now + SWEEP_MS;
+    this.#sweeps++;
     processes.beginSweep();
     this.#parts.onSweep?.();
     this.#reportSuppressed();
-    if (metersProcesses || this.#ticks % (SWEEP_TICKS * 6) !== 0) return;
-    source.forget(source.processes().filter(({ lastSeen }) => now - lastSeen > IDLE_NS));
+    if (metersProcesses || this.#sweeps % SWEEPS_IDLE !== 0) return;
+    source.forget(source.processes().filter(({ lastSeen }) => handedOver - lastSeen > IDLE_NS));
   }
 }
 

@@ -30,8 +30,13 @@ export interface NativeOptions {
 export interface NativeCapture {
   /** From now on the programs run. After an error: `close`. */
   attach(): NativeResult<object>;
-  /** From now on `onWake` is called when the ring is a quarter full. Must not throw. Once. */
-  watch(onWake: () => void): NativeResult<object>;
+  /**
+   * From now on `onReady` is called when the ring is a quarter full, or a `wait` has found records in it; with the ms of that wait.
+   * Must not throw. Once.
+   */
+  watch(onReady: (waitedMs: number) => void): NativeResult<object>;
+  /** Looks into the ring in `ms`, and while it is empty again after twice as long, up to `maxMs`: nothing is called for that. */
+  wait(ms: number, maxMs: number): void;
   /**
    * Moves records from the ring into `buffer` (each as in bpf/event.h, padded to 8 bytes) until there is none, the next one
    * does not fit, or `enough` bytes are written.
@@ -50,7 +55,8 @@ export interface NativeCapture {
   update(map: string, key: Uint8Array, value: Uint8Array): NativeResult<object>;
   /** Deletes entries of a map: packed keys. Those that are not there are ignored. */
   remove(map: string, keys: Uint8Array): NativeResult<object>;
-  ring(): NativeResult<{ readonly used: number; readonly size: number }>;
+  /** Bytes in the ring; 0 after `close` as well. */
+  ringUsed(): number;
   recursionMisses(): NativeResult<{ readonly value: number }>;
 }
 

@@ -172,6 +172,10 @@ export class KernelSource implements Source {
     return this.#lastStats ?? this.#readStats();
   }
 
+  waiting(): number {
+    return this.#capture?.ringUsed() ?? 0;
+  }
+
   processes(): readonly ProcessCount[] {
     if (this.#capture === undefined) return this.#lastProcesses;
     const { bytes } = unwrap(this.#capture.entries('processes'));
@@ -331,7 +335,7 @@ export class KernelSource implements Source {
       missedRuns: capture === undefined ? 0 : unwrap(capture.recursionMisses()).value,
       batches: this.#batches,
       batchBytes: this.#batchBytes,
-      ring: capture === undefined ? undefined : unwrap(capture.ring()),
+      ring: capture === undefined ? undefined : { used: capture.ringUsed(), size: this.#options.ringBytes },
     };
   }
 }

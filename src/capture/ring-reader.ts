@@ -1,7 +1,8 @@
 /**
- * Empties the kernel's ring on the event loop. A timer looks at it: often when there is much, seldom when there is little. What
- * fills faster than that wakes it (native/wakeup.h). The bytes go into one buffer that is used again, so nothing is allocated
- * and nothing is held between two looks but what the ring holds; and a ring that is full the kernel counts.
+ * Empties the kernel's ring on the event loop. A timer of the addon's looks at it: often when there is much, seldom when there is little,
+ * and without a call of JavaScript when there is nothing. What fills faster than that wakes it (native/wakeup.h). The bytes go into
+ * one buffer that is used again, so nothing is allocated and nothing is held between two looks but what the ring holds; and a ring
+ * that is full the kernel counts.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { NativeCapture, NativeResult } from './addon.ts';
@@ -25,7 +26,6 @@ export class RingReader {
   readonly #busyBytes: number;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #interval = MIN_INTERVAL_MS;
-  #timer: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
   #finishing = false;
 
@@ -37,27 +37,33 @@ export class RingReader {
   }
 
   start(): NativeResult<object> {
-    const watched = this.#capture.watch(() => this.#soon());
-    if (!('error' in watched)) this.#schedule();
+    const watched = this.#capture.watch(this.#ready);
+    if (!('error' in watched)) this.#wait();
     return watched;
   }
 
   /** Detaches the programs and takes what they have written. */
   async finish(): Promise<void> {
     this.#finishing = true;
-    this.#rest();
+    clearImmediate(this.#turn);
     this.#capture.detach();
     while (this.#read(0).hasMore) await nextTurn();
   }
 
+  readonly #ready = (waitedMs: number): void => {
+    this.#interval = waitedMs;
+    // It looks in this turn anyway.
+    if (!this.#finishing && this.#turn === undefined) this.#look();
+  };
+
   readonly #look = (): void => {
-    this.#rest();
+    this.#turn = undefined;
     // What came while the last piece was worked on can wait for the next look.
     const { bytes, hasMore } = this.#read(PIECE_BYTES / 2);
     if (bytes >= this.#busyBytes) this.#interval = Math.max(this.#interval / 2, MIN_INTERVAL_MS);
     else if (bytes < this.#busyBytes / 4) this.#interval = Math.min(this.#interval * 2, MAX_INTERVAL_MS);
-    if (hasMore) this.#soon();
-    else this.#schedule();
+    if (hasMore) this.#turn = setImmediate(this.#look);
+    else this.#wait();
   };
 
   /** Reads until a piece is not larger than `enough`, or for as long as one turn may take. */
@@ -73,19 +79,7 @@ export class RingReader {
     return { bytes, hasMore: true };
   }
 
-  #schedule(): void {
-    this.#timer = setTimeout(this.#look, this.#interval);
-  }
-
-  /** In the next turn of the event loop. */
-  #soon(): void {
-    clearTimeout(this.#timer);
-    if (!this.#finishing) this.#turn ??= setImmediate(this.#look);
-  }
-
-  #rest(): void {
-    clearTimeout(this.#timer);
-    clearImmediate(this.#turn);
-    this.#turn = undefined;
+  #wait(): void {
+    this.#capture.wait(this.#interval, MAX_INTERVAL_MS);
   }
 }

@@ -22,6 +22,8 @@ export interface Source {
   stop(): Promise<void>;
   /** Counters since start; still answers after `stop` (with the last values). */
   stats(): SourceStats;
+  /** Bytes of events not handed over yet; where the source has such a thing. Costs next to nothing. */
+  waiting?(): number;
   /**
    * Messages per process, exact whatever was lost on the way, of those that live and those that have exited not long ago. Empty where
    * the source has no such counters.

@@ -22,19 +22,20 @@ export const MAX_CONFLICTS = 4;
 
 export type Verdict = 'duplicate' | 'late' | 'conflicting' | 'conflicting_again';
 
-/** Words of a slot: digest of the first answer, how it ended with how many conflicts, time of the first request. */
-const WORDS = 4;
+/** Words of a slot: digest of the first answer, how it ended with how many conflicts, time of the first request, id of its record. */
+const WORDS = 8;
 const STATE = 1;
 const TIME = 2;
+const UID = 4;
 const UID_BYTES = 16;
 const HEADER = 12;
 
 export class Finished {
   readonly #keys = new RecentKeys(SLOTS);
   readonly #words = new Int32Array(SLOTS * WORDS);
-  readonly #uids = new Uint8Array(SLOTS * UID_BYTES);
-  readonly #processes = new Array<ProcessIdentity | undefined>(SLOTS).fill(undefined);
-  readonly #owners = new Array<Owner | undefined>(SLOTS).fill(undefined);
+  readonly #bytes = new Uint8Array(this.#words.buffer);
+  /** Process and thread of each slot, side by side: slots are filled in no order, and no cache holds them. */
+  readonly #askers = new Array<ProcessIdentity | Owner | undefined>(2 * SLOTS).fill(undefined);
   /** The question of a further answer, as a request. */
   #question = new Uint8Array(512);
 
@@ -51,9 +52,10 @@ export class Finished {
     this.#words[word + STATE] = !hasResponse ? UNANSWERED : byMany ? ANSWERED_BY_MANY : ANSWERED;
     this.#words[word + TIME] = words[at + FIELD.TIME] as number;
     this.#words[word + TIME + 1] = words[at + FIELD.TIME + 1] as number;
-    for (let i = 0; i < UID_BYTES; i++) this.#uids[slot * UID_BYTES + i] = uidBytes[i] as number;
-    this.#processes[slot] = process;
-    this.#owners[slot] = owner;
+    const uid = uidAt(slot);
+    for (let i = 0; i < UID_BYTES; i++) this.#bytes[uid + i] = uidBytes[i] as number;
+    this.#askers[2 * slot] = process;
+    this.#askers[2 * slot + 1] = owner;
   }
 
   /** The slot of the lookup that an answer is to; -1: none is remembered. */
@@ -82,19 +84,19 @@ export class Finished {
     raw.words[raw.at + FIELD.BITS] = (raw.words[raw.at + FIELD.BITS] as number) & ~FIELD_BITS.RESPONSE;
     for (let i = 0; i < 2; i++)
       raw.words[raw.at + FIELD.TIME + i] = this.#words[slot * WORDS + TIME + i] as number;
-    raw.owner = this.#owners[slot];
+    raw.owner = this.#askers[2 * slot + 1] as Owner | undefined;
     this.#putQuestion(message, view.request.message);
     view.answer.raw = response;
     view.answer.message = message;
     view.hasResponse = true;
-    view.process = this.#processes[slot] as ProcessIdentity;
+    view.process = this.#askers[2 * slot] as ProcessIdentity;
     view.outcome = 'answered';
     view.reason = undefined;
     view.retries = 0;
     view.search = undefined;
     view.hasLookupId = false;
     view.isFinal = false;
-    view.conflictsWith = uuidText(this.#uids.subarray(slot * UID_BYTES, (slot + 1) * UID_BYTES));
+    view.conflictsWith = uuidText(this.#bytes.subarray(uidAt(slot), uidAt(slot) + UID_BYTES));
     view.durationNs = Math.max(
       nsBetween(raw.words, raw.at + FIELD.TIME, response.words, response.at + FIELD.TIME),
       0,
@@ -110,6 +112,11 @@ export class Finished {
     question.fill(0, 6, HEADER);
     into.parse(question, 0, questionsEnd, questionsEnd);
   }
+}
+
+/** Where the id of a slot's record is, in bytes. */
+function uidAt(slot: number): number {
+  return 4 * (slot * WORDS + UID);
 }
 
 /** Upper half of the workload, lower half of the process. */

@@ -18,7 +18,7 @@ import type { Envelope } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { isSameProcess, mix, serverKey } from './keys.ts';
 import { SLOT, SLOT_WORDS, type Slab } from './slab.ts';
-import { SlotIndex } from './slot-lists.ts';
+import { SlotIndex } from './slot-index.ts';
 import type { LookupView } from './view.ts';
 
 /** Open lookups of one process and question that are looked at, the youngest first. */

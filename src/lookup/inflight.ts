@@ -52,7 +52,8 @@ import {
 } from './keys.ts';
 import type { Losses } from './losses.ts';
 import { SLOT, SLOT_WORDS, Slab } from './slab.ts';
-import { SlotIndex, SlotQueue } from './slot-lists.ts';
+import { SlotIndex } from './slot-index.ts';
+import { SlotQueue } from './slot-queue.ts';
 import { asksTransfer, isTransferType, Transfer, Transfers } from './transfers.ts';
 import { EventView, LookupView } from './view.ts';
 
@@ -169,6 +170,11 @@ export class InFlight {
     this.#transfers = new Transfers(this.#fairness);
     options.stage.held = () => this.#open.size + this.#transfers.size;
     options.answers.held = () => this.#held.size;
+  }
+
+  /** Something ends when time passes, though no message comes. */
+  get isWaiting(): boolean {
+    return this.#open.size + this.#transfers.size + this.#held.size > 0;
   }
 
   request(raw: Envelope, message: Message, process: ProcessIdentity): void {

@@ -32,11 +32,6 @@ function kinds(buffer: Uint8Array, size: number): number[] {
   return found;
 }
 
-function used(capture: NativeCapture): number {
-  const ring = capture.ring();
-  return 'error' in ring ? -1 : ring.used;
-}
-
 describe('drain', { skip }, () => {
   it('fills the buffer with whole records and leaves the others', async () => {
     const { capture, port } = await opened();
@@ -53,7 +48,7 @@ describe('drain', { skip }, () => {
     const { MESSAGE, OWNER, PROCESS } = EVENT_KIND;
     assert.ok(all.every((kind) => kind === MESSAGE || kind === OWNER || kind === PROCESS));
     assert.ok(pieces > 5);
-    assert.equal(used(capture), 0);
+    assert.equal(capture.ringUsed(), 0);
   });
 
   it('a record that no buffer of this size holds is told by its header alone, and does not block the rest', async () => {
@@ -67,7 +62,7 @@ describe('drain', { skip }, () => {
     }
     assert.ok(found.length >= 10);
     assert.ok(found.every((kind) => kind === 0));
-    assert.equal(used(capture), 0);
+    assert.equal(capture.ringUsed(), 0);
   });
 
   it('ends with the record that makes it enough', async () => {
@@ -81,11 +76,11 @@ describe('drain', { skip }, () => {
   it('into a buffer that holds not even a header takes nothing', async () => {
     const { capture, port } = await opened();
     await sendMany(port, 10).done;
-    const before = used(capture);
+    const before = capture.ringUsed();
     assert.ok(before > 0);
     assert.equal(capture.drain(new Uint8Array(8), 1 << 20), 0);
     assert.equal(capture.drain(new Uint8Array(0), 1 << 20), 0);
-    assert.equal(used(capture), before);
+    assert.equal(capture.ringUsed(), before);
   });
 });
 
@@ -108,5 +103,26 @@ describe('the wake-up', { skip }, () => {
     await sendMany(port, 1000).done;
     await sleep(100);
     assert.ok(wakes > after);
+  });
+
+  it('comes after a wait, as soon as there is a record, and not while there is none', async () => {
+    const { capture, port } = await opened();
+    const waited: number[] = [];
+    assert.ok(!('error' in capture.watch((ms) => waited.push(ms))));
+    capture.wait(5, 40);
+    await sleep(300);
+    assert.deepEqual(waited, [], 'an empty ring is looked at without a call');
+    await sendMany(port, 5).done;
+    await sleep(200);
+    assert.deepEqual(waited, [40], 'once, after the longest wait');
+    capture.wait(5, 40);
+    await sleep(100);
+    assert.deepEqual(waited, [40, 5], 'what was not taken is found by the next wait');
+    capture.drain(new Uint8Array(RING), 1 << 20);
+    capture.wait(5, 40);
+    capture.close();
+    await sleep(100);
+    assert.deepEqual(waited, [40, 5], 'nothing is called after close');
+    assert.equal(capture.ringUsed(), 0);
   });
 });

@@ -30,6 +30,7 @@ async function running(t: TestContext, timeout: string) {
       batchBytes: 0,
       ring: { used: stats.used, size: 1 << 20 },
     }),
+    waiting: () => stats.used,
     processes: () => [],
     forget: () => {},
     finished: new Promise(() => {}),
