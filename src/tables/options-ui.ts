@@ -9,7 +9,7 @@ export const UI_OPTIONS = {
     flag: '--ui [address]',
     commands: ['run'],
     env: ['WHODNS_UI'],
-    description: `a page for the browser at ADDRESS:PORT, :PORT or unix:PATH, for who has the printed token; without ADDRESS ${DEFAULT_PAGE}`,
+    description: `page for a browser, at ${DEFAULT_PAGE} or ADDRESS`,
     parse: (text) => {
       if (text === '') return { value: DEFAULT_PAGE };
       return parsePageAddress(text) === undefined
@@ -17,6 +17,5 @@ export const UI_OPTIONS = {
         : { value: text };
     },
     default: undefined,
-    shownDefault: 'none is served',
   }),
 } as const;

@@ -137,13 +137,7 @@ describe('access to the page', { timeout: 170_000 }, () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD', 'TRACE'])
       assert.equal((await ask(stage.origin, '/', {}, method)).status, 405, method);
     assert.equal((await ask(stage.origin, '/', { 'content-length': 5 })).status, 400);
-    for (const path of [
-      '/../package.json',
-      '/%2e%2e/package.json',
-      '//etc/passwd',
-      '/index.html/',
-      '/api/',
-    ])
+    for (const path of ['/../package.json', '/%2e%2e/package.json', '//etc/passwd', '/index.html/', '/api/'])
       assert.ok([401, 404].includes((await ask(stage.origin, path)).status), path);
     assert.equal((await stage.ask('/api/none')).status, 404);
   });

@@ -39,7 +39,7 @@ export function MiniTimeline({ params }: { readonly params: Params }) {
       </svg>
       <figcaption class="muted">
         <span>{data === undefined ? '' : moment(data.from)}</span>
-        <span>{count(total)} in this span</span>
+        <span>{data === undefined ? '' : `${count(total)} in this span`}</span>
         <span>{data === undefined ? '' : moment(end)}</span>
       </figcaption>
     </figure>

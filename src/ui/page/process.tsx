@@ -150,7 +150,8 @@ export function ProcessPanel({ of: key }: { readonly of: string }) {
 
 /** What is known. */
 function factsOf(process: StoredProcess): Record<string, string> {
-  const user = process.userId === undefined ? '' : `${process.user} (${process.userId})`;
+  const { user: login, userId } = process;
+  const user = userId === undefined ? '' : login === '' ? String(userId) : `${login} (${userId})`;
   const facts: Record<string, string> = {
     executable: process.path,
     command: process.command,
