@@ -1,6 +1,6 @@
 /** The real agent, replaying a capture, into the real collector: over gRPC, over HTTP and through a file. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -80,6 +80,28 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     }
   });
 }
+
+test('agent -> unix socket -> the three lines of docs/deployment.md: every record, unchanged', async () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/deployment.md'), 'utf8');
+  const [, lines = ''] = /```yaml\n(receivers:\n.*?)```/s.exec(page) ?? [];
+  assert.equal(lines.trimEnd().split('\n').length, 3);
+  const work = join(directory, 'lines');
+  mkdirSync(work);
+  const socket = join(work, 'otlp.sock');
+  const file = join(work, 'lines.yaml');
+  writeFileSync(file, lines.replace('/run/otelcol/whodns.sock', socket));
+  const pipelines =
+    'service: { pipelines: { logs: { receivers: [otlp/whodns] }, metrics: { receivers: [otlp/whodns] } } }';
+  writeFileSync(join(work, 'pipelines.yaml'), pipelines);
+  const expected = await reference();
+  const collector = await startCollector(['agent', FILE_SINK, file, join(work, 'pipelines.yaml')], work);
+  try {
+    await replay('otlp', { OTEL_EXPORTER_OTLP_ENDPOINT: `unix:${socket}` });
+    await assertSame(collector, expected);
+  } finally {
+    await collector.stop();
+  }
+});
 
 test('agent -> file -> file.yaml: every record, unchanged', async () => {
   const expected = await reference();

@@ -3,20 +3,26 @@
  * `node test/collector/build.ts` prints the program's path (and how long a fresh build took).
  */
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedProgram, GO_ENVIRONMENT, run } from './program-cache.ts';
 
 const MANIFEST = join(import.meta.dirname, '../../otel-config/builder.yaml');
+/** The module that the manifest names by its path. */
+const RECEIVER = join(import.meta.dirname, '../../otel-config/receiver');
 const BUILDER = 'go.opentelemetry.io/collector/cmd/builder';
 
-/** Path of the collector built from the shipped manifest. Comments in the manifest do not cause a new build. */
+/** Path of the collector built from the shipped manifest and receiver. Comments in the manifest do not cause a new build. */
 export async function collectorProgram(): Promise<string> {
   const manifest = readFileSync(MANIFEST, 'utf8');
   const version = collectorVersion(manifest);
   const content = manifest.replaceAll(/^\s*(#.*)?\n/gm, '');
-  const digest = createHash('sha256').update(content).digest('hex').slice(0, 8);
+  const hash = createHash('sha256').update(content);
+  for (const name of readdirSync(RECEIVER).sort())
+    if (/\.go$|^go\./.test(name) && !name.endsWith('_test.go'))
+      hash.update(name).update(readFileSync(join(RECEIVER, name)));
+  const digest = hash.digest('hex').slice(0, 8);
   const builder = await cachedProgram(`ocb-v${version}`, (target) => installBuilder(version, target));
   return cachedProgram(`otelcol-whodns-v${version}-${digest}`, (target) =>
     compile(builder, manifest, target),
@@ -44,6 +50,7 @@ async function compile(builder: string, manifest: string, target: string): Promi
   const directory = mkdtempSync(join(tmpdir(), 'whodns-otelcol-'));
   try {
     writeFileSync(join(directory, 'builder.yaml'), manifest);
+    cpSync(RECEIVER, join(directory, 'receiver'), { recursive: true });
     await run([builder, '--config=builder.yaml'], { cwd: directory, env: GO_ENVIRONMENT });
     cpSync(join(directory, 'otelcol-whodns', 'otelcol-whodns'), target);
   } finally {
