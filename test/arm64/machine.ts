@@ -15,8 +15,8 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { nodeProgram } from '../../packaging/platforms.ts';
+import { join, relative } from 'node:path';
+import { nodeProgram, TOOLS } from '../../packaging/platforms.ts';
 import { cachedProgram, run } from '../collector/program-cache.ts';
 import { ETC, GUEST_REPOSITORY, pack, writeInto } from '../kernel/rootfs.ts';
 import type { Machine } from '../kernel/vm.ts';
@@ -66,7 +66,9 @@ export const ARM64_MACHINE: Machine = {
 /** Path of the archive; made when the cache has none for these lists, this Node and these clients. */
 async function arm64Base(): Promise<string> {
   const node = nodeProgram('arm64');
-  const hash = createHash('sha256').update(JSON.stringify([ARM64, PACKAGES, LEFT_OUT, node]));
+  const hash = createHash('sha256').update(
+    JSON.stringify([ARM64, PACKAGES, LEFT_OUT, relative(TOOLS, node)]),
+  );
   for (const source of globSync('test/clients/*.{c,h}').sort())
     hash.update(`${source} ${statSync(source).size}`);
   return cachedProgram(`arm64-${hash.digest('hex').slice(0, 16)}.cpio`, (target) => make(target, node));
