@@ -1,6 +1,6 @@
 /** What is searched for: part of OPTIONS. */
 import { boolean, duration, integer, oneOf, type Parsed } from '../lib/values.ts';
-import { type Command, option, repeatable } from './option.ts';
+import { type Command, option } from './option.ts';
 
 const SEARCH: readonly Command[] = ['search'];
 const YEAR_MS = 365 * 86_400_000;
@@ -26,7 +26,7 @@ export const SEARCH_OPTIONS = {
   searchIn: option<string | undefined>({
     flag: '--in <file>',
     commands: SEARCH,
-    description: 'search this file: a capture (pcap, pcapng), or what --exporter otlp-file wrote',
+    description: 'search this file: a capture (pcap, pcapng)',
     parse: text,
     default: undefined,
     shownDefault: 'the history',
@@ -119,47 +119,6 @@ export const SEARCH_OPTIONS = {
     description: 'table, json (one object a line), csv',
     parse: oneOf('table', 'json', 'csv'),
     default: 'table',
-  }),
-  filter: option<string | undefined>({
-    flag: '--filter <expression>',
-    commands: SEARCH,
-    description: "only these lookups: 'rcode=NXDOMAIN and process=curl and latency>50ms' (docs/filters.md)",
-    parse: text,
-    default: undefined,
-  }),
-  onlyFailed: option<boolean>({
-    flag: '--failed',
-    commands: SEARCH,
-    description: 'only lookups that failed: no answer, or a response code other than NOERROR',
-    parse: boolean,
-    default: false,
-  }),
-  onlyPids: repeatable<number>({
-    flag: '--pid <pid>',
-    repeatable: true,
-    commands: SEARCH,
-    description: 'only this process; repeat or comma list',
-    parse: integer(1, 4_194_304),
-    default: [],
-    shownDefault: '',
-  }),
-  onlyContainers: repeatable<string>({
-    flag: '--container <name>',
-    repeatable: true,
-    commands: SEARCH,
-    description: 'only containers of this name (* and ? match) or id; repeat or comma list',
-    parse: text,
-    default: [],
-    shownDefault: '',
-  }),
-  onlyServers: repeatable<string>({
-    flag: '--server <address>',
-    repeatable: true,
-    commands: SEARCH,
-    description: 'only requests to this server, or block of addresses (10.0.0.0/8); repeat or comma list',
-    parse: text,
-    default: [],
-    shownDefault: '',
   }),
 } as const;
 

@@ -3,13 +3,14 @@ import { boolean, integer, type Parsed } from '../lib/values.ts';
 import { type Command, option, repeatable } from './option.ts';
 import { TABLE_COLUMNS, type TableColumn } from './table-columns.ts';
 
-const RUN: readonly Command[] = ['run'];
+const RUN: readonly Command[] = ['run', 'search'];
+const LOOKUPS: readonly Command[] = ['run', 'replay', 'search'];
 const CAPTURE: readonly Command[] = ['run', 'replay'];
 
 export const VIEW_OPTIONS = {
   filter: option<string | undefined>({
     flag: '--filter <expression>',
-    commands: [...CAPTURE, 'top'],
+    commands: [...LOOKUPS, 'top'],
     env: ['WHODNS_FILTER'],
     description: "only lookups like 'rcode=NXDOMAIN and process=curl' (docs/filters.md)",
     parse: notEmpty,
@@ -18,7 +19,7 @@ export const VIEW_OPTIONS = {
   }),
   onlyFailed: option<boolean>({
     flag: '--failed',
-    commands: CAPTURE,
+    commands: LOOKUPS,
     description: 'only lookups without an answer, or with another code than NOERROR',
     parse: boolean,
     default: false,
@@ -44,7 +45,7 @@ export const VIEW_OPTIONS = {
   onlyServers: repeatable<string>({
     flag: '--server <address>',
     repeatable: true,
-    commands: CAPTURE,
+    commands: LOOKUPS,
     description: 'only requests to this server, or to 10.0.0.0/8; repeat or comma list',
     parse: notEmpty,
     default: [],

@@ -123,7 +123,7 @@ test('real programs through the kernel: pages, a resolver, package names, revers
     const run = (script: string) => stage.run('unshare', '--mount', 'sh', '-c', script);
     for (let page = 0; page < 6; page++) {
       const names = sites(stage.id).flatMap((site) => [`www${page}.${site}`, `cdn.${site}`]);
-      await run(names.map((name) => `curl -s -m 3 http://${name}/ &`).join(' ') + ' wait; sleep 0.3');
+      await run(`${names.map((name) => `curl -s -m 3 http://${name}/ &`).join(' ')} wait; sleep 0.3`);
     }
     const reverse = Array.from({ length: 80 }, (_, i) => `-x 10.0.0.${i}`).join(' ');
     await run(`dig +tries=1 ${reverse} >/dev/null; dig +tries=1 SRV _http._tcp.deb.debian.org >/dev/null`);
