@@ -7,7 +7,7 @@ import {
 } from '../dnscache/answer.ts';
 import { HOST_SCOPE, type Scope, scopeText } from '../dnscache/scope.ts';
 import { ask } from './client.ts';
-import type { CacheFailure } from './dns-cache.ts';
+import type { CacheAnswer, CacheFailure } from './dns-cache.ts';
 
 export class RemoteDnsCache {
   readonly #socket: string;
@@ -25,9 +25,11 @@ export class RemoteDnsCache {
   async get(key: string, scope: Scope = HOST_SCOPE): Promise<DnsCacheAnswer> {
     if (typeof key !== 'string') throw new KeyNotSupported(`is of type ${typeof key}, not a string`);
     const query = { action: 'get', key, scope: scopeText(scope) };
-    const answer = (await ask(this.#socket, '/cache', query)) as DnsCacheAnswer | CacheFailure;
-    if (!('error' in answer))
-      return answer.negative === undefined ? answer : { ...answer, negative: revived(answer.negative) };
+    const answer = (await ask(this.#socket, '/cache', query)) as CacheAnswer | CacheFailure;
+    if (!('error' in answer)) {
+      const { learnt, ...found } = answer;
+      return found.negative === undefined ? found : { ...found, negative: revived(found.negative) };
+    }
     const { code, message, expired = false, negative } = answer.error;
     if (code === 'KEY_NOT_SUPPORTED') throw new KeyNotSupported(message.replace(/^the key /, ''));
     throw new DataNotFound(key, {

@@ -6,6 +6,7 @@ import {
   type NegativeAnswer,
 } from '../dnscache/answer.ts';
 import type { DnsCache, DnsCacheStats, DnsCacheTree } from '../dnscache/cache.ts';
+import type { Learnt } from '../dnscache/learnt.ts';
 import { parseScope } from '../dnscache/scope.ts';
 import { EXIT, UserError } from '../lib/errors.ts';
 import { forTerminal } from '../lib/escape.ts';
@@ -14,6 +15,8 @@ import { ControlError } from './answers.ts';
 const MAX_LISTED = 1000;
 /** Names and addresses shown of one tree in a table. */
 const MAX_SHOWN = 4;
+/** Of all realms. */
+const MAX_LEARNT = 256;
 
 /** `get` without an answer, as JSON; expected, so no failure of the route. */
 export interface CacheFailure {
@@ -22,8 +25,11 @@ export interface CacheFailure {
     readonly message: string;
     readonly expired?: boolean;
     readonly negative?: NegativeAnswer | undefined;
+    readonly learnt?: readonly Learnt[];
   };
 }
+
+export type CacheAnswer = DnsCacheAnswer & { readonly learnt: readonly Learnt[] };
 
 export interface CacheList {
   readonly stats: DnsCacheStats;
@@ -35,7 +41,7 @@ export interface CacheList {
 export function answerCache(
   cache: DnsCache | undefined,
   query: URLSearchParams,
-): DnsCacheAnswer | CacheFailure | CacheList {
+): CacheAnswer | CacheFailure | CacheList {
   if (cache === undefined)
     throw new ControlError('unavailable', 'this agent keeps no DNS cache; start it with --dnscache enable');
   const key = query.get('key');
@@ -50,17 +56,18 @@ export function answerCache(
   }
 }
 
-function get(cache: DnsCache, key: string, scopeText: string): DnsCacheAnswer | CacheFailure {
+function get(cache: DnsCache, key: string, scopeText: string): CacheAnswer | CacheFailure {
   const scope = parseScope(scopeText);
   if (scope === undefined)
     throw new ControlError('bad-request', 'the scope is host, netns=INODE, container=ID or pid=PID');
   try {
-    return cache.get(key, scope);
+    return { ...cache.get(key, scope), learnt: cache.learnt(key, scope).slice(0, MAX_LEARNT) };
   } catch (error) {
     if (error instanceof KeyNotSupported) return { error: { code: error.code, message: error.message } };
     if (!(error instanceof DataNotFound)) throw error;
     const { code, message, expired, negative } = error;
-    return { error: { code, message, expired, negative } };
+    const learnt = cache.learnt(key, scope).slice(0, MAX_LEARNT);
+    return { error: { code, message, expired, negative, learnt } };
   }
 }
 
@@ -72,12 +79,18 @@ export function cacheExit(answer: unknown): number {
 
 /** The answer for a terminal. @throws UserError: there is none */
 export function cacheTable(answer: unknown): string {
-  const given = answer as DnsCacheAnswer | CacheFailure | CacheList;
-  if ('error' in given) throw new UserError(given.error.message, { exitCode: cacheExit(given) });
+  const given = answer as CacheAnswer | CacheFailure | CacheList;
+  if ('error' in given) {
+    const hint = (given.error.learnt ?? []).map((each) => forTerminal(learntText(each))).join('\n');
+    throw new UserError(given.error.message, {
+      exitCode: cacheExit(given),
+      ...(hint === '' ? {} : { hint }),
+    });
+  }
   return 'trees' in given ? listTable(given) : answerTable(given);
 }
 
-function answerTable({ ip_addresses, dns_queries, dns_root, negative }: DnsCacheAnswer): string {
+function answerTable({ ip_addresses, dns_queries, dns_root, negative, learnt }: CacheAnswer): string {
   const rows = [
     ['question', dns_root],
     ...dns_queries.map((name, index) => [index === 0 ? 'names' : '', name]),
@@ -85,16 +98,32 @@ function answerTable({ ip_addresses, dns_queries, dns_root, negative }: DnsCache
   ];
   if (negative !== undefined)
     rows.push(['negative', `${negative.name}: ${negative.rcode} for ${negative.types.join(', ')}`]);
+  rows.push(...learnt.map((each, index) => [index === 0 ? 'learnt' : '', learntText(each)]));
   return lines(rows);
 }
 
+function learntText({ from, to, pid, networkNamespace, containerId, expiresAt }: Learnt): string {
+  const left = secondsTo(expiresAt);
+  const isGood = BigInt(expiresAt) > BigInt(Date.now()) * 1_000_000n;
+  const who = [
+    pid === undefined ? 'process unknown' : `pid ${pid}`,
+    `netns ${networkNamespace}`,
+    ...(containerId === undefined ? [] : [`container ${containerId.slice(0, 12)}`]),
+  ];
+  const until = isGood ? `${left} s left` : `expired ${-left} s ago`;
+  return `${from} -> ${to} (${who.join(', ')}): ${until}`;
+}
+
+/** JSON has it as text. */
+function secondsTo(time: bigint): bigint {
+  return (BigInt(time) - BigInt(Date.now()) * 1_000_000n) / 1_000_000_000n;
+}
+
 function listTable({ trees, stats }: CacheList): string {
-  const now = BigInt(Date.now()) * 1_000_000n;
   const rows = trees.map(({ question, names, addresses, networkNamespace, containerId, expiresAt }) => [
     question,
     shortened([...names, ...addresses]),
-    // JSON has it as text
-    String((BigInt(expiresAt) - now) / 1_000_000_000n),
+    String(secondsTo(expiresAt)),
     String(networkNamespace),
     containerId?.slice(0, 12) ?? '-',
   ]);

@@ -7,6 +7,7 @@ import { DataNotFound, type DnsCacheAnswer, type NegativeAnswer, type NotFound }
 import type { Link, Node, Realm, Tree } from './graph.ts';
 import { canonicalName, type Key, parseKey } from './key.ts';
 import { Learner } from './learner.ts';
+import { type Learnt, learntOf } from './learnt.ts';
 import { LINK } from './records.ts';
 import { HOST_SCOPE, type Scope } from './scope.ts';
 import { Store } from './store.ts';
@@ -136,6 +137,15 @@ export class DnsCache {
       ...(root?.isDoubted === true ? { conflicting: true as const } : {}),
     };
     return negative !== undefined && addresses.length === 0 ? { ...answer, negative } : answer;
+  }
+
+  /** Who was told so, also where it has expired since. Not a use of it. @throws KeyNotSupported */
+  learnt(key: string, scope: Scope = HOST_SCOPE): Learnt[] {
+    const found: Learnt[] = [];
+    const store = this.#store;
+    for (let node = this.#first(key); node !== undefined; node = node.next)
+      if (isIn(node.realm, scope)) found.push(...learntOf(node, scope, [store.nextMark(), store.nextMark()]));
+    return found;
   }
 
   #notFound(walks: readonly Walk[], negative: NotFound['negative']): NotFound {

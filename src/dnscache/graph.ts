@@ -45,7 +45,7 @@ export abstract class Told {
   }
 
   /** What counts in the scope, which the realm is known to be in; undefined: nobody in it was told. */
-  toldTo(scope: Scope): { readonly at: number; readonly expires: number } | undefined {
+  toldTo(scope: Scope): Telling | undefined {
     if (scope.kind !== 'process' || isProcess(this, scope)) return this;
     return this.#others?.findLast((telling) => isProcess(telling, scope));
   }

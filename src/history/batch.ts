@@ -42,6 +42,8 @@ const BIT = { TCP: 256, RESPONSE: 512, CONFLICTING: 1024 } as const;
 const MAX_RETRIES = 255;
 const HIGH = 0x1_0000_0000;
 const WORD = 4;
+/** Bytes up to which a loop is cheaper than the object that `subarray` makes. */
+const SHORT = 256;
 /** A buffer with less room than this is full. */
 const MAX_RECORD = HEAD_WORDS * WORD + MAX_ASKED + MAX_ANSWER + 2 * WORD;
 
@@ -98,7 +100,8 @@ export class BatchWriter {
   #copy({ bytes, base, captured }: Message, most: number): number {
     const length = Math.min(captured, most);
     const at = this.#word * WORD;
-    if (length > 0) this.#bytes.set(bytes.subarray(base, base + length), at);
+    if (length > SHORT) this.#bytes.set(bytes.subarray(base, base + length), at);
+    else for (let i = 0; i < length; i++) this.#bytes[at + i] = bytes[base + i] as number;
     this.#word += (length + WORD - 1) >>> 2;
     return length;
   }

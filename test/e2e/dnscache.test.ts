@@ -134,13 +134,17 @@ describe('DNS cache of the real agent', () => {
       await sleep(100);
     }
     assert.equal(error.message, `"short.${ZONE}" has expired`);
+    const { stderr } = await whodns('get', `short.${ZONE}`);
+    assert.match(stderr, /short\.\S+ -> 192\.0\.2\.7 \(pid \d+, netns \d+\): expired \d+ s ago/);
   });
 
   it('whodns cache get: a table, JSON, messages and exit codes', async () => {
     const table = await whodns('get', '192.0.2.231');
     assert.deepEqual([table.code, table.stderr], [0, '']);
+    const [said = '', learnt = ''] = table.stdout.split(/^(?=learnt )/m);
+    assert.match(learnt, new RegExp(`${END} -> 192\\.0\\.2\\.231 \\(pid \\d+, netns \\d+\\): \\d+ s left`));
     assert.equal(
-      table.stdout,
+      said,
       `question   ${table.stdout.includes(END) ? (await cache.get('192.0.2.231')).dns_root : ''}\n` +
         `names      ${NAME}\n           ${MIDDLE}\n           ${END}\naddresses  192.0.2.231\n`,
     );

@@ -167,3 +167,31 @@ describe('DNS cache: the name of an address', () => {
     assert.deepEqual(name?.names.slice(0, 2), ['n2999.test', 'n2998.test']);
   });
 });
+
+describe('DNS cache: who learnt it', () => {
+  it('each link with its process and realm, also when it has expired; in the scope alone', () => {
+    const cache = new DnsCache({ now: () => at(30) });
+    cache.add(
+      told({
+        name: 'www.corp',
+        pid: 7,
+        container: 'a',
+        answers: ['www.corp 60 CNAME end.corp', 'end.corp 10 A 10.0.0.1'],
+      }),
+    );
+    cache.add(told({ name: 'www.corp', pid: 8, container: 'b', answers: ['www.corp 60 A 10.0.0.2'] }));
+    const said = (key: string, scope: Scope = HOST) =>
+      cache
+        .learnt(key, scope)
+        .map(({ from, to, pid, containerId, expiresAt }) =>
+          [from, to, pid, containerId, expiresAt > at(30) ? 'good' : 'expired'].join(' '),
+        )
+        .sort();
+    const inA = ['end.corp 10.0.0.1 7 a expired', 'www.corp end.corp 7 a good'];
+    assert.deepEqual(said('www.corp'), [...inA, 'www.corp 10.0.0.2 8 b good'].sort());
+    assert.deepEqual(said('www.corp', inContainer('a')), inA);
+    assert.deepEqual(said('10.0.0.1'), inA);
+    assert.deepEqual(said('10.0.0.1', ofProcess(8)), []);
+    assert.deepEqual(said('nothing.corp'), []);
+  });
+});
