@@ -40,7 +40,7 @@ const STAGES: readonly Stage[] = [
   { name: 'hostile', files: 'test/hostile/**/*.test.ts', timeoutMs: 20 * MINUTE, concurrency: 1 },
   { name: 'detect', files: 'test/detect/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   // The page in a real browser.
-  { name: 'ui', files: 'test/ui/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1, onlyInAll: true },
+  { name: 'ui', files: 'test/ui/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'containers', files: 'test/containers/**/*.test.ts', timeoutMs: 10 * MINUTE, concurrency: 1 },
   { name: 'kernel', files: 'test/kernel/**/*.test.ts', timeoutMs: 45 * MINUTE, concurrency: 1 },
   {
