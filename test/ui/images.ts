@@ -61,7 +61,7 @@ try {
   }
   mkdirSync(IMAGES, { recursive: true });
   const shoot = async (place: string, name: string, scheme: 'dark' | 'light', width: number) => {
-    const { page } = await browser.look(url, { width, height: width < 600 ? 844 : 720, scheme });
+    const { page } = await browser.look(url, { width, height: 720, scheme });
     await page.locator('tr[data-id]').first().waitFor();
     await page.goto(`${new URL(url).origin}/#/${place}`);
     await sleep(1500);
@@ -73,7 +73,6 @@ try {
   await shoot('flow', 'page-flow', 'dark', 1280);
   await shoot('lookups?name=db.internal', 'page-name', 'dark', 1280);
   await shoot('agent', 'page-agent', 'light', 1280);
-  await shoot('lookups', 'page-narrow', 'light', 390);
 } finally {
   await browser.close();
   await agent.stop();
