@@ -28,6 +28,7 @@ export async function openHistory(directory: string, options: HistoryOptions = {
   return {
     search: (query) => typed('options', () => opened.search(query)),
     top: (query) => typed('options', () => opened.top(query)),
+    count: (query) => typed('options', () => opened.count(query)),
     timeline: (query) => typed('options', () => opened.timeline(query)),
     edges: (query) => typed('options', () => opened.edges(query)),
     process: (key, window) => typed('options', () => opened.process(key, window)),

@@ -1,5 +1,6 @@
 /** The history of a running agent by its control socket: routes here, and the same questions on the other side. */
 import type {
+  CountQuery,
   EdgesAnswer,
   EdgesQuery,
   HistoryQueries,
@@ -18,7 +19,7 @@ import { EXIT, UserError } from '../lib/errors.ts';
 import { ControlError, type Routes } from './answers.ts';
 import { ask } from './client.ts';
 
-const METHODS = ['search', 'top', 'timeline', 'edges', 'process', 'name', 'status'] as const;
+const METHODS = ['search', 'top', 'count', 'timeline', 'edges', 'process', 'name', 'status'] as const;
 
 /**
  * `/history/METHOD?q=` with the arguments as JSON.
@@ -69,6 +70,10 @@ export class RemoteHistory implements HistoryQueries {
 
   top(query: TopQuery): Promise<TopAnswer> {
     return this.#ask('top', query) as Promise<TopAnswer>;
+  }
+
+  count(query: CountQuery): Promise<number> {
+    return this.#ask('count', query) as Promise<number>;
   }
 
   timeline(query: TimelineQuery): Promise<TimelineAnswer> {

@@ -8,10 +8,11 @@ import { usageError } from './errors.ts';
 import { oneName, oneProcess } from './one.ts';
 import type { Conditions, Expression } from './plan.ts';
 import type { Segments } from './read.ts';
-import { search } from './search.ts';
+import { countLookups, search } from './search.ts';
 import { edges, timeline } from './summaries.ts';
 import { top } from './top.ts';
 import type {
+  CountQuery,
   EdgesAnswer,
   EdgesQuery,
   HistoryQueries,
@@ -46,6 +47,10 @@ export class Queries implements HistoryQueries {
 
   async top(query: TopQuery): Promise<TopAnswer> {
     return top(this.#segments, await conditionsOf(query));
+  }
+
+  async count(query: CountQuery): Promise<number> {
+    return countLookups(this.#segments, await conditionsOf(query));
   }
 
   async timeline(query: TimelineQuery): Promise<TimelineAnswer> {

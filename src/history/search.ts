@@ -5,7 +5,14 @@ import { addressOf, type Conditions, nameOf, plainGlob } from './plan.ts';
 import { lookupRows, overSegments, type Part, type Segments, Turns } from './read.ts';
 import { CONNECTION_ROWS } from './rows.ts';
 import { SEGMENT_IDS } from './schema.ts';
-import type { SearchAnswer, SearchQuery, StoredConnection, StoredLookup, StoredRow } from './types.ts';
+import type {
+  CountQuery,
+  SearchAnswer,
+  SearchQuery,
+  StoredConnection,
+  StoredLookup,
+  StoredRow,
+} from './types.ts';
 
 const DEFAULT_LIMIT = 100;
 export const MAX_LIMIT = 10_000;
@@ -71,6 +78,26 @@ export async function search(segments: Segments, query: SearchQuery & Conditions
     searchedTo: turns.isOver && !more ? (searchedTo ?? Date.now() * 1000) : undefined,
     last: isNewestFirst ? last : Math.max(rows.at(-1)?.id ?? query.after ?? 0, more ? 0 : last),
   };
+}
+
+/** Where the time is over before all was looked at: those found until then. */
+export async function countLookups(segments: Segments, query: CountQuery & Conditions): Promise<number> {
+  const turns = new Turns();
+  let sum = 0;
+  await overSegments(
+    segments,
+    query,
+    turns,
+    false,
+    async (part) => {
+      for await (const piece of lookupRows(part, 'count(*) AS n', '', turns, false, () => 1))
+        for (const row of piece) sum += row['n'] as number;
+      return false;
+    },
+    (query.after ?? -1) + 1,
+    (query.before ?? Number.MAX_SAFE_INTEGER) - 1,
+  );
+  return sum;
 }
 
 function lastId(segments: Segments): number {

@@ -6,6 +6,7 @@ import { UserError } from '../lib/errors.ts';
 import { workerScript } from '../lib/package-files.ts';
 import type { FromWorker, ToWorker, WorkerData } from './messages.ts';
 import type {
+  CountQuery,
   EdgesAnswer,
   EdgesQuery,
   HistoryQueries,
@@ -110,6 +111,10 @@ export class HistoryThread implements HistoryQueries {
 
   top(query: TopQuery): Promise<TopAnswer> {
     return this.#ask('top', query) as Promise<TopAnswer>;
+  }
+
+  count(query: CountQuery): Promise<number> {
+    return this.#ask('count', query) as Promise<number>;
   }
 
   timeline(query: TimelineQuery): Promise<TimelineAnswer> {

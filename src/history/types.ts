@@ -187,6 +187,13 @@ export interface SearchQuery extends Narrowing {
   readonly connections?: boolean;
 }
 
+export interface CountQuery extends Narrowing {
+  /** Only rows with a greater id. */
+  readonly after?: number;
+  /** Only rows with a lesser id. */
+  readonly before?: number;
+}
+
 export interface SearchAnswer {
   /** By time, the newest first; with `after` the oldest first. */
   readonly rows: readonly StoredRow[];
@@ -328,6 +335,8 @@ export interface HistoryStatus {
 export interface HistoryQueries {
   search(query: SearchQuery): Promise<SearchAnswer>;
   top(query: TopQuery): Promise<TopAnswer>;
+  /** Lookups that match, connections and findings not among them. */
+  count(query: CountQuery): Promise<number>;
   timeline(query: TimelineQuery): Promise<TimelineAnswer>;
   edges(query: EdgesQuery): Promise<EdgesAnswer>;
   /** @param key `StoredProcess.key` @returns undefined: it is not in the history */

@@ -13,12 +13,11 @@ const BEAT_MS = 1000;
 const MAX_ROWS = 500;
 /** Answers of the history in one round: some milliseconds of the event loop. */
 const MAX_PAGES = 3;
-const FAR = 2 ** 31;
 /** The page begins with so many of the past. */
 const FIRST_ROWS = 200;
 
 export interface LiveParts {
-  readonly history: Pick<HistoryQueries, 'search'>;
+  readonly history: Pick<HistoryQueries, 'count' | 'search'>;
   readonly hello: LiveHello;
   readonly beat: () => LiveBeat;
   readonly narrowing: Narrowing;
@@ -79,8 +78,9 @@ export class LiveStream {
   async #first(): Promise<void> {
     const { history, narrowing } = this.#parts;
     const { rows, last } = await history.search({ ...narrowing, limit: FIRST_ROWS });
-    this.#after = last;
-    this.#send({ kind: 'rows', rows: lookupsOf(rows).reverse(), skipped: 0 });
+    const first = lookupsOf(rows);
+    this.#after = Math.max(last, first.at(-1)?.id ?? 0);
+    this.#send({ kind: 'rows', rows: first, skipped: 0 });
   }
 
   async #round(): Promise<void> {
@@ -114,16 +114,15 @@ export class LiveStream {
     this.#send({ kind: 'rows', rows: found.slice(-MAX_ROWS), skipped });
   }
 
-  /** Too far behind to look at each: on with the newest ones. What lies between is counted by the ids, which lookups have without a gap. */
+  /** Too far behind to look at each: on with the newest ones. What lies between is counted. */
   async #jump(found: StoredLookup[]): Promise<void> {
-    const { rows, last } = await this.#parts.history.search({ ...this.#parts.narrowing, limit: MAX_ROWS });
-    const fresh = lookupsOf(rows)
-      .reverse()
-      .filter(({ id }) => id > this.#after);
-    const between = (fresh[0]?.id ?? last + 1) - this.#after - 1;
-    // Ids of another file of the history begin far away.
-    if (between > 0 && between < FAR) this.#skipped += between;
-    this.#after = Math.max(last, this.#after);
+    const { history, narrowing } = this.#parts;
+    const { rows, last } = await history.search({ ...narrowing, limit: MAX_ROWS });
+    const fresh = lookupsOf(rows).filter(({ id }) => id > this.#after);
+    const before = fresh[0]?.id ?? last + 1;
+    this.#skipped += await history.count({ ...narrowing, after: this.#after, before });
+    // Some may have come since the history said which is the last.
+    this.#after = Math.max(last, this.#after, fresh.at(-1)?.id ?? 0);
     found.push(...fresh);
   }
 
@@ -132,6 +131,8 @@ export class LiveStream {
   }
 }
 
+/** In the order in which they ended, which is that of the ids. */
 function lookupsOf(rows: readonly { readonly kind: string }[]): StoredLookup[] {
-  return (rows as readonly StoredLookup[]).filter(({ kind }) => kind === 'lookup').map(slim);
+  const lookups = (rows as readonly StoredLookup[]).filter(({ kind }) => kind === 'lookup').map(slim);
+  return lookups.sort((a, b) => a.id - b.id);
 }

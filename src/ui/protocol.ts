@@ -19,7 +19,7 @@ export interface LiveRows {
   readonly kind: 'rows';
   /** Those that ended, the oldest first. */
   readonly rows: readonly StoredLookup[];
-  /** Left out between the last message and these rows: too many, or the reader was slow. Of those not looked at, with what would not have matched. */
+  /** Left out between the last message and these rows: too many, or the reader was slow. */
   readonly skipped: number;
 }
 

@@ -214,8 +214,11 @@ describe('access to the page', { timeout: 170_000 }, () => {
     await sleep(500);
     const names = Array.from({ length: 1000 }, (_, index) => `n${index}.any`);
     for (let round = 0; round < ROUNDS; round++) await stage.dig(...names);
-    const { text } = await stage.ask('/api/top?by=domain');
-    assert.ok((JSON.parse(text) as { count: number }).count >= ROUNDS * 1000, text.slice(0, 300));
+    // All are in the history while the page has not read: what it is given and told then is of a reader that was behind.
+    const kept = async (): Promise<number> =>
+      (JSON.parse((await stage.ask('/api/top?by=domain')).text) as { count: number }).count;
+    for (let i = 0; i < 400 && (await kept()) < ROUNDS * 1000; i++) await sleep(50);
+    assert.ok((await kept()) >= ROUNDS * 1000);
     let seen = 0;
     let skipped = 0;
     let rest = '';

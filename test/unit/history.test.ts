@@ -266,6 +266,11 @@ describe('history: search', () => {
       ['x.example', 'y.example'],
     );
     assert.deepEqual((await queries.search({ after: followed.last })).rows, []);
+    assert.equal(await queries.count({}), 3002);
+    assert.equal(await queries.count({ after: first.last }), 2);
+    assert.equal(await queries.count({ before: oldest }), 2990);
+    assert.equal(await queries.count({ before: oldest, filter: 'name=n7.example or name=x.example' }), 1);
+    assert.equal(await queries.count({ after: oldest, before: oldest + 1 }), 0);
   });
 
   it('knows which process connected where, from which port and under which name', async (test) => {

@@ -9,13 +9,19 @@ export function Panel({ of: subject }: { readonly of: Subject }) {
   const id = subject.kind === 'process' ? subject.key : subject.name;
   useEffect(() => {
     const before = document.activeElement;
-    box.current?.focus();
+    // Of the window: what had the focus may be gone from the panel, and the focus with it.
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === 'Escape' && !(event.target instanceof HTMLInputElement)) go({});
+    };
+    window.addEventListener('keydown', onKey);
     return () => {
+      window.removeEventListener('keydown', onKey);
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
   useEffect(() => {
     box.current?.scrollTo({ top: 0 });
+    box.current?.focus();
   }, [id]);
   return (
     <aside
@@ -23,9 +29,6 @@ export function Panel({ of: subject }: { readonly of: Subject }) {
       ref={box}
       tabIndex={-1}
       aria-label={subject.kind === 'process' ? 'One process' : 'One name'}
-      onKeyDown={(event) => {
-        if (event.key === 'Escape') go({});
-      }}
     >
       <a class="close" href={href({})}>
         <span aria-hidden="true">×</span>

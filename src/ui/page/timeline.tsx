@@ -114,6 +114,8 @@ function options(width: number, onHover: (text: string) => void): uPlot.Options 
         ticks: { show: false },
         size: 20,
         gap: 2,
+        // Wider than 00:00:00.
+        space: 90,
         font: '11px system-ui',
         values: hours,
       },
