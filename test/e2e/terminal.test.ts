@@ -1,13 +1,13 @@
 /** What a person sees: the table, top and a program that is watched, in a real terminal, with real lookups. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { displayWidth } from '../../src/lib/display-width.ts';
-import { Namespace } from '../matrix/namespace.ts';
+import { finish, Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { NO_TMUX, Terminal } from './tmux.ts';
 
@@ -18,7 +18,7 @@ const missing =
       ? 'this kernel has no BTF'
       : NO_TMUX;
 const MAIN = `${process.execPath} ${join(import.meta.dirname, '../../src/main.ts')}`;
-const ZONE = `t${randomBytes(4).toString('hex')}.test`;
+const ZONE = `t${randomBytes(2).toString('hex')}.test`;
 const LONG = `${'long-label-'.repeat(5)}end`;
 
 describe('a terminal', { skip: missing }, () => {
@@ -53,15 +53,15 @@ describe('a terminal', { skip: missing }, () => {
         await ask(`w${columns}`);
         await ask(`w${columns}.${LONG}`);
         await ask(`evil\\027[2J\\226\\128\\174.w${columns}`);
-        const text = await terminal.until(new RegExp(`evil.*w${columns}|evil.*…`));
+        const text = await terminal.until(new RegExp(`w${columns}\\.[^]*evil`));
         const rows = text.split('\n');
         for (const row of rows) assert.ok(displayWidth(row) <= columns, row);
         const header = rows.findLast((row) => row.startsWith('TIME')) ?? '';
         assert.match(header, /^TIME +PID +PROCESS +USER +TYPE +NAME /);
         const row = rows.find((each) => each.includes(`w${columns}.${ZONE}`)) ?? '';
-        assert.match(row, /^\d\d:\d\d:\d\d\S* +\d+ +dig +root +A +w/);
+        assert.match(row, /^\d\d:\d\d:\d\d\S* +\d+ +dig +0 +A +w/);
         assert.match(row, / 192\.0\.2\.1/);
-        assert.match(text, columns === 80 ? /long-la\S*…/ : /long-label-/);
+        assert.match(text, new RegExp(` w${columns}\\.lo\\S*…`));
         assert.match(text, /evil\\0/);
       }
       // Who takes requests and says nothing.
@@ -95,7 +95,7 @@ describe('a terminal', { skip: missing }, () => {
       for (const row of text.split('\n')) assert.ok(displayWidth(row) <= 80, row);
       assert.match(text, /^PROCESS +PID +RATE\/s↓ +SHARE +FAILED +P50 +P99 +NAMES$/m);
       assert.match(text, new RegExp(`^filter: domain=${ZONE}$`, 'm'));
-      assert.match(text, /^dig +\d+ +\d\.\d\d +\d+\.\d% .*\ds +1$/m);
+      assert.match(text, /^dig +\d+ +\d\.\d\d +\d+\.\d% .*s +1$/m);
       terminal.keys('2');
       text = await terminal.until(/^DOMAIN .*NAMES$/m);
       await terminal.until(new RegExp(`^${ZONE} +`, 'm'));
@@ -133,7 +133,7 @@ describe('a terminal', { skip: missing }, () => {
 
   test('a program: its lookups and those of its children alone, its exit code, nothing left behind', async () => {
     const other = ask('other');
-    const script = `echo out; (dig +tries=1 @127.0.0.1 own.${ZONE} >/dev/null; setsid -f dig +tries=1 @127.0.0.1 orphan.${ZONE} >/dev/null) ; sleep 1; printf partial >&2; sleep 0.2; echo >&2; exit 7`;
+    const script = `${OWN_GROUP}; (dig +tries=1 @127.0.0.1 own.${ZONE} >/dev/null; setsid -f dig +tries=1 @127.0.0.1 orphan.${ZONE} >/dev/null) ; sleep 1; printf partial >&2; sleep 0.2; echo >&2; exit 7`;
     const child = namespace.spawn([...MAIN.split(' '), '--', 'sh', '-c', script]);
     let [out, said] = ['', ''];
     child.stdout?.on('data', (chunk: Buffer) => {
@@ -145,15 +145,65 @@ describe('a terminal', { skip: missing }, () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     await other;
     assert.equal(code, 7, said);
-    assert.equal(out, 'out\n');
+    assert.match(out, /^whodns-[0-9a-f]{16}\n$/);
     assert.match(said, /^partial$/m);
     assert.match(said, new RegExp(` dig .* own\\.${ZONE} `));
     assert.match(said, new RegExp(` dig .* orphan\\.${ZONE} `));
     assert.doesNotMatch(said, new RegExp(`other\\.${ZONE}`));
-    const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1] ?? '';
-    assert.deepEqual(
-      readdirSync(mount).filter((name) => /^whodns-[0-9a-f]{16}$/.test(name)),
-      [],
-    );
+    assert.equal(existsSync(pathOf(out)), false, out);
+  });
+
+  test('a program: no such one; a signal is passed on; an agent that is killed leaves no group behind', async () => {
+    const none = await namespace.run([...MAIN.split(' '), '--', 'no-such-program-of-whodns']);
+    assert.equal(none.exitCode, 127, none.errors);
+    assert.match(none.errors, /no-such-program-of-whodns: .*not found/);
+    const script = `trap 'echo got it; exit 9' TERM; echo begun; while :; do sleep 0.1; done`;
+    const argv = [...MAIN.split(' '), '--', 'sh', '-c', script];
+    const signalled = namespace.spawn(argv);
+    const ended = finish(signalled, 30_000);
+    await new Promise((resolve) => signalled.stdout?.once('data', resolve));
+    signalled.kill('SIGTERM');
+    const { exitCode, output } = await ended;
+    assert.deepEqual({ exitCode, output }, { exitCode: 9, output: 'begun\ngot it\n' });
+    const last = `${OWN_GROUP}; exec sleep 3`;
+    const killed = namespace.spawn([...MAIN.split(' '), '--', 'sh', '-c', last]);
+    const end = finish(killed, 30_000);
+    const group = pathOf(String(await new Promise((resolve) => killed.stdout?.once('data', resolve))));
+    assert.ok(existsSync(group), group);
+    killed.kill('SIGKILL');
+    await end;
+    for (let i = 0; i < 50 && existsSync(group); i++) await sleep(100);
+    assert.equal(existsSync(group), false, group);
+  });
+
+  test('top of an agent that runs, by its control socket', async () => {
+    const control = join(directory, 'control');
+    const agent = namespace.spawn([...MAIN.split(' '), '--control', control], 'ignore');
+    let terminal: Terminal | undefined;
+    try {
+      for (let i = 0; i < 100 && !existsSync(control); i++) await sleep(100);
+      terminal = new Terminal(directory, `${MAIN} top --control ${control} --filter 'domain=${ZONE}'`, 80);
+      await terminal.until(/whodns top/);
+      await sleep(1000);
+      await ask('by-socket');
+      terminal.keys('2');
+      await terminal.until(new RegExp(`^${ZONE} +`, 'm'));
+      assert.match(await terminal.until(/lost \d/), / 1 lookups /);
+      terminal.keys('q');
+      await terminal.until(/left 0/, 20_000);
+    } finally {
+      terminal?.close();
+      agent.kill('SIGTERM');
+      await finish(agent, 20_000);
+    }
   });
 });
+
+/** Says in which group a watched program is. */
+const OWN_GROUP = `grep -o 'whodns-[0-9a-f]*$' /proc/self/cgroup`;
+
+function pathOf(group: string): string {
+  const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1] ?? '';
+  const own = /^0::(\/.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '/';
+  return join(mount, own, group.trim());
+}

@@ -51,7 +51,7 @@ export class Terminal {
   }
 
   /** Until it shows this. @returns all that it shows then */
-  async until(pattern: RegExp, milliseconds = 90_000, isAll = false): Promise<string> {
+  async until(pattern: RegExp, milliseconds = 30_000, isAll = false): Promise<string> {
     const deadline = performance.now() + milliseconds;
     for (;;) {
       const text = this.text(isAll);
