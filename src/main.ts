@@ -114,7 +114,7 @@ async function main(): Promise<number> {
     });
     return await run(config, agent, log, crash, readiness, watch);
   } finally {
-    watch?.close();
+    await watch?.close();
   }
 }
 
@@ -317,7 +317,8 @@ async function summaryFor(config: Config, agent: Agent): Promise<Summary | undef
 
 function printSummary(lines: readonly string[]): void {
   const stream = process.stderr.isTTY === true ? process.stderr : process.stdout;
-  stream.write(`${lines.join('\n')}\n`);
+  // Over the ^C that a terminal echoes.
+  stream.write(`${stream.isTTY === true ? '\r' : ''}${lines.join('\n')}\n`);
 }
 
 /**

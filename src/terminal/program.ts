@@ -6,7 +6,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import type { Writable } from 'node:stream';
 import type { Filter } from '../filter/ast.ts';
@@ -18,6 +19,19 @@ const NOT_STARTED = 125;
 const GATE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
 /** Of the program's user, so that it may signal it: the agent has no right left to. */
 const SIGNALLER = 'while read -r signal pid <&3; do kill -s "$signal" "$pid"; done';
+/**
+ * Started with all rights, for a group below the root of all, which only who has CAP_DAC_OVERRIDE may remove. Nothing is read from the
+ * agent but its end, so that nothing is left of one that was killed either. The kernel counts a process that ends a while longer.
+ */
+const REMOVER = `trap '' HUP INT QUIT TERM
+read -r end <&3
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  while read -r pid; do echo "$pid" >"$2/cgroup.procs"; done <"$1/cgroup.procs"
+  rmdir "$1" && exit
+  sleep 0.1
+done`;
+/** ms that its end is waited for. */
+const MAX_REMOVING_MS = 2000;
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'];
 const OWN_CGROUP = /^0::(\/.*)$/m;
 
@@ -44,17 +58,15 @@ export class Program {
   readonly filter: Filter;
   readonly #child: ChildProcess;
   readonly #signaller: ChildProcess | undefined;
-  readonly #group: string;
-  readonly #parent: string;
+  readonly #remover: ChildProcess;
 
   private constructor(
     group: string,
-    parent: string,
     child: ChildProcess,
     signaller: ChildProcess | undefined,
+    remover: ChildProcess,
   ) {
-    this.#group = group;
-    this.#parent = parent;
+    this.#remover = remover;
     this.#child = child;
     this.#signaller = signaller;
     this.filter = inGroup(group.slice(group.lastIndexOf('/') + 1));
@@ -77,23 +89,17 @@ export class Program {
     }
     const invoker = invokerOf(environment);
     const env = invoker === undefined ? { ...environment } : environmentOf(invoker, environment);
-    const start = (script: string, args: readonly string[], isProgram: boolean): ChildProcess => {
-      const [file, first, ids] = as(invoker, ['/bin/sh', '-c', script, 'whodns', ...args]);
-      const shown = isProgram ? ('inherit' as const) : ('ignore' as const);
-      return spawn(file, first, { stdio: [shown, shown, shown, 'pipe'], env, detached: !isProgram, ...ids });
-    };
-    const child = start(GATE, command, true);
-    const signaller = invoker === undefined ? undefined : start(SIGNALLER, [], false);
-    signaller?.on('error', () => {});
-    signaller?.unref();
-    (signaller?.stdio[3] as { unref?: () => void } | undefined)?.unref?.();
-    for (const each of [child, signaller]) each?.stdio[3]?.on('error', () => {});
-    const program = new Program(group, parent, child, signaller);
+    const remover = helper(undefined, REMOVER, [group, parent], {});
+    const [file, first, ids] = as(invoker, shell(GATE, command));
+    const child = spawn(file, first, { stdio: ['inherit', 'inherit', 'inherit', 'pipe'], env, ...ids });
+    child.stdio[3]?.on('error', () => {});
+    const signaller = invoker === undefined ? undefined : helper(invoker, SIGNALLER, [], env);
+    const program = new Program(group, child, signaller, remover);
     try {
       if (child.pid === undefined) throw new Error('it could not be started');
       writeFileSync(`${group}/cgroup.procs`, String(child.pid));
     } catch (error) {
-      program.close();
+      void program.close();
       throw noGroup((error as Error).message);
     }
     return program;
@@ -114,25 +120,42 @@ export class Program {
   }
 
   /** What it left running goes on, in the group that the agent is in. */
-  close(): void {
+  async close(): Promise<void> {
     (this.#child.stdio[3] as Writable | null)?.destroy();
-    (this.#signaller?.stdio[3] as Writable | null | undefined)?.end();
-    try {
-      for (const pid of readFileSync(`${this.#group}/cgroup.procs`, 'utf8').split('\n').filter(Boolean))
-        moveTo(this.#parent, pid);
-      rmdirSync(this.#group);
-    } catch {
-      // It made groups below it, which are not ours to remove.
-    }
+    for (const each of [this.#signaller, this.#remover])
+      (each?.stdio[3] as Writable | null | undefined)?.end();
+    // It made groups below its own, which are not ours to remove, or all is slow.
+    const late = new Promise((resolve) => setTimeout(resolve, MAX_REMOVING_MS));
+    if (this.#remover.exitCode === null && this.#remover.pid !== undefined)
+      await Promise.race([once(this.#remover, 'exit'), late]);
   }
 }
 
-function moveTo(group: string, pid: string): void {
-  try {
-    writeFileSync(`${group}/cgroup.procs`, pid);
-  } catch {
-    // It has ended.
-  }
+/** What runs beside the program, and neither hears its terminal nor keeps the agent running. */
+function helper(
+  invoker: Invoker | undefined,
+  script: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): ChildProcess {
+  const [file, first, ids] = as(invoker, shell(script, args));
+  const child = spawn(file, first, {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    env,
+    cwd: '/',
+    detached: true,
+    ...ids,
+  });
+  child.on('error', () => {});
+  child.unref();
+  const pipe = child.stdio[3] as Writable & { unref?: () => void };
+  pipe.on('error', () => {});
+  pipe.unref?.();
+  return child;
+}
+
+function shell(script: string, args: readonly string[]): readonly string[] {
+  return ['/bin/sh', '-c', script, 'whodns', ...args];
 }
 
 /** The group's name is random: no other has it. */

@@ -65,9 +65,9 @@ export class Watch {
     return code;
   }
 
-  close(): void {
-    this.#program.close();
+  async close(): Promise<void> {
     this.output.release();
+    await this.#program.close();
   }
 }
 

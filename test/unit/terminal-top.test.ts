@@ -253,6 +253,7 @@ describe('top: bytes of a terminal', () => {
     assert.deepEqual(shown(await read(all)), expected);
     assert.deepEqual(shown(await read(...all)), expected);
     assert.deepEqual(shown(await read('\x1b')), ['escape']);
+    assert.deepEqual(shown(await read('\x1b\x1b\x1b[A\x1b')), ['escape', 'escape', 'up', 'escape']);
     assert.deepEqual(shown(await read('é')), ['é']);
   });
 

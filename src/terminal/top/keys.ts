@@ -16,6 +16,8 @@ const REPORT = /\x1b\[<(\d{1,4});(\d{1,5});(\d{1,5})([Mm])/;
 /** The beginning of one, whose end is still to come. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal sends
 const BEGUN = /\x1b(?:\[(?:<[\d;]{0,16})?)?$/;
+const ESCAPE = '\x1b';
+const ESCAPED = ESCAPE.repeat(2);
 const WHEEL = 64;
 const WHEEL_LINES = 3;
 /** ms after which an escape alone is the key. */
@@ -46,13 +48,20 @@ export class Keys {
       text = text.slice(report.index + report[0].length);
       this.#mouse(report);
     }
+    // Node would wait half a second for what follows one, and takes two for one.
+    for (let at = text.indexOf(ESCAPED); at >= 0; at = text.indexOf(ESCAPED)) {
+      this.#pass(text.slice(0, at));
+      this.#escape();
+      text = text.slice(at + 1);
+    }
     const begun = BEGUN.exec(text)?.[0] ?? '';
     this.#pass(text.slice(0, text.length - begun.length));
     this.#begun = begun;
     if (begun !== '')
       this.#timer = setTimeout(() => {
         this.#begun = '';
-        this.#pass(begun);
+        if (begun === ESCAPE) this.#escape();
+        else this.#pass(begun);
       }, ESCAPE_MS);
   }
 
@@ -63,6 +72,10 @@ export class Keys {
 
   #pass(text: string): void {
     if (text !== '') this.#plain.write(text);
+  }
+
+  #escape(): void {
+    this.#onInput({ kind: 'key', name: 'escape', text: '', ctrl: false });
   }
 
   #mouse([, code, x, y, end]: RegExpExecArray): void {

@@ -41,6 +41,24 @@ const MIN_COLUMNS = 40;
 const HEAD = 4;
 const FOOT = 1;
 const MAX_CELL = 1024;
+const KEYS = [
+  'q quit',
+  '⏎ into',
+  'esc back',
+  '/ filter',
+  's sort',
+  'w window',
+  'p pause',
+  '1-4 tab',
+  '↑↓ choose',
+  '? help',
+];
+const TYPING_KEYS = [
+  '⏎ filter',
+  'esc leave it',
+  '^U clear',
+  'rcode=NXDOMAIN and process=curl (docs/filters.md)',
+];
 const BOLD = '1';
 const DIM = '2';
 const REVERSE = '7';
@@ -271,11 +289,10 @@ function rowLine(table: readonly Column[], row: number, isChosen: boolean, colum
 }
 
 function footLine(state: State, columns: number): string {
-  const keys =
-    state.typed === undefined
-      ? 'q quit  ↑↓ choose  ⏎ into  esc back  1-4 tab  s sort  / filter  w window  p pause  ? help'
-      : '⏎ filter  esc leave it  ^U clear   rcode=NXDOMAIN and process=curl (docs/filters.md)';
-  return styled(DIM, cut(keys, columns));
+  const keys = [...(state.typed === undefined ? KEYS : TYPING_KEYS)];
+  // The help and the way out stay longest.
+  while (displayWidth(keys.join('  ')) > columns && keys.length > 2) keys.splice(-2, 1);
+  return styled(DIM, cut(keys.join('  '), columns));
 }
 
 function helpLines(columns: number, fits: number): string[] {
@@ -323,7 +340,7 @@ function rateText(count: number, seconds: number): string {
 }
 
 function percent(part: number, whole: number): string {
-  return whole === 0 ? '0 %' : `${((100 * part) / whole).toFixed(1)}%`;
+  return `${(whole === 0 ? 0 : (100 * part) / whole).toFixed(1)}%`;
 }
 
 /** Local time of day with milliseconds. @param time Unix us */
