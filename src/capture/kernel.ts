@@ -373,6 +373,7 @@ async function loadFirst(options: KernelOptions, failed: readonly CaptureError[]
       family,
       besides: [
         'exit',
+        ...(family === 'tracepoint' ? ['redirect_tracepoint'] : []),
         ...(options.connections === true ? [`connect_${family === 'kprobe' ? 'kprobe' : 'tracepoint'}`] : []),
       ],
       ringBytes: options.ringBytes,
