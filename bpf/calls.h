@@ -228,24 +228,27 @@ static __always_inline __u32 sent_segment_size(struct sock *sk, struct msghdr *m
 /* What the program asked for: `asked`, where a program of its control group has looked at that, or what its connect() was given. */
 static __noinline int fill_asked(struct message *message, __u64 socket, const struct place *asked)
 {
-	struct redirect_value *value;
-	struct place remote;
+	struct redirect_value value = {}, *known;
+	struct redirect_key key = {.socket = socket};
 
 	if (!message)
 		return 0;
 	if (!asked) {
-		value = connected_redirect(socket, message->remote_port);
-		if (value)
-			fill_dialed(message, value->dialed_address, value->dialed_port);
+		known = connected_redirect(socket, message->remote_port);
+		if (known)
+			fill_dialed(message, known->dialed_address, known->dialed_port);
 		return 0;
 	}
-	__builtin_memcpy(remote.address, message->remote_address, 16);
-	remote.port = message->remote_port;
-	if (is_same_place(asked, &remote))
+	__builtin_memcpy(value.dialed_address, asked->address, 16);
+	value.dialed_port = asked->port;
+	__builtin_memcpy(key.remote_address, message->remote_address, 16);
+	key.remote_port = message->remote_port;
+	if (key.remote_port == asked->port && is_same_address(key.remote_address, asked->address))
 		return 0;
-	fill_dialed(message, asked->address, asked->port);
-	note_translated_port(remote.port);
-	remember_redirect(socket, &remote, asked, 0);
+	fill_dialed(message, value.dialed_address, value.dialed_port);
+	note_translated_port(key.remote_port);
+	bpf_map_update_elem(&redirects, &key, &value, BPF_ANY);
+	any_redirect = 1;
 	return 0;
 }
 

@@ -53,10 +53,16 @@ struct place {
 	__u32 port;
 };
 
+static __always_inline bool is_same_address(const void *one, const void *other)
+{
+	const __u32 *a = one, *b = other;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
 static __always_inline bool is_same_place(const struct place *a, const struct place *b)
 {
-	return a->port == b->port && a->address[0] == b->address[0] && a->address[1] == b->address[1] &&
-	       a->address[2] == b->address[2] && a->address[3] == b->address[3];
+	return a->port == b->port && is_same_address(a->address, b->address);
 }
 
 /* struct sockaddr_in and sockaddr_in6 (uapi) as bytes. */
