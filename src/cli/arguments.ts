@@ -220,7 +220,13 @@ class Parser {
         if (!place.isCommon && !this.#isWhole) shown.hideHelp();
       }
       command.addOption(shown);
-      for (const old of option.oldFlags ?? []) command.addOption(toCommander(option, old).hideHelp());
+      for (const old of option.oldFlags ?? []) {
+        // Without a group it would open one of its own here.
+        const hidden = toCommander(option, old).hideHelp();
+        command.addOption(
+          shown.helpGroupHeading === undefined ? hidden : hidden.helpGroup(shown.helpGroupHeading),
+        );
+      }
       if (key === ('format' satisfies Key) || key === ('searchFormat' satisfies Key)) {
         const json = new CommanderOption(JSON_FLAG, 'the same as --format json');
         command.addOption(isGrouped ? json.helpGroup(placeOf('format')?.title ?? '') : json);

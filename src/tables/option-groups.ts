@@ -38,8 +38,9 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   },
   {
     title: 'Output:',
-    common: ['exporters', 'format', 'columns', 'wide', 'ui', 'health', 'control', 'configFile'],
+    common: ['exporters', 'format', 'columns', 'ui', 'health', 'control', 'configFile'],
     further: [
+      'wide',
       'healthMetrics',
       'readyFd',
       'logFormat',
