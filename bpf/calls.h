@@ -361,6 +361,10 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 	KEEP_LOADED(port);
 	if (address) {
 		named = name_port(&name, address, v6);
+		/* udpv6_sendmsg names the peer that an AF_INET6 socket is connected to, where that is IPv4. */
+		if (!v6 && any_redirect && name.port == port && LOAD(direct, sk, __sk_common.skc_family) == AF_INET6 &&
+		    name.address4 == LOAD(direct, sk, __sk_common.skc_daddr))
+			named = false;
 		if (named)
 			port = name.port;
 	}

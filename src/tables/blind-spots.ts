@@ -31,11 +31,6 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'nothing; at the same port as the address that they went to',
   },
   {
-    what: 'connected UDP sockets of IPv6 to an IPv4-mapped name server (`::ffff:192.0.2.53`) that a cgroup program (connect6) sends elsewhere',
-    families: SOCKETS,
-    seenAs: 'answers that are `unmatched`; at the same port as the address that they went to',
-  },
-  {
     what: 'where a packet filter (destination NAT) or IPVS sends a request behind the socket',
     families: SOCKETS,
     seenAs: 'the server that was asked, without `network.peer.address`',
