@@ -10,6 +10,7 @@
 #include "interface.h"
 #include "packet.h"
 #include "process.h"
+#include "redirect.h"
 #include "socket.h"
 #include "unreachable.h"
 #include "visibility.h"
@@ -224,13 +225,41 @@ static __always_inline __u32 sent_segment_size(struct sock *sk, struct msghdr *m
 	return LOAD(false, (struct udp_sock *)sk, gso_size);
 }
 
+/* What the program asked for: `asked`, where a program of its control group has looked at that, or what its connect() was given. */
+static __noinline int fill_asked(struct message *message, __u64 socket, const struct place *asked)
+{
+	struct redirect_value value = {}, *known;
+	struct redirect_key key = {.socket = socket};
+
+	if (!message)
+		return 0;
+	if (!asked) {
+		known = connected_redirect(socket, message->remote_port);
+		if (known)
+			fill_dialed(message, known->dialed_address, known->dialed_port);
+		return 0;
+	}
+	__builtin_memcpy(value.dialed_address, asked->address, 16);
+	value.dialed_port = asked->port;
+	__builtin_memcpy(key.remote_address, message->remote_address, 16);
+	key.remote_port = message->remote_port;
+	if (key.remote_port == asked->port && is_same_address(key.remote_address, asked->address))
+		return 0;
+	fill_dialed(message, value.dialed_address, value.dialed_port);
+	note_translated_port(key.remote_port);
+	bpf_map_update_elem(&redirects, &key, &value, BPF_ANY);
+	any_redirect = 1;
+	return 0;
+}
+
 /*
  * udp_sendmsg (`v6` false) and udpv6_sendmsg. The latter hands IPv4 destinations, v4-mapped ones too, to the former,
- * where they are reported.
+ * where they are reported. `direct_msg`: as `direct`, of msg.
  */
 static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
 					      const struct socket_name *name, __u16 port, __u32 level,
-					      const bool direct, const bool v6)
+					      const struct place *asked, const bool direct, const bool direct_msg,
+					      const bool v6)
 {
 	struct message message = {};
 	struct buffer buffer;
@@ -249,17 +278,20 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	message.remote_port = port;
 	message.protocol = PROTOCOL_UDP;
 	message.length = length;
-	message.sequence = sent_segment_size(sk, msg, direct);
+	message.sequence = sent_segment_size(sk, msg, direct_msg);
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (!account(&message, level, hook))
 		return;
 	if (v6)
 		fill_zone(&message, sk, name ? name->scope : 0, hook, direct);
+	if (asked || (any_redirect && !name))
+		fill_asked(&message, address_of(sk), asked);
+	forget_dialed(&message);
 	if (is_corked(sk))
 		remember_cork(&message, sk);
-	else if (LOAD(direct, msg, msg_flags) & MSG_MORE)
+	else if (LOAD(direct_msg, msg, msg_flags) & MSG_MORE)
 		message.flags |= MESSAGE_MORE;
-	buffer = buffer_of(msg, direct);
+	buffer = buffer_of(msg, direct_msg);
 	emit_buffer(&message, &buffer);
 }
 
@@ -286,6 +318,36 @@ static __always_inline void name_address(struct socket_name *name, void *address
 	}
 }
 
+static __noinline int remember_send(__u64 socket, __u64 address, __u64 message, __u64 length,
+				    const struct socket_name *name)
+{
+	struct redirect_call call = {.socket = socket, .name = address, .message = message, .length = length};
+	__u64 task = bpf_get_current_pid_tgid();
+
+	if (!name)
+		return 0;
+	place_from((struct place *)call.asked, (const struct sockaddr_bytes *)name);
+	bpf_map_update_elem(&redirect_calls, &task, &call, BPF_ANY);
+	return 0;
+}
+
+/*
+ * Whether a program of the socket's control group will look at where this goes: it is reported when that is done. Not where a datagram is
+ * being put together, which has its address.
+ */
+static __always_inline bool send_is_redirected(struct sock *sk, struct msghdr *msg, __u64 length,
+					       const struct socket_name *name, void *address, const bool v6)
+{
+	if (v6 && (name->family != AF_INET6 || is_v4_mapped(name->address6))) /* handed to udp_sendmsg */
+		return false;
+	if (!socket_has_program(sk, v6 ? ATTACH_TYPE(UDP6_SENDMSG) : ATTACH_TYPE(UDP4_SENDMSG)))
+		return false;
+	if (bpf_core_field_exists(struct udp_sock, pending) && LOAD(false, (struct udp_sock *)sk, pending))
+		return false;
+	remember_send(address_of(sk), address_of(address), address_of(msg), length, name);
+	return true;
+}
+
 static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, __u64 length, const __u32 hook,
 					  const bool direct, const bool v6)
 {
@@ -299,11 +361,15 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 	KEEP_LOADED(port);
 	if (address) {
 		named = name_port(&name, address, v6);
+		/* udpv6_sendmsg names the peer that an AF_INET6 socket is connected to, where that is IPv4. */
+		if (!v6 && any_redirect && name.port == port && LOAD(direct, sk, __sk_common.skc_family) == AF_INET6 &&
+		    name.address4 == LOAD(direct, sk, __sk_common.skc_daddr))
+			named = false;
 		if (named)
 			port = name.port;
 	}
 	port = bpf_ntohs(port);
-	if (!is_dns_port(port)) {
+	if (!is_dns_port(port) && (named || !is_translated_port(port) || !is_redirected(address_of(sk), port))) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
@@ -315,7 +381,9 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 	}
 	if (named && v6)
 		name_address(&name, address);
-	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, level, direct, v6);
+	if (named && send_is_redirected(sk, msg, length, &name, address, v6))
+		return;
+	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, level, NULL, direct, direct, v6);
 }
 
 /* A stream's ends; a v4-mapped peer on an AF_INET6 socket is IPv4. */
@@ -330,6 +398,15 @@ static __always_inline void fill_stream(struct message *message, struct sock *sk
 	}
 	message->remote_port = port;
 	message->protocol = PROTOCOL_TCP;
+	if (any_redirect)
+		fill_asked(message, address_of(sk), NULL);
+	forget_dialed(message);
+}
+
+/* Is what `sk` is connected to, at `port`, a name server to the program? */
+static __always_inline bool is_dns_stream(struct sock *sk, __u16 port)
+{
+	return is_dns_port(port) || (is_translated_port(port) && is_redirected(address_of(sk), port));
 }
 
 /*
@@ -377,7 +454,7 @@ static __always_inline void send_stream(struct sock *sk, struct msghdr *msg, __u
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
 	__u32 level;
 
-	if (!is_dns_port(port)) {
+	if (!is_dns_stream(sk, port)) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
@@ -403,7 +480,7 @@ static __always_inline void open_stream(struct sock *sk, const __u32 hook, const
 	__u16 port = bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport));
 	__u32 level;
 
-	if (!is_dns_port(port))
+	if (!is_dns_stream(sk, port))
 		return;
 	request = PROBE((struct tcp_sock *)sk, fastopen_req);
 	data = request ? PROBE(request, data) : NULL;
@@ -425,7 +502,7 @@ static __always_inline void close_stream(struct sock *sk, const __u32 hook, cons
 	__u8 state = LOAD(direct, sk, __sk_common.skc_state);
 	__u32 level;
 
-	if (!is_dns_port(port) || state == TCP_CLOSE || state == TCP_LISTEN)
+	if (!is_dns_stream(sk, port) || state == TCP_CLOSE || state == TCP_LISTEN)
 		return;
 	level = current_level();
 	if (level == VISIBILITY_OFF) {
@@ -438,6 +515,20 @@ static __always_inline void close_stream(struct sock *sk, const __u32 hook, cons
 	message.flags |= MESSAGE_STREAM_END;
 	if (account(&message, level, hook))
 		emit_run(&message, 0, 0, false);
+}
+
+/* Whether the socket's requests went to where a datagram comes from, at a port that is no DNS port. */
+static __noinline bool answers_redirected(__u64 socket, const struct packet *packet)
+{
+	struct redirect_key key = {.socket = socket};
+
+	if (!packet)
+		return false;
+	if (connected_redirect(socket, packet->source_port))
+		return true;
+	key.remote_port = packet->source_port;
+	__builtin_memcpy(key.remote_address, packet->source, 16);
+	return bpf_map_lookup_elem(&redirects, &key);
 }
 
 /*
@@ -458,6 +549,10 @@ static __always_inline void receive_dns_datagram(struct sock *sk, struct sk_buff
 	}
 	if (!parse_packet((void *)network, LOAD(direct, skb, len) + data - network, &packet))
 		return;
+	if (!is_dns_port(packet.source_port) && !answers_redirected(address_of(sk), &packet)) {
+		count(COUNTER_SKIPPED);
+		return;
+	}
 	fill_call(&message, sk, hook, direct, DIRECTION_RESPONSE);
 	__builtin_memcpy(message.local_address, packet.destination, 16);
 	__builtin_memcpy(message.remote_address, packet.source, 16);
@@ -480,14 +575,14 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 
 	if (length < 0) /* MSG_PEEK: it stays in the queue and comes again */
 		return;
-	if (port && !is_dns_port(bpf_ntohs(port))) {
+	if (port && !is_answer_port(bpf_ntohs(port))) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
 	head = (__u64)PROBE(skb, head);
 	if (!port)
 		bpf_probe_read_kernel(&port, sizeof(port), (void *)head + LOAD(direct, skb, transport_header));
-	if (!is_dns_port(bpf_ntohs(port))) {
+	if (!is_answer_port(bpf_ntohs(port))) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
@@ -519,7 +614,7 @@ static __always_inline void remember_receive(struct sock *sk, struct msghdr *msg
 
 static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr *msg, const bool direct)
 {
-	if (!is_dns_port(bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)))) {
+	if (!is_dns_stream(sk, bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)))) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
@@ -582,7 +677,7 @@ static __always_inline void receive_unreachable(struct sk_buff *skb, const __u32
 	int result;
 
 	bpf_probe_read_kernel(icmp, sizeof(icmp), (void *)PROBE(skb, head) + LOAD(direct, skb, transport_header));
-	if (!parse_packet((void *)data, there, &packet) || !is_dns_port(packet.destination_port) ||
+	if (!parse_packet((void *)data, there, &packet) || !is_answer_port(packet.destination_port) ||
 	    !fill_unreachable(&message, &packet, there,
 			      v6 ? unreachable6(icmp[0], icmp[1]) : unreachable4(icmp[0], icmp[1])))
 		return;

@@ -6,6 +6,7 @@
 #include "calls.h"
 #include "connect.h"
 #include "exit.h"
+#include "redirect_calls.h"
 #include "tracepoint.h"
 
 #include <asm/ptrace.h>
@@ -38,13 +39,32 @@ int BPF_PROG(tracepoint_neigh_event_send_done, struct neighbour *neighbour, int 
 	return 0;
 }
 
+/*
+ * A system call begins. Attached only where redirect_tracepoint_probe finds programs that put other addresses in the place of what connect()
+ * is given: it costs every system call of the host some 20 ns.
+ */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(redirect_tracepoint_sys_enter, struct pt_regs *registers, long number)
+{
+	if (number == CALL_CONNECT)
+		trace_connect_call(registers);
+	return 0;
+}
+
+/* Not attached: run once, in the agent's own context. */
+SEC("raw_tp")
+int redirect_tracepoint_probe(void *context)
+{
+	return current_group_redirects();
+}
+
 /* What a function is called with, in both families that are at its entry: `call` with their `hook` and `direct`. */
 #define CALLED(function, call, ...)                                                                                    \
 	SEC("fentry/" #function)                                                                                       \
 	int BPF_PROG(fentry_##function, __VA_ARGS__)                                                                   \
 	{                                                                                                              \
 		const __u32 hook __attribute__((unused)) = HOOK_FENTRY;                                                \
-		const bool direct = true;                                                                              \
+		const bool direct __attribute__((unused)) = true;                                                      \
 		call;                                                                                                  \
 		return 0;                                                                                              \
 	}                                                                                                              \
@@ -52,7 +72,7 @@ int BPF_PROG(tracepoint_neigh_event_send_done, struct neighbour *neighbour, int 
 	int BPF_KPROBE(kprobe_##function, __VA_ARGS__)                                                                 \
 	{                                                                                                              \
 		const __u32 hook __attribute__((unused)) = HOOK_KPROBE;                                                \
-		const bool direct = false;                                                                             \
+		const bool direct __attribute__((unused)) = false;                                                     \
 		call;                                                                                                  \
 		return 0;                                                                                              \
 	}
@@ -72,17 +92,37 @@ CALLED(udp_err, receive_unreachable(skb, hook, direct, false), struct sk_buff *s
 CALLED(icmpv6_notify, receive_unreachable(skb, hook, direct, true), struct sk_buff *skb)
 CALLED(tcp_recvmsg, receive_stream_entry(sk, msg, direct), struct sock *sk, struct msghdr *msg)
 
+/* Since 6.7 the length of the address comes before what the programs are attached to. */
+#define ATTACHED_TO(third, fourth) (LINUX_KERNEL_VERSION >= KERNEL(6, 7, 0) ? (__u32)(fourth) : (__u32)(third))
+#define FILTER_ADDRESS             struct sock *sk, void *name, __u64 third, __u64 fourth
+
+CALLED(__cgroup_bpf_run_filter_sock_addr, enter_group_program(sk, name, ATTACHED_TO(third, fourth)), FILTER_ADDRESS)
+
+SEC("fexit/__cgroup_bpf_run_filter_sock_addr")
+int BPF_PROG(fentry_redirected, struct sock *sk)
+{
+	leave_group_program(sk, HOOK_FENTRY, true);
+	return 0;
+}
+
+SEC("kretprobe/__cgroup_bpf_run_filter_sock_addr")
+int BPF_KRETPROBE(kprobe_redirected)
+{
+	leave_group_program(NULL, HOOK_KPROBE, false);
+	return 0;
+}
+
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
 {
 	__u64 task = bpf_get_current_pid_tgid();
 	struct receive_state *state;
 
-	if (!is_dns_port(bpf_ntohs(sk->__sk_common.skc_dport)) || current_is_self())
+	if (!is_answer_port(bpf_ntohs(sk->__sk_common.skc_dport)) || current_is_self())
 		return 0;
 	state = bpf_map_lookup_elem(&receives, &task);
 	if (!state) {
-		if (current_level() == VISIBILITY_ON)
+		if (is_dns_port(bpf_ntohs(sk->__sk_common.skc_dport)) && current_level() == VISIBILITY_ON)
 			drop(DROP_RECEIVE_STATE);
 		return 0;
 	}

@@ -33,6 +33,7 @@ struct net {
 		struct ipv4_devconf *devconf_all;
 	} ipv4;
 	void *dev_index_head; /* struct hlist_head[], which is one pointer */
+	void *ipvs;           /* NULL: the module is not there */
 };
 
 typedef struct {
@@ -118,8 +119,24 @@ struct kernfs_node___old {
 	struct kernfs_node *parent;
 };
 
+struct bpf_prog;
+
+struct bpf_prog_array_item {
+	struct bpf_prog *prog; /* NULL: there are no more */
+};
+
+struct bpf_prog_array {
+	struct bpf_prog_array_item items[1];
+};
+
+/* With CONFIG_CGROUP_BPF. */
+struct cgroup_bpf {
+	struct bpf_prog_array *effective[1]; /* own programs and those of the groups above */
+};
+
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_bpf bpf;
 };
 
 /* Until 6.0 (since 6.1 `ancestors`, pointers). */
@@ -189,6 +206,7 @@ struct fs_struct {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data; /* of a socket: struct socket * */
 };
 
 struct mm_struct {
@@ -292,12 +310,18 @@ struct sock_common {
 
 struct socket {
 	struct file *file;
+	struct sock *sk;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* since 5.15 */
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	__u16 sk_protocol; /* since 5.6 no bit field any more */
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct tcp_sock {
@@ -321,6 +345,7 @@ struct tcp_fastopen_request {
 };
 
 struct udp_sock {
+	int pending;             /* an address family: a datagram is being put together */
 	unsigned long udp_flags; /* since 6.7; bit 0 is UDP_FLAGS_CORK */
 	__u16 gso_size;
 };

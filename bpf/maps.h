@@ -241,6 +241,51 @@ struct {
 } translated SEC(".maps");
 
 /*
+ * What a program asked for where a program of its control group sent it elsewhere (redirect.h). Key: the socket, and where its request
+ * went; that is zero where the socket is connected. Oldest evicted: such a request is then to where it went, at a port that is not
+ * a DNS port it is not seen.
+ */
+struct redirect_key {
+	__u64 socket; /* struct sock *, which may be another's by now */
+	__u8 remote_address[16];
+	__u32 remote_port;
+	__u32 reserved;
+};
+
+struct redirect_value {
+	__u8 dialed_address[16];
+	__u32 dialed_port;
+	__u32 remote_port; /* connected: where to; 0: not known */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct redirect_key);
+	__type(value, struct redirect_value);
+} redirects SEC(".maps");
+
+/*
+ * fentry and kprobe families. What a thread (pid_tgid) asked for that a program of its control group is looking at (calls.h). A
+ * thread that dies in between leaves its entry; the oldest is evicted when full: its request is then not seen.
+ */
+struct redirect_call {
+	__u64 socket;  /* struct sock * */
+	__u64 name;    /* where the kernel keeps the address that it was given */
+	__u64 message; /* struct msghdr * of a send; 0: a connect */
+	__u64 length;
+	__u32 asked[5]; /* struct place */
+	__u32 entered;  /* 1: the program runs */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct redirect_call);
+} redirect_calls SEC(".maps");
+
+/*
  * Tracepoint family. Requests that left by a device of another network namespace, below one of their own (a container on
  * macvlan, ipvlan or a VLAN of the host): the namespace that asked, for the answer shows on the lower device only. Oldest
  * evicted: its answer is then COUNTER_UNMATCHED.

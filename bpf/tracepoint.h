@@ -7,6 +7,7 @@
 #define WHODNS_TRACEPOINT_H
 
 #include "accept.h"
+#include "asked.h"
 #include "emit.h"
 #include "fragments.h"
 #include "interface.h"
@@ -87,22 +88,50 @@ static __always_inline bool is_ip(struct sk_buff *skb)
 	       protocol == ETHERTYPE_QINQ;
 }
 
-/* Headers of a packet that leaves by a socket of this host for a DNS port; false: it is none. */
-static __always_inline bool request_packet(struct sk_buff *skb, struct sock *sk, struct packet *packet)
+/* Whether a datagram from an unconnected socket may have been sent to another place than the program said. */
+static __always_inline bool may_be_sent_elsewhere(struct sock *sk, const struct packet *packet)
 {
+	struct net *net = sk->__sk_common.skc_net.net;
+
+	if (packet->protocol != PROTOCOL_UDP)
+		return false;
+	if (bpf_core_field_exists(net->ipvs) && LOAD(false, net, ipvs))
+		return true;
+	return socket_has_program(sk, packet->family == 4 ? ATTACH_TYPE(UDP4_SENDMSG) : ATTACH_TYPE(UDP6_SENDMSG));
+}
+
+/* Headers of a packet that leaves by a socket of this host for a name server, as the program knows it; false: it does not. */
+static __always_inline bool request_packet(void *context, struct sk_buff *skb, struct sock *sk, struct packet *packet)
+{
+	__u16 port = bpf_ntohs(sk->__sk_common.skc_dport);
+	__u64 socket = typed_address(sk);
 	__u32 offset = skb->network_header;
+	bool redirected;
 
 	if (!is_ip(skb))
 		return false;
 	/* What a connected socket sends is DNS by what the program dialled. */
-	if (sk->__sk_common.skc_dport && !is_dns_port(bpf_ntohs(sk->__sk_common.skc_dport)))
+	redirected = port && !is_dns_port(port);
+	if (redirected && !may_be_redirected(socket))
 		return false;
 	if (!parse_packet(skb->head + offset, skb->len + headroom(skb) - offset, packet))
 		return false;
+	/* From another port: a tunnel's packet around it (VXLAN, WireGuard). */
+	if (redirected)
+		return packet->source_port == sk->__sk_common.skc_num && connected_redirect(socket, port);
+	if (!port && may_be_sent_elsewhere(sk, packet)) {
+		/* Its neighbour was known only within the sender's call: that was interrupted (socket.h). */
+		if (in_task_context(context) || (!asked_before(socket, packet) && current_has_open(socket))) {
+			if (note_asked(socket, packet))
+				return true;
+		} else if (asked_before(socket, packet)) {
+			return true;
+		}
+	}
 	if (is_dns_port(packet->destination_port) || is_dns_port(original_port(skb)))
 		return true;
-	/* Translated by what tracks no connections. From another port: a tunnel's packet around it (VXLAN, WireGuard). */
-	return sk->__sk_common.skc_dport && packet->source_port == sk->__sk_common.skc_num;
+	/* Translated by what tracks no connections. */
+	return port && packet->source_port == sk->__sk_common.skc_num;
 }
 
 static __always_inline bool full_socket(struct sock *sk)
@@ -207,7 +236,7 @@ static __always_inline void trace_dns_request(void *context, struct sk_buff *skb
 		track_stream(&message, packet, socket);
 	remember_asked(&message, socket);
 	remember_lower(packet, device_of(skb), message.net_ns);
-	add_dialed(&message, skb, sk);
+	add_dialed(&message, skb, sk, socket, packet);
 	if (message.flags & MESSAGE_DIALED)
 		remember_translation(&message);
 	if (message.family == 6 && needs_zone(message.remote_address))
@@ -221,7 +250,7 @@ static __always_inline void trace_request(void *context, struct sk_buff *skb)
 	struct sock *sk = socket_of(skb);
 	struct packet packet;
 
-	if (!full_socket(sk) || !request_packet(skb, sk, &packet)) {
+	if (!full_socket(sk) || !request_packet(context, skb, sk, &packet)) {
 		count(COUNTER_SKIPPED);
 		return;
 	}
@@ -245,7 +274,7 @@ static __always_inline void trace_parked(void *context, struct sk_buff *skb)
 	__u64 key;
 	__u32 id;
 
-	if (!full_socket(sk) || !request_packet(skb, sk, &packet) || !in_task_context(context))
+	if (!full_socket(sk) || !request_packet(context, skb, sk, &packet) || !in_task_context(context))
 		return;
 	/* Below another namespace's device (ipvlan l3) it has been reported already: nobody would take the entry out. */
 	if (sk->__sk_common.skc_net.net != device_of(skb)->nd_net.net)
@@ -417,11 +446,6 @@ static __always_inline __u32 vlan_tags(struct sk_buff *skb)
 		return 0;
 	bpf_probe_read_kernel(tags, sizeof(tags), skb->data);
 	return be16_at(tags + 2) == ETHERTYPE_VLAN ? 8 : 4;
-}
-
-static __always_inline bool is_answer_port(__u16 port)
-{
-	return is_dns_port(port) || translated_ports[port >> 6 & 1023] & 1ull << (port & 63);
 }
 
 /*

@@ -6,20 +6,18 @@
 #ifndef WHODNS_TRANSLATE_H
 #define WHODNS_TRANSLATE_H
 
+#include "asked.h"
 #include "fragments.h"
 #include "maps.h"
 #include "packet.h"
 #include "process.h"
+#include "redirect.h"
 #include "socket.h"
 
 #define IPS_DST_NAT    (1 << 5) /* include/uapi/linux/netfilter/nf_conntrack_common.h */
 #define IP_CT_IS_REPLY 3        /* enum ip_conntrack_info: this and above */
 
-/*
- * State: remote ports that are not DNS ports but that a DNS request went to after its destination was translated. One bit
- * a port, never cleared: a stale bit costs a look-up.
- */
-__u64 translated_ports[1024];
+/* State: `translated` has had an entry. */
 __u32 any_translation;
 
 static __always_inline void asked_from_message(struct asked_key *key, const struct message *message)
@@ -100,11 +98,22 @@ static __always_inline __u16 original_port(struct sk_buff *skb)
 	return connection ? bpf_ntohs(PROBE(connection, tuplehash[0].tuple.dst.u.all)) : 0;
 }
 
-/* Where the program sent it, by the socket or the connection tracker. Port in host order; 0: as the packet says. */
-static __always_inline __u16 read_dialed(__u32 *dialed, struct sk_buff *skb, struct sock *sk, bool v6)
+/*
+ * Where the program sent it: by its own words, by the socket or by the connection tracker. Port in host order; 0: as the packet
+ * says.
+ */
+static __always_inline __u16 read_dialed(__u32 *dialed, struct sk_buff *skb, struct sock *sk, bool v6, __u64 socket,
+					 const struct packet *packet)
 {
+	__u16 port = bpf_ntohs(sk->__sk_common.skc_dport);
+	struct redirect_value *asked;
 	struct nf_conn *connection;
 
+	asked = port ? connected_redirect(socket, port) : asked_before(socket, packet);
+	if (asked) {
+		__builtin_memcpy(dialed, asked->dialed_address, 16);
+		return asked->dialed_port;
+	}
 	dialed[0] = dialed[1] = 0;
 	dialed[2] = bpf_htonl(0xffff);
 	if (sk->__sk_common.skc_dport) {
@@ -125,21 +134,20 @@ static __always_inline __u16 read_dialed(__u32 *dialed, struct sk_buff *skb, str
 }
 
 /* The address the program sent to, where the packet goes elsewhere. */
-static __noinline int add_dialed(struct message *message, struct sk_buff *skb, struct sock *sk)
+static __noinline int add_dialed(struct message *message, struct sk_buff *skb, struct sock *sk, __u64 socket,
+				 const struct packet *packet)
 {
 	__u32 dialed[4], remote[4];
 	__u16 port;
 
 	if (!message)
 		return 0;
-	port = read_dialed(dialed, skb, sk, message->family == 6);
+	port = read_dialed(dialed, skb, sk, message->family == 6, socket, packet);
 	__builtin_memcpy(remote, message->remote_address, 16);
 	if (!port || (port == message->remote_port && dialed[0] == remote[0] && dialed[1] == remote[1] &&
 		      dialed[2] == remote[2] && dialed[3] == remote[3]))
 		return 0;
-	message->dialed_port = port;
-	__builtin_memcpy(message->dialed_address, dialed, 16);
-	message->flags |= MESSAGE_DIALED;
+	fill_dialed(message, dialed, port);
 	return 0;
 }
 
@@ -151,8 +159,7 @@ static __noinline int remember_translation(const struct message *message)
 
 	if (!message)
 		return 0;
-	if (!is_dns_port(message->remote_port))
-		translated_ports[message->remote_port >> 6 & 1023] |= 1ull << (message->remote_port & 63);
+	note_translated_port(message->remote_port);
 	asked_from_message(&key, message);
 	__builtin_memcpy(value.remote_address, message->remote_address, 16);
 	value.remote_port = message->remote_port;

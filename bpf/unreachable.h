@@ -35,41 +35,62 @@ static __always_inline __u32 unreachable6(__u8 type, __u8 code)
 	return code == 0 ? UNREACHABLE_NETWORK : UNREACHABLE_HOST;
 }
 
+#define QUOTED_EXTENSIONS_MAX 2 /* more of them than a request has; verifiers before 6.4 take no more */
+
 /*
- * Reads the headers of the packet quoted at `address`, one sent from here over UDP. Without IP options or extension headers: to follow
- * those twice in a program is more than verifiers before 6.4 take. False: it is another packet.
+ * Where UDP begins in a quoted packet of IPv6, behind hop-by-hop and destination options and routing headers (RFC 8200 section 4). 0: it is
+ * not UDP.
  */
+static __always_inline __u32 quoted_udp6(const void *address, __u32 next)
+{
+	__u32 offset = 40;
+
+	for (int i = 0; i < QUOTED_EXTENSIONS_MAX && next != PROTOCOL_UDP; i++) {
+		__u8 extension[2] = {};
+
+		if (next != 0 && next != 43 && next != 60)
+			return 0;
+		bpf_probe_read_kernel(extension, sizeof(extension), address + offset);
+		next = extension[0];
+		offset = (offset + (extension[1] + 1) * 8) & 0xfff;
+	}
+	return next == PROTOCOL_UDP ? offset : 0;
+}
+
+/* Reads the headers of the packet quoted at `address`, one sent from here over UDP. False: it is another packet. */
 static __noinline bool parse_quoted(const void *address, struct packet *packet)
 {
-	__u32 offset = 20;
 	__u8 header[40];
+	__u32 offset;
 
 	if (!packet)
 		return false;
 	__builtin_memset(packet, 0, sizeof(*packet));
 	if (bpf_probe_read_kernel(header, sizeof(header), address))
 		return false;
-	if (header[0] == 0x45) { /* version 4, five words */
+	if (header[0] >> 4 == 4) {
 		if (header[9] != PROTOCOL_UDP || be16_at(header + 6) & 0x1fff)
 			return false;
 		packet->family = 4;
 		packet->source[2] = packet->destination[2] = bpf_htonl(0xffff);
 		packet->source[3] = word_at(header + 12);
 		packet->destination[3] = word_at(header + 16);
+		offset = (header[0] & 15) * 4; /* with options */
 	} else {
-		if (header[0] >> 4 != 6 || header[6] != PROTOCOL_UDP)
+		if (header[0] >> 4 != 6)
 			return false;
 		packet->family = 6;
-		offset = 40;
 		__builtin_memcpy(packet->source, header + 8, 16);
 		__builtin_memcpy(packet->destination, header + 24, 16);
+		offset = quoted_udp6(address, header[6]);
 	}
-	if (bpf_probe_read_kernel(header, 4, address + offset))
+	if (offset < 20 || bpf_probe_read_kernel(header, 4, address + offset))
 		return false;
 	packet->protocol = PROTOCOL_UDP;
 	packet->source_port = be16_at(header);
 	packet->destination_port = be16_at(header + 2);
 	packet->payload = offset + 8;
+	forget_packet(packet);
 	return true;
 }
 

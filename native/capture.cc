@@ -92,8 +92,23 @@ bool target_exists(const btf *kernel, std::string_view section)
 		std::string name = name_prefix + std::string(section.substr(prefix.size()));
 		return btf__find_by_name_kind(kernel, name.c_str(), kind) > 0;
 	};
+	// Of the functions with kprobes only this one depends on the kernel's configuration.
+	constexpr const char *kGroupFilter = "__cgroup_bpf_";
 	return has("tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF) && has("fentry/", "", BTF_KIND_FUNC) &&
-	       has("fexit/", "", BTF_KIND_FUNC);
+	       has("fexit/", "", BTF_KIND_FUNC) && has("kprobe/__cgroup_bpf_", kGroupFilter, BTF_KIND_FUNC) &&
+	       has("kretprobe/__cgroup_bpf_", kGroupFilter, BTF_KIND_FUNC);
+}
+
+// A program that is not attached but run: what it returns, or 0 where it cannot be run.
+uint32_t run_once(const bpf_program *program)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0 ? run.retval : 0;
+}
+
+bool is_probe(const bpf_program *program)
+{
+	return bpf_program__type(program) == BPF_PROG_TYPE_RAW_TRACEPOINT;
 }
 
 // The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, do_check); libbpf tries five times,
@@ -154,7 +169,14 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 Status Capture::attach()
 {
 	LibbpfLog log;
+	const bool redirected = std::ranges::any_of(
+	    programs_, [](const bpf_program *program) { return is_probe(program) && run_once(program) != 0; });
 	for (bpf_program *program : programs_) {
+		// bpf/asked.h: costly, and of use only where addresses are exchanged at the socket
+		const bool unneeded =
+		    !redirected && std::string_view(bpf_program__name(program)).starts_with("redirect_");
+		if (is_probe(program) || unneeded)
+			continue;
 		LinkHandle link(bpf_program__attach(program));
 		if (!link)
 			return failure("attach", bpf_program__name(program), errno, family_, log);

@@ -85,6 +85,7 @@ export async function loadFirst(
       family,
       besides: [
         'exit',
+        ...(family === 'tracepoint' ? ['redirect_tracepoint'] : []),
         ...(options.connections === true ? [`connect_${family === 'kprobe' ? 'kprobe' : 'tracepoint'}`] : []),
       ],
       ringBytes: options.ringBytes,

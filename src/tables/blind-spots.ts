@@ -21,9 +21,19 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     families: SOCKETS,
   },
   {
-    what: 'name servers that a cgroup program at the socket (connect4/6, sendmsg4/6: Kubernetes networks without kube-proxy) translates to another port',
-    families: ALL,
-    seenAs: 'nothing, or without an answer; at the same port as the address they are translated to',
+    what: 'what a program asked for by io_uring, or is a program of 32 bits, where a cgroup program at the socket (connect4/6, sendmsg4/6) or IPVS sends it elsewhere',
+    families: ['tracepoint'],
+    seenAs: 'nothing; at the same port as the address that it went to',
+  },
+  {
+    what: 'connections and connected UDP sockets that a cgroup program (connect4/6) sends elsewhere, where it was attached after whodns started, or to groups below its own',
+    families: ['tracepoint'],
+    seenAs: 'nothing; at the same port as the address that they went to',
+  },
+  {
+    what: 'where a packet filter (destination NAT) or IPVS sends a request behind the socket',
+    families: SOCKETS,
+    seenAs: 'the server that was asked, without `network.peer.address`',
   },
   {
     what: 'more than 64 KB of a TCP connection that one receive or one packet holds',

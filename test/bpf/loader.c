@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t stop;
-static bool verbose, count_only, connections, load_only, exits;
+static bool verbose, count_only, connections, load_only, exits, redirects;
 static unsigned long long records, bytes;
 
 static void on_signal(int signal)
@@ -265,7 +265,8 @@ static bool has_target(const struct btf *btf, const char *section)
 		snprintf(name, sizeof(name), "btf_trace_%s", target + 1);
 		return btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
 	}
-	if (strncmp(section, "fentry/", 7) == 0 || strncmp(section, "fexit/", 6) == 0)
+	if (strncmp(section, "fentry/", 7) == 0 || strncmp(section, "fexit/", 6) == 0 ||
+	    strncmp(target, "/__cgroup_bpf_", 14) == 0)
 		return btf__find_by_name_kind(btf, target + 1, BTF_KIND_FUNC) > 0;
 	return true;
 }
@@ -417,6 +418,8 @@ int main(int argc, char **argv)
 			rate = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--self") == 0 && i + 1 < argc)
 			self = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--redirects") == 0)
+			redirects = true;
 		else if (strcmp(argv[i], "--exits") == 0)
 			exits = true;
 		else if (strcmp(argv[i], "--taken") == 0 && i + 1 < argc)
@@ -449,7 +452,9 @@ int main(int argc, char **argv)
 		size_t length = strlen(argv[2]);
 		bool wanted = strncmp(name, argv[2], length) == 0 && name[length] == '_';
 		const char *connect = strcmp(argv[2], "kprobe") == 0 ? "connect_kprobe_" : "connect_tracepoint_";
+		bool redirect = strncmp(name, "redirect_", 9) == 0 && strcmp(argv[2], "tracepoint") == 0;
 		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0) ||
+			     ((load_only || redirects) && redirect) ||
 			     ((load_only || exits) && strncmp(name, "exit_", 5) == 0)) &&
 			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
@@ -492,7 +497,7 @@ int main(int argc, char **argv)
 		take_scratches(object, taken);
 	bpf_object__for_each_program(program, object)
 	{
-		if (!bpf_program__autoload(program))
+		if (!bpf_program__autoload(program) || bpf_program__type(program) == BPF_PROG_TYPE_RAW_TRACEPOINT)
 			continue;
 		links[attached] = bpf_program__attach(program);
 		if (!links[attached]) {

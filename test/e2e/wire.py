@@ -180,7 +180,7 @@ def fast_open(address, zone):
 
 
 def unreachable(addresses, zone):
-    """Of several addresses, each by a connected and an unconnected socket: what the connected one is told."""
+    """Of several addresses, each by a connected and an unconnected socket, and with IP options: what the connected one is told."""
     seen = {}
     for number, address in enumerate(addresses.split(",")):
         name = f"connected-{number}.{zone}"
@@ -193,6 +193,15 @@ def unreachable(addresses, zone):
             seen[name] = error.errno
         name = f"unconnected-{number}.{zone}"
         client = socket.socket(client.family, socket.SOCK_DGRAM)
+        client.sendto(query(name, number), (address, PORT))
+        seen[name] = 0
+        name = f"options-{number}.{zone}"
+        client = socket.socket(client.family, socket.SOCK_DGRAM)
+        if client.family == socket.AF_INET6:  # hop-by-hop and destination options of 8 bytes: padding
+            for option in 54, 59:
+                client.setsockopt(socket.IPPROTO_IPV6, option, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+        else:
+            client.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01" * 8)  # no operation
         client.sendto(query(name, number), (address, PORT))
         seen[name] = 0
         time.sleep(0.1)

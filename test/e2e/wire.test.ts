@@ -156,7 +156,7 @@ describe('on the wire', () => {
     test(`refused is not silence, ${addresses}`, async () => {
       const records = await play('unreachable', addresses);
       for (const [index, address] of addresses.split(',').entries())
-        for (const way of ['connected', 'unconnected']) {
+        for (const way of ['connected', 'unconnected', 'options']) {
           const found = [...records].find(([name]) => name.startsWith(`${way}-${index}.`));
           const attributes = found?.[1].attributes ?? {};
           assert.equal(attributes['error.type'], types[index], `${way} ${address}`);
