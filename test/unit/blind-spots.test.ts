@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HookFamily } from '../../src/model.ts';
+import { ATTRIBUTES } from '../../src/tables/attributes.ts';
 import { BLIND_SPOTS, missedBy } from '../../src/tables/blind-spots.ts';
 import { DECODE_ERRORS } from '../../src/tables/decode-errors.ts';
 import { HOOK_FAMILIES } from '../../src/tables/hook-families.ts';
@@ -25,7 +26,7 @@ test('no row twice for one family; the words that records have are those of the 
     ...Object.keys(SOURCE_DROPS),
     ...Object.values(STAGES).flatMap(({ dropped }) => Object.keys(dropped)),
     ...Object.keys(DECODE_ERRORS),
-    'whodns.malformed',
+    ...Object.keys(ATTRIBUTES),
   ]);
   for (const { seenAs = '' } of BLIND_SPOTS)
     for (const [, word = ''] of seenAs.matchAll(/`([^`]+)`/g)) assert.ok(known.has(word), word);
