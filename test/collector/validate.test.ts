@@ -83,7 +83,8 @@ test('validate does find mistakes', () => {
 test('the manifest pins one version', () => {
   const manifest = readFileSync(join(CONFIGURATIONS, '../builder.yaml'), 'utf8');
   const versions = [...manifest.matchAll(/gomod: \S+ (v\S+)/g)].map((match) => match[1] ?? '');
-  const unstable = new Set(versions.filter((version) => version.startsWith('v0.')));
+  // v0.0.0: ours, of a directory.
+  const unstable = new Set(versions.filter((version) => version.startsWith('v0.') && version !== 'v0.0.0'));
   assert.deepEqual([...unstable], [`v${collectorVersion(manifest)}`]);
   assert.equal(new Set(versions.filter((version) => version.startsWith('v1.'))).size, 1);
 });
