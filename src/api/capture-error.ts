@@ -28,7 +28,8 @@ export class CaptureError extends Error {
 export function toCaptureError(error: unknown, otherwise: CaptureErrorCode): unknown {
   if (!(error instanceof UserError)) return error;
   const { message, hint, lack } = error;
-  return new CaptureError(lack ?? otherwise, message, {
+  // The program has an option `filter`, not a flag.
+  return new CaptureError(lack ?? otherwise, message.replace(/^--(?=filter: )/, ''), {
     ...(hint === undefined ? {} : { hint }),
     cause: error,
   });
