@@ -37,6 +37,7 @@ export function describeConfig(config: Config, origins: Origins, all: boolean): 
     .join('');
 }
 
+/** What a search takes is of that search, not a setting. */
 export function settingsOf(config: Config, origins: Origins): Setting[] {
   const values: Readonly<Record<string, unknown>> = {
     ...config,
@@ -45,7 +46,7 @@ export function settingsOf(config: Config, origins: Origins): Setting[] {
     metricsExporters: config.metrics,
   };
   return (Object.entries(OPTIONS) as [Key, Option | RepeatableOption][])
-    .filter(([key]) => key !== 'exporters')
+    .filter(([key, { commands }]) => key !== 'exporters' && commands.some((command) => command !== 'search'))
     .map(([key, option]) => ({
       name: nameOf(option) ?? key,
       value: shown(values[key], option),
