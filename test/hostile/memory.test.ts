@@ -54,7 +54,8 @@ describe('100 MB of memory', () => {
         ]);
         const { sent } = JSON.parse(flood.output) as { readonly sent: number };
         assert.ok(agent.running, agent.errors);
-        assert.equal(await agent.stop(), 0, agent.errors);
+        // What the ring or the queue has no room for is lost, and said.
+        assert.ok([0, 3].includes(await agent.stop()), agent.errors);
         const { stages, source } = JSON.parse(readFileSync(stats, 'utf8')) as Stats;
         const { requests = 0, responses = 0, submitted = 0 } = source.counters;
         assert.ok(requests >= sent && sent > 10_000, `${requests} of ${sent}`);
