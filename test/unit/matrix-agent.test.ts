@@ -7,7 +7,21 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Agent } from '../matrix/agent.ts';
 
-const RECORD = JSON.stringify({ attributes: {}, resource: {} });
+const TIME = '2026-11-30T11:00:00.000000000Z';
+/** As little as the schema lets through. */
+const RECORD = JSON.stringify({
+  time: TIME,
+  observed_time: TIME,
+  event_name: 'whodns.query',
+  severity_number: 9,
+  body: '',
+  attributes: {
+    'whodns.hook': 'tracepoint',
+    'whodns.attribution': 'kernel',
+    'log.record.uid': '0198c5b0-0000-7000-8000-000000000000',
+  },
+  resource: {},
+});
 
 /** A program in the agent's place: prints the text and waits for its end. */
 const printing = (text: string): string[] => [
@@ -57,8 +71,8 @@ for (const { drops, lost } of [
       if (lost) await assert.rejects(holds, /ring was full .* lost, by its own ledger/);
       else await holds;
     } finally {
-      await agent.stop();
       server.close();
+      await agent.stop();
       rmSync(directory, { recursive: true });
     }
   });
