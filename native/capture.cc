@@ -25,6 +25,9 @@ namespace
 // Memory that others freed is given back to the kernel so often; it takes some hundred microseconds.
 constexpr auto kTrimInterval = std::chrono::seconds(20);
 
+constexpr std::string_view kMapsOfCalls[] = {"corked", "receives", "redirect_calls"};
+constexpr uint32_t kSmallRing = 1u << 20;
+constexpr uint32_t kFittedEntries = 8192;  // smaller maps are left as they are
 constexpr const char *kObjectName = "dns"; // libbpf begins the names of data maps with it
 constexpr int kNotSupported = 524;         // ENOTSUPP, kernel internal (include/linux/errno.h), yet bpf(2) returns it
 
@@ -119,6 +122,27 @@ int load(bpf_object *object)
 	return bpf_object__load(object);
 }
 
+// Whoever has a small ring has little memory: what the programs remember is bounded in proportion. All of these are taken
+// whole when the object is loaded, when the verifier takes most as well. What only calls need (bpf/calls.h) is not made for
+// packets: each map is a descriptor too.
+void fit_maps(bpf_object *object, const CaptureOptions &options)
+{
+	const uint32_t ring_bytes = options.ring_bytes;
+	bpf_map *map;
+	bpf_object__for_each_map(map, object)
+	{
+		const std::string_view name(bpf_map__name(map));
+		const uint32_t entries = bpf_map__max_entries(map);
+		if (options.family == "tracepoint" && std::ranges::find(kMapsOfCalls, name) != std::end(kMapsOfCalls))
+			bpf_map__set_autocreate(map, false);
+		else if (name == "asked")
+			bpf_map__set_max_entries(map, std::clamp(ring_bytes / 64, 8192u, entries));
+		else if (ring_bytes < kSmallRing && bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH &&
+			 entries >= kFittedEntries)
+			bpf_map__set_max_entries(map, entries / 4);
+	}
+}
+
 } // namespace
 
 Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
@@ -147,9 +171,7 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	capture->ring_ = bpf_object__find_map_by_name(object, "events");
 	if (capture->ring_ == nullptr || bpf_map__type(capture->ring_) != BPF_MAP_TYPE_RINGBUF)
 		return Error{"map", "events", ENOENT, "the BPF object has no ring buffer of this name", ""};
-	// Whoever has a small ring has little memory: what was asked is remembered in proportion.
-	if (bpf_map *asked = bpf_object__find_map_by_name(object, "asked"); asked != nullptr)
-		bpf_map__set_max_entries(asked, std::clamp(options.ring_bytes / 64, 8192u, 65536u));
+	fit_maps(object, options);
 	if (int error = bpf_map__set_max_entries(capture->ring_, options.ring_bytes); error != 0)
 		return failure("ring", "events", -error, options.family, log);
 
@@ -171,12 +193,17 @@ Status Capture::attach()
 	LibbpfLog log;
 	const bool redirected = std::ranges::any_of(
 	    programs_, [](const bpf_program *program) { return is_probe(program) && run_once(program) != 0; });
-	for (bpf_program *program : programs_) {
+	// Each holds a descriptor and memory: given back before the others ask for theirs.
+	std::erase_if(programs_, [redirected](bpf_program *program) {
 		// bpf/asked.h: costly, and of use only where addresses are exchanged at the socket
 		const bool unneeded =
 		    !redirected && std::string_view(bpf_program__name(program)).starts_with("redirect_");
-		if (is_probe(program) || unneeded)
-			continue;
+		if (!is_probe(program) && !unneeded)
+			return false;
+		bpf_program__unload(program);
+		return true;
+	});
+	for (bpf_program *program : programs_) {
 		LinkHandle link(bpf_program__attach(program));
 		if (!link)
 			return failure("attach", bpf_program__name(program), errno, family_, log);
