@@ -115,7 +115,7 @@ export class EventQueue implements Sink {
     for (const reader of others) reader.resolve(DONE);
   }
 
-  /** Nobody wants what waits, or what comes. */
+  /** No one wants what waits, or what comes. */
   discard(): void {
     this.#isClosed = true;
     this.#stage.drop('closed', this.waiting);

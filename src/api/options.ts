@@ -36,7 +36,7 @@ export interface CaptureOptions extends LookupOptions {
   readonly commandArgs?: boolean;
   /** The span that a thread is in, where its application publishes it (OTEP 4947). Default: false. */
   readonly traceContext?: boolean;
-  /** Who knows the containers: the usual sockets (`auto`), nobody (`off`), or a socket. Default: `auto`. */
+  /** Who knows the containers: the usual sockets (`auto`), no one (`off`), or a socket. Default: `auto`. */
   readonly containerRuntime?: string;
   /** Where pods are known from. Default: `auto`: inside a pod its API. */
   readonly kubernetes?: 'auto' | 'off' | 'api' | 'kubelet';

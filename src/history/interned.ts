@@ -28,7 +28,7 @@ export class Interned {
   readonly #seedA: number;
   readonly #seedB: number;
 
-  /** @param seedA @param seedB of the hashes of answers: nobody can make two that are taken for the same */
+  /** @param seedA @param seedB of the hashes of answers: no one can make two that are taken for the same */
   constructor(database: Database, seedA: number, seedB: number) {
     this.#database = database;
     this.#seedA = seedA;

@@ -92,7 +92,7 @@ export class SegmentWriter {
     }
   }
 
-  /** What is remembered of the database: it was written to by nobody else, but a transaction may have been undone. */
+  /** What is remembered of the database: no one else writes to it, but a transaction may have been undone. */
   forget(): void {
     this.#interned = this.#createInterned();
     this.#processes.clear();

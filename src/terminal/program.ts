@@ -176,7 +176,7 @@ function noGroup(why: string): UserError {
   });
 }
 
-/** sudo(8) says who called it. undefined: nobody did, or root. */
+/** sudo(8) says who called it. undefined: no one did, or root. */
 function invokerOf({ SUDO_UID, SUDO_GID }: ProgramOptions['environment']): Invoker | undefined {
   const [uid, gid] = [SUDO_UID, SUDO_GID].map((text) =>
     /^\d{1,10}$/.test(text ?? '') ? Number(text) : undefined,

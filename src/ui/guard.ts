@@ -17,7 +17,7 @@ export function createToken(): string {
   return randomBytes(TOKEN_BYTES).toString('base64url');
 }
 
-/** Names by which a browser may ask for the page, besides IP addresses. */
+/** Names by which a browser may ask for the page, next to IP addresses. */
 export function ownNames(address: PageAddress): readonly string[] {
   const isExposed = address.kind === 'tcp' && !address.isLoopback;
   return isExposed ? ['localhost', hostname().toLowerCase()] : ['localhost'];
@@ -27,7 +27,7 @@ export class Guard {
   readonly #digest: Buffer;
   readonly #names: readonly string[];
 
-  /** @param names lower case: who may be named in `Host` besides IP addresses, which no name server can point elsewhere */
+  /** @param names lower case: who may be named in `Host` next to IP addresses, which no name server can point elsewhere */
   constructor(token: string, names: readonly string[]) {
     this.#digest = digestOf(token);
     this.#names = names;
