@@ -259,9 +259,9 @@ export function testContainerd({ title, program, events }: Tested): void {
       assert.equal(source.drops['ring_full'], 0);
       for (const { name, missing } of stages) assert.equal(missing, 0, name);
       assert.equal(stages.find(({ name }) => name === 'containers')?.held, 0);
-      const { workloads, cri } = metadata;
-      assert.ok((workloads?.['completed'] ?? 0) > 0, JSON.stringify(metadata));
-      assert.ok((workloads?.['timeout'] ?? 0) > 0, JSON.stringify(metadata));
+      const { containers, cri } = metadata;
+      assert.ok((containers?.['completed'] ?? 0) > 0, JSON.stringify(metadata));
+      assert.ok((containers?.['timeout'] ?? 0) > 0, JSON.stringify(metadata));
       assert.ok((cri?.['connects'] ?? 0) >= 2, JSON.stringify(metadata));
       for (const kind of ['criEvents', 'containerdEvents'])
         assert.equal((cri?.[kind] ?? 0) > 0, kind === events, JSON.stringify(metadata));
