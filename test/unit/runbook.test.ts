@@ -45,10 +45,7 @@ test('every alert leads to a section with steps', () => {
 test('every reason has an anchor', () => {
   const stages = { kernel: { dropped: SOURCE_DROPS, filtered: {} }, ...STAGES, ...STAGE_FAMILIES };
   for (const [stage, { dropped, filtered }] of Object.entries(stages))
-    for (const reason of [
-      ...Object.keys(stage.startsWith('sink:') ? {} : dropped),
-      ...Object.keys(filtered),
-    ])
+    for (const reason of [...Object.keys(stage.startsWith('sink:') ? {} : dropped), ...Object.keys(filtered)])
       assert.ok(ANCHORS.has(`${stage}-${reason}`), `${stage}-${reason}`);
   for (const reason of Object.keys(UNKNOWN_REASONS)) assert.ok(ANCHORS.has(`unknown-${reason}`), reason);
 });
