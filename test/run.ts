@@ -32,7 +32,7 @@ const ALL_FACTOR = 6;
 const STAGES: readonly Stage[] = [
   { name: 'unit', files: 'test/unit/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 2 },
   { name: 'golden', files: 'test/golden/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
-  { name: 'fuzz', files: 'test/fuzz/**/*.{fuzz,test}.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
+  { name: 'fuzz', files: 'test/fuzz/**/*.{fuzz,test}.ts', timeoutMs: 8 * MINUTE, concurrency: 2 },
   { name: 'bpf', files: 'test/bpf/**/*.test.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
   { name: 'native', files: 'test/native/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
   { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 15 * MINUTE, concurrency: 1 },

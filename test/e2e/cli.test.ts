@@ -8,8 +8,8 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { HookFamily } from '../../src/model.ts';
 import { missedBy } from '../../src/tables/blind-spots.ts';
+import { MAIN } from '../matrix/program.ts';
 
-const MAIN = path.resolve('src/main.ts');
 const CAPTURE = path.resolve('test/golden/pcaps/dns_udp.pcap');
 /** Nothing here takes longer; SIGKILL then, which no test expects. */
 const LIMIT_MS = 120_000;

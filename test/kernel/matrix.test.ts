@@ -44,8 +44,8 @@ function testsOf(family: string, kernel: string): readonly string[] {
 const job = (kernel: string): string => `
 node test/matrix/main.ts --built --alone${hasEveryClient(kernel) ? '' : ' --core'} ${FAMILIES.map((family) => `--hook ${family}`).join(' ')} --out /results/matrix.json
 ${FAMILIES.flatMap((family) => testsOf(family, kernel).map((tests) => run(tests, family))).join('')}
-node src/main.ts doctor --format json >/results/doctor.json
-node src/main.ts --hook fentry --exporter none --duration 1s 2>/results/fentry.err
+node dist/main.js doctor --format json >/results/doctor.json
+node dist/main.js --hook fentry --exporter none --duration 1s 2>/results/fentry.err
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(bpftool prog show)" ] && break; sleep 0.5; done
 bpftool prog show >/results/left-over
 `;
