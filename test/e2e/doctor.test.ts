@@ -7,7 +7,6 @@ import { join, resolve } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { Receiver } from './receiver.ts';
 
-const MAIN = resolve('src/main.ts');
 const NO_ONE = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
 const TOKEN = 'tok3n';
 

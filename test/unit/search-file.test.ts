@@ -13,7 +13,6 @@ import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
 import { eventOf, openTestHistory, temporaryDirectory } from './history-store.ts';
 import { connectionLog, identity, lookup, record, TIME } from './sink-events.ts';
 
-const MAIN = resolve('src/main.ts');
 const PCAPS = resolve('test/golden/pcaps');
 const LIMIT_MS = 60_000;
 
