@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { MAIN } from '../matrix/program.ts';
 import { Receiver } from './receiver.ts';
 
 const NO_ONE = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
