@@ -36,6 +36,11 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'the server that was asked, without `network.peer.address`',
   },
   {
+    what: 'where destination NAT outside of the network namespace of the program (a router, the host of a container) sends a request',
+    families: ALL,
+    seenAs: 'the server that was asked, without `network.peer.address`',
+  },
+  {
     what: 'more than 64 KB of a TCP connection that one receive or one packet holds',
     families: ALL,
     seenAs: 'a gap (`stream_gap`)',

@@ -226,6 +226,25 @@ def segments(address, zone):
     return seen
 
 
+def pages(address, zone):
+    """Requests that no send() copies: out of a file and out of a pipe, two in one call."""
+    seen = {}
+    for way in "sendfile", "splice":
+        names = [f"{way}-{number}.{zone}" for number in range(2)]
+        data = b"".join(framed(query(name, number)) for number, name in enumerate(names))
+        with socket.create_connection((address, PORT), 10) as client:
+            if way == "sendfile":
+                file = os.memfd_create("requests")
+                os.write(file, data)
+                os.sendfile(client.fileno(), file, 0, len(data))
+            else:
+                out, into = os.pipe()
+                os.write(into, data)
+                os.splice(out, client.fileno(), len(data))
+            seen.update({name: len(message) for name, message in zip(names, messages_of(client, len(names)))})
+    return seen
+
+
 def forged(address, zone):
     client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     client.settimeout(10)
@@ -266,6 +285,7 @@ SCENES = {
     "unreachable": unreachable,
     "forged": forged,
     "segments": segments,
+    "pages": pages,
     "zones": zones,
 }
 

@@ -141,6 +141,11 @@ describe('on the wire', () => {
       assert.equal(records.size, 12);
     });
 
+    test(`sendfile(2) and splice(2), ${address}`, async () => {
+      const records = await playAnswered('pages', address);
+      assert.equal(records.size, 4);
+    });
+
     test(`forged ICMP errors change nothing, ${address}`, async () => {
       const [record] = (await playAnswered('forged', address)).values();
       assert.equal(record?.attributes['error.type'], undefined);
