@@ -1,4 +1,4 @@
-/** The files that need no running backend: rules by promtool, generated dashboards, the linter itself. */
+/** The files that need no running backend: generated dashboards, the linter itself. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -15,23 +15,10 @@ import type { Board, Panel } from '../../otel-config/grafana/panels.ts';
 import { prometheusName } from '../../otel-config/grafana/queries.ts';
 import { equal, logql, records } from '../../otel-config/grafana/records.ts';
 import { ON_HOST, PLACE_NAMES } from '../../otel-config/grafana/variables.ts';
-import { composeProgram, promtoolProgram } from './build.ts';
+import { composeProgram } from './build.ts';
 import { EXPECTATIONS } from './expectations.ts';
 import { PAGE_QUERIES } from './page-queries.ts';
 import { OTEL_CONFIG } from './stack.ts';
-
-const PROMETHEUS = join(OTEL_CONFIG, 'prometheus');
-
-for (const args of [
-  ['check', 'config', 'prometheus.yml'],
-  ['test', 'rules', 'rules/whodns.test.yml'],
-]) {
-  test(`promtool ${args.join(' ')}`, async () => {
-    const result = spawnSync(await promtoolProgram(), args, { cwd: PROMETHEUS, encoding: 'utf8' });
-    assert.equal(result.status, 0, result.stdout + result.stderr);
-    assert.match(result.stdout, /SUCCESS/);
-  });
-}
 
 test('the dashboards in the repository are what the source generates', () => {
   assert.deepEqual(stale(), []);
