@@ -2,8 +2,9 @@
 /*
  * Connections: a TCP socket that leaves CLOSED for SYN_SENT, in the context of the task that connects it (connect, and
  * sendmsg with MSG_FASTOPEN). net/ipv4/tcp_ipv4.c tcp_v4_connect and net/ipv6/tcp_ipv6.c tcp_v6_connect set the
- * destination before the state, and choose the source port after it. Where kernel code is preempted, the kernel skips a tracepoint
- * program that a preempted task is in: the kprobe family takes tcp_connect instead, where preemption is off while the program runs.
+ * destination before the state, and choose the source port after it. The fentry and kprobe families take tcp_connect, which comes when
+ * it is chosen. The tracepoint family has no hook there: a connection waits until its SYN is given to a device, most often within the
+ * same call, or its socket leaves SYN_SENT (a SYN that the host's own firewall drops).
  */
 #ifndef WHODNS_CONNECT_H
 #define WHODNS_CONNECT_H
@@ -57,7 +58,8 @@ static __always_inline bool is_added_subflow(struct sock *sk)
 	return bpf_core_field_exists(struct tcp_sock, is_mptcp) && LOAD(false, (struct tcp_sock *)sk, is_mptcp);
 }
 
-static __always_inline void emit_connection(struct connection *event)
+/* Behind `event` lie its struct connection_addresses. */
+static __always_inline void emit_connection(struct connection_event *event)
 {
 	__u64 flags = BPF_RB_NO_WAKEUP, size = sizeof(struct connection_event);
 
@@ -66,10 +68,49 @@ static __always_inline void emit_connection(struct connection *event)
 		size += sizeof(struct connection_addresses);
 	}
 	event->header.size = size;
+	count(COUNTER_CONNECTIONS);
 	if (wakeup_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&events, event, size, flags))
 		drop(DROP_CONNECTION_RING_FULL);
+}
+
+/* What waits for its source port is told with it, where it is known. */
+static __always_inline void tell_waiting_connection(struct sock *sk)
+{
+	__u64 socket = typed_address(sk);
+	struct waiting_connection *waiting = bpf_map_lookup_elem(&waiting_connections, &socket), told;
+
+	if (!waiting)
+		return;
+	__builtin_memcpy(&told, waiting, sizeof(told));
+	/* Whoever takes it out tells it. */
+	if (bpf_map_delete_elem(&waiting_connections, &socket))
+		return;
+	/* Of a socket that is closed skc_num is 0 by now (__inet_put_port). */
+	told.event.local_port = bpf_ntohs(LOAD(false, (struct inet_sock *)sk, inet_sport));
+	emit_connection(&told.event);
+}
+
+/* Of TCP, or of DCCP, of which none waits. */
+static __always_inline bool is_connecting(struct sock *sk)
+{
+	return sk && sk->__sk_common.skc_state == TCP_SYN_SENT;
+}
+
+static __always_inline void tell_or_wait(struct connection *event, struct sock *sk)
+{
+	__u64 socket = typed_address(sk);
+	struct waiting_connection waiting;
+
+	if (connections_wait && !event->local_port) {
+		__builtin_memcpy(&waiting, event, sizeof(waiting));
+		/* Of a socket that was at this address before: the kernel may skip a program (PREEMPT). */
+		tell_waiting_connection(sk);
+		if (!bpf_map_update_elem(&waiting_connections, &socket, &waiting, BPF_ANY))
+			return;
+	}
+	emit_connection((struct connection_event *)event);
 }
 
 static __always_inline void trace_connect(void *context, struct sock *sk, const __u32 hook, const bool direct)
@@ -95,20 +136,20 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 			count(COUNTER_SELF);
 			return;
 		}
-		count(COUNTER_CONNECTIONS);
 		if (!process_admits(&event.owner, event.header.time, 0, 0, SHARE_CONNECTION | SHARE_HERE, hook,
-				    &event.owner_id))
+				    &event.owner_id)) {
+			count(COUNTER_CONNECTIONS);
 			return;
+		}
 		if (!event.owner_id)
 			event.flags = 0;
 	} else if (is_added_subflow(sk)) {
 		return;
-	} else {
+	} else if (!share_ask(0, 0, COMMON_UNKNOWN, sizeof(struct connection_event), SHARE_CONNECTION)) {
 		count(COUNTER_CONNECTIONS);
-		if (!share_ask(0, 0, COMMON_UNKNOWN, sizeof(struct connection_event), SHARE_CONNECTION))
-			return;
+		return;
 	}
-	emit_connection(&event);
+	tell_or_wait(&event, sk);
 }
 
 #endif

@@ -19,6 +19,8 @@ SEC("tp_btf/net_dev_queue")
 int BPF_PROG(tracepoint_net_dev_queue, struct sk_buff *skb)
 {
 	trace_request(ctx, skb);
+	if (connections_wait && is_connecting(socket_of(skb)))
+		tell_waiting_connection(socket_of(skb));
 	return 0;
 }
 
@@ -155,8 +157,19 @@ int BPF_PROG(exit_tracepoint_sched_process_free, struct task_struct *task)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(connect_tracepoint_inet_sock_set_state, struct sock *sk, int before, int after)
 {
-	if (before == TCP_CLOSE && after == TCP_SYN_SENT && sk->sk_protocol == PROTOCOL_TCP)
+	if (sk->sk_protocol != PROTOCOL_TCP)
+		return 0;
+	if (before == TCP_CLOSE && after == TCP_SYN_SENT)
 		trace_connect(ctx, sk, HOOK_TRACEPOINT, true);
+	else if (before == TCP_SYN_SENT)
+		tell_waiting_connection(sk);
+	return 0;
+}
+
+SEC("fentry/tcp_connect")
+int BPF_PROG(connect_fentry_tcp_connect, struct sock *sk)
+{
+	trace_connect(ctx, sk, HOOK_FENTRY, true);
 	return 0;
 }
 

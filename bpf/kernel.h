@@ -324,6 +324,10 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
+struct inet_sock {
+	__be16 inet_sport;
+} __attribute__((preserve_access_index));
+
 struct tcp_sock {
 	__u32 copied_seq;
 	__u32 rcv_nxt;

@@ -241,6 +241,23 @@ struct {
 } translated SEC(".maps");
 
 /*
+ * Tracepoint family. Connections whose source port is not chosen yet, by the address of their socket (connect.h). Each leaves when its
+ * SYN does, or when its socket leaves SYN_SENT. Full: a connection is told at once, without its port.
+ */
+struct waiting_connection {
+	struct connection_event event;
+	struct connection_addresses addresses;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct waiting_connection);
+} waiting_connections SEC(".maps");
+
+/*
  * What a program asked for where a program of its control group sent it elsewhere (redirect.h). Key: the socket, and where its request
  * went; that is zero where the socket is connected. Oldest evicted: such a request is then to where it went, at a port that is not
  * a DNS port it is not seen.

@@ -64,15 +64,14 @@ async function main(): Promise<number> {
   if (note !== undefined && (config.command === 'run' || config.command === 'replay')) startWithin(heapBytes);
   const { warnings } = resolved;
   logFormat = config.logFormat;
-  let say = stderr;
-  const log = createLog(config.logLevel, (line) => say(line), logFormat);
+  const log = createLog(config.logLevel, stderr, logFormat);
   for (const warning of [...(file?.warnings ?? []), ...warnings]) log.warn(warning);
   if (config.command === 'config') {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
   if (config.command === 'doctor')
-    return reportHost(config.format, (text) => process.stdout.write(text), log);
+    return reportHost(config, version, (text) => process.stdout.write(text), log);
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
@@ -85,7 +84,6 @@ async function main(): Promise<number> {
   const program = invocation.command === 'run' ? invocation.program : undefined;
   if (config.command === 'run') requireProc();
   const watch = program === undefined ? undefined : await startProgram(program, config);
-  if (watch !== undefined) say = (line) => void watch.output.write(line);
   if (config.command === 'run') {
     // First of all: a file that cannot be used without them later is refused now.
     limitToStart();
@@ -93,7 +91,8 @@ async function main(): Promise<number> {
   if (config.stats !== undefined) checkStats(config.stats);
   if (note !== undefined) log.info(note);
   const { env: environment } = process;
-  const stdout = watch?.output ?? process.stdout;
+  // Standard output is the program's.
+  const stdout = watch === undefined ? process.stdout : process.stderr;
   const readiness = createReadiness(config, log, () => agent?.isWell === true);
   const onAttached = config.command === 'run' ? () => confine(config.seccomp) : undefined;
   const host = {
@@ -130,7 +129,7 @@ async function startProgram(program: readonly [string, ...string[]], config: Con
   const NODE_OPTIONS = process.env['NODE_OPTIONS']?.replace(/ ?--max-old-space-size=\d+$/, '');
   const environment = { ...process.env, ...(NODE_OPTIONS === '' ? {} : { NODE_OPTIONS }) };
   if (NODE_OPTIONS === '') delete environment['NODE_OPTIONS'];
-  return Watched.start(program, environment, config, process.stderr);
+  return Watched.start(program, environment, config);
 }
 
 /**
@@ -287,7 +286,6 @@ async function run(
     const lines = await summary?.();
     await agent.stop(STOP_DEADLINE_MS);
     readiness?.close();
-    watch?.output.release();
     if (lines !== undefined) printSummary(lines(agent.stats()));
     if (config.stats !== undefined) writeStats(config.stats, agent, log);
   }

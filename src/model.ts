@@ -464,7 +464,7 @@ export interface KubernetesStats {
   readonly changes: Readonly<Record<string, number>>;
 }
 
-/** A TCP connection that a process began (`sock:inet_sock_set_state` to SYN_SENT); whether it came about is not known. */
+/** A TCP connection that a process began (its SYN); whether it came about is not known. */
 export interface RawConnection {
   readonly kind: 'connection';
   /** Unix time, ns. */

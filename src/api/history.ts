@@ -1,4 +1,5 @@
 /** `openHistory`: what an agent with `--history` has kept, for programs. */
+import { askedOf, forwarded } from '../history/forwarded.ts';
 import type { HistoryQueries } from '../history/types.ts';
 import { toCaptureError } from './capture-error.ts';
 
@@ -26,14 +27,7 @@ export async function openHistory(directory: string, options: HistoryOptions = {
   const opened = await typed('file', async () => readHistory(directory, warn));
   const close = () => opened.close();
   return {
-    search: (query) => typed('options', () => opened.search(query)),
-    top: (query) => typed('options', () => opened.top(query)),
-    count: (query) => typed('options', () => opened.count(query)),
-    timeline: (query) => typed('options', () => opened.timeline(query)),
-    edges: (query) => typed('options', () => opened.edges(query)),
-    process: (key, window) => typed('options', () => opened.process(key, window)),
-    name: (name, window) => typed('options', () => opened.name(name, window)),
-    status: () => typed('options', () => opened.status()),
+    ...forwarded((question, given) => typed('options', () => askedOf(opened, question, given))),
     close,
     [Symbol.asyncDispose]: async () => close(),
   };

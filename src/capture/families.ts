@@ -86,7 +86,7 @@ export async function loadFirst(
       besides: [
         'exit',
         ...(family === 'tracepoint' ? ['redirect_tracepoint'] : []),
-        ...(options.connections === true ? [`connect_${family === 'kprobe' ? 'kprobe' : 'tracepoint'}`] : []),
+        ...(options.connections === true ? [`connect_${family}`] : []),
       ],
       ringBytes: options.ringBytes,
       knobs: {
@@ -100,6 +100,7 @@ export async function loadFirst(
         share_rate: [options.cgroupRate ?? 0],
         share_burst: [options.cgroupBurst ?? 0],
         identity_seed: [randomInt(2 ** 48 - 1)],
+        connections_wait: [options.connections === true && family === 'tracepoint' ? 1 : 0],
         visibility_enforced: [options.levels === true ? 1 : 0],
         trace_bytes: [options.traceContext === true ? TRACE_CONTEXT.SIZEOF : 0],
       },

@@ -84,6 +84,14 @@ export class FileBytes {
     }
   }
 
+  /** The next bytes, as many as are at hand, and passes them; undefined at the end. */
+  async next(): Promise<Buffer | undefined> {
+    if (await this.atEnd()) return undefined;
+    const next = this.#window.subarray(this.#position);
+    this.#position = this.#window.length;
+    return next;
+  }
+
   /** Whether there is any byte left. */
   async atEnd(): Promise<boolean> {
     return (await this.fill(1)) === undefined;

@@ -8,6 +8,7 @@ import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import type { BatchReader } from './batch.ts';
 import type { Database } from './database.ts';
 import { labelsOf, outcomeCode, reversed, UNREADABLE } from './schema.ts';
+import type { SentLookup } from './sent-event.ts';
 
 /** Entries of each map; when it is full it begins again. */
 const MAX_KNOWN = 65_536;
@@ -37,22 +38,34 @@ export class Interned {
 
   /** Of the lookup that the reader is at. */
   question(lookup: BatchReader): Question {
-    const { asked, answer, hasResponse } = lookup;
+    const { asked, answer, hasResponse, words, serverPort, isTcp } = lookup;
     const name = asked.questionsRead === 0 ? '' : asked.nameAt(12).toLowerCase();
     const opcode = Math.max(asked.opcode, 0);
     const type = asked.questionsRead === 0 ? -1 : asked.questionType;
     const result = !hasResponse ? outcomeCode(lookup.outcome) : answer.rcode < 0 ? UNREADABLE : answer.rcode;
-    const server = this.#server(lookup);
+    const server = this.#server(addressText(words, lookup.server), serverPort, isTcp);
     // What it answers in any order and without its TTLs, twice 32 bits.
     const answers = hasResponse ? `${answer.digest(this.#seedA)} ${answer.digest(this.#seedB)}` : '';
     const key = `${name} ${type} ${opcode} ${result} ${server} ${answers} ${lookup.records}`;
     const known = this.#questions.get(key);
     if (known !== undefined) return known;
-    return keep(
-      this.#questions,
-      key,
-      this.#newQuestion(lookup, name, type | (opcode << OPCODE_SHIFT), result, server),
+    const made = this.#newQuestion(
+      { name, type: questionCode(type, opcode), result, server },
+      hasResponse ? answerLines(answer.answers) : [],
+      hasResponse ? Math.max(lookup.records, answer.answerCount) : 0,
     );
+    return keep(this.#questions, key, made);
+  }
+
+  /** Of a lookup that was read from a record. */
+  toldQuestion({ name, type, result, server: from, answers, answerCount }: SentLookup): Question {
+    const server = this.#server(from.address, from.port, from.isTcp);
+    const lines = answerLines(answers);
+    const texts = lines.map((line) => `${line.type} ${line.data}`).join('\n');
+    const key = `= ${name} ${type} ${result} ${server} ${answerCount} ${texts}`;
+    const known = this.#questions.get(key);
+    if (known !== undefined) return known;
+    return keep(this.#questions, key, this.#newQuestion({ name, type, result, server }, lines, answerCount));
   }
 
   name(name: string): number {
@@ -80,12 +93,11 @@ export class Interned {
     return keep(this.#addresses, address, id);
   }
 
-  #server({ words, server, serverPort, isTcp }: BatchReader): number {
-    const address = addressText(words, server);
-    const key = `${address} ${serverPort} ${isTcp ? 1 : 0}`;
+  #server(address: string, port: number, isTcp: boolean): number {
+    const key = `${address} ${port} ${isTcp ? 1 : 0}`;
     const known = this.#servers.get(key);
     if (known !== undefined) return known;
-    const values = [address, serverPort, isTcp ? 1 : 0] as const;
+    const values = [address, port, isTcp ? 1 : 0] as const;
     const database = this.#database;
     const found = database.number(
       'SELECT id FROM servers WHERE address = ? AND port = ? AND tcp = ?',
@@ -98,11 +110,12 @@ export class Interned {
     return keep(this.#servers, key, id);
   }
 
-  #newQuestion(lookup: BatchReader, name: string, type: number, result: number, server: number): Question {
-    const { hasResponse, answer } = lookup;
+  #newQuestion(
+    { name, type, result, server }: NewQuestion,
+    records: readonly AnswerLine[],
+    count: number,
+  ): Question {
     const database = this.#database;
-    const count = hasResponse ? Math.max(lookup.records, answer.answerCount) : 0;
-    const records = hasResponse ? answerLines(answer) : [];
     const answers =
       count === 0
         ? null
@@ -131,6 +144,24 @@ export class Interned {
   }
 }
 
+interface NewQuestion {
+  readonly name: string;
+  readonly type: number;
+  readonly result: number;
+  /** Id. */
+  readonly server: number;
+}
+
+interface AnswerLine {
+  readonly type: number;
+  readonly data: string;
+}
+
+/** As `questions.type`. @param type -1: there is none */
+export function questionCode(type: number, opcode: number): number {
+  return type | (opcode << OPCODE_SHIFT);
+}
+
 export interface Question {
   readonly id: number;
   /** Id of its name. */
@@ -146,8 +177,7 @@ export function minTtl({ answerCount, records }: Message): number | null {
 }
 
 /** Sorted: the order of a set of records means nothing (RFC 2181 section 5), servers change it from answer to answer. */
-function answerLines(message: Message): readonly { readonly type: number; readonly data: string }[] {
-  const { answers } = message;
+function answerLines(answers: readonly AnswerLine[]): readonly AnswerLine[] {
   const chain = answers.filter(({ type }) => !isAddressType(type));
   const addresses = answers.filter(({ type }) => isAddressType(type));
   addresses.sort((a, b) => (a.data < b.data ? -1 : 1));

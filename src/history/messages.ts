@@ -1,6 +1,6 @@
 /** What goes between the main thread and the one that keeps the history. */
 import type { SentProcess } from './process-rows.ts';
-import type { SentEvent } from './segment.ts';
+import type { SentEvent } from './sent-event.ts';
 import type { HistoryQueries } from './types.ts';
 
 export interface WorkerData {
@@ -23,8 +23,8 @@ export type ToWorker =
   | {
       readonly kind: 'question';
       readonly id: number;
-      readonly method: keyof HistoryQueries;
-      readonly arguments: readonly unknown[];
+      readonly question: keyof HistoryQueries;
+      readonly given: readonly unknown[];
     }
   | { readonly kind: 'close' };
 

@@ -3,8 +3,8 @@ import type { Filter } from '../filter/ast.ts';
 import type { FilterPredicate } from '../filter/compile.ts';
 import type { Matchers } from '../filter/predicate.ts';
 import { canonicalAddress } from '../lib/address.ts';
-import { RCODES } from '../tables/rcodes.ts';
-import { RR_TYPES } from '../tables/rrtypes.ts';
+import { rcodeNumber } from '../tables/rcodes.ts';
+import { typeNumber } from '../tables/rrtypes.ts';
 import type { Database, Row, Value } from './database.ts';
 import { usageError } from './errors.ts';
 import { filterSql } from './filter.ts';
@@ -259,11 +259,8 @@ export function nameOf(text: string): string {
 
 /** @throws UserError */
 function typeOf(text: string): number {
-  const name = text.toUpperCase();
-  const known = (RR_TYPES as Readonly<Record<string, number>>)[name];
-  const digits = /^TYPE(\d{1,5})$/.exec(name)?.[1];
-  const type = known ?? (digits === undefined ? undefined : Number(digits));
-  if (type === undefined || type > 0xffff) throw usageError(`"${text}" is not a record type: A, MX, TYPE65`);
+  const type = typeNumber(text);
+  if (type === undefined) throw usageError(`"${text}" is not a record type: A, MX, TYPE65`);
   return type;
 }
 
@@ -271,10 +268,7 @@ function typeOf(text: string): number {
 function resultOf(text: string): number {
   const outcome = OUTCOMES.find((each) => each === text.toLowerCase());
   if (outcome !== undefined && outcome !== 'answered') return outcomeCode(outcome);
-  const name = text.toUpperCase();
-  const known = (RCODES as Readonly<Record<string, number>>)[name];
-  const digits = /^(?:RCODE)?(\d{1,4})$/.exec(name)?.[1];
-  const rcode = known ?? (digits === undefined ? undefined : Number(digits));
+  const rcode = rcodeNumber(text);
   if (rcode === undefined)
     throw usageError(`"${text}" is neither a response code nor an outcome: NXDOMAIN, SERVFAIL, timeout`);
   return rcode;

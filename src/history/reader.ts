@@ -1,6 +1,7 @@
 /** A history's directory for reading, also while an agent writes to it. */
 import { lstatSync } from 'node:fs';
 import { UserError } from '../lib/errors.ts';
+import { safeDirectory } from '../lib/safe-path.ts';
 import { Database, VersionError } from './database.ts';
 import { historyBytes, segmentFiles } from './files.ts';
 import { Queries } from './queries.ts';
@@ -12,9 +13,13 @@ export interface OpenedHistory extends HistoryQueries {
   close(): void;
 }
 
-/** @param warn told of files that are damaged, each once @throws UserError: there is no history, or no right to read it */
+/**
+ * @param directory which no other user can bend: whoever can could have files of others read, or made
+ * @param warn told of files that are damaged, each once
+ * @throws UserError: there is no history, no right to read it, or it is another user's
+ */
 export function readHistory(directory: string, warn: (message: string) => void): OpenedHistory {
-  const segments = new Directory(directory, warn);
+  const segments = new Directory(trusted(directory), warn);
   segments.all();
   const queries = new Queries(segments, directory, () => historyBytes(directory));
   return Object.assign(queries, { close: () => segments.close() });
@@ -92,6 +97,18 @@ class Directory implements Segments {
     this.#warn(
       `${path} is left out: ${error instanceof VersionError ? message : `it cannot be read (${message})`}`,
     );
+  }
+}
+
+/** @returns its path without symbolic links @throws UserError */
+function trusted(directory: string): string {
+  try {
+    return safeDirectory(directory);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw explained(error as NodeJS.ErrnoException, directory);
+    throw new UserError(`the history ${directory} is not read: ${error.message}`, {
+      hint: "read another user's history as that user: sudo -u USER whodns search",
+    });
   }
 }
 

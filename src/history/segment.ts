@@ -1,38 +1,11 @@
 /** One segment that is written to: what a batch brings becomes rows, all in one transaction. */
 import { randomInt } from 'node:crypto';
-import type { Attributes, ResolutionScope } from '../model.ts';
 import type { BatchReader } from './batch.ts';
 import type { Database } from './database.ts';
 import { Interned, minTtl } from './interned.ts';
 import { insertProcess, type SentProcess, UNKNOWN_PROCESS } from './process-rows.ts';
 import { CHUNK_BITS, MORE_CONFLICTING } from './schema.ts';
-
-/** A connection as it goes by message. Times are Unix µs. */
-export interface SentConnection {
-  readonly kind: 'connection';
-  readonly time: number;
-  readonly process: number;
-  readonly address: string;
-  readonly port: number;
-  readonly local: string;
-  readonly localPort: number;
-  readonly names: readonly string[];
-  readonly scope: ResolutionScope | undefined;
-  readonly answered: number | undefined;
-  readonly expires: number | undefined;
-}
-
-export interface SentFinding {
-  readonly kind: 'finding';
-  readonly time: number;
-  readonly process: number;
-  readonly event: string;
-  readonly severity: number;
-  readonly body: string;
-  readonly attributes: Attributes;
-}
-
-export type SentEvent = SentConnection | SentFinding;
+import type { SentEvent, SentLookup } from './sent-event.ts';
 
 const LOOKUP =
   'INSERT INTO lookups(id, time, process, question, duration, ttl, more) VALUES (?, ?, ?, ?, ?, ?, ?)';
@@ -114,9 +87,21 @@ export class SegmentWriter {
     const { id, name } = this.#interned.question(lookup);
     const process = this.#process(lookup.process);
     const { time, duration, hasResponse } = lookup;
-    const more = lookup.retries | (lookup.reason << 8) | (lookup.isConflicting ? MORE_CONFLICTING : 0);
     const ttl = hasResponse ? minTtl(lookup.answer) : null;
-    insert.run(this.#id(time), time, process, id, duration < 0 ? null : duration, ttl, more);
+    insert.run(this.#id(time), time, process, id, duration < 0 ? null : duration, ttl, moreOf(lookup));
+    this.#noteLookup(name, process);
+  }
+
+  #toldLookup(lookup: SentLookup): void {
+    const { id, name } = this.#interned.toldQuestion(lookup);
+    const process = this.#process(lookup.process);
+    const { time, duration = null, ttl = null } = lookup;
+    const insert = this.database.statement(LOOKUP);
+    insert.run(this.#id(time), time, process, id, duration, ttl, moreOf(lookup));
+    this.#noteLookup(name, process);
+  }
+
+  #noteLookup(name: number, process: number): void {
     if (!this.#names.has(name)) {
       this.#names.add(name);
       this.#note('name', name);
@@ -125,6 +110,10 @@ export class SegmentWriter {
   }
 
   #event(event: SentEvent): void {
+    if (event.kind === 'lookup') {
+      this.#toldLookup(event);
+      return;
+    }
     const process = this.#process(event.process);
     const id = this.#id(event.time);
     if (event.kind === 'finding') {
@@ -197,4 +186,12 @@ export class SegmentWriter {
     this.#processes.set(number, id);
     return id;
   }
+}
+
+function moreOf({
+  retries,
+  reason,
+  isConflicting,
+}: Pick<SentLookup, 'retries' | 'reason' | 'isConflicting'>): number {
+  return retries | (reason << 8) | (isConflicting ? MORE_CONFLICTING : 0);
 }

@@ -1,6 +1,54 @@
-/** Connections and findings as they go to the thread that keeps them. */
-import type { ConnectionEvent, LogEvent } from '../model.ts';
-import type { SentConnection, SentEvent } from './segment.ts';
+/** Connections and findings as they go to the thread that keeps them, and lookups that were read from records. */
+import type { Attributes, ConnectionEvent, LogEvent, ResolutionScope } from '../model.ts';
+
+/** A connection as it goes by message. Times are Unix µs. */
+export interface SentConnection {
+  readonly kind: 'connection';
+  readonly time: number;
+  readonly process: number;
+  readonly address: string;
+  readonly port: number;
+  readonly local: string;
+  readonly localPort: number;
+  readonly names: readonly string[];
+  readonly scope: ResolutionScope | undefined;
+  readonly answered: number | undefined;
+  readonly expires: number | undefined;
+}
+
+export interface SentFinding {
+  readonly kind: 'finding';
+  readonly time: number;
+  readonly process: number;
+  readonly event: string;
+  readonly severity: number;
+  readonly body: string;
+  readonly attributes: Attributes;
+}
+
+/** A lookup that was read from a record (src/search/otlp-file.ts), not from its messages. Times are Unix µs. */
+export interface SentLookup {
+  readonly kind: 'lookup';
+  readonly time: number;
+  readonly process: number;
+  /** As `StoredLookup.name`. */
+  readonly name: string;
+  /** `questionCode`. */
+  readonly type: number;
+  /** Response code, UNREADABLE or `outcomeCode`. */
+  readonly result: number;
+  readonly server: { readonly address: string; readonly port: number; readonly isTcp: boolean };
+  readonly duration: number | undefined;
+  readonly retries: number;
+  /** Index of REASONS + 1; 0: none. */
+  readonly reason: number;
+  readonly isConflicting: boolean;
+  readonly answers: readonly { readonly type: number; readonly data: string }[];
+  readonly answerCount: number;
+  readonly ttl: number | undefined;
+}
+
+export type SentEvent = SentLookup | SentConnection | SentFinding;
 
 const NS = 1000n;
 

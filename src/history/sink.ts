@@ -10,7 +10,7 @@ import { type Notices, type Sink, stageName } from '../sinks/sink.ts';
 import { BATCH_BYTES, BatchWriter } from './batch.ts';
 import type { WorkerData } from './messages.ts';
 import type { SentProcess } from './process-rows.ts';
-import type { SentEvent } from './segment.ts';
+import type { SentEvent } from './sent-event.ts';
 import { sentEvent } from './sent-event.ts';
 import { HistoryThread } from './thread.ts';
 import type { HistoryQueries } from './types.ts';
@@ -86,7 +86,7 @@ export class HistorySink implements Sink {
   }
 
   get queries(): HistoryQueries {
-    return this.#thread as HistoryThread;
+    return (this.#thread as HistoryThread).queries;
   }
 
   accept(event: LogEvent): void {

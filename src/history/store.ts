@@ -19,7 +19,8 @@ import {
 import type { SentProcess } from './process-rows.ts';
 import type { Segments } from './read.ts';
 import { Segment } from './rows.ts';
-import { SegmentWriter, type SentEvent } from './segment.ts';
+import { SegmentWriter } from './segment.ts';
+import type { SentEvent } from './sent-event.ts';
 
 export const MEMORY = ':memory:';
 

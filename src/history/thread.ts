@@ -4,23 +4,9 @@
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../lib/errors.ts';
 import { workerScript } from '../lib/package-files.ts';
+import { forwarded } from './forwarded.ts';
 import type { FromWorker, ToWorker, WorkerData } from './messages.ts';
-import type {
-  CountQuery,
-  EdgesAnswer,
-  EdgesQuery,
-  HistoryQueries,
-  HistoryStatus,
-  NameAnswer,
-  ProcessAnswer,
-  SearchAnswer,
-  SearchQuery,
-  TimelineAnswer,
-  TimelineQuery,
-  TopAnswer,
-  TopQuery,
-  Window,
-} from './types.ts';
+import type { HistoryQueries } from './types.ts';
 
 export interface ThreadEvents {
   /** The oldest batch is kept, or with an error lost. Its memory is free again. */
@@ -45,7 +31,9 @@ interface Question {
   readonly timer: NodeJS.Timeout;
 }
 
-export class HistoryThread implements HistoryQueries {
+export class HistoryThread {
+  /** Rejects where the thread is dead, or too much is asked at once. */
+  readonly queries: HistoryQueries = forwarded((question, given) => this.#ask(question, given));
   readonly #data: WorkerData;
   readonly #events: ThreadEvents;
   #worker: Worker | undefined;
@@ -103,38 +91,6 @@ export class HistoryThread implements HistoryQueries {
     this.#worker = undefined;
     this.#failAll('the history is closed');
     void worker?.terminate();
-  }
-
-  search(query: SearchQuery): Promise<SearchAnswer> {
-    return this.#ask('search', query) as Promise<SearchAnswer>;
-  }
-
-  top(query: TopQuery): Promise<TopAnswer> {
-    return this.#ask('top', query) as Promise<TopAnswer>;
-  }
-
-  count(query: CountQuery): Promise<number> {
-    return this.#ask('count', query) as Promise<number>;
-  }
-
-  timeline(query: TimelineQuery): Promise<TimelineAnswer> {
-    return this.#ask('timeline', query) as Promise<TimelineAnswer>;
-  }
-
-  edges(query: EdgesQuery): Promise<EdgesAnswer> {
-    return this.#ask('edges', query) as Promise<EdgesAnswer>;
-  }
-
-  process(key: string, window?: Window): Promise<ProcessAnswer | undefined> {
-    return this.#ask('process', key, window) as Promise<ProcessAnswer | undefined>;
-  }
-
-  name(name: string, window?: Window): Promise<NameAnswer | undefined> {
-    return this.#ask('name', name, window) as Promise<NameAnswer | undefined>;
-  }
-
-  status(): Promise<HistoryStatus> {
-    return this.#ask('status') as Promise<HistoryStatus>;
   }
 
   /** @returns why it cannot begin */
@@ -220,7 +176,7 @@ export class HistoryThread implements HistoryQueries {
     void worker.terminate();
   }
 
-  #ask(method: keyof HistoryQueries, ...given: readonly unknown[]): Promise<unknown> {
+  #ask(question: keyof HistoryQueries, given: readonly unknown[]): Promise<unknown> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.reject(new UserError('the history cannot be asked now'));
     if (this.#questions.size >= MAX_QUESTIONS)
@@ -231,7 +187,7 @@ export class HistoryThread implements HistoryQueries {
         this.#take(id)?.reject(new UserError(`no answer of the history within ${ANSWER_MS / 1000} s`));
       }, ANSWER_MS);
       this.#questions.set(id, { resolve, reject, timer });
-      worker.postMessage({ kind: 'question', id, method, arguments: given } satisfies ToWorker);
+      worker.postMessage({ kind: 'question', id, question, given } satisfies ToWorker);
     });
   }
 

@@ -1,10 +1,10 @@
 /** The thread that keeps the history and answers questions to it. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { UserError } from '../lib/errors.ts';
+import { askedOf } from './forwarded.ts';
 import type { FromWorker, ToWorker, WorkerData } from './messages.ts';
 import { Queries } from './queries.ts';
 import { Store } from './store.ts';
-import type { HistoryQueries } from './types.ts';
 
 function serve(port: NonNullable<typeof parentPort>, data: WorkerData): void {
   const tell = (message: FromWorker, transfer: ArrayBuffer[] = []): void =>
@@ -36,10 +36,9 @@ function serve(port: NonNullable<typeof parentPort>, data: WorkerData): void {
     tell({ kind: 'kept', buffer, error }, [buffer]);
   }
 
-  async function answer({ id, method, arguments: given }: ToWorker & { kind: 'question' }): Promise<void> {
+  async function answer({ id, question, given }: ToWorker & { kind: 'question' }): Promise<void> {
     try {
-      const ask = queries[method] as (...given: readonly unknown[]) => ReturnType<HistoryQueries['search']>;
-      tell({ kind: 'answer', id, value: await ask.apply(queries, given as unknown[]) });
+      tell({ kind: 'answer', id, value: await askedOf(queries, question, given) });
     } catch (error) {
       const { message, hint, exitCode } = error as UserError;
       const isUsers = error instanceof UserError;

@@ -85,8 +85,8 @@ async function openQueries(options: SearchOptions): Promise<Opened> {
   if (config.searchIn !== undefined) return (await import('./file.ts')).openFile(options, config.searchIn);
   const isAgent = config.control !== undefined && origins['history'] === 'default';
   if (config.control !== undefined && (isAgent || config.history === MEMORY_HISTORY)) {
-    const { RemoteHistory } = await import('../control/history.ts');
-    return { queries: new RemoteHistory(config.control), close: async () => {} };
+    const { remoteHistory } = await import('../control/history.ts');
+    return { queries: remoteHistory(config.control), close: async () => {} };
   }
   const history = readHistory(config.history ?? DEFAULT_HISTORY, (message) => log.warn(message));
   return { queries: history, close: async () => history.close() };

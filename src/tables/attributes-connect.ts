@@ -28,7 +28,7 @@ export const CONNECT_ATTRIBUTES = {
     stability: 'stable',
     source: 'semconv',
     description:
-      'Local port. With the fentry and tracepoint hooks only where the program bound one: the kernel chooses it later.',
+      'Local port: the source port of its packets. Absent where too many connections wait for theirs.',
     example: 4242,
   },
   'network.transport': {

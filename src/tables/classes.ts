@@ -19,3 +19,11 @@ export function className(value: number): string {
 export function opcodeName(value: number): string {
   return OPCODE_NAMES.get(value) ?? `OPCODE${value}`;
 }
+
+/** `NOTIFY`, `OPCODE7`; undefined: it is none. */
+export function opcodeNumber(text: string): number | undefined {
+  const digits = /^OPCODE(\d{1,2})$/.exec(text)?.[1];
+  return (
+    (OPCODES as Readonly<Record<string, number>>)[text] ?? (digits === undefined ? undefined : Number(digits))
+  );
+}

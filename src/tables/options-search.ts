@@ -26,7 +26,8 @@ export const SEARCH_OPTIONS = {
   searchIn: option<string | undefined>({
     flag: '--in <file>',
     commands: SEARCH,
-    description: 'search this file: a capture (pcap, pcapng)',
+    description:
+      'search this file: a capture (pcap, pcapng), or records (OTLP/JSON lines, as otlp-file:PATH writes); - is standard input',
     parse: text,
     default: undefined,
     shownDefault: 'the history',

@@ -32,3 +32,12 @@ const NAMES = new Map<number, string>(Object.entries(RCODES).map(([name, rcode])
 export function rcodeName(rcode: number): string {
   return NAMES.get(rcode) ?? `RCODE${rcode}`;
 }
+
+/** `NXDOMAIN` in any case, `RCODE3841`, `3`; undefined: it is none. */
+export function rcodeNumber(text: string): number | undefined {
+  const name = text.toUpperCase();
+  const digits = /^(?:RCODE)?(\d{1,4})$/.exec(name)?.[1];
+  return (
+    (RCODES as Readonly<Record<string, number>>)[name] ?? (digits === undefined ? undefined : Number(digits))
+  );
+}

@@ -109,6 +109,16 @@ export function typeName(type: number): string {
   return NAMES.get(type) ?? `TYPE${type}`;
 }
 
+/** `A` in any case, `TYPE65280`; undefined: it is none. */
+export function typeNumber(text: string): number | undefined {
+  const name = text.toUpperCase();
+  const digits = /^TYPE(\d{1,5})$/.exec(name)?.[1];
+  const type =
+    (RR_TYPES as Readonly<Record<string, number>>)[name] ??
+    (digits === undefined ? undefined : Number(digits));
+  return type === undefined || type > 0xffff ? undefined : type;
+}
+
 /** Whether RDATA of the type is an IP address (A, AAAA). */
 export function isAddressType(type: number): boolean {
   return type === RR_TYPES.A || type === RR_TYPES.AAAA;

@@ -5,8 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { parseMounts } from '../enrich/containers/cgroup-mounts.ts';
 import { allOf } from '../filter/ast.ts';
-import type { TerminalStream } from '../sinks/console/table.ts';
-import { HeldStream } from './held-stream.ts';
 import { Program, type ProgramOptions } from './program.ts';
 
 /** What a terminal sends to all of its foreground group: the program has it already. */
@@ -23,16 +21,13 @@ const PASSED_ON: readonly NodeJS.Signals[] = [
 const RING_MS = 500;
 
 export class Watch {
-  /** Where rows and messages wait until the program has ended. */
-  readonly output: HeldStream;
   /** The same run, of the program alone. */
   readonly config: Config;
   readonly #program: Program;
 
-  private constructor(program: Program, config: Config, output: HeldStream) {
+  private constructor(program: Program, config: Config) {
     this.#program = program;
     this.config = config;
-    this.output = output;
   }
 
   /** With all rights that there are. @throws UserError */
@@ -40,7 +35,6 @@ export class Watch {
     command: ProgramOptions['command'],
     environment: ProgramOptions['environment'],
     config: Config,
-    terminal: TerminalStream,
   ): Watch {
     const program = Program.start({ command, environment, mount: ownMount() });
     const filters = [program.filter, ...(config.lookupFilter === undefined ? [] : [config.lookupFilter])];
@@ -49,7 +43,7 @@ export class Watch {
       lookupFilter: allOf(filters),
       connections: config.emit === 'lookup',
     };
-    return new Watch(program, watched, new HeldStream(terminal));
+    return new Watch(program, watched);
   }
 
   /** The agent sees everything. @param hasTerminal whether there is a terminal that sends signals @returns the exit code */
@@ -66,7 +60,6 @@ export class Watch {
   }
 
   async close(): Promise<void> {
-    this.output.release();
     await this.#program.close();
   }
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """
 TCP connections of many kinds in the network namespace it runs in (loopback is up), for the tests of bpf/connect.h. Writes
-one line of JSON for each connection begun: {name, pid, tid, family, remote, port, seen}; `seen` false: to be left out.
+one line of JSON for each connection begun: {name, pid, tid, family, remote, port, seen, local}; `seen` false: to be left out; `local`
+the source port, where the program knows it.
 """
 import errno
 import json
@@ -11,15 +12,18 @@ import subprocess
 import threading
 
 V4, V6, MAPPED = "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"
+SILENT = "198.51.100.2"
 OPEN, CLOSED = 4321, 4322
 IPPROTO_MPTCP, IPPROTO_SCTP = 262, 132
 SOCK_DCCP, IPPROTO_DCCP = 6, 33
 MSG_FASTOPEN, TCP_FASTOPEN_CONNECT = 0x20000000, 30
 
 
-def claim(name, family, remote, port=OPEN, seen=True):
+def claim(name, family, remote, port=OPEN, seen=True, client=None):
     line = {"name": name, "pid": os.getpid(), "tid": threading.get_native_id(), "family": family,
             "remote": remote, "port": port, "seen": seen}
+    if client:
+        line["local"] = client.getsockname()[1]
     print(json.dumps(line), flush=True)
 
 
@@ -28,18 +32,31 @@ def connect(name, family, address, port=OPEN, seen=True, bound=None, shown=None)
         if bound:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             client.bind(("", bound))
-        claim(name, family, shown or address, port, seen)
         try:
             client.connect((address, port))
         except OSError:
-            pass
+            claim(name, family, shown or address, port, seen)
+        else:
+            claim(name, family, shown or address, port, seen, client)
 
 
 def nonblocking():
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
         client.setblocking(False)
-        claim("nonblocking", 4, V4)
         assert client.connect_ex((V4, OPEN)) == errno.EINPROGRESS
+        claim("nonblocking", 4, V4, client=client)
+
+
+def silent_neighbour():
+    """No one has the address: the SYN waits for it, and is gone with the socket that is closed."""
+    for command in ("ip link add silent0 type veth peer name silent1", "ip link set silent0 up", "ip link set silent1 up",
+                    f"ip address add {SILENT[:-1]}1/24 dev silent0"):
+        if subprocess.run(command.split(), stderr=subprocess.DEVNULL).returncode:
+            return  # not in this kernel
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        assert client.connect_ex((SILENT, OPEN)) == errno.EINPROGRESS
+        claim("silent neighbour", 4, SILENT, client=client)
 
 
 def fast_open():
@@ -109,6 +126,7 @@ def main():
                           ("loopback mapped", "::ffff:127.0.0.1"), ("unspecified", "0.0.0.0")):
         connect(name, 0, address, seen=False)
     nonblocking()
+    silent_neighbour()
     fast_open()
     again()
     forked()

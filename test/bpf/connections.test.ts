@@ -23,7 +23,7 @@ describe('connections', { skip: missing }, () => {
     const { captured, output } = await captureWhile('tracepoint', CONNECT, ['--connections', ...NO_DNS]);
     const claims = parseClaims(output);
     assert.ok(claims.filter(({ seen }) => seen).length >= LEAST_SEEN);
-    assert.deepEqual(connectionFaults(captured, claims, 'tracepoint'), []);
+    assert.deepEqual(connectionFaults(captured, claims), []);
     assert.ok((captured.counters[COUNTER.loopback] ?? 0) >= 5);
     const cookies = captured.connections.map(({ socket }) => socket);
     // One of the sockets connects twice.

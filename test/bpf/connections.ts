@@ -10,6 +10,8 @@ export interface Claim {
   readonly remote: string;
   readonly port: number;
   readonly seen: boolean;
+  /** Source port, where the program knows it when it claims. */
+  readonly local?: number;
 }
 
 /** connect.py makes so many on any kernel that are to be seen. */
@@ -20,11 +22,8 @@ export function parseClaims(text: string): Claim[] {
   return lines.map((line) => JSON.parse(line) as Claim);
 }
 
-/**
- * Everything that differs from exactly one event for each connection that is to be seen; [] = nothing. The tracepoint comes before
- * the kernel chooses a local port, the kprobe after it.
- */
-export function connectionFaults(captured: Captured, claims: readonly Claim[], family: string): string[] {
+/** Everything that differs from exactly one event for each connection that is to be seen, with its source port; [] = nothing. */
+export function connectionFaults(captured: Captured, claims: readonly Claim[]): string[] {
   const pids = new Set(claims.map(({ pid }) => pid));
   const left = captured.connections.filter(({ owner }) => pids.has(owner.tgid));
   const faults: string[] = [];
@@ -37,7 +36,7 @@ export function connectionFaults(captured: Captured, claims: readonly Claim[], f
         event.remote_port === claim.port &&
         event.owner.tgid === claim.pid &&
         event.owner.tid === claim.tid &&
-        (claim.name === 'bound' ? event.local_port === 4545 : event.local_port > 0 === (family === 'kprobe')),
+        (claim.local === undefined ? event.local_port > 0 : event.local_port === claim.local),
     );
     if (found < 0) faults.push(`${claim.name}: no event`);
     else left.splice(found, 1);

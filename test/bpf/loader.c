@@ -451,10 +451,10 @@ int main(int argc, char **argv)
 		const char *name = bpf_program__name(program);
 		size_t length = strlen(argv[2]);
 		bool wanted = strncmp(name, argv[2], length) == 0 && name[length] == '_';
-		const char *connect = strcmp(argv[2], "kprobe") == 0 ? "connect_kprobe_" : "connect_tracepoint_";
+		bool connect = strncmp(name, "connect_", 8) == 0 && strncmp(name + 8, argv[2], length) == 0 &&
+			       name[8 + length] == '_';
 		bool redirect = strncmp(name, "redirect_", 9) == 0 && strcmp(argv[2], "tracepoint") == 0;
-		bool load = (wanted || (connections && strncmp(name, connect, strlen(connect)) == 0) ||
-			     ((load_only || redirects) && redirect) ||
+		bool load = (wanted || (connections && connect) || ((load_only || redirects) && redirect) ||
 			     ((load_only || exits) && strncmp(name, "exit_", 5) == 0)) &&
 			    has_target(btf, bpf_program__section_name(program));
 		bpf_program__set_autoload(program, load);
@@ -466,6 +466,11 @@ int main(int argc, char **argv)
 	set_knob(object, "share_rate", &rate, sizeof(rate));
 	set_knob(object, "payload_limit", &limit, sizeof(limit));
 	set_knob(object, "trace_bytes", &trace, sizeof(trace));
+	if (connections && strcmp(argv[2], "tracepoint") == 0) {
+		__u32 one = 1;
+
+		set_knob(object, "connections_wait", &one, sizeof(one));
+	}
 	wakeup = ring_bytes / 4;
 	set_knob(object, "wakeup_bytes", &wakeup, sizeof(wakeup));
 	if (level_count) {

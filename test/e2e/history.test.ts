@@ -13,17 +13,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../src/control/client.ts';
-import { RemoteHistory } from '../../src/control/history.ts';
+import { remoteHistory } from '../../src/control/history.ts';
 import { type OpenedHistory, readHistory } from '../../src/history/reader.ts';
 import type { HistoryQueries, SearchQuery, StoredLookup } from '../../src/history/types.ts';
 import type { StageSnapshot } from '../../src/ledger.ts';
+import { MAIN } from '../matrix/program.ts';
 import { ANSWER, Stage } from './stage.ts';
 
-const MAIN = resolve('src/main.ts');
 const LIMIT_MS = 60_000;
 const PATIENCE_MS = 30_000;
 
@@ -80,7 +80,7 @@ describe('whodns --history', () => {
     const name = `while.${stage.zone}`;
     await stage.play('ask', name);
     const kept = files();
-    for (const history of [kept, new RemoteHistory(join(stage.directory, 'control'))]) {
+    for (const history of [kept, remoteHistory(join(stage.directory, 'control'))]) {
       const [row] = await found(history, { name });
       assert.ok(row);
       assert.equal(row.name, name);
@@ -147,6 +147,10 @@ describe('whodns --history: a directory that cannot be', () => {
       const said = whodns('--history', place, '--exporter', 'none', '--duration', '1s');
       assert.equal(said.code, 1);
       assert.match(said.stderr, why);
+      // Nor is it read: its owner could have put a link there by now.
+      const read = whodns('search', '--history', place);
+      assert.equal(read.code, 1, read.stdout);
+      assert.match(read.stderr, why);
     }
     const file = join(base, 'file');
     writeFileSync(file, '');

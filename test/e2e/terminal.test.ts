@@ -1,13 +1,14 @@
 /** What a person sees: the table, top and a program that is watched, in a real terminal, with real lookups. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { displayWidth } from '../../src/lib/display-width.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
+import { MAIN as PROGRAM } from '../matrix/program.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { NO_TMUX, Terminal } from './tmux.ts';
 
@@ -17,7 +18,7 @@ const missing =
     : !existsSync('/sys/kernel/btf/vmlinux')
       ? 'this kernel has no BTF'
       : NO_TMUX;
-const MAIN = `${process.execPath} ${join(import.meta.dirname, '../../src/main.ts')}`;
+const MAIN = `${process.execPath} ${PROGRAM}`;
 const ZONE = `t${randomBytes(2).toString('hex')}.test`;
 const LONG = `${'long-label-'.repeat(5)}end`;
 
@@ -131,9 +132,11 @@ describe('a terminal', { skip: missing }, () => {
     }
   });
 
-  test('a program: its lookups and those of its children alone, its exit code, nothing left behind', async () => {
+  test('a program: its lookups and those of its children alone as they happen, its exit code, nothing left behind', async () => {
     const other = ask('other');
-    const script = `${OWN_GROUP}; (dig +tries=1 @127.0.0.1 own.${ZONE} >/dev/null; setsid -f dig +tries=1 @127.0.0.1 orphan.${ZONE} >/dev/null) ; sleep 1; printf partial >&2; sleep 0.2; echo >&2; exit 7`;
+    const seen = join(directory, 'seen');
+    const first = `dig +tries=1 @127.0.0.1 first.${ZONE} >/dev/null; for i in $(seq 200); do [ -e ${seen} ] && break; sleep 0.1; done; [ -e ${seen} ] || exit 9`;
+    const script = `${OWN_GROUP}; ${first}; (dig +tries=1 @127.0.0.1 own.${ZONE} >/dev/null; setsid -f dig +tries=1 @127.0.0.1 orphan.${ZONE} >/dev/null) ; exit 7`;
     const child = namespace.spawn([...MAIN.split(' '), '--', 'sh', '-c', script]);
     let [out, said] = ['', ''];
     child.stdout?.on('data', (chunk: Buffer) => {
@@ -141,12 +144,13 @@ describe('a terminal', { skip: missing }, () => {
     });
     child.stderr?.on('data', (chunk: Buffer) => {
       said += chunk.toString();
+      // The program waits for it: it is shown while it runs.
+      if (said.includes(`first.${ZONE}`)) writeFileSync(seen, '');
     });
     const code = await new Promise((resolve) => child.on('close', resolve));
     await other;
     assert.equal(code, 7, said);
     assert.match(out, /^whodns-[0-9a-f]{16}\n$/);
-    assert.match(said, /^partial$/m);
     assert.match(said, new RegExp(` dig .* own\\.${ZONE} `));
     assert.match(said, new RegExp(` dig .* orphan\\.${ZONE} `));
     assert.doesNotMatch(said, new RegExp(`other\\.${ZONE}`));

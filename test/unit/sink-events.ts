@@ -182,6 +182,7 @@ const OWNER = { tid: 4243, threadName: 'pool-1' } as Owner;
 export function connectionLog(
   resolved: Resolution | undefined = undefined,
   raw: Partial<RawConnection> = {},
+  process: ProcessIdentity = identity(),
 ): LogEvent {
   const connection: RawConnection = {
     kind: 'connection',
@@ -194,7 +195,6 @@ export function connectionLog(
     owner: OWNER,
     ...raw,
   };
-  const process = identity();
   const event: ConnectionEvent = {
     kind: 'connection',
     time: TIME,

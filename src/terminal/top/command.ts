@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import { ask } from '../../control/client.ts';
-import { RemoteHistory } from '../../control/history.ts';
+import { remoteHistory } from '../../control/history.ts';
 import type { HistoryQueries } from '../../history/types.ts';
 import { UserError } from '../../lib/errors.ts';
 import type { TerminalInput, TerminalOutput } from './screen.ts';
@@ -63,7 +63,7 @@ async function remoteOf(
   socket: string,
   isNamed: boolean,
 ): Promise<{ readonly history: HistoryQueries; readonly stats: () => Promise<Stats> } | undefined> {
-  const history = new RemoteHistory(socket);
+  const history = remoteHistory(socket);
   try {
     await history.status();
   } catch (error) {
