@@ -109,6 +109,8 @@ function buildPanel(panel: Panel, stores: Stores): Builder<dashboard.Panel> {
     .noValue(panel.empty ?? '0')
     .span(panel.width)
     .height(panel.height ?? HEIGHT);
+  // A line that varies a little is not to look like one that falls to nothing.
+  if (panel.kind === 'timeseries') builder.min(0);
   if (panel.unit === 'percentunit') builder.min(0).max(1);
   if (panel.links !== undefined) builder.dataLinks(panel.links.map((link) => buildLink(link, panel, stores)));
   queriesOf(panel, stores).forEach((query) => {
@@ -174,6 +176,12 @@ function visualization(panel: Panel, stores: Stores): PanelBuilder {
 const TEXT_UNIT = 'string';
 /** Pixels; the names share the rest. */
 const NUMBER_WIDTH = 110;
+const WIDTHS: Readonly<Record<string, number>> = {
+  'process.pid': 100,
+  'network.peer.port': 80,
+  'dns.question.type': 80,
+  'dns.response_code': 110,
+};
 /** The store's number is `Value`, or `Value #A`. */
 const NUMBER = 'Value';
 
@@ -206,7 +214,13 @@ function tableOf(panel: Panel, stores: Stores): table.PanelBuilder {
       },
     })
     .sortBy([new common.TableSortByFieldStateBuilder().displayName(number).desc(true)]);
-  for (const title of Object.values(columns)) builder.overrideByName(title, [{ id: 'noValue', value: '–' }]);
+  for (const [attribute, title] of Object.entries(columns)) {
+    const width = WIDTHS[attribute];
+    builder.overrideByName(title, [
+      { id: 'noValue', value: attribute === 'dns.response_code' ? 'no answer' : '–' },
+      ...(width === undefined ? [] : [{ id: 'custom.width', value: width }]),
+    ]);
+  }
   builder.overrideByName(number, [
     { id: 'unit', value: panel.unit },
     { id: 'custom.width', value: NUMBER_WIDTH },

@@ -103,7 +103,15 @@ describe('the scenario', () => {
         const where = `${uid}/${panel.title}`;
         const { empty = '', links = [] } = seen[index] ?? {};
         assert.equal(empty, '', where);
-        const { text = '', legend = [], headings = [], rows = 0, ink = 0, box } = shown[index] ?? {};
+        const {
+          text = '',
+          legend = [],
+          headings = [],
+          rows = 0,
+          ink = 0,
+          axis = [],
+          box,
+        } = shown[index] ?? {};
         assert.doesNotMatch(text, /No data|NaN|undefined|Infinity/, where);
         for (const one of [...legend, ...headings]) {
           assert.notEqual(one, '', where);
@@ -111,6 +119,7 @@ describe('the scenario', () => {
         }
         if (panel.kind === 'timeseries')
           assert.ok(legend.length > 0 && legend.length <= 20, `${where}: ${legend}`);
+        if (panel.kind === 'timeseries') assert.match(axis[0] ?? '', /^0\b/, `${where}: ${axis}`);
         if (panel.kind === 'timeseries' || panel.kind === 'heatmap')
           assert.ok(ink > 0.001, `${where}: ${ink}`);
         if (panel.kind === 'table') {

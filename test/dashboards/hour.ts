@@ -88,7 +88,7 @@ export function openMetrics({ start, end }: Hour, { keep, labels, over = {} }: S
       attributes,
       isCounter
         ? counter(value, index)
-        : (time) => Math.round(value * (value > 20 ? busy(time, index) * 0.7 : 1)),
+        : (time) => Math.round(value * (value > 20 ? busy(time, index) * 0.55 : 1)),
     );
   });
   for (const { attributes, buckets } of HISTOGRAMS) {
