@@ -175,9 +175,10 @@ function visualization(panel: Panel, stores: Stores): PanelBuilder {
 /** Grafana's unit of what is shown as it is. */
 const TEXT_UNIT = 'string';
 /** Pixels; the names share the rest. */
-const NUMBER_WIDTH = 110;
+const NUMBER_WIDTH = 100;
 const WIDTHS: Readonly<Record<string, number>> = {
-  'process.pid': 100,
+  place: 120,
+  'process.pid': 80,
   'network.peer.port': 80,
   'dns.question.type': 80,
   'dns.response_code': 110,

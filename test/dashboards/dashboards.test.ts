@@ -110,6 +110,7 @@ describe('the scenario', () => {
           rows = 0,
           ink = 0,
           axis = [],
+          isCut = true,
           box,
         } = shown[index] ?? {};
         assert.doesNotMatch(text, /No data|NaN|undefined|Infinity/, where);
@@ -127,6 +128,7 @@ describe('the scenario', () => {
           assert.doesNotMatch(text, /\b(?:4\.20 ?K|991 req)\b|in the time range/, where);
           assert.deepEqual(headings, [...Object.values(panel.columns ?? {}), panel.number], where);
           assert.ok(rows > 0, where);
+          assert.ok(!isCut, where);
         }
         if (panel.kind === 'logs') assert.ok(rows > 0, where);
         if (panel.kind === 'stat') assert.match(text, /\d/, where);

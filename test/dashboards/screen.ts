@@ -22,6 +22,8 @@ export interface PanelShown {
   readonly headings: readonly string[];
   /** Of a table, or of logs. */
   readonly rows: number;
+  /** Columns reach beyond the panel. */
+  readonly isCut: boolean;
   /** Share of the chart's pixels that are painted. */
   readonly ink: number;
   /** What was written beside the upright axis, from below. */
@@ -146,6 +148,7 @@ const LOOK = `[...document.querySelectorAll('[data-panel]')].map((panel) => {
     headings: texts('[role="columnheader"]'),
     rows: panel.querySelectorAll('[role="row"]:not(:has([role="columnheader"])), .log').length,
     ink, axis,
+    isCut: [...panel.querySelectorAll('[role="grid"]')].some((grid) => grid.scrollWidth > grid.clientWidth),
     box: { x, y, width, height },
   };
 })`;
