@@ -55,8 +55,9 @@ export function valuesSchema(): Schema {
 
 function destinations(): Record<string, Schema> {
   const otlp = map({
-    target: choice('node', 'central', 'none'),
+    target: choice('node', 'central', 'socket', 'none'),
     node: map({ port }),
+    socket: map({ hostPath: path, name: text({ pattern: '^[A-Za-z0-9_][-A-Za-z0-9_.]{0,62}$' }) }),
     endpoint: text({ pattern: '^(https?://[^\\s/@]+(:[0-9]{1,5})?(/\\S*)?)?$' }),
     protocol: choice('grpc', 'http/protobuf'),
     compression: choice('none', 'gzip', 'zstd'),

@@ -15,6 +15,7 @@ step 'format and lint (biome; mend: npm run fix)' biome check --error-on-warning
 step 'C and C++ format (clang-format; mend: npm run fix)' c_format
 step 'types (tsc)' tsc -p .
 step 'types of the page (tsc)' tsc -p src/ui/page
+step 'types of what draws dashboards (tsc)' tsc -p test/dashboards/page
 for generator in native/layout.ts native/syscalls.ts docs/generate.ts otel-config/grafana/dashboards.ts deploy/generate.ts; do
   [ -e "$generator" ] && step "generated files ($generator; mend: npm run fix)" node "$generator" --check
 done

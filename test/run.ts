@@ -75,6 +75,14 @@ const STAGES: readonly Stage[] = [
     concurrency: 1,
     onlyInAll: true,
   },
+  // Grafana's own components draw the dashboards: some 450 MB to install once.
+  {
+    name: 'dashboards',
+    files: 'test/dashboards/*.test.ts',
+    timeoutMs: 30 * MINUTE,
+    concurrency: 1,
+    onlyInAll: true,
+  },
   {
     name: 'deploy',
     files: 'test/deploy/**/*.test.ts',

@@ -94,17 +94,23 @@ function buildVariable(variable: Variable): Builder<dashboard.VariableModel> {
     .allValue('.*');
 }
 
+/** Room for a chart and a legend of five lines. */
+export const HEIGHT = 10;
+
 function buildPanel(panel: Panel, stores: Stores): Builder<dashboard.Panel> {
   const builder = visualization(panel, stores)
     .title(panel.title)
     .description(panel.description)
     .datasource(reference(stores[panel.source]))
-    .unit(panel.unit)
+    // A table has labels, which may be digits, and one number.
+    .unit(panel.kind === 'table' ? TEXT_UNIT : panel.unit)
     // Without them Grafana takes 80 for bad.
     .thresholds(thresholdsOf(panel))
     .noValue(panel.empty ?? '0')
     .span(panel.width)
-    .height(panel.height ?? 8);
+    .height(panel.height ?? HEIGHT);
+  // A line that varies a little is not to look like one that falls to nothing.
+  if (panel.kind === 'timeseries') builder.min(0);
   if (panel.unit === 'percentunit') builder.min(0).max(1);
   if (panel.links !== undefined) builder.dataLinks(panel.links.map((link) => buildLink(link, panel, stores)));
   queriesOf(panel, stores).forEach((query) => {
@@ -133,6 +139,7 @@ function visualization(panel: Panel, stores: Stores): PanelBuilder {
     case 'timeseries':
       return new timeseries.PanelBuilder()
         .fillOpacity(10)
+        .colorScheme(new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.PaletteClassic))
         .showPoints(common.VisibilityMode.Never)
         .thresholdsStyle(
           new common.GraphThresholdsStyleConfigBuilder().mode(
@@ -165,20 +172,41 @@ function visualization(panel: Panel, stores: Stores): PanelBuilder {
   }
 }
 
+/** Grafana's unit of what is shown as it is. */
+const TEXT_UNIT = 'string';
+/** Pixels; the names share the rest. */
+const NUMBER_WIDTH = 100;
+const WIDTHS: Readonly<Record<string, number>> = {
+  place: 120,
+  'process.pid': 80,
+  'network.peer.port': 80,
+  'dns.question.type': 80,
+  'dns.response_code': 110,
+};
 /** The store's number is `Value`, or `Value #A`. */
 const NUMBER = 'Value';
+
+/** Of a table's field: up to Grafana 12.1, and since. */
+const HIDDEN: dashboard.DynamicConfigValue[] = [
+  { id: 'custom.hidden', value: true },
+  { id: 'custom.hideFrom', value: { viz: true, legend: true, tooltip: true } },
+];
 
 function tableOf(panel: Panel, stores: Stores): table.PanelBuilder {
   const { columns = {}, number = NUMBER } = panel;
   const spell = spelled(panel, stores);
   const names = Object.keys(columns).map(spell);
-  return new table.PanelBuilder()
+  // What links take and no column shows: a field that is left out cannot be taken.
+  const hidden = [...new Set((panel.links ?? []).flatMap(({ set }) => Object.values(set).map(spell)))].filter(
+    (name) => !names.includes(name),
+  );
+  const builder = new table.PanelBuilder()
     .withTransformation({ id: 'labelsToFields', options: { mode: 'columns' } })
     .withTransformation({ id: 'merge', options: {} })
     .withTransformation({
       id: 'organize',
       options: {
-        includeByName: Object.fromEntries([...names, NUMBER].map((name) => [name, true])),
+        includeByName: Object.fromEntries([...names, NUMBER, ...hidden].map((name) => [name, true])),
         indexByName: Object.fromEntries([...names, NUMBER].map((name, index) => [name, index])),
         renameByName: {
           ...Object.fromEntries(Object.entries(columns).map(([name, title]) => [spell(name), title])),
@@ -187,6 +215,19 @@ function tableOf(panel: Panel, stores: Stores): table.PanelBuilder {
       },
     })
     .sortBy([new common.TableSortByFieldStateBuilder().displayName(number).desc(true)]);
+  for (const [attribute, title] of Object.entries(columns)) {
+    const width = WIDTHS[attribute];
+    builder.overrideByName(title, [
+      { id: 'noValue', value: attribute === 'dns.response_code' ? 'no answer' : '–' },
+      ...(width === undefined ? [] : [{ id: 'custom.width', value: width }]),
+    ]);
+  }
+  builder.overrideByName(number, [
+    { id: 'unit', value: panel.unit },
+    { id: 'custom.width', value: NUMBER_WIDTH },
+  ]);
+  for (const name of hidden) builder.overrideByName(name, HIDDEN);
+  return builder;
 }
 
 function queriesOf(panel: Panel, stores: Stores): Builder<Dataquery>[] {

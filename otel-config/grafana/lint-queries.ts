@@ -104,7 +104,7 @@ function lintShown({ kind, empty }: Panel, { expression, legend }: MetricQuery):
   const labels = grouped(expression).filter((label) => label !== 'le');
   const isBounded = /^(?:topk|bottomk)\(\d+, /.test(expression) || labels.length === 0;
   const isSmall = [...created(expression), ...labels].some((label) => SMALL_LABELS.has(label));
-  const isNever = empty === undefined && !/ or (?:on \(\) label_replace\()?vector\(0\)/.test(expression);
+  const isNever = empty === undefined && !/ or (?:on \(\) (?:label_replace\()+)?vector\(0\)/.test(expression);
   return [
     ...(isBounded || isSmall ? [] : ['no bound']),
     ...(kind === 'timeseries' && (legend ?? '') === '' ? ['no legend'] : []),

@@ -1,4 +1,6 @@
 /** Checks of a dashboard that a reader would otherwise make by hand: names that exist, units, titles, links, the grid. */
+
+import { HEIGHT } from './build.ts';
 import { labelsOf, lintQueries, SERIES, texts } from './lint-queries.ts';
 import type { Board, Link, Panel } from './panels.ts';
 import { labelName } from './queries.ts';
@@ -12,6 +14,9 @@ const UNITS: ReadonlySet<string> = new Set([
 ]);
 /** Whoever sees one of these wants to see more of it. */
 const WORKLOADS = ['service_name', 'k8s_pod_name', 'process_executable_name', 'process_pid'];
+
+/** Not on every series and record: queries.ts orAll makes what a link can take. */
+const MAY_BE_ABSENT = ['host_name', 'k8s_cluster_name', 'k8s_namespace_name', 'k8s_pod_name'];
 
 /** Findings, each naming board and panel; empty when there is nothing to say. @param boards all there are, to which links lead */
 export function lint(board: Board, boards: readonly Board[]): string[] {
@@ -50,7 +55,7 @@ function lintGrid({ uid, panels }: Board): string[] {
   let used = 0;
   let height = 0;
   for (const [index, panel] of panels.entries()) {
-    const own = panel.height ?? 8;
+    const own = panel.height ?? HEIGHT;
     if (used === 0) height = own;
     used += panel.width;
     const where = `${uid}: ${panel.title}`;
@@ -134,5 +139,6 @@ function lintLink(
   return Object.entries(set).flatMap(([name, attribute]) => [
     ...(variables.has(name) ? [] : [`link ${title}: ${board} has no variable ${name}`]),
     ...(labels.has(labelName(attribute)) ? [] : [`link ${title}: no label ${attribute}`]),
+    ...(MAY_BE_ABSENT.includes(labelName(attribute)) ? [`link ${title}: ${attribute} may be absent`] : []),
   ]);
 }

@@ -51,6 +51,7 @@ interface PanelBase {
   readonly number?: string;
   /** Of 24 columns. */
   readonly width: number;
+  /** Default: build.ts HEIGHT. */
   readonly height?: number;
 }
 

@@ -56,13 +56,23 @@ export function orZero(sum: string): string {
   return `${sum} or vector(0)`;
 }
 
+/** What `All` of a variable stands for. */
+const ALL = '.*';
+
 /** Those of the series that are above 0, the `k` greatest at each time; where there are none, one of 0 whose `label` says `none`. */
 export function greatest(k: number, label: string, expression: string): string {
   return orNone(label, `topk(${k}, ${expression} > 0)`);
 }
 
 export function orNone(label: string, expression: string): string {
-  return `${expression} or on () label_replace(vector(0), "${labelName(label)}", "none", "", "")`;
+  // A link on that line chooses all.
+  const forLinks = new Set([...expression.matchAll(/"(any_\w+)"/g)].map(([, name]) => name));
+  const none = `label_replace(vector(0), "${labelName(label)}", "none", "", "")`;
+  const all = [...forLinks].reduce(
+    (inner, name) => `label_replace(${inner}, "${name}", "${ALL}", "", "")`,
+    none,
+  );
+  return `${expression} or on () ${all}`;
 }
 
 /** The series with one label more, which has the first of the attributes `from` that they have. */
@@ -78,13 +88,34 @@ export const WORKLOAD = ['k8s.pod.name', 'process.executable.name'] as const;
 /** Where: the namespace, or the host where there is none. */
 export const PLACE = ['k8s.namespace.name', 'host.name'] as const;
 
-/** By `place` and `workload` and the other labels. */
+/** What links choose, and what somebody may name as he likes or may be absent. */
+const CHOSEN: ReadonlySet<string> = new Set([...PLACE, 'service.name', 'process.executable.name']);
+
+/** Label that orAll adds for an attribute. */
+export const anyOf = (attribute: string) => `any_${labelName(attribute)}`;
+
+/** Characters of a value that a link takes. Grafana decodes a link's address before it is opened: with `&` a program's name could choose more. */
+const PLAIN = '([\\\\w.:+@,/ -]+)';
+
+/**
+ * For links: the series with the attribute once more, as a label that is always there. Where the attribute is not, or is not plain, it
+ * chooses all; Grafana leaves a link to a label that no series has as it is written.
+ */
+export function orAll(attribute: string, expression: string): string {
+  const label = anyOf(attribute);
+  const all = `label_replace(${expression}, "${label}", "${ALL}", "", "")`;
+  return `label_replace(${all}, "${label}", "$1", "${labelName(attribute)}", "${PLAIN}")`;
+}
+
+/** By `place` and `workload` and the other labels; links can choose what of it has a name. */
 export function byWorkload(
   labels: readonly string[],
   expression: (labels: readonly string[]) => string,
 ): string {
   const all = [...new Set([...PLACE, ...WORKLOAD, ...labels])];
-  return firstOf('place', PLACE, firstOf('workload', WORKLOAD, expression(all)));
+  const named = firstOf('place', PLACE, firstOf('workload', WORKLOAD, expression(all)));
+  const chosen = all.filter((attribute) => CHOSEN.has(attribute));
+  return chosen.reduce((inner, attribute) => orAll(attribute, inner), named);
 }
 
 /** Lookups per second by what became of them: the response code, `unknown`, `timeout`. */
@@ -107,8 +138,12 @@ export function share(part: string, whole: string): string {
 export function errorShareByService(matchers: string, error: string): string {
   const labels = ['service.name', 'k8s.namespace.name'];
   const part = rateBy(labels, 'whodns.queries', `${matchers}, ${error}`);
-  return greatest(10, 'service.name', `${part} / ${rateBy(labels, 'whodns.queries', matchers)}`);
+  return greatest(10, 'service.name', ofService(`${part} / ${rateBy(labels, 'whodns.queries', matchers)}`));
 }
+
+/** By service and namespace; links can choose both. */
+export const ofService = (expression: string) =>
+  orAll('service.name', orAll('k8s.namespace.name', expression));
 
 /** Quantile of dns.lookup.duration in seconds; no value where nothing was answered. */
 export function durationBy(quantile: number, labels: readonly string[], matchers: string): string {

@@ -334,6 +334,17 @@ for (const name of PAIRS) {
       assert.deepEqual(await links().recordToTraces(await inTrace(false), time), [TRACE_ID]);
     });
 
+    test('from a record to the connections that followed', async () => {
+      const { records } = pairOf(name);
+      const [looked] = LOOKUPS;
+      const filters = [equal('dns.question.name', String(looked?.lookup.name))];
+      const [record] = await records.lines(records.text({ kind: 'whodns.query', filters }), time);
+      const found = await links().recordToConnections(record?.labels ?? {}, time);
+      const [connected] = OTHERS;
+      assert.equal(found.length, connected?.count);
+      assert.ok(found.every(({ labels }) => labels.network_peer_address === '192.0.2.7'));
+    });
+
     test('from a record, and from a span, to the metrics of the service', async () => {
       const fromRecord = await links().recordToMetrics(await inTrace(false), time);
       assert.deepEqual([...fromRecord.keys()].sort(), [

@@ -1,4 +1,4 @@
-/** The files that need no running backend: rules by promtool, generated dashboards, the linter itself. */
+/** The files that need no running backend: generated dashboards, the linter itself. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parser as logqlParser } from '@grafana/lezer-logql';
 import { parser as traceqlParser } from '@grafana/lezer-traceql';
+import { Ajv } from 'ajv';
 import { parse } from 'yaml';
 import { agent } from '../../otel-config/grafana/boards/agent.ts';
 import { overOf, traceql } from '../../otel-config/grafana/build.ts';
@@ -15,23 +16,10 @@ import type { Board, Panel } from '../../otel-config/grafana/panels.ts';
 import { prometheusName } from '../../otel-config/grafana/queries.ts';
 import { equal, logql, records } from '../../otel-config/grafana/records.ts';
 import { ON_HOST, PLACE_NAMES } from '../../otel-config/grafana/variables.ts';
-import { composeProgram, promtoolProgram } from './build.ts';
+import { composeProgram } from './build.ts';
 import { EXPECTATIONS } from './expectations.ts';
 import { PAGE_QUERIES } from './page-queries.ts';
 import { OTEL_CONFIG } from './stack.ts';
-
-const PROMETHEUS = join(OTEL_CONFIG, 'prometheus');
-
-for (const args of [
-  ['check', 'config', 'prometheus.yml'],
-  ['test', 'rules', 'rules/whodns.test.yml'],
-]) {
-  test(`promtool ${args.join(' ')}`, async () => {
-    const result = spawnSync(await promtoolProgram(), args, { cwd: PROMETHEUS, encoding: 'utf8' });
-    assert.equal(result.status, 0, result.stdout + result.stderr);
-    assert.match(result.stdout, /SUCCESS/);
-  });
-}
 
 test('the dashboards in the repository are what the source generates', () => {
   assert.deepEqual(stale(), []);
@@ -257,6 +245,81 @@ function faults(
 
 /** As Grafana fills them in. */
 const filled = (text: string) => text.replaceAll(/\$__(?:range|auto)/g, '5m').replaceAll(/\$(\w+)/g, '1');
+
+const closed = (properties: object, ...required: readonly string[]) => ({
+  ...{ type: 'object', additionalProperties: false, properties, required },
+});
+const texts = { type: 'string', minLength: 1 };
+const CORRELATION = closed(
+  {
+    ...{ targetUID: texts, label: texts, description: texts, type: { const: 'query' } },
+    config: closed(
+      {
+        field: texts,
+        target: { type: 'object' },
+        transformations: {
+          type: 'array',
+          items: closed({ type: { const: 'regex' }, expression: texts, mapValue: texts }, 'type'),
+        },
+      },
+      ...['field', 'target'],
+    ),
+  },
+  ...['targetUID', 'label', 'type', 'config'],
+);
+/** Grafana's documentation, "Provision Grafana": it passes over what it does not know without a word. */
+const PROVISIONING = {
+  datasources: closed(
+    {
+      apiVersion: { const: 1 },
+      datasources: {
+        type: 'array',
+        items: closed(
+          {
+            ...{ name: texts, uid: texts, type: texts, access: { const: 'proxy' }, url: texts },
+            ...{ isDefault: { type: 'boolean' }, jsonData: { type: 'object' } },
+            correlations: { type: 'array', items: CORRELATION },
+          },
+          ...['name', 'uid', 'type', 'access', 'url'],
+        ),
+      },
+    },
+    ...['apiVersion', 'datasources'],
+  ),
+  dashboards: closed(
+    {
+      apiVersion: { const: 1 },
+      providers: {
+        type: 'array',
+        items: closed(
+          {
+            ...{ name: texts, type: { const: 'file' }, folder: texts, folderUid: texts },
+            ...{ allowUiUpdates: { type: 'boolean' }, disableDeletion: { type: 'boolean' } },
+            ...{ updateIntervalSeconds: { type: 'integer' }, options: closed({ path: texts }, 'path') },
+          },
+          ...['name', 'type', 'options'],
+        ),
+      },
+    },
+    ...['apiVersion', 'providers'],
+  ),
+};
+
+for (const directory of ['provisioning', 'provisioning-victorialogs']) {
+  for (const [kind, schema] of Object.entries(PROVISIONING)) {
+    test(`${directory}/${kind}: what Grafana knows, and every uid that is named is there`, () => {
+      const text = readFileSync(join(OTEL_CONFIG, 'grafana', directory, kind, 'whodns.yaml'), 'utf8');
+      const validate = new Ajv({ strict: false }).compile(schema);
+      const file = parse(text) as object;
+      assert.ok(validate(file), JSON.stringify(validate.errors));
+      const uids = new Set([...text.matchAll(/^ {4}uid: (\S+)$/gm)].map(([, uid]) => uid));
+      for (const [, uid = ''] of text.matchAll(/(?:datasourceUid|targetUID): (\S+)/g))
+        assert.ok(uids.has(uid), uid);
+      assert.ok(!validate({ ...file, datasource: [] }));
+      assert.ok(!validate(parse(text.replace(/^ {4}(?:access|type): /m, '    kind: '))));
+    });
+  }
+}
 
 test('every query of records is LogQL, every query of traces is TraceQL', () => {
   const panels = BOARDS.flatMap((board) => board.panels);

@@ -150,6 +150,12 @@ export function linksOf({ prometheusUrl }: Stack, pair: Pair) {
       );
     },
 
+    /** The record data source's correlation to itself: what followed the lookup. */
+    async recordToConnections(record: Readonly<Record<string, string>>, time: TimeRange): Promise<LogLine[]> {
+      const { field, target } = correlation(pair, records.uid, 'Connections to this name');
+      return records.lines(fill(String(target.expr), { [field]: record[labelName(field)] }), time);
+    },
+
     /** The record data source's correlation to Prometheus. */
     async recordToMetrics(record: Readonly<Record<string, string>>, time: TimeRange): Promise<Values> {
       const { field, target } = correlation(pair, records.uid, 'Lookups of this service');

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { logql } from '../../otel-config/grafana/records.ts';
 import { type RunningProgram, startProgram } from '../collector/running-program.ts';
-import { get, instant, range } from './queries.ts';
+import { get, instant, range, seriesOf } from './queries.ts';
 import { OTEL_CONFIG } from './stack.ts';
 import type { RecordStore } from './stores.ts';
 
@@ -39,5 +39,13 @@ export function lokiStore(url: string): RecordStore {
     },
     instant: (query, { end }) => instant(api, query, end),
     range: (query, { start, end }) => range(api, query, start, end),
+    series: async (query, { start, end }, stepS) => {
+      const times = { start: start.toFixed(3), end: end.toFixed(3), step: String(stepS) };
+      return seriesOf(
+        stepS === undefined
+          ? await get(`${api}/query`, { query, time: end.toFixed(3) })
+          : await get(`${api}/query_range`, { query, ...times }),
+      );
+    },
   };
 }

@@ -28,6 +28,22 @@ export async function range(api: string, query: string, start: number, end: numb
   return valuesOf(await get(`${api}/query_range`, parameters));
 }
 
+/** One series with all its points: Unix s, and the value. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly points: readonly (readonly [time: number, value: number])[];
+}
+
+/** Of an answer in Prometheus' form: every series, without its name. */
+export function seriesOf(answer: unknown): Series[] {
+  const { data } = answer as { data: { result: VectorEntry[] } };
+  return data.result.map(({ metric, value, values }) => {
+    const { __name__: _, ...labels } = metric;
+    const points = values ?? (value === undefined ? [] : [value]);
+    return { labels, points: points.map(([time, text]) => [time, Number(text)]) };
+  });
+}
+
 /** Of an answer in Prometheus' form: the value, or the last one, of each series. */
 export function valuesOf(answer: unknown): Values {
   const { data } = answer as { data: { result: VectorEntry[] } };

@@ -1,6 +1,6 @@
 /** What a store of records and one of traces can do, whichever it is, and the one form of their answers. */
 import type { RecordQuery } from '../../otel-config/grafana/records.ts';
-import type { Values } from './queries.ts';
+import type { Series, Values } from './queries.ts';
 
 /** Unix seconds. */
 export interface TimeRange {
@@ -25,6 +25,8 @@ export interface RecordStore {
   readonly instant: (query: string, time: TimeRange) => Promise<Values>;
   /** The last number of each series. */
   readonly range: (query: string, time: TimeRange) => Promise<Values>;
+  /** Every series with its points and the labels as the store has them. @param stepS without it one point over the whole range */
+  readonly series: (query: string, time: TimeRange, stepS?: number) => Promise<Series[]>;
 }
 
 export interface Span {

@@ -3,7 +3,7 @@ import { labelName } from '../../otel-config/grafana/queries.ts';
 import { logsql } from '../../otel-config/grafana/records.ts';
 import { type RunningProgram, startProgram } from '../collector/running-program.ts';
 import { victoriaLogsProgram } from './build.ts';
-import { get, type Values, valuesOf } from './queries.ts';
+import { get, seriesOf, type Values, valuesOf } from './queries.ts';
 import type { LogLine, RecordStore } from './stores.ts';
 
 export async function startVictoriaLogs(data: string, port: number): Promise<RunningProgram> {
@@ -40,6 +40,14 @@ export function victoriaLogsStore(url: string): RecordStore {
       underscored(
         valuesOf(await get(`${api}/stats_query`, { query, start: String(start), end: String(end) })),
       ),
+    series: async (query, { start, end }, stepS) => {
+      const parameters = { query, start: String(start), end: String(end) };
+      return seriesOf(
+        stepS === undefined
+          ? await get(`${api}/stats_query`, parameters)
+          : await get(`${api}/stats_query_range`, { ...parameters, step: `${stepS}s` }),
+      );
+    },
     range: async (query, { start, end }) => {
       const parameters = {
         query,

@@ -101,6 +101,34 @@ describe('chart', { timeout: 3_600_000 }, () => {
     assert.deepEqual(config.get('OTEL_EXPORTER_OTLP_HEADERS'), { a: '***' });
   });
 
+  it('a socket of the node: its directory read only, no port let out for it', async () => {
+    const file = VALUES.find((path) => path.endsWith('socket.yaml')) ?? '';
+    const { stdout } = await template(...withValues(file));
+    const rendered = parseManifests(stdout);
+    const { volumeMounts } = containerOf(rendered);
+    assert.deepEqual(
+      volumeMounts.filter(({ name }) => name === 'otlp'),
+      [{ name: 'otlp', mountPath: '/run/otelcol', readOnly: true }],
+    );
+    assert.match(stdout, /name: otlp, hostPath: \{path: "\/var\/run\/collector", type: DirectoryOrCreate\}/);
+    assert.equal(configOf(rendered).get('OTEL_EXPORTER_OTLP_ENDPOINT'), 'unix:/run/otelcol/dns.sock');
+    const policy = rendered.find(({ kind }) => kind === 'NetworkPolicy') as unknown as {
+      spec: { egress: { ports: { port: number }[] }[] };
+    };
+    const ports = policy.spec.egress.flatMap((rule) => rule.ports.map(({ port }) => port));
+    assert.deepEqual(ports, [53, 53, 443, 6443]);
+    for (const name of ['../x', 'a/b', '$(X)', '']) {
+      const { code, stderr } = await template(
+        '--set',
+        'otlp.target=socket',
+        '--set-string',
+        `otlp.socket.name=${name}`,
+      );
+      assert.notEqual(code, 0, name);
+      assert.match(stderr, /otlp\/socket\/name|otlp\.socket\.name/);
+    }
+  });
+
   it('rights are those of the source of pods, no more', async () => {
     const rules = async (...set: string[]): Promise<unknown> => {
       const { stdout } = await template(...set.flatMap((each) => ['--set', each]));
@@ -160,7 +188,10 @@ describe('chart', { timeout: 3_600_000 }, () => {
 
 describe('chart, bad values', { timeout: 3_600_000 }, () => {
   const cases: readonly { readonly set: string; readonly says: RegExp }[] = [
-    { set: 'otlp.target=cloud', says: /at '\/otlp\/target': value must be one of 'node', 'central', 'none'/ },
+    {
+      set: 'otlp.target=cloud',
+      says: /at '\/otlp\/target': value must be one of 'node', 'central', 'socket', 'none'/,
+    },
     { set: 'otlp.target=central', says: /at '\/otlp\/endpoint': minLength: got 0, want 1/ },
     {
       set: 'otlp.endpoint=collector:4317',

@@ -42,6 +42,26 @@ test('every alert leads to a section with steps', () => {
   );
 });
 
+test('promtool is told for every alert when it is raised, and when not', () => {
+  const { tests } = parse(readFileSync('otel-config/prometheus/rules/whodns.test.yml', 'utf8')) as {
+    tests: readonly {
+      alert_rule_test?: readonly { alertname: string; exp_alerts: readonly unknown[] }[];
+    }[];
+  };
+  const cases = tests.flatMap(({ alert_rule_test = [] }) => alert_rule_test);
+  for (const name of [...PAGE.matchAll(/^## ((?:Dns|Whodns)\w+)$/gm)].map(([, one]) => one)) {
+    const own = cases.filter(({ alertname }) => alertname === name);
+    assert.ok(
+      own.some(({ exp_alerts }) => exp_alerts.length > 0),
+      `${name}: raised`,
+    );
+    assert.ok(
+      own.some(({ exp_alerts }) => exp_alerts.length === 0),
+      `${name}: not raised`,
+    );
+  }
+});
+
 test('every reason has an anchor', () => {
   const stages = { kernel: { dropped: SOURCE_DROPS, filtered: {} }, ...STAGES, ...STAGE_FAMILIES };
   for (const [stage, { dropped, filtered }] of Object.entries(stages))

@@ -1,5 +1,14 @@
 import type { Board, Link } from '../panels.ts';
-import { durationBy, errorShareByService, greatest, orNone, prometheusName, rateBy } from '../queries.ts';
+import {
+  anyOf,
+  durationBy,
+  errorShareByService,
+  greatest,
+  ofService,
+  orNone,
+  prometheusName,
+  rateBy,
+} from '../queries.ts';
 import { equal, matches, present, records } from '../records.ts';
 import { AT_PLACE, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
@@ -8,7 +17,7 @@ const SERVICE = [...RECORDS_AT_PLACE, matches('service.name', '$service')];
 const TO_WORKLOAD: Link = {
   title: 'This workload',
   board: 'whodns-workload',
-  set: { namespace: 'k8s.namespace.name', service: 'service.name' },
+  set: { namespace: anyOf('k8s.namespace.name'), service: anyOf('service.name') },
 };
 
 /** What is slow and what fails, and at which server. */
@@ -53,7 +62,7 @@ export const latency: Board = {
       links: [TO_WORKLOAD],
       queries: [
         {
-          expression: `topk(10, ${durationBy(0.99, ['k8s.namespace.name', 'service.name'], METRIC)})`,
+          expression: `topk(10, ${ofService(durationBy(0.99, ['k8s.namespace.name', 'service.name'], METRIC))})`,
           legend: '{{service_name}}',
         },
       ],

@@ -1,5 +1,15 @@
 import type { Board, Link } from '../panels.ts';
-import { byWorkload, errorShare, errorShareByService, greatest, orZero, rateBy, share } from '../queries.ts';
+import {
+  anyOf,
+  byWorkload,
+  errorShare,
+  errorShareByService,
+  greatest,
+  ofService,
+  orZero,
+  rateBy,
+  share,
+} from '../queries.ts';
 import { absent, equal, matches, records, topRecords } from '../records.ts';
 import { AT_PLACE, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
@@ -10,13 +20,20 @@ const BY_SERVICE = ['service.name', 'k8s.namespace.name'];
 const TO_WORKLOAD: Link = {
   title: 'This workload',
   board: 'whodns-workload',
-  set: { namespace: 'k8s.namespace.name', service: 'service.name' },
+  set: { namespace: anyOf('k8s.namespace.name'), service: anyOf('service.name') },
 };
 const TO_PROCESS: Link = {
   title: 'Its processes',
   board: 'whodns-process',
-  set: { host: 'host.name', namespace: 'k8s.namespace.name', executable: 'process.executable.name' },
+  set: {
+    host: anyOf('host.name'),
+    namespace: anyOf('k8s.namespace.name'),
+    executable: anyOf('process.executable.name'),
+  },
 };
+
+/** Of records, which may have no namespace. */
+const TO_SERVICE: Link = { ...TO_WORKLOAD, set: { service: 'service.name' } };
 
 /** Lookups for names that do not exist, most of them made by the resolver's search list. */
 export const nxdomain: Board = {
@@ -86,7 +103,9 @@ export const nxdomain: Board = {
           expression: greatest(
             10,
             'service.name',
-            `${rateBy(BY_SERVICE, 'whodns.search.wasted', METRIC)} / ${rateBy(BY_SERVICE, 'whodns.queries', METRIC)}`,
+            ofService(
+              `${rateBy(BY_SERVICE, 'whodns.search.wasted', METRIC)} / ${rateBy(BY_SERVICE, 'whodns.queries', METRIC)}`,
+            ),
           ),
           legend: '{{service_name}}',
         },
@@ -158,7 +177,7 @@ export const nxdomain: Board = {
         'k8s.namespace.name': 'Namespace',
       },
       number: 'Wasted',
-      links: [TO_WORKLOAD],
+      links: [TO_SERVICE],
       source: 'records',
       width: 12,
       queries: [
@@ -183,7 +202,7 @@ export const nxdomain: Board = {
       empty: 'None in the time range',
       columns: { 'dns.question.name': 'Name', 'service.name': 'Service', 'k8s.namespace.name': 'Namespace' },
       number: 'Lookups',
-      links: [TO_WORKLOAD],
+      links: [TO_SERVICE],
       source: 'records',
       width: 12,
       queries: [

@@ -1,11 +1,13 @@
 import type { Board, Link } from '../panels.ts';
 import {
+  anyOf,
   byWorkload,
   durationBy,
   errorShare,
   greatest,
   increaseOf,
   LOST_RECORDS,
+  ofService,
   orNone,
   orZero,
   rateBy,
@@ -18,12 +20,16 @@ import { AT_PLACE, ON_HOST, placeVariables, RECORDS_AT_PLACE } from '../variable
 const TO_WORKLOAD: Link = {
   title: 'This workload',
   board: 'whodns-workload',
-  set: { namespace: 'k8s.namespace.name', service: 'service.name' },
+  set: { namespace: anyOf('k8s.namespace.name'), service: anyOf('service.name') },
 };
 const TO_PROCESS: Link = {
   title: 'Its processes',
   board: 'whodns-process',
-  set: { host: 'host.name', namespace: 'k8s.namespace.name', executable: 'process.executable.name' },
+  set: {
+    host: anyOf('host.name'),
+    namespace: anyOf('k8s.namespace.name'),
+    executable: anyOf('process.executable.name'),
+  },
 };
 
 /** Everything, from far: is DNS well, and who asks most. */
@@ -99,7 +105,7 @@ export const overview: Board = {
           expression: greatest(
             10,
             'service.name',
-            rateBy(['k8s.namespace.name', 'service.name'], 'whodns.queries', AT_PLACE),
+            ofService(rateBy(['k8s.namespace.name', 'service.name'], 'whodns.queries', AT_PLACE)),
           ),
           legend: '{{service_name}}',
         },
@@ -173,7 +179,7 @@ export const overview: Board = {
       width: 12,
       columns: { 'dns.question.name': 'Name', 'service.name': 'Service', 'k8s.namespace.name': 'Namespace' },
       number: 'Lookups',
-      links: [TO_WORKLOAD],
+      links: [{ ...TO_WORKLOAD, set: { service: 'service.name' } }],
       queries: [
         {
           records: topRecords(

@@ -1,5 +1,5 @@
 import type { Board, Link } from '../panels.ts';
-import { byWorkload, greatest, rateBy, sumBy } from '../queries.ts';
+import { anyOf, byWorkload, greatest, orAll, rateBy, sumBy } from '../queries.ts';
 import { matches, records, topRecords } from '../records.ts';
 import { AT_PLACE, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
@@ -13,12 +13,12 @@ const NAMED = matches('dns.question.name', '$name');
 const TO_ONE: Link = {
   title: 'This process alone',
   board: 'whodns-process',
-  set: { host: 'host.name', executable: 'process.executable.name', pid: 'process.pid' },
+  set: { host: anyOf('host.name'), executable: anyOf('process.executable.name'), pid: 'process.pid' },
 };
 const TO_WORKLOAD: Link = {
   title: 'Its workload and traces',
   board: 'whodns-workload',
-  set: { namespace: 'k8s.namespace.name', service: 'service.name' },
+  set: { namespace: anyOf('k8s.namespace.name'), service: anyOf('service.name') },
 };
 
 /** One process, or all of one program on one host. */
@@ -56,7 +56,14 @@ export const process: Board = {
           expression: greatest(
             10,
             'process.executable.name',
-            rateBy(['host.name', 'process.executable.name', 'process.pid'], 'whodns.process.queries', METRIC),
+            ['host.name', 'process.executable.name'].reduce(
+              (inner, attribute) => orAll(attribute, inner),
+              rateBy(
+                ['host.name', 'process.executable.name', 'process.pid'],
+                'whodns.process.queries',
+                METRIC,
+              ),
+            ),
           ),
           legend: '{{process_executable_name}} {{process_pid}}',
         },

@@ -1,5 +1,5 @@
 import type { Board, Link } from '../panels.ts';
-import { byWorkload, durationBy, greatest, orNone, rateBy, rateByResult } from '../queries.ts';
+import { anyOf, byWorkload, durationBy, greatest, orNone, rateBy, rateByResult } from '../queries.ts';
 import { matches, records, topRecords } from '../records.ts';
 import { AT_PLACE, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
@@ -8,7 +8,11 @@ const WORKLOAD = [...RECORDS_AT_PLACE, matches('service.name', '$service')];
 const TO_PROCESS: Link = {
   title: 'Its processes',
   board: 'whodns-process',
-  set: { host: 'host.name', namespace: 'k8s.namespace.name', executable: 'process.executable.name' },
+  set: {
+    host: anyOf('host.name'),
+    namespace: anyOf('k8s.namespace.name'),
+    executable: anyOf('process.executable.name'),
+  },
 };
 const TO_ONE_PROCESS: Link = {
   title: 'This process',

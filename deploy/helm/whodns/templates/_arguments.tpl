@@ -53,7 +53,9 @@
   value: /run/whodns/control.sock
 {{- if ne .Values.otlp.target "none" }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
-{{- if eq .Values.otlp.target "node" }}
+{{- if eq .Values.otlp.target "socket" }}
+  value: unix:/run/otelcol/{{ .Values.otlp.socket.name }}
+{{- else if eq .Values.otlp.target "node" }}
   value: http://{{ include "whodns.hostAddress" . }}:{{ .Values.otlp.node.port }}
 {{- else }}
   value: {{ include "whodns.literal" .Values.otlp.endpoint | quote }}

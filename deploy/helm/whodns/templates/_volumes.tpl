@@ -17,6 +17,10 @@ the file would stay with the old one. Not of /run itself. */ -}}
 # What the runtime unmounts below it (file systems of containers) must not live on in the agent.
 - {name: runtime-{{ $index }}, mountPath: {{ include "whodns.socketMount" $path | quote }}, readOnly: true, mountPropagation: HostToContainer}
 {{- end }}
+{{- if eq .Values.otlp.target "socket" }}
+# The directory: a collector that starts again makes another socket.
+- {name: otlp, mountPath: /run/otelcol, readOnly: true}
+{{- end }}
 {{- if .Values.otlp.certificateAuthority.configMap }}
 - {name: certificate-authority, mountPath: /etc/whodns, readOnly: true}
 {{- end }}
@@ -34,6 +38,9 @@ the file would stay with the old one. Not of /run itself. */ -}}
 {{- range $index, $path := .Values.runtimeSockets }}
 {{- $mount := include "whodns.socketMount" $path }}
 - {name: runtime-{{ $index }}, hostPath: {path: {{ $mount | quote }}, type: {{ hasSuffix $mount $path | ternary "Socket" "Directory" }}}}
+{{- end }}
+{{- if eq .Values.otlp.target "socket" }}
+- {name: otlp, hostPath: {path: {{ .Values.otlp.socket.hostPath | quote }}, type: DirectoryOrCreate}}
 {{- end }}
 {{- with .Values.otlp.certificateAuthority }}
 {{- if .configMap }}
