@@ -95,7 +95,7 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
     seenAs: 'a lookup without an answer',
   },
   {
-    what: 'bytes in pages (io_uring with registered buffers, sendfile, splice) on arm64 with kernels before 5.11 and from 6.9 to 6.11',
+    what: 'bytes in pages (io_uring with registered buffers, sendfile, splice) on machines other than x86-64 before kernel 6.12',
     families: SOCKETS,
     seenAs: 'a record without a name (`payload_unreadable`)',
   },

@@ -33,7 +33,8 @@ export const KERNEL_DROPS = {
     cost: 'detail',
     description:
       'The bytes of a message could not be read: the record says that there was one (`whodns.malformed`).',
-    action: 'See `whodns doctor`: before kernel 6.12 page fragments cannot be read everywhere.',
+    action:
+      'See `whodns doctor`: before kernel 6.12, and on machines other than x86-64, page fragments cannot be read everywhere.',
   },
   no_owner: {
     cost: 'detail',
