@@ -5,22 +5,26 @@
  *   npm/*.tgz                        whodns and one package for each platform
  *   whodns-linux-ARCH                one file, Node inside
  *   whodns_VERSION_ARCH.deb, whodns-VERSION-1.ARCH.rpm
+ *   whodns-VERSION.oci.tar           an image for both processors
  *   sbom.cdx.json, SHA256SUMS
  *
- * `--platform PLATFORM` (several times) builds for these only, `--only npm,single,system` these kinds only.
+ * `--platform PLATFORM` (several times) builds for these only, `--only npm,single,system,image` these kinds only.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildImage } from './image.ts';
 import { packNpm } from './npm.ts';
 import { isPlatform, PLATFORMS, type Platform, RELEASE, ROOT } from './platforms.ts';
 import { buildSbom } from './sbom.ts';
 import { buildSingle } from './single.ts';
 import { buildSystemPackages } from './system.ts';
 
-const KINDS = ['npm', 'single', 'system'];
+const JOBS = `-j${availableParallelism()}`;
+const KINDS = ['npm', 'single', 'system', 'image'];
 
 const { values } = parseArgs({
   options: {
@@ -47,7 +51,7 @@ say('toolchain and sources');
 run('packaging/toolchain.sh');
 for (const platform of wanted) {
   say(`native parts for ${platform}`);
-  run('make', '--no-print-directory', '-s', '-C', 'packaging', `PLATFORM=${platform}`);
+  run('make', JOBS, '--no-print-directory', '-s', '-C', 'packaging', `PLATFORM=${platform}`);
 }
 say('bundle');
 run(process.execPath, 'packaging/bundle.ts');
@@ -55,7 +59,8 @@ if (kinds.includes('npm')) {
   say('npm packages');
   packNpm(wanted);
 }
-for (const platform of wanted.filter((each) => each.endsWith('-glibc'))) {
+const withGlibc = wanted.filter((each) => each.endsWith('-glibc'));
+for (const platform of withGlibc) {
   if (kinds.includes('single')) {
     say(`single file for ${platform}`);
     await buildSingle(platform);
@@ -64,6 +69,10 @@ for (const platform of wanted.filter((each) => each.endsWith('-glibc'))) {
     say(`deb and rpm for ${platform}`);
     buildSystemPackages(platform);
   }
+}
+if (kinds.includes('image') && withGlibc.length > 0) {
+  say('image');
+  await buildImage(withGlibc);
 }
 buildSbom();
 const files = globSync('**/*', { cwd: RELEASE, withFileTypes: true })

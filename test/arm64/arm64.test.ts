@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { MANIFEST, NATIVE_FILES, RELEASE, ROOT } from '../../packaging/platforms.ts';
 import type { HostReport } from '../../src/capture/probe.ts';
+import { pullImage, unpackImage } from '../deploy/image.ts';
 import { runInVm } from '../kernel/vm.ts';
 import { unexpectedFaults } from '../matrix/limits.ts';
 import type { FamilyResult } from '../matrix/matrix.ts';
@@ -101,6 +102,32 @@ test('the native files are for arm64', () => {
   for (const name of NATIVE_FILES.filter((each) => !each.endsWith('.o'))) {
     const header = execFileSync('readelf', ['-h', join(ROOT, 'build/platforms/linux-arm64-glibc', name)]);
     assert.match(header.toString(), /Machine: +AArch64/);
+  }
+});
+
+test('the image for arm64 holds programs for arm64 and the libraries that they name', async () => {
+  const archive = join(RELEASE, `whodns-${MANIFEST.version}.oci.tar`);
+  const { directory, remove } = await unpackImage(await pullImage(archive, MANIFEST.version, 'arm64'));
+  try {
+    const elf = (option: string, path: string) =>
+      execFileSync('readelf', [option, join(directory, path)], { encoding: 'utf8' });
+    for (const path of [
+      'usr/local/bin/node',
+      'opt/whodns/build/whodns.node',
+      'opt/whodns/build/whodns-inspector',
+    ])
+      assert.match(elf('-h', path), /Machine: +AArch64/);
+    const [, loader = ''] = /interpreter: (\S+)\]/.exec(elf('-lW', 'usr/local/bin/node')) ?? [];
+    assert.ok(existsSync(join(directory, loader)), loader);
+    const libraries = new Set<string>(readdirSync(join(directory, 'lib/aarch64-linux-gnu')));
+    libraries.add(basename(loader));
+    const needed = ['usr/local/bin/node', 'opt/whodns/build/whodns.node'].flatMap((path) =>
+      [...elf('-dW', path).matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name]) => name ?? ''),
+    );
+    assert.ok(needed.length > 4);
+    for (const name of needed) assert.ok(libraries.has(name), name);
+  } finally {
+    await remove();
   }
 });
 

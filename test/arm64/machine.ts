@@ -16,11 +16,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { fetchPackages, unpackPackages } from '../../packaging/debian-packages.ts';
 import { nodeProgram, TOOLS } from '../../packaging/platforms.ts';
 import { cachedProgram, run } from '../collector/program-cache.ts';
 import { ETC, GUEST_REPOSITORY, pack, writeInto } from '../kernel/rootfs.ts';
 import type { Machine } from '../kernel/vm.ts';
-import { fetchPackages, unpackPackages } from '../packages/debian-packages.ts';
 import { buildArm64Clients } from './clients.ts';
 
 const SUITE = 'bookworm';

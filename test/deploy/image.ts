@@ -32,6 +32,12 @@ export async function buildImage(): Promise<string> {
   return IMAGE;
 }
 
+/** Of an OCI archive, the image for a processor. @returns its id in the store */
+export async function pullImage(archive: string, tag: string, architecture: string): Promise<string> {
+  const pulled = await buildah('pull', '--quiet', '--arch', architecture, `oci-archive:${archive}:${tag}`);
+  return pulled.trim();
+}
+
 export interface ImageConfig {
   readonly user: string;
   readonly entrypoint: readonly string[];

@@ -8,9 +8,9 @@ import { ended } from '../matrix/children.ts';
 import type { Finished, Namespace } from '../matrix/namespace.ts';
 
 const PATIENCE_MS = 60_000;
-/** In a mount namespace of its own, which goes with it. */
+/** In a mount namespace of its own, which goes with it. The root is a mount: rpm's plugin `unshare` asks for that. */
 const ENTER =
-  'for each in proc sys dev; do mkdir -p "$0/$each"; mount --rbind /$each "$0/$each"; done; exec chroot "$0" "$@"';
+  'mount --bind "$0" "$0"; for each in proc sys dev; do mkdir -p "$0/$each"; mount --rbind /$each "$0/$each"; done; exec chroot "$0" "$@"';
 
 function inside(root: string, command: readonly string[]): string[] {
   const clean = ['env', '-i', 'PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'];

@@ -22,6 +22,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { MANIFEST, nodeProgram, platformFolder, RELEASE, ROOT } from '../../packaging/platforms.ts';
+import { inspectImage, pullImage, sizeOf, unpackImage } from '../deploy/image.ts';
 import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { captures, runIn } from './installed.ts';
@@ -31,6 +32,8 @@ import { debianRoot, muslRoot, type Root } from './roots.ts';
 import { DEBIAN, UBUNTUS } from './systems.ts';
 
 const BUILT = ['linux-x64-glibc', 'linux-x64-musl'] as const;
+/** Measured 136: Node is 120 of them. */
+const MAX_IMAGE_MEBIBYTES = 200;
 const NODE = ['/usr/bin/node', '/opt/npm/lib/node_modules/whodns/dist/main.js'];
 /** Before the first that is new enough. */
 const OLD_NODES = ['18.20.8', '20.19.5'];
@@ -193,7 +196,7 @@ describe('native parts', () => {
     // The toolchain itself is some 500 MB.
     execFileSync('ln', ['-s', join(ROOT, 'build/toolchain'), join(copy, 'build/toolchain')]);
     const platform = BUILT[0];
-    execFileSync('make', ['-s', '-C', join(copy, 'packaging'), `PLATFORM=${platform}`]);
+    execFileSync('make', ['-s', '-j2', '-C', join(copy, 'packaging'), `PLATFORM=${platform}`]);
     const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
     for (const name of ['whodns.node', 'whodns-inspector', 'dns.bpf.o'])
       assert.equal(
@@ -222,6 +225,44 @@ describe('the release', () => {
     for (const name of ['typescript', 'esbuild', '@biomejs/biome'])
       assert.equal(names.includes(name), false, name);
   });
+});
+
+describe('the image', () => {
+  let image = '';
+  let directory = '';
+  before(async () => {
+    image = await pullImage(join(RELEASE, `whodns-${MANIFEST.version}.oci.tar`), MANIFEST.version, 'amd64');
+    const root = await unpackImage(image);
+    // A mount of now is not seen in the namespace, which was made before.
+    directory = join(work, 'image');
+    execFileSync('cp', ['-a', root.directory, directory]);
+    await root.remove();
+  });
+
+  it('is small, runs as no one, holds nothing that runs but Node and the inspector', async () => {
+    const { user, entrypoint, layers } = await inspectImage(image);
+    assert.deepEqual([user, layers, entrypoint[0]], ['65532:65532', 1, '/usr/local/bin/node']);
+    assert.ok(sizeOf(directory) < MAX_IMAGE_MEBIBYTES, `${sizeOf(directory)} MiB`);
+    const programs = execFileSync('find', ['.', '-type', 'f', '-perm', '/111', '-not', '-name', '*.so*'], {
+      cwd: directory,
+      encoding: 'utf8',
+    });
+    const expected = ['./opt/whodns/build/whodns-inspector', './usr/local/bin/node'];
+    const native = /\/whodns\.node$|\/dist\/\w+\.js$/;
+    assert.deepEqual(
+      programs
+        .trim()
+        .split('\n')
+        .filter((path) => !native.test(path))
+        .sort(),
+      expected,
+    );
+  });
+
+  it('captures', () =>
+    tried('any', 'glibc', 'image', () =>
+      captures(namespace, directory, ['/usr/local/bin/node', '/opt/whodns/dist/main.js']),
+    ));
 });
 
 describe('npm', () => {
@@ -310,6 +351,23 @@ for (const { suite, title } of [...DEBIAN, ...UBUNTUS])
         await captures(namespace, root.directory, ['/usr/local/bin/whodns']);
         assert.deepEqual(globSync('tmp/whodns-*', { cwd: root.directory }), []);
       }));
+
+    it('with the capabilities that doctor names it captures for a user without rights', async () => {
+      const file = join(root.directory, 'usr/local/bin/whodns');
+      const asNoOne = [
+        'setpriv',
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        '/usr/local/bin/whodns',
+      ];
+      const { exitCode, output } = await runIn(namespace, root.directory, [...asNoOne, 'doctor']);
+      assert.equal(exitCode, 1);
+      const [, capabilities = ''] =
+        /as root, once: setcap (\S+) \/usr\/local\/bin\/whodns$/m.exec(output) ?? [];
+      execFileSync('setcap', [capabilities, file]);
+      await captures(namespace, root.directory, asNoOne);
+    });
 
     it('npm -g captures', () =>
       tried(title, 'glibc', 'npm', async () => {

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fetchPackages, unpackPackages } from '../../packaging/debian-packages.ts';
 import { ROOT } from '../../packaging/platforms.ts';
 import { cachedProgram, run } from '../collector/program-cache.ts';
 import { baseArchive } from '../deploy/image.ts';
-import { fetchPackages, unpackPackages } from './debian-packages.ts';
 import { debootstrap } from './systems.ts';
 
 /** Alpine's own packages are not to be had from a registry; this Node is built for its libc (manylinux's musllinux_1_2). */

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MIRROR } from '../../packaging/debian-packages.ts';
 import { cachedProgram, run } from '../collector/program-cache.ts';
-import { MIRROR } from './debian-packages.ts';
 
 export interface System {
   /** As docs/platforms.md calls it. */

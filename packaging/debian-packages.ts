@@ -1,9 +1,11 @@
 /** Debian packages of another release or processor: fetched by apt with lists of its own, unpacked, never installed. */
+import { execFile } from 'node:child_process';
 import { globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../collector/program-cache.ts';
+import { promisify } from 'node:util';
 
 export const MIRROR = 'http://deb.debian.org/debian';
+const run = promisify(execFile);
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 export interface DebianRelease {
@@ -37,14 +39,14 @@ export async function fetchPackages(
     'APT::Install-Recommends=false',
     'APT::Sandbox::User=root',
   ].flatMap((option) => ['-o', option]);
-  await run(['apt-get', '-qq', ...options, 'update']);
+  await run('apt-get', ['-qq', ...options, 'update']);
   const get = withDependencies ? ['install', '--yes', '--download-only'] : ['download'];
-  await run(['apt-get', '-qq', ...options, ...get, ...packages], { cwd: join(apt, 'cache/archives') });
+  await run('apt-get', ['-qq', ...options, ...get, ...packages], { cwd: join(apt, 'cache/archives') });
   const archives = join(apt, 'cache/archives');
   return globSync('*.deb', { cwd: archives }).map((name) => join(archives, name));
 }
 
 export async function unpackPackages(files: readonly string[], target: string): Promise<void> {
   mkdirSync(target, { recursive: true });
-  await run(['sh', '-ec', 'for file; do dpkg-deb -x "$file" "$0"; done', target, ...files]);
+  await run('sh', ['-ec', 'for file; do dpkg-deb -x "$file" "$0"; done', target, ...files]);
 }
