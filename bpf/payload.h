@@ -52,8 +52,47 @@ struct piece {
 #define AT_MOST(value, most)                                                                                           \
 	asm volatile("if %[v] <= %[m] goto +1\n\t%[v] = %[m]" : [v] "+r"(value) : [m] "r"((__u64)(most)))
 
+#ifdef __TARGET_ARCH_arm64
+
+#define PAGE_STRUCT 64 /* bytes of struct page; the kernel dimensions its array by the next power of two */
+
+static __always_inline __u32 leading_ones(__u64 value)
+{
+	value = ~value;
+	value |= value >> 1;
+	value |= value >> 2;
+	value |= value >> 4;
+	value |= value >> 8;
+	value |= value >> 16;
+	value |= value >> 32;
+	/* The bits from the highest zero down, counted; without a branch, of which verifiers follow each. */
+	value -= value >> 1 & 0x5555555555555555;
+	value = (value & 0x3333333333333333) + (value >> 2 & 0x3333333333333333);
+	value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return 64 - (value * 0x0101010101010101 >> 56);
+}
+
+/*
+ * Kernel address of a byte in a page; 0 where the mapping is not known. From 5.11 to 6.8 the array of struct pages is a projection of the linear
+ * mapping (arch/arm64/include/asm/memory.h: VMEMMAP_START, page_to_virt): with V bits of address and pages of 2^P bytes the mapping is the
+ * lower half of the top 2^V bytes, the array that of the top 2^(V - (P - 6)). So V and P are told by one address in each.
+ */
+static __always_inline __u64 page_byte(__u64 page, __u32 offset, __u64 linear)
+{
+	__u32 bits = 64 - leading_ones(linear), shift = leading_ones(page) + bits - 64;
+
+	if (LINUX_KERNEL_VERSION < KERNEL(5, 11, 0) || LINUX_KERNEL_VERSION >= KERNEL(6, 9, 0) ||
+	    bpf_core_type_size(struct page) != PAGE_STRUCT)
+		return 0;
+	if (page & 1 || (shift != 12 - 6 && shift != 14 - 6 && shift != 16 - 6)) /* pages of 4, 16, 64 KB */
+		return 0;
+	return (~0ull << bits) + (((page - (~0ull << (bits - shift))) / PAGE_STRUCT) << (shift + 6)) + offset;
+}
+
+#else
+
 /* Kernel address of a byte in a page; 0 where the mapping is not known (other architectures, kallsyms hidden). */
-static __always_inline __u64 page_byte(__u64 page, __u32 offset)
+static __always_inline __u64 page_byte(__u64 page, __u32 offset, __u64 linear)
 {
 	__u64 pages = 0, memory = 0;
 
@@ -65,6 +104,8 @@ static __always_inline __u64 page_byte(__u64 page, __u32 offset)
 		return 0;
 	return memory + (((page - pages) / bpf_core_type_size(struct page)) << 12) + offset;
 }
+
+#endif
 
 /* Fragment `index` of a packet (skb_shinfo(skb)->frags). */
 static __always_inline struct piece packet_fragment(__u64 shared_info, __u32 index)
@@ -87,7 +128,7 @@ static __always_inline struct piece packet_fragment(__u64 shared_info, __u32 ind
 		piece.length = LOAD(false, fragment, bv_len);
 		offset = LOAD(false, fragment, bv_offset);
 	}
-	piece.address = page_byte(page, offset);
+	piece.address = page_byte(page, offset, shared_info);
 	return piece;
 }
 
@@ -105,7 +146,7 @@ static __always_inline struct piece buffer_segment(const struct buffer *buffer, 
 		struct bio_vec *vec = (void *)buffer->segment + index * bpf_core_type_size(struct bio_vec);
 		__u64 page = (__u64)PROBE(vec, bv_page);
 
-		piece.address = page_byte(page, LOAD(false, vec, bv_offset));
+		piece.address = page_byte(page, LOAD(false, vec, bv_offset), bpf_get_current_task());
 		piece.length = LOAD(false, vec, bv_len);
 	} else {
 		struct iovec vec = {}; /* kvec has the same shape */

@@ -71,7 +71,7 @@ async function main(): Promise<number> {
     return EXIT.ok;
   }
   if (config.command === 'doctor')
-    return reportHost(config.format, (text) => process.stdout.write(text), log);
+    return reportHost(config, version, (text) => process.stdout.write(text), log);
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 

@@ -50,6 +50,8 @@ const RESPONSE_FLAG = 0x8000;
 /** Housekeeping interval while something comes or is waited for, and when not. */
 const TICK_MS = 200;
 const QUIET_TICK_MS = 1000;
+/** At most once a second; a little less, for ticks come unevenly. */
+const LOSSES_MS = 900;
 /** A round of looking for exited processes begins this often, and goes on with so many at each tick. */
 const SWEEP_MS = 10_000;
 const SWEEP_PROCESSES = 100;
@@ -158,6 +160,7 @@ export class Pipeline {
   /** Of the clock of `performance.now()`, as what is next. */
   #lastTick = performance.now();
   #nextNames = 0;
+  #nextLosses = 0;
   #nextSweep = performance.now() + SWEEP_MS;
   #sweeps = 0;
   /** There was a batch since the last tick. */
@@ -456,8 +459,11 @@ export class Pipeline {
 
   readonly #tick = (): void => {
     const now = performance.now();
-    // Also when nothing is waited for: a loss is known to the interval between two readings.
-    this.#losses.refresh();
+    // Also when nothing is waited for: a loss is known to the interval between two readings. Each costs system calls.
+    if (now >= this.#nextLosses) {
+      this.#nextLosses = now + LOSSES_MS;
+      this.#losses.refresh();
+    }
     const handedOver = this.#handedOver(now);
     this.#streams.expire(handedOver, this.#message);
     this.#inFlight.expire(handedOver);

@@ -1,5 +1,7 @@
 /**
  * Tests stage by stage, with the counts at the end. A failed stage does not stop the others. A skip without a reason is a failure.
+ * A file with a failure runs once more at the end, with nothing beside it: other users of the host make what is measured late. What passes
+ * then is named, with what it said the first time.
  *   node test/run.ts              what proves a change: under 45 minutes on two cores (`npm test`)
  *   node test/run.ts --all        every stage, every kernel with every family, every fault: hours (`npm run test:all`)
  *   node test/run.ts STAGE ...    these, as in `npm test`; with --all as there
@@ -10,7 +12,7 @@ import { beginReport } from './hostile/report.ts';
 
 interface Stage {
   readonly name: string;
-  readonly files: string;
+  readonly files: string | readonly string[];
   readonly timeoutMs: number;
   /** How many test files at once: 1 where they share the kernel or measure time. */
   readonly concurrency: number;
@@ -32,7 +34,7 @@ const ALL_FACTOR = 6;
 const STAGES: readonly Stage[] = [
   { name: 'unit', files: 'test/unit/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 2 },
   { name: 'golden', files: 'test/golden/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
-  { name: 'fuzz', files: 'test/fuzz/**/*.{fuzz,test}.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
+  { name: 'fuzz', files: 'test/fuzz/**/*.{fuzz,test}.ts', timeoutMs: 8 * MINUTE, concurrency: 2 },
   { name: 'bpf', files: 'test/bpf/**/*.test.ts', timeoutMs: 8 * MINUTE, concurrency: 1 },
   { name: 'native', files: 'test/native/**/*.test.ts', timeoutMs: 5 * MINUTE, concurrency: 1 },
   { name: 'e2e', files: 'test/e2e/**/*.test.ts', timeoutMs: 15 * MINUTE, concurrency: 1 },
@@ -104,7 +106,11 @@ interface Counts {
   faults: string;
   /** A line for each skip, with its reason. */
   skips: string;
+  /** Files with a failure. */
+  files: readonly string[];
 }
+
+const NOTHING: Counts = { passed: 0, failed: 0, skipped: 0, faults: '', skips: '', files: [] };
 
 const ansi = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
@@ -113,7 +119,7 @@ async function runStage(stage: Stage, write: (text: string) => void): Promise<Co
   const files = globSync(stage.files).sort();
   if (files.length === 0) {
     write(`${stage.name}: no test files\n`);
-    return { passed: 0, failed: 1, skipped: 0, faults: '', skips: '' };
+    return { ...NOTHING, failed: 1 };
   }
   const args = ['--test', `--test-concurrency=${stage.concurrency}`, '--test-reporter=spec', ...files];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -155,6 +161,7 @@ async function runStage(stage: Stage, write: (text: string) => void): Promise<Co
     skipped: count('skipped') + count('todo'),
     faults,
     skips,
+    files: [...new Set(faults.match(/(?<=^test at )test\/[^:]+/gm))],
   };
 }
 
@@ -191,22 +198,23 @@ function endProcess(pid: number): void {
 function runCommand(command: string, args: readonly string[]): Promise<Counts> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-    child.on('error', () => resolve({ passed: 0, failed: 1, skipped: 0, faults: '', skips: '' }));
-    child.on('close', (code) =>
-      resolve({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, faults: '', skips: '' }),
-    );
+    child.on('error', () => resolve({ ...NOTHING, failed: 1 }));
+    child.on('close', (code) => resolve({ ...NOTHING, [code === 0 ? 'passed' : 'failed']: 1 }));
   });
 }
 
 const isAll = process.argv.includes('--all');
 const wanted = process.argv.slice(2).filter((word) => word !== '--all');
 if (isAll) Object.assign(process.env, ALL_VARIABLES);
-const total: Counts = { passed: 0, failed: 0, skipped: 0, faults: '', skips: '' };
+const total = { ...NOTHING };
 const rows: string[] = [];
 const isWanted = ({ name, onlyInAll }: Pick<Stage, 'name' | 'onlyInAll'>): boolean =>
   wanted.length > 0 ? wanted.includes(name) : isAll || onlyInAll !== true;
 
-async function record(name: string, run: () => Promise<Counts>): Promise<void> {
+/** Stages with a failure that can be tried again, and how many. */
+const failed: { readonly stage: Stage; readonly counts: Counts }[] = [];
+
+async function record(name: string, run: () => Promise<Counts>): Promise<Counts> {
   const started = process.hrtime.bigint();
   const counts = await run();
   const seconds = Number((process.hrtime.bigint() - started) / 1_000_000_000n);
@@ -218,6 +226,25 @@ async function record(name: string, run: () => Promise<Counts>): Promise<void> {
   rows.push(
     `${name.padEnd(10)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped  (${seconds} s)`,
   );
+  return counts;
+}
+
+async function recordStage(stage: Stage, write: (text: string) => void): Promise<void> {
+  const counts = await record(stage.name, () => runStage(stage, write));
+  if (counts.files.length > 0) failed.push({ stage, counts });
+}
+
+/** Once more what failed. Counts what passes now as passed. */
+async function tryAgain({ stage, counts }: (typeof failed)[number]): Promise<void> {
+  console.log(`\n== ${stage.name}, once more: ${counts.files.join(' ')}`);
+  const second = await runStage({ ...stage, files: counts.files, concurrency: 1 }, (text) =>
+    process.stdout.write(text),
+  );
+  const mended = Math.max(0, counts.failed - second.failed);
+  total.passed += mended;
+  total.failed -= mended;
+  total.faults += second.faults;
+  rows.push(`${stage.name}: of ${counts.failed} failed, ${mended} passed at the second attempt`);
 }
 
 if (!existsSync('package.json')) throw new Error('run from the repository root');
@@ -242,17 +269,18 @@ for (const stage of stages) {
     .filter((each) => each.beside === stage.name)
     .map(async (each) => {
       const own = [`\n== ${each.name}\n`];
-      await record(each.name, () => runStage(each, (text) => own.push(text)));
+      await recordStage(each, (text) => own.push(text));
       output.push(...own);
     });
   console.log(`\n== ${stage.name}`);
-  await record(stage.name, () => runStage(stage, (text) => process.stdout.write(text)));
+  await recordStage(stage, (text) => process.stdout.write(text));
   await Promise.all(beside);
   for (const text of output) process.stdout.write(text);
 }
 // A stage that failed has not waited for them.
 for (const { pid, exitCode } of builds)
   if (pid !== undefined && exitCode === null) for (const each of descendants(pid)) endProcess(each.pid);
+for (const each of failed) await tryAgain(each);
 if (total.faults !== '') console.log(`\n== failures once more\n${total.faults}`);
 if (total.skips !== '') console.log(`\n== skipped\n${total.skips}`);
 console.log(`\n${rows.join('\n')}\n`);

@@ -11,8 +11,9 @@ import { nxdomain } from './boards/nxdomain.ts';
 import { overview } from './boards/overview.ts';
 import { process as oneProcess } from './boards/process.ts';
 import { workload } from './boards/workload.ts';
+import { buildDashboard, GRAFANA_STORES, OTHER_STORES, type Stores } from './build.ts';
 import { lint } from './lint.ts';
-import { type Board, buildDashboard, GRAFANA_STORES, OTHER_STORES, type Stores } from './panels.ts';
+import type { Board } from './panels.ts';
 
 export const BOARDS: readonly Board[] = [overview, workload, oneProcess, latency, nxdomain, agent];
 /** One directory for each set of stores. */
@@ -23,7 +24,7 @@ export const VARIANTS: Readonly<Record<string, Stores>> = {
 
 /** Path below this directory to content of every dashboard; throws with all findings when one does not pass the linter. */
 export function generate(): ReadonlyMap<string, string> {
-  const problems = BOARDS.flatMap((board) => lint(board));
+  const problems = BOARDS.flatMap((board) => lint(board, BOARDS));
   if (problems.length > 0) throw new Error(problems.join('\n'));
   return new Map(
     Object.entries(VARIANTS).flatMap(([directory, stores]) =>

@@ -1,43 +1,32 @@
-/** Checks of a dashboard that a reader would otherwise make by hand: names that exist, units, titles, descriptions. */
-import { ATTRIBUTES } from '../../src/tables/attributes.ts';
-import { METRICS, type MetricName } from '../../src/tables/metrics.ts';
-import type { Board, MetricQuery, Panel } from './panels.ts';
-import { labelName, prometheusName } from './queries.ts';
-import { logql, type RecordQuery } from './records.ts';
+/** Checks of a dashboard that a reader would otherwise make by hand: names that exist, units, titles, links, the grid. */
+import { labelsOf, lintQueries, SERIES, texts } from './lint-queries.ts';
+import type { Board, Link, Panel } from './panels.ts';
+import { labelName } from './queries.ts';
+import { PLACE_NAMES } from './variables.ts';
 
-/** Labels that the collector or the exposition format adds to every series (collector/prometheus.yaml). */
-const ADDED_LABELS = ['host_name', 'k8s_node_name', 'k8s_cluster_name', 'job', 'instance', 'le'];
+const COLUMNS = 24;
 /** Grafana's ids of what is shown here: `rps` is reads a second there, records are `recps`. */
 const UNITS: ReadonlySet<string> = new Set([
   ...['none', 'short', 'percentunit', 's', 'bytes', 'decbytes', 'Bps', 'binBps'],
   ...['reqps', 'recps', 'cps', 'eps', 'ops'],
 ]);
+/** Whoever sees one of these wants to see more of it. */
+const WORKLOADS = ['service_name', 'k8s_pod_name', 'process_executable_name', 'process_pid'];
 
-/** Series name to the labels it can have. */
-const SERIES = new Map<string, ReadonlySet<string>>(
-  (Object.keys(METRICS) as MetricName[]).flatMap((metric) => {
-    const labels = new Set([
-      ...METRICS[metric].attributes.map((attribute) => labelName(attribute.split(' ')[0] ?? '')),
-      ...ADDED_LABELS,
-    ]);
-    const name = prometheusName(metric);
-    const suffixes = METRICS[metric].kind === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
-    return suffixes.map((suffix) => [name + suffix, labels] as const);
-  }),
-);
-
-const RECORD_FIELDS: ReadonlySet<string> = new Set(Object.keys(ATTRIBUTES));
-
-/** Findings, each naming board and panel; empty when there is nothing to say. */
-export function lint(board: Board): string[] {
+/** Findings, each naming board and panel; empty when there is nothing to say. @param boards all there are, to which links lead */
+export function lint(board: Board, boards: readonly Board[]): string[] {
   const titles = board.panels.map((panel) => panel.title);
   return [
     ...(board.description === '' ? [`${board.uid}: no description`] : []),
+    ...PLACE_NAMES.filter((name) => !board.variables.some((variable) => variable.name === name)).map(
+      (name) => `${board.uid}: no variable ${name}`,
+    ),
     ...titles
       .filter((title, index) => titles.indexOf(title) !== index)
       .map((title) => `${board.uid}: two panels are called ${title}`),
     ...board.variables.flatMap((variable) => lintVariable(board, variable.name, variable.query)),
-    ...board.panels.flatMap((panel) => lintPanel(board, panel)),
+    ...lintGrid(board),
+    ...board.panels.flatMap((panel) => lintPanel(board, panel, boards)),
   ];
 }
 
@@ -55,21 +44,42 @@ function lintVariable(board: Board, name: string, query: string | undefined): st
   return [...unused, ...wrong];
 }
 
-function lintPanel(board: Board, panel: Panel): string[] {
+/** Panels stand side by side in rows of one height that are full. */
+function lintGrid({ uid, panels }: Board): string[] {
+  const found: string[] = [];
+  let used = 0;
+  let height = 0;
+  for (const [index, panel] of panels.entries()) {
+    const own = panel.height ?? 8;
+    if (used === 0) height = own;
+    used += panel.width;
+    const where = `${uid}: ${panel.title}`;
+    if (panel.width < 1 || used > COLUMNS) found.push(`${where}: ${used} of ${COLUMNS} columns`);
+    else if (own !== height) found.push(`${where}: ${own} high in a row of ${height}`);
+    else if (used < COLUMNS && index === panels.length - 1) found.push(`${where}: its row is not full`);
+    if (used >= COLUMNS) used = 0;
+  }
+  return found;
+}
+
+function lintPanel(board: Board, panel: Panel, boards: readonly Board[]): string[] {
   const where = `${board.uid}: ${panel.title || '(no title)'}`;
   const variables = new Set(board.variables.map((variable) => variable.name));
   return [
-    ...(panel.title === '' ? [`${where}: no title`] : []),
-    ...(panel.description === '' ? [`${where}: no description`] : []),
-    ...(panel.unit === '' ? [`${where}: no unit`] : []),
-    ...(UNITS.has(panel.unit) || panel.unit === ''
-      ? []
-      : [`${where}: unit ${panel.unit} means something else`]),
-    ...lintThresholds(panel).map((text) => `${where}: ${text}`),
-    ...(panel.queries.length === 0 ? [`${where}: no query`] : []),
-    ...(panel.width < 1 || panel.width > 24 ? [`${where}: width ${panel.width}`] : []),
-    ...[...unknownVariables(panel, variables), ...lintQueries(panel)].map((text) => `${where}: ${text}`),
-  ];
+    ...(panel.title === '' ? ['no title'] : []),
+    ...(panel.description === '' ? ['no description'] : []),
+    ...(panel.unit === '' ? ['no unit'] : []),
+    ...(UNITS.has(panel.unit) || panel.unit === '' ? [] : [`unit ${panel.unit} means something else`]),
+    ...lintThresholds(panel),
+    ...(panel.queries.length === 0 ? ['no query'] : []),
+    ...(panel.source !== 'metrics' && panel.empty === undefined && panel.kind !== 'timeseries'
+      ? ['no word in place of what was not found']
+      : []),
+    ...unknownVariables(panel, variables),
+    ...lintQueries(panel),
+    ...lintTable(panel),
+    ...lintLinks(panel, boards),
+  ].map((text) => `${where}: ${text}`);
 }
 
 function lintThresholds({ kind, unit, thresholds }: Panel): string[] {
@@ -83,71 +93,46 @@ function lintThresholds({ kind, unit, thresholds }: Panel): string[] {
   ];
 }
 
-/** Every query as a text in which its variables are found. */
-function texts(panel: Panel): string[] {
-  switch (panel.source) {
-    case 'metrics':
-      return panel.queries.map(({ expression }) => expression);
-    case 'records':
-      return panel.queries.map(({ records }) => logql(records));
-    case 'traces':
-      return panel.queries.map(({ service }) => service);
-  }
-}
-
 function unknownVariables(panel: Panel, variables: ReadonlySet<string>): string[] {
   return texts(panel)
-    .flatMap((text) => [...text.matchAll(/\$(?!__)(\w+)/g)].map((match) => match[1] ?? ''))
+    .flatMap((text) => [...text.matchAll(/\$(?!__)([A-Za-z_]\w*)/g)].map(([, name = '']) => name))
     .filter((name) => !variables.has(name))
     .map((name) => `no variable ${name}`);
 }
 
-function lintQueries(panel: Panel): string[] {
-  switch (panel.source) {
-    case 'metrics':
-      return panel.queries.flatMap(lintMetricQuery);
-    case 'records':
-      return panel.queries.flatMap(({ records, legend }) => [
-        ...recordFields(records)
-          .filter((name) => !RECORD_FIELDS.has(name))
-          .map((name) => `no attribute ${name}`),
-        ...legendLabels(legend ?? '')
-          .filter((label) => !(records.aggregate?.by ?? []).map(labelName).includes(label))
-          .map((label) => `no label ${label}`),
-      ]);
-    case 'traces':
-      return [];
-  }
-}
-
-function recordFields({ filters, aggregate }: RecordQuery): string[] {
-  const { by = [], field } = aggregate ?? {};
-  return [...filters.map((filter) => filter.field), ...by, ...(field === undefined ? [] : [field])];
-}
-
-function lintMetricQuery(query: MetricQuery): string[] {
-  const names = [...labelsIn(query.expression), ...legendLabels(query.legend ?? '')];
-  const metrics = [...query.expression.matchAll(/(\w+)\{/g)].map((match) => match[1] ?? '');
-  const allowed = metrics.map((metric) => SERIES.get(metric));
+function lintTable(panel: Panel): string[] {
+  if (panel.kind !== 'table') return [];
+  const labels = new Set(labelsOf(panel).flat());
+  const columns = Object.keys(panel.columns ?? {});
   return [
-    ...(metrics.length === 0 ? ['no metric'] : []),
-    ...metrics.filter((metric) => !SERIES.has(metric)).map((metric) => `no metric ${metric}`),
-    ...names
-      .filter((name) => !allowed.every((labels) => labels?.has(name)))
-      .map((name) => `no label ${name}`),
+    ...(columns.length === 0 ? ['no columns'] : []),
+    ...(panel.number === undefined ? ['no heading of the number'] : []),
+    ...columns.filter((name) => !labels.has(labelName(name))).map((name) => `no label ${name} for a column`),
   ];
 }
 
-/** Names compared in `{}` or after `|`, and grouped by. */
-function labelsIn(expression: string): string[] {
-  const code = expression.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
-  const compared = [...code.matchAll(/(\w+)\s*(?:=~|!~|!=|>=|<=|=|>|<)\s*(?:""|\$|\d)/g)].map(
-    (match) => match[1] ?? '',
-  );
-  const grouped = [...code.matchAll(/\bby \(([^)]*)\)/g)].flatMap((match) => (match[1] ?? '').split(/,\s*/));
-  return [...compared, ...grouped];
+function lintLinks(panel: Panel, boards: readonly Board[]): string[] {
+  const [labels = []] = labelsOf(panel);
+  const links = panel.links ?? [];
+  const isAboutOne = panel.kind === 'table' || labels.some((label) => WORKLOADS.includes(label));
+  // A quantile's line is one of several of a service: the boards it leads to have them all.
+  const hasOne = links.length > 0 || panel.queries.length > 1;
+  return [
+    ...(isAboutOne && !hasOne && panel.kind !== 'logs' ? ['no link'] : []),
+    ...links.flatMap((link) => lintLink(link, new Set(labels), boards)),
+  ];
 }
 
-function legendLabels(legend: string): string[] {
-  return [...legend.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1] ?? '');
+function lintLink(
+  { title, board, set }: Link,
+  labels: ReadonlySet<string>,
+  boards: readonly Board[],
+): string[] {
+  const target = boards.find(({ uid }) => uid === board);
+  if (target === undefined) return [`link ${title}: no board ${board}`];
+  const variables = new Set(target.variables.map(({ name }) => name));
+  return Object.entries(set).flatMap(([name, attribute]) => [
+    ...(variables.has(name) ? [] : [`link ${title}: ${board} has no variable ${name}`]),
+    ...(labels.has(labelName(attribute)) ? [] : [`link ${title}: no label ${attribute}`]),
+  ]);
 }

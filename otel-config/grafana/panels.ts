@@ -1,16 +1,5 @@
-/** A dashboard as data, and its translation with Grafana's Foundation SDK for the stores that an operator has. */
-import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
-import * as common from '@grafana/grafana-foundation-sdk/common';
-import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
-import * as heatmap from '@grafana/grafana-foundation-sdk/heatmap';
-import * as logs from '@grafana/grafana-foundation-sdk/logs';
-import * as loki from '@grafana/grafana-foundation-sdk/loki';
-import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus';
-import * as stat from '@grafana/grafana-foundation-sdk/stat';
-import * as table from '@grafana/grafana-foundation-sdk/table';
-import * as tempo from '@grafana/grafana-foundation-sdk/tempo';
-import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
-import { logql, logsql, type RecordQuery } from './records.ts';
+/** A dashboard as data. */
+import type { RecordQuery } from './records.ts';
 
 export type Source = 'metrics' | 'records' | 'traces';
 
@@ -36,6 +25,15 @@ export interface Threshold {
   readonly color: 'orange' | 'red';
 }
 
+/** Leads to another board with what stands in the row, or on the series, chosen there. */
+export interface Link {
+  readonly title: string;
+  /** uid */
+  readonly board: string;
+  /** Variable of that board to the attribute, or label, that it takes its value from. Cluster, namespace and host are kept otherwise. */
+  readonly set: Readonly<Record<string, string>>;
+}
+
 interface PanelBase {
   readonly kind: 'timeseries' | 'stat' | 'table' | 'heatmap' | 'logs' | 'traces';
   readonly title: string;
@@ -44,6 +42,13 @@ interface PanelBase {
   readonly unit: string;
   /** From which values on it is bad, ascending. A stat has them, empty where no value is. */
   readonly thresholds?: readonly Threshold[] | undefined;
+  /** Instead of the panel where there is nothing; `0` if absent. */
+  readonly empty?: string;
+  readonly links?: readonly Link[];
+  /** Of a table: attribute or label to its heading, in this order; others are not shown. */
+  readonly columns?: Readonly<Record<string, string>>;
+  /** Of a table: heading of the number. */
+  readonly number?: string;
   /** Of 24 columns. */
   readonly width: number;
   readonly height?: number;
@@ -70,203 +75,4 @@ export interface Board {
   readonly description: string;
   readonly variables: readonly Variable[];
   readonly panels: readonly Panel[];
-}
-
-/** Grafana's data source type of each kind of data; also the name of the variable that chooses one. */
-export type Stores = Readonly<Record<Source, string>>;
-
-export const GRAFANA_STORES: Stores = { metrics: 'prometheus', records: 'loki', traces: 'tempo' };
-/** Records: the plugin of VictoriaMetrics. */
-export const OTHER_STORES: Stores = {
-  metrics: 'prometheus',
-  records: 'victoriametrics-logs-datasource',
-  traces: 'jaeger',
-};
-
-const variableOf = (type: string) => type.split('-')[0] ?? type;
-const reference = (type: string) => ({ type, uid: `\${${variableOf(type)}}` });
-
-export function buildDashboard(board: Board, stores: Stores): dashboard.Dashboard {
-  const builder = new dashboard.DashboardBuilder(board.title)
-    .uid(board.uid)
-    .description(board.description)
-    .tags(['whodns', 'dns'])
-    .time({ from: 'now-1h', to: 'now' })
-    .refresh('30s')
-    .timezone('browser')
-    .tooltip(dashboard.DashboardCursorSync.Crosshair)
-    .link(
-      new dashboard.DashboardLinkBuilder('whodns')
-        .type(dashboard.DashboardLinkType.Dashboards)
-        .tags(['whodns'])
-        .keepTime(true)
-        .includeVars(true),
-    );
-  // A dashboard works in any Grafana that has one source of each kind.
-  for (const source of new Set(board.panels.map((panel) => panel.source))) {
-    const type = stores[source];
-    builder.withVariable(new dashboard.DatasourceVariableBuilder(variableOf(type)).label(source).type(type));
-  }
-  for (const variable of board.variables) builder.withVariable(buildVariable(variable));
-  for (const panel of board.panels) builder.withPanel(buildPanel(panel, stores));
-  return builder.build();
-}
-
-function buildVariable(variable: Variable): Builder<dashboard.VariableModel> {
-  if (variable.query === undefined) {
-    return new dashboard.TextBoxVariableBuilder(variable.name)
-      .label(variable.label)
-      .defaultValue(variable.text ?? '');
-  }
-  return new dashboard.QueryVariableBuilder(variable.name)
-    .label(variable.label)
-    .query(variable.query)
-    .datasource(reference(GRAFANA_STORES.metrics))
-    .refresh(dashboard.VariableRefresh.OnTimeRangeChanged)
-    .sort(dashboard.VariableSort.AlphabeticalAsc)
-    .multi(false)
-    .includeAll(true)
-    .allValue('.*');
-}
-
-function buildPanel(panel: Panel, stores: Stores): Builder<dashboard.Panel> {
-  const builder = visualization(panel)
-    .title(panel.title)
-    .description(panel.description)
-    .datasource(reference(stores[panel.source]))
-    .unit(panel.unit)
-    // Without them Grafana takes 80 for bad.
-    .thresholds(thresholdsOf(panel))
-    .span(panel.width)
-    .height(panel.height ?? 8);
-  if (panel.unit === 'percentunit') builder.min(0).max(1);
-  // Nothing counted yet is 0.
-  if (panel.kind === 'stat') builder.noValue('0');
-  queriesOf(panel, stores).forEach((query) => {
-    builder.withTarget(query);
-  });
-  return builder;
-}
-
-function thresholdsOf({ thresholds = [] }: Panel): Builder<dashboard.ThresholdsConfig> {
-  const steps = [
-    { value: null, color: 'green' },
-    ...thresholds.map(({ at, color }) => ({ value: at, color })),
-  ];
-  return new dashboard.ThresholdsConfigBuilder().mode(dashboard.ThresholdsMode.Absolute).steps(steps);
-}
-
-type PanelBuilder =
-  | timeseries.PanelBuilder
-  | stat.PanelBuilder
-  | table.PanelBuilder
-  | heatmap.PanelBuilder
-  | logs.PanelBuilder;
-
-function visualization(panel: Panel): PanelBuilder {
-  switch (panel.kind) {
-    case 'timeseries':
-      return new timeseries.PanelBuilder()
-        .fillOpacity(10)
-        .showPoints(common.VisibilityMode.Never)
-        .legend(
-          new common.VizLegendOptionsBuilder()
-            .displayMode(common.LegendDisplayMode.List)
-            .placement(common.LegendPlacement.Bottom)
-            .showLegend(true),
-        );
-    case 'stat':
-      return new stat.PanelBuilder().reduceOptions(
-        new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false),
-      );
-    case 'table':
-      return new table.PanelBuilder()
-        .withTransformation({ id: 'labelsToFields', options: { mode: 'columns' } })
-        .withTransformation({ id: 'merge', options: {} })
-        .withTransformation({ id: 'organize', options: { excludeByName: { Time: true } } });
-    case 'heatmap':
-      return new heatmap.PanelBuilder();
-    case 'logs':
-      return new logs.PanelBuilder().showTime(true).wrapLogMessage(true).enableLogDetails(true);
-    case 'traces':
-      return new table.PanelBuilder();
-  }
-}
-
-function queriesOf(panel: Panel, stores: Stores): Builder<Dataquery>[] {
-  const refId = (index: number) => String.fromCharCode(65 + index);
-  switch (panel.source) {
-    case 'metrics':
-      return panel.queries.map((query, index) => metricQuery(panel, query, refId(index)));
-    case 'records':
-      return panel.queries.map((query, index) =>
-        stores.records === 'loki'
-          ? lokiQuery(panel, query, refId(index))
-          : victoriaLogsQuery(panel, query, refId(index)),
-      );
-    case 'traces':
-      return panel.queries.map(({ service }, index) =>
-        stores.traces === 'tempo' ? tempoQuery(service, refId(index)) : jaegerQuery(service, refId(index)),
-      );
-  }
-}
-
-const isInstant = ({ kind }: Panel) => kind === 'table' || kind === 'stat';
-
-function metricQuery(panel: Panel, query: MetricQuery, refId: string): Builder<Dataquery> {
-  const builder = new prometheus.DataqueryBuilder().refId(refId).expr(query.expression);
-  if (query.legend !== undefined) builder.legendFormat(query.legend);
-  builder.format(prometheusFormat(panel));
-  return isInstant(panel) ? builder.instant() : builder.range();
-}
-
-/** What Grafana fills in: the whole time range for one number, a step for a time series. */
-export function overOf(panel: Panel): string {
-  return isInstant(panel) ? '$__range' : '$__auto';
-}
-
-function lokiQuery(panel: Panel, query: RecordsQuery, refId: string): Builder<Dataquery> {
-  const builder = new loki.DataqueryBuilder().refId(refId).expr(logql(query.records, overOf(panel)));
-  if (query.legend !== undefined) builder.legendFormat(query.legend);
-  return builder.queryType(isInstant(panel) ? 'instant' : 'range');
-}
-
-/** The SDK has no builder for the plugin: its query type `instant` is records, `stats` numbers, `statsRange` time series. */
-function victoriaLogsQuery(panel: Panel, query: RecordsQuery, refId: string): Builder<Dataquery> {
-  const aggregated = isInstant(panel) ? 'stats' : 'statsRange';
-  return plain({
-    refId,
-    expr: logsql(query.records),
-    queryType: query.records.aggregate === undefined ? 'instant' : aggregated,
-    ...(query.legend === undefined ? {} : { legendFormat: query.legend }),
-  });
-}
-
-/** TraceQL: the services that a regular expression matches. */
-export function traceql(service: string): string {
-  return `{resource.service.name=~"${service}"}`;
-}
-
-function tempoQuery(service: string, refId: string): Builder<Dataquery> {
-  return new tempo.DataqueryBuilder()
-    .refId(refId)
-    .queryType('traceql')
-    .query(traceql(service))
-    .limit(20)
-    .tableType(tempo.SearchTableType.Traces);
-}
-
-/** Jaeger finds one service by name; with `All` chosen there is nothing to search. */
-function jaegerQuery(service: string, refId: string): Builder<Dataquery> {
-  return plain({ refId, queryType: 'search', service, limit: 20 });
-}
-
-function plain(query: object): Builder<Dataquery> {
-  return { build: () => ({ ...query, _implementsDataqueryVariant: () => undefined }) };
-}
-
-function prometheusFormat(panel: Panel): prometheus.PromQueryFormat {
-  if (panel.kind === 'table') return prometheus.PromQueryFormat.Table;
-  if (panel.kind === 'heatmap') return prometheus.PromQueryFormat.Heatmap;
-  return prometheus.PromQueryFormat.TimeSeries;
 }

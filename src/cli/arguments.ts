@@ -162,7 +162,10 @@ class Parser {
       this.#program.parse(words as string[], { from: 'user' });
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
-      if (error.exitCode === 0) return { command: 'print', text: this.#printed };
+      // Its exit code of `help` is the process's own, which is that of a failure until the end (main.ts).
+      const isHelp = error.code === 'commander.help' && this.#printed !== '';
+      if (isHelp || error.exitCode === 0) return { command: 'print', text: this.#printed };
+      if (words[0] === 'help' && words[1] !== undefined) throw unknownCommand(words[1], false);
       throw usageError(error, words);
     }
     if (this.#found === undefined) return { command: 'print', text: this.#printed };

@@ -111,7 +111,9 @@ for (const name of PAIRS) {
 
     test('a value chosen in a variable leaves out the others', async () => {
       const chosen: Readonly<Record<string, string>> = {
+        cluster: '.*',
         namespace: '.*',
+        name: '.*',
         service: 'unknown_service:curl',
         host: 'node-7',
         executable: 'curl',
@@ -269,7 +271,9 @@ describe('many names', () => {
     await post(stack.collector.httpEndpoint, 'logs', logsRequest(process, batch));
     const range = { start: hourAgo - 60, end: hourAgo + 60 };
     const variables = {
+      cluster: '.*',
       namespace: '.*',
+      name: '.*',
       service: 'crawler',
       host: '.*',
       executable: '.*',

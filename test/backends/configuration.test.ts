@@ -8,12 +8,15 @@ import { parser as logqlParser } from '@grafana/lezer-logql';
 import { parser as traceqlParser } from '@grafana/lezer-traceql';
 import { parse } from 'yaml';
 import { agent } from '../../otel-config/grafana/boards/agent.ts';
+import { overOf, traceql } from '../../otel-config/grafana/build.ts';
 import { BOARDS, stale, VARIANTS } from '../../otel-config/grafana/dashboards.ts';
 import { lint } from '../../otel-config/grafana/lint.ts';
-import { type Board, overOf, type Panel, traceql } from '../../otel-config/grafana/panels.ts';
+import type { Board, Panel } from '../../otel-config/grafana/panels.ts';
 import { prometheusName } from '../../otel-config/grafana/queries.ts';
 import { equal, logql, records } from '../../otel-config/grafana/records.ts';
+import { ON_HOST, PLACE_NAMES } from '../../otel-config/grafana/variables.ts';
 import { composeProgram, promtoolProgram } from './build.ts';
+import { EXPECTATIONS } from './expectations.ts';
 import { PAGE_QUERIES } from './page-queries.ts';
 import { OTEL_CONFIG } from './stack.ts';
 
@@ -35,7 +38,10 @@ test('the dashboards in the repository are what the source generates', () => {
 });
 
 test('the linter has nothing to say', () => {
-  assert.deepEqual(BOARDS.flatMap(lint), []);
+  assert.deepEqual(
+    BOARDS.flatMap((board) => lint(board, BOARDS)),
+    [],
+  );
 });
 
 test('every panel has a data source variable, a title, a unit', () => {
@@ -77,7 +83,7 @@ test('every panel has a data source variable, a title, a unit', () => {
         panel.title,
       );
       if (unit === 'percentunit') assert.deepEqual([min, max], [0, 1], panel.title);
-      if (panel.type === 'stat') assert.equal(noValue, '0', panel.title);
+      assert.ok(noValue, panel.title);
     }
   }
 });
@@ -106,6 +112,27 @@ test('the linter finds what it is for', () => {
     ],
     [{ unit: 'percentunit', thresholds: [{ at: 80, color: 'red' }] }, /no share/],
     [{ queries: [] }, /no query/],
+    [{ width: 7 }, /25 of 24 columns/],
+    [{ width: 5 }, /35 of 24 columns/],
+    [{ height: 6 }, /4 high in a row of 6/],
+    [{ kind: 'timeseries', thresholds: undefined }, /no legend/],
+    [query('sum(whodns_ring_size_bytes{}) or vector(0)'), /not of the chosen cluster and host/],
+    [query(`sum(whodns_ring_size_bytes{${ON_HOST}})`), /nothing in place of what was not counted/],
+    [query(`sum by (host_name) (whodns_ring_size_bytes{${ON_HOST}})`), /no bound/],
+    [query(`topk(9, sum by (service_name) (rate(whodns_queries_total{${ON_HOST}}[5m])))`), /no link/],
+    [{ links: [{ title: 'a', board: 'whodns-none', set: {} }] }, /no board whodns-none/],
+    [
+      { links: [{ title: 'a', board: 'whodns-agent', set: { pod: 'host.name' } }] },
+      /whodns-agent has no variable pod/,
+    ],
+    [{ links: [{ title: 'a', board: 'whodns-agent', set: { host: 'host.id' } }] }, /no label host.id/],
+    [{ kind: 'table', columns: { 'host.id': 'Host' } }, /no label host.id for a column/],
+    [{ kind: 'table', columns: {} }, /no columns/],
+    [{ source: 'records', kind: 'logs', queries: [] }, /no word in place/],
+    [
+      { source: 'records', queries: [{ records: records('whodns.query') }] },
+      /not of the chosen cluster, namespace and host/,
+    ],
     [query('sum(whodns_querys_total{})'), /no metric whodns_querys_total/],
     [query('sum by (process_pid) (whodns_ring_size_bytes{})'), /no label process_pid/],
     [query('whodns_ring_size_bytes{hostname="a"}'), /no label hostname/],
@@ -115,7 +142,25 @@ test('the linter finds what it is for', () => {
       /no attribute dns.question/,
     ],
   ];
-  for (const [change, finding] of cases) assert.match(lint(broken(change)).join('\n'), finding);
+  for (const [change, finding] of cases) assert.match(lint(broken(change), BOARDS).join('\n'), finding);
+  for (const name of PLACE_NAMES) {
+    const without = { ...agent, variables: agent.variables.filter((variable) => variable.name !== name) };
+    assert.match(lint(without, BOARDS).join('\n'), new RegExp(`no variable ${name}`));
+  }
+});
+
+test('no query is without data in the scenario', () => {
+  const panels = BOARDS.flatMap(({ uid, panels }) =>
+    panels.map((panel) => [`${uid}/${panel.title}`, panel] as const),
+  );
+  for (const [key, panel] of panels) {
+    const expected = EXPECTATIONS[key] ?? [];
+    assert.equal(expected.length, panel.queries.length, key);
+    for (const each of expected) {
+      const { lines, traces } = each as { readonly lines?: number; readonly traces?: readonly string[] };
+      assert.ok(traces?.length ?? lines ?? Object.keys(each).length, key);
+    }
+  }
 });
 
 test('names are spelled as the collector spells them', () => {

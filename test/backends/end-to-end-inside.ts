@@ -11,6 +11,7 @@ import { CLIENTS } from '../clients/build.ts';
 import { Publisher } from '../clients/publisher.ts';
 import { keyValues, post } from '../collector/otlp-json.ts';
 import { freePorts, type RunningProgram, startProgram, waitUntil } from '../collector/running-program.ts';
+import { MAIN } from '../matrix/program.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
 import { sampleApplication } from './build.ts';
 import { linksOf } from './links.ts';
@@ -19,7 +20,6 @@ import { type Pair, type Stack, startStack } from './stack.ts';
 import type { LogLine, Span } from './stores.ts';
 
 const WORK = String(process.env.WORK);
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const NAME = 'payments.shop.test';
 /** Of the called service: not 127.0.0.0/8, connections to there are left out. */
 const ADDRESS = String(process.env.ADDRESS);

@@ -12,12 +12,20 @@ export type Expectation =
 
 const POD = 'k8s_pod_name=checkout-7c9f64b5-x2lkq';
 const SERVER = 'server_address=10.96.0.10';
-const BY_CODE = {
-  '': 120,
-  'dns_response_code=NOERROR': 250,
-  'dns_response_code=NXDOMAIN': 600,
-  'dns_response_code=SERVFAIL': 100,
+const BY_RESULT = {
+  'result=NOERROR': 250,
+  'result=NXDOMAIN': 600,
+  'result=SERVFAIL': 100,
+  'result=timeout': 100,
+  'result=unknown': 20,
 };
+const CHECKOUT_SERVICE = 'k8s_namespace_name=shop,service_name=checkout';
+const CURL_SERVICE = 'service_name=unknown_service:curl';
+/** Labels of a series by workload, with more of them where they come in the order. */
+const onCheckout = (beforeName = '', behind = '') =>
+  `host_name=node-7,k8s_namespace_name=shop,${POD},place=shop,${beforeName}process_executable_name=node${behind},workload=checkout-7c9f64b5-x2lkq`;
+const onCurl = (beforeName = '', behind = '') =>
+  `host_name=node-7,place=node-7,${beforeName}process_executable_name=curl${behind},workload=curl`;
 const MEDIAN_CHECKOUT = 0.00278;
 
 /** Seconds of counting in the time range: the first push is zero, the last scrape sees this many. */
@@ -27,6 +35,14 @@ function names(format: (group: (typeof LOOKUPS)[number]) => string): Readonly<Re
   return Object.fromEntries(LOOKUPS.map((group) => [format(group), group.count]));
 }
 
+/** Where the records of a group are from. */
+const serviceOf = ({ process }: Pick<(typeof LOOKUPS)[number], 'process'>) =>
+  process['service.name'] === 'checkout' ? CHECKOUT_SERVICE : CURL_SERVICE;
+const program = ({ process }: Pick<(typeof LOOKUPS)[number], 'process'>) =>
+  `process_executable_name=${process['process.executable.name']}`;
+const pid = ({ process }: Pick<(typeof LOOKUPS)[number], 'process'>) =>
+  `process_pid=${process['process.pid']}`;
+
 const rcode = (code: string | undefined) => (code === undefined ? '' : `,dns_response_code=${code}`);
 const answered = LOOKUPS.filter(({ lookup }) => lookup.duration !== undefined);
 const MEAN_DURATION =
@@ -35,65 +51,72 @@ const MEAN_DURATION =
 const ALL_LINES = LOOKUPS.reduce((sum, { count }) => sum + count, 0);
 
 /** As Loki has arrays: JSON text. */
-const CONNECTED = Object.fromEntries(
-  OTHERS.filter(({ record }) => record.eventName === 'whodns.connect').map(({ count, record }) => {
-    const { 'network.peer.address': address, 'network.peer.port': port, ...rest } = record.attributes;
-    const names = rest['whodns.connect.names'];
-    const name = names === undefined ? '' : `,whodns_connect_names=${JSON.stringify(names)}`;
-    return [`network_peer_address=${address},network_peer_port=${port}${name}`, count];
-  }),
-);
+const connectedBy = (whose: (group: (typeof OTHERS)[number]) => string) =>
+  Object.fromEntries(
+    OTHERS.filter(({ record }) => record.eventName === 'whodns.connect').map((group) => {
+      const { count, record } = group;
+      const { 'network.peer.address': address, 'network.peer.port': port, ...rest } = record.attributes;
+      const names = rest['whodns.connect.names'];
+      const name = names === undefined ? '' : `,whodns_connect_names=${JSON.stringify(names)}`;
+      return [`network_peer_address=${address},network_peer_port=${port},${whose(group)}${name}`, count];
+    }),
+  );
 
 export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-overview/Lookups': [{ '': 1050 }],
   'whodns-overview/Failing': [{ '': 800 / 1050 }],
   'whodns-overview/99th percentile': [{ '': 0.969 }],
   'whodns-overview/Lost by whodns': [{ '': 3 * ROUNDS }],
-  'whodns-overview/Lookups by service': [
-    { 'service_name=checkout,service_namespace=shop': 1000, 'service_name=unknown_service:curl': 70 },
-  ],
-  'whodns-overview/Lookups by response code': [BY_CODE],
+  'whodns-overview/Lookups by service': [{ [CHECKOUT_SERVICE]: 1000, [CURL_SERVICE]: 70 }],
+  'whodns-overview/Lookups by result': [BY_RESULT],
   'whodns-overview/Duration': [{ '': 0.00347 }, { '': 0.0095 }, { '': 0.969 }],
   'whodns-overview/Lookups by record type': [{ 'dns_question_type=A': 1000, 'dns_question_type=AAAA': 50 }],
-  'whodns-overview/Programs': [
+  'whodns-overview/Who asks most': [
     {
-      [`host_name=node-7,k8s_namespace_name=shop,${POD},process_executable_name=node`]: 1000,
-      'host_name=node-7,process_executable_name=curl': 70,
+      [onCheckout('', ',service_name=checkout')]: 1000,
+      [onCurl('', ',service_name=unknown_service:curl')]: 70,
     },
   ],
-  'whodns-overview/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}`)],
+  'whodns-overview/Names': [names((group) => `dns_question_name=${group.lookup.name},${serviceOf(group)}`)],
   'whodns-overview/Lookups that failed': [{ lines: 80 }],
   'whodns-overview/Findings by rule': [{ 'security_rule_name=tunnel': ROUNDS }],
   'whodns-overview/Findings': [{ lines: 2 }],
 
-  'whodns-workload/Lookups by response code': [BY_CODE],
-  'whodns-workload/Lookups by pod and program': [
-    { [`${POD},process_executable_name=node`]: 1000, 'process_executable_name=curl': 70 },
+  'whodns-workload/Lookups by result': [BY_RESULT],
+  'whodns-workload/Lookups by pod and program': [{ [onCheckout()]: 1000, [onCurl()]: 70 }],
+  'whodns-workload/Processes': [
+    { [onCheckout('', ',process_pid=4201')]: 1000, [onCurl('', ',process_pid=991')]: 50 },
   ],
   'whodns-workload/Duration': [
     { 'service_name=checkout': MEDIAN_CHECKOUT, 'service_name=unknown_service:curl': 0.0075 },
     { 'service_name=checkout': 0.975, 'service_name=unknown_service:curl': 0.00995 },
   ],
-  'whodns-workload/Names': [names(({ lookup }) => `dns_question_name=${lookup.name}${rcode(lookup.rcode)}`)],
-  'whodns-workload/Wasted by search domains': [{ [`${POD},process_executable_name=node`]: 350 }],
+  'whodns-workload/Names': [
+    names((group) => `dns_question_name=${group.lookup.name}${rcode(group.lookup.rcode)},${program(group)}`),
+  ],
+  'whodns-workload/Wasted by search domains': [{ [onCheckout()]: 350 }],
   'whodns-workload/Connections': [{ 'whodns_unresolved=false': 70, 'whodns_unresolved=true': 20 }],
-  'whodns-workload/Connected to': [CONNECTED],
+  'whodns-workload/Connected to': [connectedBy(program)],
   'whodns-workload/Findings': [{ lines: 2 }],
   'whodns-workload/Traces of the service': [{ traces: [TRACE_ID] }],
   'whodns-workload/Lookups': [{ lines: ALL_LINES }],
 
   'whodns-process/Requests by process': [
     {
-      'process_executable_name=node,process_pid=4201': 1000,
-      'process_executable_name=curl,process_pid=991': 50,
+      'host_name=node-7,process_executable_name=node,process_pid=4201': 1000,
+      'host_name=node-7,process_executable_name=curl,process_pid=991': 50,
     },
   ],
   'whodns-process/Processes': [
     {
-      [`host_name=node-7,${POD},process_creation_time=2026-01-31T09:25:34.853Z,process_executable_name=node,process_pid=4201,service_name=checkout`]:
-        1000 * ROUNDS,
-      'host_name=node-7,process_creation_time=2026-01-31T10:00:00.120Z,process_executable_name=curl,process_pid=991,service_name=unknown_service:curl':
-        50 * ROUNDS,
+      [onCheckout(
+        'process_creation_time=2026-01-31T09:25:34.853Z,',
+        ',process_pid=4201,service_name=checkout',
+      )]: 1000 * ROUNDS,
+      [onCurl(
+        'process_creation_time=2026-01-31T10:00:00.120Z,',
+        ',process_pid=991,service_name=unknown_service:curl',
+      )]: 50 * ROUNDS,
     },
   ],
   'whodns-process/Names': [
@@ -104,11 +127,11 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   ],
   'whodns-process/Threads and parents': [
     {
-      'process_executable_path=/usr/bin/curl,whodns_process_parent_executable_name=bash,whodns_thread_name=main': 5,
-      'process_executable_path=/usr/local/bin/node,whodns_process_parent_executable_name=containerd-shim,whodns_thread_name=main': 105,
+      'process_executable_path=/usr/bin/curl,process_pid=991,whodns_process_parent_executable_name=bash,whodns_thread_name=main': 5,
+      'process_executable_path=/usr/local/bin/node,process_pid=4201,whodns_process_parent_executable_name=containerd-shim,whodns_thread_name=main': 105,
     },
   ],
-  'whodns-process/Connected to': [CONNECTED],
+  'whodns-process/Connected to': [connectedBy(pid)],
   'whodns-process/Findings': [{ lines: 2 }],
   'whodns-process/Lookups': [{ lines: ALL_LINES }],
 
@@ -133,14 +156,12 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
       ].map((bound) => [`le=${bound}`, bound === '0.005' ? 180 : Number(bound) < 1 ? 230 : 250]),
     ),
   ],
-  'whodns-latency/99th percentile by service': [
-    { 'service_name=checkout': 0.975, 'service_name=unknown_service:curl': 0.00995 },
-  ],
+  'whodns-latency/99th percentile by service': [{ [CHECKOUT_SERVICE]: 0.975, [CURL_SERVICE]: 0.00995 }],
   'whodns-latency/Errors': [
     { 'error_type=NXDOMAIN': 600, 'error_type=SERVFAIL': 100, 'error_type=timeout': 100 },
     { 'whodns_outcome=unknown': 20 },
   ],
-  'whodns-latency/Share of lookups without an answer': [{ 'service_name=checkout': 0.1 }],
+  'whodns-latency/Share of lookups without an answer': [{ [CHECKOUT_SERVICE]: 0.1 }],
   'whodns-latency/Mean duration by name server': [{ [SERVER]: MEAN_DURATION }],
   'whodns-latency/Lookups without an answer by name server': [{ [SERVER]: 10 }],
   'whodns-latency/Slow lookups': [{ lines: 5 }],
@@ -149,15 +170,15 @@ export const EXPECTATIONS: Readonly<Record<string, readonly Expectation[]>> = {
   'whodns-nxdomain/Wasted by search domains': [{ '': 350 / 1070 }],
   'whodns-nxdomain/NXDOMAIN': [{ '': 600 / 1050 }],
   'whodns-nxdomain/Wasted lookups': [{ '': 350 }],
-  'whodns-nxdomain/Share wasted by service': [{ 'service_name=checkout': 0.35 }],
-  'whodns-nxdomain/Share of NXDOMAIN by service': [{ 'service_name=checkout': 0.6 }],
-  'whodns-nxdomain/Wasted by program': [{ 'k8s_namespace_name=shop,process_executable_name=node': 350 }],
-  'whodns-nxdomain/NXDOMAIN by program': [{ 'k8s_namespace_name=shop,process_executable_name=node': 600 }],
+  'whodns-nxdomain/Share wasted by service': [{ [CHECKOUT_SERVICE]: 0.35 }],
+  'whodns-nxdomain/Share of NXDOMAIN by service': [{ [CHECKOUT_SERVICE]: 0.6 }],
+  'whodns-nxdomain/Wasted by pod and program': [{ [onCheckout()]: 350 }],
+  'whodns-nxdomain/NXDOMAIN by pod and program': [{ [onCheckout()]: 600 }],
   'whodns-nxdomain/Names that cost most': [
-    { 'service_name=checkout,whodns_search_base=payments.example.com': 50 },
+    { [`${CHECKOUT_SERVICE},whodns_search_base=payments.example.com`]: 50 },
   ],
   'whodns-nxdomain/Other names that do not exist': [
-    { 'dns_question_name=gone.example.net,service_name=checkout': 15 },
+    { [`dns_question_name=gone.example.net,${CHECKOUT_SERVICE}`]: 15 },
   ],
 
   'whodns-agent/Agents': [{ '': 1 }],

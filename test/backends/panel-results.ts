@@ -1,5 +1,6 @@
 /** Runs a panel's queries as Grafana would send them. */
-import { overOf, type Panel } from '../../otel-config/grafana/panels.ts';
+import { overOf } from '../../otel-config/grafana/build.ts';
+import type { Panel } from '../../otel-config/grafana/panels.ts';
 import type { RecordQuery } from '../../otel-config/grafana/records.ts';
 import { instant, range, type Values } from './queries.ts';
 import type { Pair, Stack } from './stack.ts';
@@ -22,7 +23,7 @@ export function interpolate(
     __range: `${Math.ceil(time.end - time.start)}s`,
     __auto: '60s',
   };
-  return expression.replaceAll(/\$(\w+)/g, (_, name: string) => {
+  return expression.replaceAll(/\$([A-Za-z_]\w*)/g, (_, name: string) => {
     const value = builtIn[name] ?? variables[name];
     if (value === undefined) throw new Error(`no value for $${name} in ${expression}`);
     return value;

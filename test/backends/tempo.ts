@@ -1,6 +1,6 @@
 /** Tempo, from a binary that the user has. */
 import { join } from 'node:path';
-import { traceql } from '../../otel-config/grafana/panels.ts';
+import { traceql } from '../../otel-config/grafana/build.ts';
 import { type RunningProgram, startProgram } from '../collector/running-program.ts';
 import { get } from './queries.ts';
 import { OTEL_CONFIG } from './stack.ts';

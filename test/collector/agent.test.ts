@@ -4,12 +4,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { MAIN } from '../matrix/program.ts';
 import { type Collector, startCollector } from './collector.ts';
 import { type FlatRecord, readLines, readRecords } from './otlp-json.ts';
 import { run } from './program-cache.ts';
 import { waitUntil } from './running-program.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const CAPTURE = join(import.meta.dirname, '../golden/pcaps/edns-opts.pcap');
 const FILE_SINK = join(import.meta.dirname, 'file-sink.yaml');
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { StageSnapshot } from '../../src/ledger.ts';
 import type { SourceStats } from '../../src/model.ts';
 import { end, isRunning } from '../matrix/children.ts';
+import { MAIN } from '../matrix/program.ts';
 import { waitUntil } from './running-program.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const START_MS = 60_000;
 
 export interface Statistics {

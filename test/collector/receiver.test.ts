@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { end } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { collectorProgram } from './build.ts';
 import { type Collector, configArguments, startCollector } from './collector.ts';
@@ -17,7 +18,6 @@ import { readRecords } from './otlp-json.ts';
 import { run, START_MS } from './receiver-run.ts';
 import { freePorts, waitUntil } from './running-program.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const BASE = join(import.meta.dirname, 'receiver.yaml');
 const COUNT = 20;
 

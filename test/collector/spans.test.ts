@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { MAIN } from '../matrix/program.ts';
 import { startCollector } from './collector.ts';
 import { plain as flatAttributes, type KeyValue, readLines } from './otlp-json.ts';
 import { run } from './program-cache.ts';
 import { waitUntil } from './running-program.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const CAPTURES = join(import.meta.dirname, '../golden/pcaps');
 const FILE_SINK = join(import.meta.dirname, 'file-sink.yaml');
 const CLIENT = 3;

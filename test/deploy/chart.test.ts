@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { manifests } from '../../deploy/generate.ts';
+import { MAIN } from '../matrix/program.ts';
 import {
   asStarted,
   CHART,
@@ -31,7 +32,7 @@ function configOf(manifests_: readonly Manifest[], given = GIVEN): Map<string, u
   const { args, env } = asStarted(containerOf(manifests_), given);
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    [join(ROOT, 'src/main.ts'), 'config', '--format', 'json', ...args],
+    [MAIN, 'config', '--format', 'json', ...args],
     { encoding: 'utf8', env },
   );
   assert.equal(status, 0, stderr);

@@ -8,10 +8,10 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cachedProgram, programDirectory, run } from '../collector/program-cache.ts';
+import { debootstrap } from '../packages/systems.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const NPM = '11.21.2';
-const MIRROR = 'http://deb.debian.org/debian';
 const IMAGE = 'localhost/whodns';
 
 /** buildah with a store of its own. */
@@ -85,7 +85,7 @@ async function makeBase(target: string, suite: string, packages: readonly string
   const work = mkdtempSync(join(tmpdir(), 'whodns-base-'));
   const root = join(work, 'root');
   try {
-    await run(['debootstrap', '--variant=minbase', `--include=${packages.join(',')}`, suite, root, MIRROR]);
+    await debootstrap(suite, packages, root);
     cpSync(join(ROOT, 'node_modules/node/bin/node'), join(root, 'usr/local/bin/node'));
     await run(['npm', 'pack', '--silent', '--pack-destination', work, `npm@${NPM}`]);
     const npm = join(root, 'usr/local/lib/node_modules/npm');

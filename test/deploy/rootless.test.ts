@@ -22,6 +22,8 @@ const CONTEXT = [
     'tsconfig.json',
     'bpf',
     'native',
+    'packaging',
+    'data',
     'src',
   ],
   'deploy/image.sh',

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { attributes, type LogRecord, Receiver } from '../e2e/receiver.ts';
 import { end, ended, isRunning } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { assertRingKeptAt } from '../matrix/ring.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
@@ -50,7 +51,7 @@ export class DetectingAgent {
       OTEL_METRIC_EXPORT_INTERVAL: '500',
       OTEL_BLRP_SCHEDULE_DELAY: '100',
     });
-    const program = [join(ROOT, 'src/main.ts'), ...argv];
+    const program = [MAIN, ...argv];
     const child = spawn(process.execPath, program, { stdio: ['ignore', 'ignore', 'pipe'], env });
     return new DetectingAgent(receiver, child);
   }

@@ -8,8 +8,8 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { HookFamily } from '../../src/model.ts';
 import { missedBy } from '../../src/tables/blind-spots.ts';
+import { MAIN } from '../matrix/program.ts';
 
-const MAIN = path.resolve('src/main.ts');
 const CAPTURE = path.resolve('test/golden/pcaps/dns_udp.pcap');
 /** Nothing here takes longer; SIGKILL then, which no test expects. */
 const LIMIT_MS = 120_000;
@@ -213,6 +213,13 @@ describe('command line, for real', () => {
     assert.match(result.stdout, /"dns\.question\.name":"www\.tcpdump\.org"/);
   });
 
+  it('help of a command', async () => {
+    const result = await start(['help', 'run']).done;
+    assert.deepEqual([result.code, result.stderr], [0, '']);
+    assert.equal(result.stdout, (await start(['run', '--help']).done).stdout);
+    assert.equal((await start(['help', 'rum']).done).code, 2);
+  });
+
   it('doctor tells which hooks would attach', async () => {
     const result = await start(['doctor']).done;
     assert.equal(result.code, 0);
@@ -226,7 +233,7 @@ describe('command line, for real', () => {
     for (const line of lines) assert.match(result.stdout, new RegExp(line, 'm'));
     const nobody = await start(['doctor'], asNobody).done;
     assert.equal(nobody.code, 1);
-    assert.match(nobody.stdout, /cannot capture on this host/);
+    assert.match(nobody.stdout, /This user may not capture/);
   });
 
   it('stops on the first signal, flushed, within 5 s, and leaves nothing in the kernel', async () => {

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { MAIN } from '../matrix/program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const CAPTURE = join(ROOT, 'test/golden/pcaps/edns-opts.pcap');
@@ -14,7 +15,7 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 
 /** Nothing of the test's own environment but what a program needs. */
 function whodns(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: 'utf8',
     timeout: 60_000,
     env: { PATH: process.env['PATH'] ?? '', ...env },

@@ -14,6 +14,7 @@ import type { PipelineStats } from '../../src/pipeline.ts';
 import type { Received } from '../clients/counting-receiver.ts';
 import { end } from '../matrix/children.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { countDatagrams, type DatagramCounts, settledCounts } from './datagram-path.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -120,15 +121,7 @@ async function run(
   const responder = new Service(namespace.spawn([join(PROGRAMS, 'responder'), ...SERVER, ...words]));
   await responder.says(/^ready$/m);
   const statsFile = join(directory, 'stats.json');
-  const command = [
-    join(REPOSITORY, 'src/main.ts'),
-    'run',
-    '--exporter',
-    'otlp',
-    '--stats',
-    statsFile,
-    ...flags,
-  ];
+  const command = [MAIN, 'run', '--exporter', 'otlp', '--stats', statsFile, ...flags];
   const env = { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
   const agent = new Service(spawn(process.execPath, command, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
   try {

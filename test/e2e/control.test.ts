@@ -4,12 +4,12 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ask } from '../../src/control/client.ts';
 import { ended } from '../matrix/children.ts';
+import { MAIN } from '../matrix/program.ts';
 
-const MAIN = resolve('src/main.ts');
 /** Nothing here takes longer; SIGKILL then. */
 const LIMIT_MS = 120_000;
 let directory = '';

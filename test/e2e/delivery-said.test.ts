@@ -6,9 +6,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { MAIN } from '../matrix/program.ts';
 import { Receiver } from './receiver.ts';
 
-const MAIN = resolve('src/main.ts');
 const CAPTURE = resolve('test/golden/pcaps/dns-badcookie.pcap');
 
 interface Ended {

@@ -13,10 +13,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StageSnapshot } from '../../src/ledger.ts';
 import { FAULTS, missingIn, writeStrays } from '../hostile/detectors/strays.ts';
 import { ended } from '../matrix/children.ts';
+import { MAIN } from '../matrix/program.ts';
 import { encodeMessage, labels } from '../unit/dns-encode.ts';
 import { ipv4, pcap, udp } from '../unit/pcap-write.ts';
 
-const MAIN = resolve('src/main.ts');
 const DEFECT = resolve('test/hostile/detectors/defect.mjs');
 const PATIENCE_MS = 15_000;
 

@@ -10,9 +10,9 @@ import { RemoteDnsCache } from '../../src/control/dns-cache-client.ts';
 import { DataNotFound, type DnsCacheAnswer, KeyNotSupported } from '../../src/dnscache/answer.ts';
 import { AGENT, Agent } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { type NameServer, startDnsmasq, startUnbound } from '../matrix/servers.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const ZONE = `c${randomBytes(4).toString('hex')}.test`;
 const CHAIN = [`www.${ZONE}`, `www.${ZONE}.edge.${ZONE}`, `a229.${ZONE}`] as const;
 const [NAME, MIDDLE, END] = CHAIN;

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { end } from '../matrix/children.ts';
+import { MAIN } from '../matrix/program.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const PATIENCE_MS = 20_000;
 /** Runs argv[2:] with a terminal of its own, which hangs up when the program captures; prints its exit code, 124 if it lives on. */
 const TERMINAL = `

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../src/control/client.ts';
@@ -21,9 +21,9 @@ import { remoteHistory } from '../../src/control/history.ts';
 import { type OpenedHistory, readHistory } from '../../src/history/reader.ts';
 import type { HistoryQueries, SearchQuery, StoredLookup } from '../../src/history/types.ts';
 import type { StageSnapshot } from '../../src/ledger.ts';
+import { MAIN } from '../matrix/program.ts';
 import { ANSWER, Stage } from './stage.ts';
 
-const MAIN = resolve('src/main.ts');
 const LIMIT_MS = 60_000;
 const PATIENCE_MS = 30_000;
 

@@ -23,9 +23,9 @@ import { Ledger } from '../../src/ledger.ts';
 import { MemoryStore } from '../../src/sinks/delivery/request-store.ts';
 import { createOtlpFileSink } from '../../src/sinks/otlp/file-sink.ts';
 import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
+import { MAIN } from '../matrix/program.ts';
 import { logEvent } from '../unit/sink-events.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const needsRoot = process.getuid?.() !== 0 && 'needs root to mount';
 
 function temporary(t: TestContext): string {

@@ -7,6 +7,7 @@ import { Ledger } from '../../src/ledger.ts';
 import { MetricsSink } from '../../src/sinks/metrics/sink.ts';
 import { SDK_METRICS } from '../../src/tables/metrics-self.ts';
 import { ended } from '../matrix/children.ts';
+import { MAIN } from '../matrix/program.ts';
 import { metricExporter, SCOPE } from './otlp-sinks.ts';
 import { attributes, type Metric, type NumberPoint, Receiver } from './receiver.ts';
 
@@ -131,7 +132,7 @@ test('the real agent: what was made is what was exported, seen by the record que
 }, async (t) => {
   const receiver = await Receiver.grpc();
   t.after(() => receiver.stop());
-  const agent = spawn(process.execPath, ['src/main.ts', 'replay', CAPTURE, '--exporter', 'otlp'], {
+  const agent = spawn(process.execPath, [MAIN, 'replay', CAPTURE, '--exporter', 'otlp'], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
     env: {
@@ -170,7 +171,7 @@ for (const protocol of ['grpc', 'http/protobuf'] as const)
     const receiver = await (protocol === 'grpc' ? Receiver.grpc() : Receiver.http());
     t.after(() => receiver.stop());
     receiver.reply = (signal) => (signal === 'logs' ? { rejected: 3, message: 'three too many' } : {});
-    const agent = spawn(process.execPath, ['src/main.ts', 'replay', CAPTURE, '--exporter', 'otlp'], {
+    const agent = spawn(process.execPath, [MAIN, 'replay', CAPTURE, '--exporter', 'otlp'], {
       cwd: ROOT,
       stdio: ['ignore', 'ignore', 'ignore'],
       env: {

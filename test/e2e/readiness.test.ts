@@ -5,13 +5,13 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildClients, CLIENTS } from '../clients/build.ts';
 import { waitUntil } from '../collector/running-program.ts';
+import { MAIN } from '../matrix/program.ts';
 
-const MAIN = resolve('src/main.ts');
 const LIMIT_MS = 120_000;
 let directory = '';
 const children: ChildProcess[] = [];

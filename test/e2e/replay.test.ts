@@ -7,10 +7,10 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { MAIN } from '../matrix/program.ts';
 import { encodeMessage, labels } from '../unit/dns-encode.ts';
 import { ipv4, pcap, udp } from '../unit/pcap-write.ts';
 
-const MAIN = path.resolve('src/main.ts');
 const directory = mkdtempSync(path.join(tmpdir(), 'whodns-replay-'));
 after(() => rmSync(directory, { recursive: true }));
 

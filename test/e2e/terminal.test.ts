@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { displayWidth } from '../../src/lib/display-width.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
+import { MAIN as PROGRAM } from '../matrix/program.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { NO_TMUX, Terminal } from './tmux.ts';
 
@@ -17,7 +18,7 @@ const missing =
     : !existsSync('/sys/kernel/btf/vmlinux')
       ? 'this kernel has no BTF'
       : NO_TMUX;
-const MAIN = `${process.execPath} ${join(import.meta.dirname, '../../src/main.ts')}`;
+const MAIN = `${process.execPath} ${PROGRAM}`;
 const ZONE = `t${randomBytes(2).toString('hex')}.test`;
 const LONG = `${'long-label-'.repeat(5)}end`;
 

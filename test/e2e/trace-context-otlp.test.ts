@@ -10,10 +10,10 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildClients, CLIENTS } from '../clients/build.ts';
 import { Publisher } from '../clients/publisher.ts';
+import { MAIN } from '../matrix/program.ts';
 import { contextBytes } from '../unit/process-context-bytes.ts';
 import { attributes, Receiver } from './receiver.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const HOOK = process.env.WHODNS_TEST_HOOK ?? 'auto';
 const PATIENCE_MS = 100_000;
 /** Nobody listens there: the lookup ends by time-out. */

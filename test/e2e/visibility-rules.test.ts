@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineStats } from '../../src/pipeline.ts';
 import { end, ended } from '../matrix/children.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { assertRingKept } from '../matrix/ring.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
@@ -20,7 +21,6 @@ const missing =
     : mount === ''
       ? 'no cgroup v2 is mounted'
       : !existsSync('/sys/kernel/btf/vmlinux') && 'this kernel has no BTF';
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const START_MS = 60_000;
 const ZONE = `r${randomBytes(4).toString('hex')}.test`;
 

@@ -17,6 +17,7 @@ import { resolveConfig } from '../../src/config/config.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { JsonRecord } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { type FilePod, FileSource } from './file-source.ts';
 
@@ -242,12 +243,7 @@ describe('visibility', { skip: missing }, () => {
   });
 
   test('whodns status: every workload, what holds, and who said so', async () => {
-    const command = [
-      join(import.meta.dirname, '../../src/main.ts'),
-      'status',
-      '--control',
-      join(directory, 'control'),
-    ];
+    const command = [MAIN, 'status', '--control', join(directory, 'control')];
     const run = promisify(execFile);
     const json = JSON.parse((await run(process.execPath, [...command, '--format', 'json'])).stdout) as {
       workloads: Readonly<Record<string, string>>[];

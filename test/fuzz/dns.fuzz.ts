@@ -1,5 +1,5 @@
 /**
- * 1 000 000 mutated messages: no exception, none over 1 ms, memory flat, the decoder's promises kept (message-promises.ts).
+ * 1 000 000 mutated messages: no exception, none over 2 ms, memory flat, the decoder's promises kept (message-promises.ts).
  * Other programs take the processor too, so a message that seems slow is decoded again and its best time counts.
  */
 import assert from 'node:assert/strict';
@@ -17,7 +17,8 @@ import { WORST_MESSAGES } from './worst-messages.ts';
 
 const COUNT = Number(process.env['FUZZ_COUNT'] ?? 1_000_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_261_121);
-const LIMIT_MS = 1;
+/** The slowest take some 0.7 ms on a quiet machine; slower and shared ones run this too. What grows faster than the message takes 10 ms and more. */
+const LIMIT_MS = 2;
 const TRIES = 30;
 /** The processor can be somebody else's for longer than these take: then once more a little later. */
 const PAUSES = 20;
@@ -49,7 +50,7 @@ async function usedBytes(): Promise<number> {
   return min;
 }
 
-test('messages built to be slow take less than 1 ms', () => {
+test('messages built to be slow take less than 2 ms', () => {
   const promises = new MessagePromises(SEED);
   for (const [what, bytes] of Object.entries(WORST_MESSAGES)) {
     promises.check(bytes, bytes.length);

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { loadConfigFile } from '../../src/config/file.ts';
 import { EXIT, UserError } from '../../src/lib/errors.ts';
+import { MAIN } from '../matrix/program.ts';
 import { reportAttack } from './report.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const MAX_MS = 8000;
 const MAX_HEAP_MB = 256;
 

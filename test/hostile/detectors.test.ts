@@ -108,7 +108,7 @@ describe('detections that others try to blind', () => {
   });
 
   it('processors kept busy: a detector that is quick stays on', async () => {
-    const burning = 64;
+    const burning = 16;
     const argv = [
       'taskset',
       '-c',
@@ -121,7 +121,7 @@ describe('detections that others try to blind', () => {
     assert.equal(exitCode, 0, errors);
     const { calls, off, late } = JSON.parse(output) as { calls: number; off: string[]; late: number };
     assert.deepEqual(off, []);
-    assert.ok(late >= 10, `no one kept it from its processor: ${output}`);
+    assert.ok(late >= 5, `no one kept it from its processor: ${output}`);
     reportAttack({
       attack: `${burning} processes burn the processor that the agent runs on`,
       stranger: 'user',

@@ -26,10 +26,10 @@ import { assertWritable } from '../../src/lib/safe-file.ts';
 import { Spool } from '../../src/sinks/delivery/spool.ts';
 import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
 import { WatchedCertificates } from '../../src/sinks/otlp/transport-tls.ts';
+import { MAIN } from '../matrix/program.ts';
 import { directoryAt, fileAt, linkAt, SECRET, STRANGER, skip, temporary } from './places.ts';
 import { reportAttack } from './report.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const CAPTURE = join(import.meta.dirname, '../golden/pcaps/edns-opts.pcap');
 
 /** Everything that the agent writes or trusts: does something with a file in the directory. */

@@ -15,13 +15,13 @@ import { ask } from '../../src/control/client.ts';
 import type { PipelineStats } from '../../src/pipeline.ts';
 import { AGENT, Agent, type JsonRecord } from '../matrix/agent.ts';
 import { Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { reportAttack } from './report.ts';
 
 const missing =
   process.getuid?.() !== 0
     ? 'needs root'
     : !existsSync('/sys/kernel/btf/vmlinux') && 'this kernel has no BTF';
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const SCENES = join(import.meta.dirname, 'forge.py');
 const ZONE = `f${randomBytes(4).toString('hex')}.test`;
 const START_MS = 60_000;

@@ -16,10 +16,10 @@ import { CAPABILITIES, TO_INSPECT } from '../../src/tables/capabilities.ts';
 import { nameOf, PATIENCE_MS, SERVER, Stage } from '../e2e/stage.ts';
 import type { JsonRecord } from '../matrix/agent.ts';
 import { end } from '../matrix/children.ts';
+import { MAIN } from '../matrix/program.ts';
 import { reportAttack } from './report.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const MAIN = join(ROOT, 'src/main.ts');
 const STRANGER = 12345;
 /** EPERM, EACCES, ENOSYS */
 const REFUSED = new Set([1, 13, 38]);

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { tracedCalls } from '../../native/traced-calls.ts';
+import { MAIN } from '../matrix/program.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const LIST = readFileSync(join(ROOT, 'native/syscalls.gen.h'), 'latin1');
@@ -37,7 +38,7 @@ wait $agent
 it('no system call of the agent is refused', () => {
   const directory = mkdtempSync(join(tmpdir(), 'whodns-calls-'));
   try {
-    const agent = [process.execPath, join(ROOT, 'src/main.ts'), '--timeout', '500ms'];
+    const agent = [process.execPath, MAIN, '--timeout', '500ms'];
     const output = ['--exporter', `otlp-file:${join(directory, 'out')}`, '--exporter', 'otlp', '--traces'];
     const files = ['--spool', join(directory, 'spool'), '--stats', join(directory, 'stats')];
     const listening = [

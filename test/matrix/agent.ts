@@ -1,14 +1,12 @@
 /** Runs the agent as its users do and collects the records it prints. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { end, isRunning } from './children.ts';
+import { MAIN } from './program.ts';
 import { schemaProblem } from './record-schema.ts';
 import { assertRingKeptAt } from './ring.ts';
-
-const REPOSITORY = join(import.meta.dirname, '../..');
 
 /** One JSON line of `whodns run --format json`. */
 export interface JsonRecord {
@@ -21,13 +19,7 @@ export interface JsonRecord {
 }
 
 /** The agent's command, a hook family and further options put after it. */
-export const AGENT: readonly string[] = [
-  process.execPath,
-  join(REPOSITORY, 'src/main.ts'),
-  'run',
-  '--format',
-  'json',
-];
+export const AGENT: readonly string[] = [process.execPath, MAIN, 'run', '--format', 'json'];
 
 export class Agent {
   readonly records: JsonRecord[] = [];

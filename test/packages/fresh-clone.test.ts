@@ -1,4 +1,4 @@
-/** README's first commands, from a fresh clone on Debian 12 and 13 with empty caches: all that they need they install. */
+/** README's first commands, from a fresh clone on Debian and Ubuntu with empty caches: all that they need they install. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { MANIFEST } from '../../packaging/platforms.ts';
@@ -6,6 +6,10 @@ import { Namespace } from '../matrix/namespace.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 import { captures, runOnline } from './installed.ts';
 import { cloneRoot, type Root } from './roots.ts';
+import { systemOf } from './systems.ts';
+
+/** README names these for tests. */
+const TESTED = ['bookworm', 'trixie'];
 
 let namespace: Namespace;
 let server: NameServer;
@@ -20,8 +24,8 @@ after(async () => {
   await namespace?.close();
 });
 
-for (const suite of ['bookworm', 'trixie'])
-  describe(`a fresh clone on Debian ${suite}`, () => {
+for (const suite of ['bookworm', 'trixie', 'jammy', 'noble'])
+  describe(`a fresh clone on ${systemOf(suite).title}`, () => {
     let root: Root;
     const online = (script: string) =>
       runOnline(root.directory, ['sh', '-c', `cd /whodns && export HOME=/root && ${script}`]);
@@ -47,11 +51,18 @@ for (const suite of ['bookworm', 'trixie'])
         'whodns',
       ]));
 
-    it('npm test: what its first stages need is installed, and they pass', async () => {
+    it('npm run check: what it needs is installed, and it passes', async () => {
       const output = await online(
-        'native/setup.sh unit && PATH="$PWD/node_modules/.bin:$PATH" node test/run.ts check unit',
+        'native/setup.sh check && PATH="$PWD/node_modules/.bin:$PATH" node test/run.ts check',
       );
       assert.match(output, /^check +1 passed, 0 failed/m);
-      assert.match(output, /^unit +\d{3,} passed, 0 failed/m);
     });
+
+    if (TESTED.includes(suite))
+      it('npm test: what its first stage needs is installed, and it passes', async () => {
+        const output = await online(
+          'native/setup.sh unit && PATH="$PWD/node_modules/.bin:$PATH" node test/run.ts unit',
+        );
+        assert.match(output, /^unit +\d{3,} passed, 0 failed/m);
+      });
   });

@@ -28,14 +28,14 @@ import { captures, runIn } from './installed.ts';
 import { type Outcome, writeOutcomes } from './page.ts';
 import { type Registry, startRegistry } from './registry.ts';
 import { debianRoot, muslRoot, type Root } from './roots.ts';
+import { DEBIAN, UBUNTUS } from './systems.ts';
 
 const BUILT = ['linux-x64-glibc', 'linux-x64-musl'] as const;
-const SUITES = ['bullseye', 'bookworm', 'trixie'];
 const NODE = ['/usr/bin/node', '/opt/npm/lib/node_modules/whodns/dist/main.js'];
 /** Before the first that is new enough. */
 const OLD_NODES = ['18.20.8', '20.19.5'];
 
-/** Systems whose archives the tests do not reach: they reach Debian's, npm's, PyPI's, Go's, crates.io and Maven Central. */
+/** Systems whose archives the tests do not reach: they reach Debian's, Ubuntu's, npm's, PyPI's and Go's. */
 const NOT_REACHED: readonly Outcome[] = [
   {
     system: 'Fedora, RHEL',
@@ -45,16 +45,6 @@ const NOT_REACHED: readonly Outcome[] = [
     kernel: '',
     result: 'not tried',
     reason: 'their archives are not reached; installed by `rpm --nodeps` in a root of Debian 13 instead',
-  },
-  {
-    system: 'Ubuntu 22.04, 24.04',
-    arch: 'x64',
-    libc: 'glibc',
-    package: 'all',
-    kernel: '',
-    result: 'not tried',
-    reason:
-      'its archive is not reached; glibc 2.35 and 2.39 lie between those of Debian 11 (2.31) and 13 (2.41), which stand in',
   },
   {
     system: 'Alpine',
@@ -304,8 +294,8 @@ describe('npm', () => {
     });
 });
 
-for (const suite of SUITES)
-  describe(`Debian ${suite}`, () => {
+for (const { suite, title } of [...DEBIAN, ...UBUNTUS])
+  describe(title, () => {
     let root: Root;
     before(async () => {
       root = await debianRoot(suite);
@@ -313,8 +303,8 @@ for (const suite of SUITES)
     after(() => root?.remove());
 
     it('the single file captures', () =>
-      tried(`Debian ${suite}`, 'glibc', 'single file', async () => {
-        // Node itself needs the C++ library, which a minimal Debian has.
+      tried(title, 'glibc', 'single file', async () => {
+        // Node itself needs the C++ library, which a minimal system has.
         copyFileSync(join(RELEASE, 'whodns-linux-x64'), join(root.directory, 'usr/local/bin/whodns'));
         chmodSync(join(root.directory, 'usr/local/bin/whodns'), 0o755);
         await captures(namespace, root.directory, ['/usr/local/bin/whodns']);
@@ -322,14 +312,14 @@ for (const suite of SUITES)
       }));
 
     it('npm -g captures', () =>
-      tried(`Debian ${suite}`, 'glibc', 'npm', async () => {
+      tried(title, 'glibc', 'npm', async () => {
         putNode(root.directory);
         await installNpm(root.directory);
         await captures(namespace, root.directory, NODE);
       }));
 
     it('the .deb installs, starts nothing, captures, and goes', () =>
-      tried(`Debian ${suite}`, 'glibc', 'deb', async () => {
+      tried(title, 'glibc', 'deb', async () => {
         const deb = `whodns_${MANIFEST.version}-1_amd64.deb`;
         copyFileSync(join(RELEASE, deb), join(root.directory, 'tmp', deb));
         const installed = await runIn(namespace, root.directory, ['dpkg', '-i', `/tmp/${deb}`]);

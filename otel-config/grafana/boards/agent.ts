@@ -1,26 +1,25 @@
 import type { Board } from '../panels.ts';
-import { LOST_RECORDS, prometheusName, rateBy, series, sumBy } from '../queries.ts';
-import { matches, records } from '../records.ts';
-
-const HOST = 'host_name=~"$host"';
+import { greatest, increaseOf, LOST_RECORDS, orNone, orZero, rateBy, series, sumBy } from '../queries.ts';
+import { records } from '../records.ts';
+import { ON_HOST as HOST, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
 /** Does whodns itself see everything and get rid of it? */
 export const agent: Board = {
   uid: 'whodns-agent',
   title: 'whodns itself',
   description: 'What was captured, what was lost, where and why. All counts are exact.',
-  variables: [{ name: 'host', label: 'Host', query: 'label_values(whodns_ring_size_bytes, host_name)' }],
+  variables: placeVariables(),
   panels: [
     {
       kind: 'stat',
       title: 'Agents',
-      description: 'Hosts that report.',
+      description: 'Those that report, one on each host.',
       thresholds: [],
       unit: 'short',
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [{ expression: `count(count by (host_name) (${series('whodns.ring.size', HOST)}))` }],
+      queries: [{ expression: orZero(`count(${series('whodns.ring.size', HOST)})`) }],
     },
     {
       kind: 'stat',
@@ -31,9 +30,7 @@ export const agent: Board = {
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [
-        { expression: `sum(increase(${series('whodns.dropped', `${HOST},${LOST_RECORDS}`)}[$__range]))` },
-      ],
+      queries: [{ expression: increaseOf('whodns.dropped', `${HOST}, ${LOST_RECORDS}`) }],
     },
     {
       kind: 'stat',
@@ -49,7 +46,11 @@ export const agent: Board = {
       width: 6,
       height: 4,
       queries: [
-        { expression: `max(${series('whodns.ring.used', HOST)} / ${series('whodns.ring.size', HOST)})` },
+        {
+          expression: orZero(
+            `max(${series('whodns.ring.used', HOST)} / ${series('whodns.ring.size', HOST)})`,
+          ),
+        },
       ],
     },
     {
@@ -62,7 +63,7 @@ export const agent: Board = {
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [{ expression: `sum(increase(${series('whodns.kernel.missed_runs', HOST)}[$__range]))` }],
+      queries: [{ expression: increaseOf('whodns.kernel.missed_runs', HOST) }],
     },
     {
       kind: 'timeseries',
@@ -74,7 +75,11 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: `topk(10, ${rateBy(['host.name', 'whodns.stage', 'whodns.reason'], 'whodns.dropped', HOST)})`,
+          expression: greatest(
+            10,
+            'whodns.stage',
+            rateBy(['host.name', 'whodns.stage', 'whodns.reason'], 'whodns.dropped', HOST),
+          ),
           legend: '{{host_name}} {{whodns_stage}} {{whodns_reason}}',
         },
       ],
@@ -88,7 +93,11 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: `topk(10, ${rateBy(['whodns.stage', 'whodns.reason'], 'whodns.filtered', HOST)})`,
+          expression: greatest(
+            10,
+            'whodns.stage',
+            rateBy(['whodns.stage', 'whodns.reason'], 'whodns.filtered', HOST),
+          ),
           legend: '{{whodns_stage}} {{whodns_reason}}',
         },
       ],
@@ -97,13 +106,13 @@ export const agent: Board = {
       kind: 'timeseries',
       title: 'Held by stage',
       description:
-        'Requests waiting for an answer, records waiting for export. What only grows will be lost.',
+        'The ten greatest: requests waiting for an answer, records waiting for export. What only grows will be lost.',
       unit: 'short',
       source: 'metrics',
       width: 12,
       queries: [
         {
-          expression: `sum by (host_name, whodns_stage) (${series('whodns.held', HOST)})`,
+          expression: greatest(10, 'whodns.stage', sumBy(['host.name', 'whodns.stage'], 'whodns.held', HOST)),
           legend: '{{host_name}} {{whodns_stage}}',
         },
       ],
@@ -111,13 +120,18 @@ export const agent: Board = {
     {
       kind: 'timeseries',
       title: 'Kernel ring',
-      description: 'Share in use. User space is woken at a quarter.',
+      description:
+        'Share in use, of the ten hosts where it is greatest. User space is woken at a quarter. Alert WhodnsRingNearlyFull fires at 50 %.',
       unit: 'percentunit',
+      thresholds: [{ at: 0.5, color: 'red' }],
       source: 'metrics',
       width: 12,
       queries: [
         {
-          expression: `max by (host_name) (${series('whodns.ring.used', HOST)} / ${series('whodns.ring.size', HOST)})`,
+          expression: orNone(
+            'host.name',
+            `topk(10, max by (host_name) (${series('whodns.ring.used', HOST)} / ${series('whodns.ring.size', HOST)}))`,
+          ),
           legend: '{{host_name}}',
         },
       ],
@@ -125,13 +139,17 @@ export const agent: Board = {
     {
       kind: 'timeseries',
       title: 'Kernel events',
-      description: 'What the kernel programs saw, by kind.',
+      description: 'What the kernel programs saw, by kind: the ten most frequent.',
       unit: 'cps',
       source: 'metrics',
       width: 12,
       queries: [
         {
-          expression: rateBy(['whodns.kernel.event'], 'whodns.kernel.events', HOST),
+          expression: greatest(
+            10,
+            'whodns.kernel.event',
+            rateBy(['whodns.kernel.event'], 'whodns.kernel.events', HOST),
+          ),
           legend: '{{whodns_kernel_event}}',
         },
       ],
@@ -145,7 +163,11 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: `sum by (host_name) (rate(${prometheusName('whodns.batch.bytes')}{${HOST}}[$__rate_interval])) / sum by (host_name) (rate(${series('whodns.batches', HOST)}[$__rate_interval]))`,
+          expression: greatest(
+            10,
+            'host.name',
+            `${rateBy(['host.name'], 'whodns.batch.bytes', HOST)} / ${rateBy(['host.name'], 'whodns.batches', HOST)}`,
+          ),
           legend: '{{host_name}}',
         },
       ],
@@ -159,7 +181,11 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: sumBy(['host.name', 'otel.component.name'], 'otel.sdk.processor.log.queue.size', HOST),
+          expression: greatest(
+            10,
+            'host.name',
+            sumBy(['host.name', 'otel.component.name'], 'otel.sdk.processor.log.queue.size', HOST),
+          ),
           legend: '{{host_name}} {{otel_component_name}}',
         },
       ],
@@ -171,7 +197,12 @@ export const agent: Board = {
       unit: 'bytes',
       source: 'metrics',
       width: 12,
-      queries: [{ expression: sumBy(['host.name'], 'whodns.spool.size', HOST), legend: '{{host_name}}' }],
+      queries: [
+        {
+          expression: greatest(10, 'host.name', sumBy(['host.name'], 'whodns.spool.size', HOST)),
+          legend: '{{host_name}}',
+        },
+      ],
     },
     {
       kind: 'timeseries',
@@ -180,7 +211,12 @@ export const agent: Board = {
       unit: 'bytes',
       source: 'metrics',
       width: 12,
-      queries: [{ expression: sumBy(['host.name'], 'process.memory.usage', HOST), legend: '{{host_name}}' }],
+      queries: [
+        {
+          expression: greatest(10, 'host.name', sumBy(['host.name'], 'process.memory.usage', HOST)),
+          legend: '{{host_name}}',
+        },
+      ],
     },
     {
       kind: 'timeseries',
@@ -191,7 +227,7 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: rateBy(['host.name', 'cpu.mode'], 'process.cpu.time', HOST),
+          expression: greatest(10, 'host.name', rateBy(['host.name', 'cpu.mode'], 'process.cpu.time', HOST)),
           legend: '{{host_name}} {{cpu_mode}}',
         },
       ],
@@ -200,17 +236,23 @@ export const agent: Board = {
       kind: 'timeseries',
       title: 'Sources of names connected',
       description:
-        'The Kubernetes API (or kubelet) and container runtimes. 0: what was known last is told, and alert WhodnsMetadataGone fires.',
+        'The Kubernetes API (or kubelet) and container runtimes, the ten lowest. 0: what was known last is told, and alert WhodnsMetadataGone fires.',
       unit: 'short',
       source: 'metrics',
       width: 12,
       queries: [
         {
-          expression: sumBy(['host.name', 'whodns.kubernetes.source'], 'whodns.kubernetes.connected', HOST),
+          expression: orNone(
+            'whodns.kubernetes.source',
+            `bottomk(10, ${sumBy(['host.name', 'whodns.kubernetes.source'], 'whodns.kubernetes.connected', HOST)})`,
+          ),
           legend: '{{host_name}} {{whodns_kubernetes_source}}',
         },
         {
-          expression: sumBy(['host.name', 'whodns.metadata.source'], 'whodns.metadata.connected', HOST),
+          expression: orNone(
+            'whodns.metadata.source',
+            `bottomk(10, ${sumBy(['host.name', 'whodns.metadata.source'], 'whodns.metadata.connected', HOST)})`,
+          ),
           legend: '{{host_name}} {{whodns_metadata_source}}',
         },
       ],
@@ -223,7 +265,10 @@ export const agent: Board = {
       source: 'metrics',
       width: 12,
       queries: [
-        { expression: sumBy(['host.name'], 'whodns.kubernetes.pods', HOST), legend: '{{host_name}}' },
+        {
+          expression: greatest(10, 'host.name', sumBy(['host.name'], 'whodns.kubernetes.pods', HOST)),
+          legend: '{{host_name}}',
+        },
       ],
     },
     {
@@ -235,10 +280,14 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: rateBy(
-            ['whodns.kubernetes.source', 'whodns.kubernetes.outcome'],
-            'whodns.kubernetes.requests',
-            HOST,
+          expression: greatest(
+            10,
+            'whodns.kubernetes.source',
+            rateBy(
+              ['whodns.kubernetes.source', 'whodns.kubernetes.outcome'],
+              'whodns.kubernetes.requests',
+              HOST,
+            ),
           ),
           legend: '{{whodns_kubernetes_source}} {{whodns_kubernetes_outcome}}',
         },
@@ -254,10 +303,10 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: rateBy(
-            ['whodns.metadata.source', 'whodns.metadata.event'],
-            'whodns.metadata.events',
-            HOST,
+          expression: greatest(
+            10,
+            'whodns.metadata.source',
+            rateBy(['whodns.metadata.source', 'whodns.metadata.event'], 'whodns.metadata.events', HOST),
           ),
           legend: '{{whodns_metadata_source}} {{whodns_metadata_event}}',
         },
@@ -272,10 +321,13 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: sumBy(['host.name'], 'whodns.dnscache.trees', HOST),
+          expression: greatest(10, 'host.name', sumBy(['host.name'], 'whodns.dnscache.trees', HOST)),
           legend: '{{host_name}} questions',
         },
-        { expression: sumBy(['host.name'], 'whodns.dnscache.nodes', HOST), legend: '{{host_name}} nodes' },
+        {
+          expression: greatest(10, 'host.name', sumBy(['host.name'], 'whodns.dnscache.nodes', HOST)),
+          legend: '{{host_name}} nodes',
+        },
       ],
     },
     {
@@ -288,15 +340,27 @@ export const agent: Board = {
       width: 12,
       queries: [
         {
-          expression: rateBy(['whodns.dnscache.result'], 'whodns.dnscache.lookups', HOST),
+          expression: greatest(
+            10,
+            'whodns.dnscache.result',
+            rateBy(['whodns.dnscache.result'], 'whodns.dnscache.lookups', HOST),
+          ),
           legend: '{{whodns_dnscache_result}}',
         },
         {
-          expression: rateBy(['whodns.reason'], 'whodns.dnscache.removed', HOST),
+          expression: greatest(
+            10,
+            'whodns.reason',
+            rateBy(['whodns.reason'], 'whodns.dnscache.removed', HOST),
+          ),
           legend: '{{whodns_reason}}',
         },
         {
-          expression: rateBy(['whodns.reason'], 'whodns.dnscache.refused', HOST),
+          expression: greatest(
+            10,
+            'whodns.reason',
+            rateBy(['whodns.reason'], 'whodns.dnscache.refused', HOST),
+          ),
           legend: '{{whodns_reason}}',
         },
       ],
@@ -306,9 +370,10 @@ export const agent: Board = {
       title: 'Changes of who is captured',
       description: 'Containers switched on, off or to metrics by annotations and flags, and what said so.',
       unit: 'none',
+      empty: 'None in the time range',
       source: 'records',
       width: 24,
-      queries: [{ records: records('whodns.visibility', matches('host.name', '$host')) }],
+      queries: [{ records: records('whodns.visibility', ...RECORDS_AT_PLACE) }],
     },
   ],
 };

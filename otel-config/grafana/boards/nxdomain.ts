@@ -1,13 +1,22 @@
-import type { Board } from '../panels.ts';
-import { errorShareBy, rateBy } from '../queries.ts';
+import type { Board, Link } from '../panels.ts';
+import { byWorkload, errorShare, errorShareByService, greatest, orZero, rateBy, share } from '../queries.ts';
 import { absent, equal, matches, records, topRecords } from '../records.ts';
+import { AT_PLACE, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
-const METRIC = 'service_name=~"$service"';
+const METRIC = `${AT_PLACE}, service_name=~"$service"`;
 const MISSING = 'dns_response_code="NXDOMAIN"';
-const SERVICE = matches('service.name', '$service');
-
-const wastedShareBy = (labels: readonly string[]) =>
-  `${rateBy(labels, 'whodns.search.wasted', METRIC)} / ${rateBy(labels, 'whodns.queries', METRIC)}`;
+const SERVICE = [...RECORDS_AT_PLACE, matches('service.name', '$service')];
+const BY_SERVICE = ['service.name', 'k8s.namespace.name'];
+const TO_WORKLOAD: Link = {
+  title: 'This workload',
+  board: 'whodns-workload',
+  set: { namespace: 'k8s.namespace.name', service: 'service.name' },
+};
+const TO_PROCESS: Link = {
+  title: 'Its processes',
+  board: 'whodns-process',
+  set: { host: 'host.name', namespace: 'k8s.namespace.name', executable: 'process.executable.name' },
+};
 
 /** Lookups for names that do not exist, most of them made by the resolver's search list. */
 export const nxdomain: Board = {
@@ -15,9 +24,12 @@ export const nxdomain: Board = {
   title: 'NXDOMAIN and search domains',
   description:
     'Lookups for names that do not exist. With ndots:5 a name with fewer dots is tried with every search domain first: up to four wasted lookups, times two for AAAA, for each useful one.',
-  variables: [
-    { name: 'service', label: 'Service', query: 'label_values(whodns_queries_total, service_name)' },
-  ],
+  variables: placeVariables({
+    name: 'service',
+    label: 'Service',
+    query:
+      'label_values(whodns_queries_total{k8s_cluster_name=~"$cluster", host_name=~"$host", k8s_namespace_name=~"$namespace"}, service_name)',
+  }),
   panels: [
     {
       kind: 'stat',
@@ -32,7 +44,11 @@ export const nxdomain: Board = {
       source: 'metrics',
       width: 8,
       height: 4,
-      queries: [{ expression: wastedShareBy([]) }],
+      queries: [
+        {
+          expression: share(rateBy([], 'whodns.search.wasted', METRIC), rateBy([], 'whodns.queries', METRIC)),
+        },
+      ],
     },
     {
       kind: 'stat',
@@ -43,7 +59,7 @@ export const nxdomain: Board = {
       source: 'metrics',
       width: 8,
       height: 4,
-      queries: [{ expression: errorShareBy([], METRIC, MISSING) }],
+      queries: [{ expression: errorShare(METRIC, MISSING) }],
     },
     {
       kind: 'stat',
@@ -54,51 +70,78 @@ export const nxdomain: Board = {
       source: 'metrics',
       width: 8,
       height: 4,
-      queries: [{ expression: rateBy([], 'whodns.search.wasted', METRIC) }],
+      queries: [{ expression: orZero(rateBy([], 'whodns.search.wasted', METRIC)) }],
     },
     {
       kind: 'timeseries',
       title: 'Share wasted by service',
-      description: 'Alert DnsSearchDomainWaste fires at 30 %.',
+      description: 'The ten greatest. Alert DnsSearchDomainWaste fires at 30 %.',
       unit: 'percentunit',
+      thresholds: [{ at: 0.3, color: 'orange' }],
       source: 'metrics',
       width: 12,
-      queries: [{ expression: wastedShareBy(['service.name']), legend: '{{service_name}}' }],
-    },
-    {
-      kind: 'timeseries',
-      title: 'Share of NXDOMAIN by service',
-      description: 'Alert DnsNamesMissing fires where it is 20 % more than what search domains waste.',
-      unit: 'percentunit',
-      source: 'metrics',
-      width: 12,
-      queries: [{ expression: errorShareBy(['service.name'], METRIC, MISSING), legend: '{{service_name}}' }],
-    },
-    {
-      kind: 'timeseries',
-      title: 'Wasted by program',
-      description: 'The ten programs whose search lists waste most.',
-      unit: 'reqps',
-      source: 'metrics',
-      width: 12,
+      links: [TO_WORKLOAD],
       queries: [
         {
-          expression: `topk(10, ${rateBy(['k8s.namespace.name', 'process.executable.name'], 'whodns.search.wasted', METRIC)})`,
-          legend: '{{k8s_namespace_name}} {{process_executable_name}}',
+          expression: greatest(
+            10,
+            'service.name',
+            `${rateBy(BY_SERVICE, 'whodns.search.wasted', METRIC)} / ${rateBy(BY_SERVICE, 'whodns.queries', METRIC)}`,
+          ),
+          legend: '{{service_name}}',
         },
       ],
     },
     {
       kind: 'timeseries',
-      title: 'NXDOMAIN by program',
-      description: 'The ten programs that ask most for names that do not exist.',
+      title: 'Share of NXDOMAIN by service',
+      description:
+        'The ten greatest. Alert DnsNamesMissing fires where it is 20 % more than what search domains waste.',
+      unit: 'percentunit',
+      source: 'metrics',
+      width: 12,
+      links: [TO_WORKLOAD],
+      queries: [{ expression: errorShareByService(METRIC, MISSING), legend: '{{service_name}}' }],
+    },
+    {
+      kind: 'timeseries',
+      title: 'Wasted by pod and program',
+      description: 'The ten whose search lists waste most.',
       unit: 'reqps',
       source: 'metrics',
       width: 12,
+      links: [TO_PROCESS],
       queries: [
         {
-          expression: `topk(10, ${rateBy(['k8s.namespace.name', 'process.executable.name'], 'whodns.queries', `${METRIC}, ${MISSING}`)})`,
-          legend: '{{k8s_namespace_name}} {{process_executable_name}}',
+          expression: greatest(
+            10,
+            'workload',
+            byWorkload(['process.executable.name'], (labels) =>
+              rateBy(labels, 'whodns.search.wasted', METRIC),
+            ),
+          ),
+          legend: '{{place}} {{workload}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
+      title: 'NXDOMAIN by pod and program',
+      description: 'The ten that ask most for names that do not exist.',
+      unit: 'reqps',
+      source: 'metrics',
+      width: 12,
+      links: [TO_PROCESS],
+      queries: [
+        {
+          expression: greatest(
+            10,
+            'workload',
+            byWorkload(['process.executable.name'], (labels) =>
+              rateBy(labels, 'whodns.queries', `${METRIC}, ${MISSING}`),
+            ),
+          ),
+          legend: '{{place}} {{workload}}',
         },
       ],
     },
@@ -108,16 +151,24 @@ export const nxdomain: Board = {
       description:
         'Lookups in vain by the name that the program asked its resolver for. Write it with a dot at the end, or lower ndots for the pods that ask.',
       unit: 'short',
+      empty: 'Nothing wasted in the time range',
+      columns: {
+        'whodns.search.base': 'Name',
+        'service.name': 'Service',
+        'k8s.namespace.name': 'Namespace',
+      },
+      number: 'Wasted',
+      links: [TO_WORKLOAD],
       source: 'records',
       width: 12,
       queries: [
         {
           records: {
-            ...records('whodns.query', SERVICE),
+            ...records('whodns.query', ...SERVICE),
             aggregate: {
               of: 'sum',
               field: 'whodns.search.wasted',
-              by: ['service.name', 'whodns.search.base'],
+              by: [...BY_SERVICE, 'whodns.search.base'],
               top: 50,
             },
           },
@@ -129,16 +180,20 @@ export const nxdomain: Board = {
       title: 'Other names that do not exist',
       description: 'Typing errors, names that are gone, and software that tries random names.',
       unit: 'short',
+      empty: 'None in the time range',
+      columns: { 'dns.question.name': 'Name', 'service.name': 'Service', 'k8s.namespace.name': 'Namespace' },
+      number: 'Lookups',
+      links: [TO_WORKLOAD],
       source: 'records',
       width: 12,
       queries: [
         {
           records: topRecords(
             50,
-            ['service.name', 'dns.question.name'],
+            [...BY_SERVICE, 'dns.question.name'],
             records(
               'whodns.query',
-              SERVICE,
+              ...SERVICE,
               equal('dns.response_code', 'NXDOMAIN'),
               absent('whodns.search.base'),
             ),

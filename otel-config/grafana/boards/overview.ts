@@ -1,24 +1,48 @@
-import type { Board } from '../panels.ts';
-import { durationBy, errorShareBy, LOST_RECORDS, rateBy, series, sumBy } from '../queries.ts';
+import type { Board, Link } from '../panels.ts';
+import {
+  byWorkload,
+  durationBy,
+  errorShare,
+  greatest,
+  increaseOf,
+  LOST_RECORDS,
+  orNone,
+  orZero,
+  rateBy,
+  rateByResult,
+  sumBy,
+} from '../queries.ts';
 import { present, records, topRecords } from '../records.ts';
+import { AT_PLACE, ON_HOST, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
+
+const TO_WORKLOAD: Link = {
+  title: 'This workload',
+  board: 'whodns-workload',
+  set: { namespace: 'k8s.namespace.name', service: 'service.name' },
+};
+const TO_PROCESS: Link = {
+  title: 'Its processes',
+  board: 'whodns-process',
+  set: { host: 'host.name', namespace: 'k8s.namespace.name', executable: 'process.executable.name' },
+};
 
 /** Everything, from far: is DNS well, and who asks most. */
 export const overview: Board = {
   uid: 'whodns-overview',
   title: 'DNS overview',
   description: 'Which services ask DNS, how often, with what result, and how long it takes.',
-  variables: [],
+  variables: placeVariables(),
   panels: [
     {
       kind: 'stat',
       title: 'Lookups',
-      description: 'DNS lookups per second of all hosts.',
+      description: 'DNS lookups per second.',
       thresholds: [],
       unit: 'reqps',
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [{ expression: rateBy([], 'whodns.queries') }],
+      queries: [{ expression: orZero(rateBy([], 'whodns.queries', AT_PLACE)) }],
     },
     {
       kind: 'stat',
@@ -32,7 +56,7 @@ export const overview: Board = {
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [{ expression: errorShareBy([], '', 'error_type!=""') }],
+      queries: [{ expression: errorShare(AT_PLACE, 'error_type!=""') }],
     },
     {
       kind: 'stat',
@@ -44,22 +68,23 @@ export const overview: Board = {
         { at: 0.5, color: 'red' },
       ],
       unit: 's',
+      empty: 'no answers',
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [{ expression: durationBy(0.99, []) }],
+      queries: [{ expression: durationBy(0.99, [], AT_PLACE) }],
     },
     {
       kind: 'stat',
       title: 'Lost by whodns',
       description:
-        'Records lost in the time range, all hosts and stages. Anything but 0 is explained under "whodns itself".',
+        'Records lost in the time range, all stages. Anything but 0 is explained under "whodns itself".',
       thresholds: [{ at: 1, color: 'red' }],
       unit: 'short',
       source: 'metrics',
       width: 6,
       height: 4,
-      queries: [{ expression: `sum(increase(${series('whodns.dropped', LOST_RECORDS)}[$__range]))` }],
+      queries: [{ expression: increaseOf('whodns.dropped', `${ON_HOST}, ${LOST_RECORDS}`) }],
     },
     {
       kind: 'timeseries',
@@ -68,59 +93,72 @@ export const overview: Board = {
       unit: 'reqps',
       source: 'metrics',
       width: 12,
+      links: [TO_WORKLOAD],
       queries: [
         {
-          expression: `topk(10, ${rateBy(['service.namespace', 'service.name'], 'whodns.queries')})`,
-          legend: '{{service_namespace}} {{service_name}}',
+          expression: greatest(
+            10,
+            'service.name',
+            rateBy(['k8s.namespace.name', 'service.name'], 'whodns.queries', AT_PLACE),
+          ),
+          legend: '{{service_name}}',
         },
       ],
     },
     {
       kind: 'timeseries',
-      title: 'Lookups by response code',
-      description: 'No code: no answer in time.',
+      title: 'Lookups by result',
+      description: 'The response code; `timeout`: no answer in time, `unknown`: whodns may have lost it.',
       unit: 'reqps',
       source: 'metrics',
       width: 12,
-      queries: [
-        { expression: rateBy(['dns.response_code'], 'whodns.queries'), legend: '{{dns_response_code}}' },
-      ],
+      queries: [{ expression: orNone('result', rateByResult(AT_PLACE)), legend: '{{result}}' }],
     },
     {
       kind: 'timeseries',
       title: 'Duration',
       description: 'Quantiles over all services.',
       unit: 's',
+      empty: 'No answers in the time range',
       source: 'metrics',
       width: 12,
       queries: [0.5, 0.9, 0.99].map((quantile) => ({
-        expression: durationBy(quantile, []),
+        expression: durationBy(quantile, [], AT_PLACE),
         legend: `p${quantile * 100}`,
       })),
     },
     {
       kind: 'timeseries',
       title: 'Lookups by record type',
-      description: 'A and AAAA come in pairs from most resolvers.',
-      unit: 'reqps',
-      source: 'metrics',
-      width: 12,
-      queries: [
-        { expression: rateBy(['dns.question.type'], 'whodns.queries'), legend: '{{dns_question_type}}' },
-      ],
-    },
-    {
-      kind: 'table',
-      title: 'Programs',
-      description: 'The programs that ask most, with their pod where they have one.',
+      description: 'The ten most frequent. A and AAAA come in pairs from most resolvers.',
       unit: 'reqps',
       source: 'metrics',
       width: 12,
       queries: [
         {
-          expression: `topk(20, ${rateBy(
-            ['host.name', 'process.executable.name', 'k8s.namespace.name', 'k8s.pod.name'],
-            'whodns.queries',
+          expression: greatest(
+            10,
+            'dns.question.type',
+            rateBy(['dns.question.type'], 'whodns.queries', AT_PLACE),
+          ),
+          legend: '{{dns_question_type}}',
+        },
+      ],
+    },
+    {
+      kind: 'table',
+      title: 'Who asks most',
+      description: 'By pod where there is one, else by program and host.',
+      unit: 'reqps',
+      source: 'metrics',
+      width: 12,
+      columns: { place: 'Namespace or host', workload: 'Pod or program', 'service.name': 'Service' },
+      number: 'Lookups/s',
+      links: [TO_WORKLOAD, TO_PROCESS],
+      queries: [
+        {
+          expression: `topk(20, ${byWorkload(['service.name', 'process.executable.name'], (labels) =>
+            rateBy(labels, 'whodns.queries', AT_PLACE),
           )})`,
         },
       ],
@@ -128,11 +166,23 @@ export const overview: Board = {
     {
       kind: 'table',
       title: 'Names',
-      description: 'The names asked for most in the time range.',
+      description: 'The names asked for most in the time range, and by which service.',
       unit: 'short',
+      empty: 'No lookups in the time range',
       source: 'records',
       width: 12,
-      queries: [{ records: topRecords(20, ['dns.question.name'], records('whodns.query')) }],
+      columns: { 'dns.question.name': 'Name', 'service.name': 'Service', 'k8s.namespace.name': 'Namespace' },
+      number: 'Lookups',
+      links: [TO_WORKLOAD],
+      queries: [
+        {
+          records: topRecords(
+            20,
+            ['dns.question.name', 'service.name', 'k8s.namespace.name'],
+            records('whodns.query', ...RECORDS_AT_PLACE),
+          ),
+        },
+      ],
     },
     {
       kind: 'timeseries',
@@ -143,7 +193,14 @@ export const overview: Board = {
       source: 'metrics',
       width: 12,
       queries: [
-        { expression: sumBy(['security_rule.name'], 'whodns.findings'), legend: '{{security_rule_name}}' },
+        {
+          expression: greatest(
+            10,
+            'security_rule.name',
+            sumBy(['security_rule.name'], 'whodns.findings', AT_PLACE),
+          ),
+          legend: '{{security_rule_name}}',
+        },
       ],
     },
     {
@@ -152,18 +209,20 @@ export const overview: Board = {
       description:
         'Newest first; whodns.finding.record.uid is log.record.uid of the record that each rests on.',
       unit: 'none',
+      empty: 'No findings in the time range',
       source: 'records',
       width: 12,
-      queries: [{ records: records('whodns.finding') }],
+      queries: [{ records: records('whodns.finding', ...RECORDS_AT_PLACE) }],
     },
     {
       kind: 'logs',
       title: 'Lookups that failed',
       description: 'Newest first; the details have the process, its container and the answer.',
       unit: 'none',
+      empty: 'None failed in the time range',
       source: 'records',
       width: 24,
-      queries: [{ records: records('whodns.query', present('error.type')) }],
+      queries: [{ records: records('whodns.query', ...RECORDS_AT_PLACE, present('error.type')) }],
     },
   ],
 };

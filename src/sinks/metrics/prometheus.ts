@@ -29,9 +29,12 @@ export function createScraped(): { readonly exporter: Scraped; readonly scrape: 
   };
 }
 
+/** On every series, not in `target_info` alone: which host said it (otel-config/collector/prometheus.yaml copies the same). */
+const SERIES_LABELS = /^(?:host\.name|k8s\.(?:node|cluster)\.name)$/;
+
 /** Collects when asked, at any time and never by itself. */
 class ScrapeReader extends MetricReader {
-  readonly #serializer = new PrometheusSerializer();
+  readonly #serializer = new PrometheusSerializer('', false, SERIES_LABELS);
   #underWay: Promise<string> | undefined;
 
   constructor(producer: MetricProducer) {

@@ -10,7 +10,7 @@ import { sceneWith } from '../../unit/detect-events.ts';
 const CALL_MS = 0.15;
 const WALL_MS = 25;
 /** More than the overruns for which a detector is switched off. */
-const LATE_CALLS = 10;
+const LATE_CALLS = 5;
 const LIMIT_MS = 60_000;
 
 let calls = 0;
