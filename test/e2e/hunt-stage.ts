@@ -12,9 +12,9 @@ import { readHistory } from '../../src/history/reader.ts';
 import type { StoredConnection, StoredLookup } from '../../src/history/types.ts';
 import { Agent } from '../matrix/agent.ts';
 import { finish, Namespace } from '../matrix/namespace.ts';
+import { MAIN } from '../matrix/program.ts';
 import { type NameServer, startDnsmasq } from '../matrix/servers.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const RESOLVER = '192.0.2.53';
 const SLOW = '192.0.2.54';
 /** Nobody told the host to ask it. */
