@@ -103,36 +103,52 @@ class Source {
   }
 }
 
+interface Filled {
+  readonly mainNs: number;
+  readonly seconds: number;
+  readonly bytes: number;
+  readonly lookups: number;
+}
+
+/** Keeps so many lookups in the directory, the newest of now. */
+export async function fillHistory(
+  directory: string,
+  rows: number,
+  say: (line: string) => void,
+): Promise<Filled> {
+  const sink = await HistorySink.open({
+    place: directory,
+    maxBytes: 8 * GIBIBYTE,
+    maxAgeMs: 86_400_000,
+    maxRows: 0,
+    ledger: new Ledger(),
+    notices: { warn: say, info: say },
+  });
+  const source = new Source();
+  const event = new LookupRecord({ nxdomainError: true });
+  const begin = Date.now() * 1_000_000 - rows * INTERVAL_NS;
+  let mainNs = 0;
+  const began = performance.now();
+  for (let done = 0; done < rows; ) {
+    const lookups = source.next(Math.min(CHUNK, rows - done), begin + done * INTERVAL_NS);
+    const before = process.threadCpuUsage();
+    for (const view of lookups) sink.accept(event.of(view, 0n));
+    const { user, system } = process.threadCpuUsage(before);
+    mainNs += (user + system) * 1000;
+    done += lookups.length;
+    await sink.room();
+  }
+  await sink.flush();
+  const seconds = (performance.now() - began) / 1000;
+  const { bytes, lookups } = await sink.queries.status();
+  await sink.close(60_000);
+  return { mainNs, seconds, bytes, lookups };
+}
+
 export async function measureHistory(rows: number, say: (line: string) => void): Promise<HistoryCost> {
   const directory = mkdtempSync(join(tmpdir(), 'whodns-bench-history-'));
   try {
-    const ledger = new Ledger();
-    const sink = await HistorySink.open({
-      place: directory,
-      maxBytes: 8 * GIBIBYTE,
-      maxAgeMs: 86_400_000,
-      maxRows: 0,
-      ledger,
-      notices: { warn: say, info: say },
-    });
-    const source = new Source();
-    const event = new LookupRecord({ nxdomainError: true });
-    const begin = Date.now() * 1_000_000 - rows * INTERVAL_NS;
-    let mainNs = 0;
-    const began = performance.now();
-    for (let done = 0; done < rows; ) {
-      const lookups = source.next(Math.min(CHUNK, rows - done), begin + done * INTERVAL_NS);
-      const before = process.threadCpuUsage();
-      for (const view of lookups) sink.accept(event.of(view, 0n));
-      const { user, system } = process.threadCpuUsage(before);
-      mainNs += (user + system) * 1000;
-      done += lookups.length;
-      await sink.room();
-    }
-    await sink.flush();
-    const seconds = (performance.now() - began) / 1000;
-    const { bytes, lookups } = await sink.queries.status();
-    await sink.close(60_000);
+    const { mainNs, seconds, bytes, lookups } = await fillHistory(directory, rows, say);
     const questions = await askAll(directory, say);
     return {
       rows,

@@ -98,19 +98,16 @@ static __always_inline bool is_connecting(struct sock *sk)
 	return sk && sk->__sk_common.skc_state == TCP_SYN_SENT;
 }
 
-static __always_inline void tell_or_wait(struct connection *event, struct sock *sk)
+/* False: it does not wait, it is to be told now. */
+static __always_inline bool wait_for_port(struct connection *event, struct sock *sk)
 {
 	__u64 socket = typed_address(sk);
 	struct waiting_connection waiting;
 
-	if (connections_wait && !event->local_port) {
-		__builtin_memcpy(&waiting, event, sizeof(waiting));
-		/* Of a socket that was at this address before: the kernel may skip a program (PREEMPT). */
-		tell_waiting_connection(sk);
-		if (!bpf_map_update_elem(&waiting_connections, &socket, &waiting, BPF_ANY))
-			return;
-	}
-	emit_connection((struct connection_event *)event);
+	__builtin_memcpy(&waiting, event, sizeof(waiting));
+	/* Of a socket that was at this address before: the kernel may skip a program (PREEMPT). */
+	tell_waiting_connection(sk);
+	return !bpf_map_update_elem(&waiting_connections, &socket, &waiting, BPF_ANY);
 }
 
 static __always_inline void trace_connect(void *context, struct sock *sk, const __u32 hook, const bool direct)
@@ -149,7 +146,9 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 		count(COUNTER_CONNECTIONS);
 		return;
 	}
-	tell_or_wait(&event, sk);
+	if (hook == HOOK_TRACEPOINT && !event.local_port && wait_for_port(&event, sk))
+		return;
+	emit_connection((struct connection_event *)&event);
 }
 
 #endif

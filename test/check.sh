@@ -16,7 +16,7 @@ step 'C and C++ format (clang-format; mend: npm run fix)' c_format
 step 'types (tsc)' tsc -p .
 step 'types of the page (tsc)' tsc -p src/ui/page
 step 'types of what draws dashboards (tsc)' tsc -p test/dashboards/page
-for generator in native/layout.ts native/syscalls.ts docs/generate.ts otel-config/grafana/dashboards.ts deploy/generate.ts; do
+for generator in native/layout.ts native/syscalls.ts docs/generate.ts docs/api-pages.ts otel-config/grafana/dashboards.ts deploy/generate.ts; do
   [ -e "$generator" ] && step "generated files ($generator; mend: npm run fix)" node "$generator" --check
 done
 step 'import rules (test/unit/architecture.test.ts)' node --test test/unit/architecture.test.ts

@@ -11,14 +11,24 @@ export function queryOf(what: string | undefined, config: Config, now: number): 
   const found = what === undefined ? {} : meantBy(what);
   const isConnection = found.port !== undefined || localPort !== undefined;
   const isAddress = 'address' in found;
-  const kinds: StoredRow['kind'][] = isConnection
-    ? ['connection']
-    : isAddress
-      ? ['lookup', 'connection']
-      : ['lookup'];
-  const filter = filterOf(config);
+  if (config.onlyFindings && what !== undefined)
+    throw wrong(`--findings and "${what}" exclude each other: a finding is not found by name or address`);
+  const kinds: StoredRow['kind'][] = config.onlyFindings
+    ? ['finding']
+    : isConnection
+      ? ['connection']
+      : isAddress
+        ? ['lookup', 'connection']
+        : ['lookup'];
+  const { single, rest } = singleOf(config);
+  const filter = filterOf(rest);
+  if (config.onlyFindings && filter !== undefined)
+    throw wrong(
+      '--findings is narrowed by --process, --user, --pod, --since, --until, and by one --pid or --container',
+    );
   return {
     ...found,
+    ...single,
     kinds,
     limit: config.limit,
     connections: true,
@@ -64,7 +74,29 @@ function globPattern(glob: string): string {
   return `^${plain.replaceAll('*', '.*').replaceAll('?', '.')}$`;
 }
 
-function filterOf({ filter, onlyFailed, onlyPids, onlyContainers, onlyServers }: Config): string | undefined {
+type Shorts = Pick<Config, 'filter' | 'onlyFailed' | 'onlyPids' | 'onlyContainers' | 'onlyServers'>;
+
+/** One process id or container is a condition of its own, which findings have too; several are a filter. */
+function singleOf(config: Shorts): {
+  readonly single: Pick<SearchQuery, 'pid' | 'container'>;
+  readonly rest: Shorts;
+} {
+  const { onlyPids, onlyContainers } = config;
+  const [pid] = onlyPids;
+  const [container] = onlyContainers;
+  const hasPid = pid !== undefined && onlyPids.length === 1;
+  const hasContainer = container !== undefined && onlyContainers.length === 1;
+  return {
+    single: { ...(hasPid ? { pid } : {}), ...(hasContainer ? { container } : {}) },
+    rest: {
+      ...config,
+      onlyPids: hasPid ? [] : onlyPids,
+      onlyContainers: hasContainer ? [] : onlyContainers,
+    },
+  };
+}
+
+function filterOf({ filter, onlyFailed, onlyPids, onlyContainers, onlyServers }: Shorts): string | undefined {
   const quoted = (texts: readonly (string | number)[]): string => texts.map(quote).join(', ');
   const parts = [
     filter === undefined ? '' : `(${filter})`,

@@ -68,6 +68,7 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
       'questionType',
       'minLatencyMs',
       'localPort',
+      'onlyFindings',
       'limit',
       'follow',
       'searchFormat',

@@ -97,6 +97,13 @@ export const SEARCH_OPTIONS = {
     parse: integer(1, 65_535),
     default: undefined,
   }),
+  onlyFindings: option<boolean>({
+    flag: '--findings',
+    commands: SEARCH,
+    description: 'what detectors found, in place of lookups (--process, --pid, --since narrow it)',
+    parse: boolean,
+    default: false,
+  }),
   limit: option<number>({
     flag: '--limit <count>',
     short: '-n',

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fetchPackages, unpackPackages } from '../../packaging/debian-packages.ts';
 import { cachedProgram } from '../collector/program-cache.ts';
-import { fetchPackages, unpackPackages } from '../packages/debian-packages.ts';
 
 const RELEASE = { suite: 'bookworm', architecture: 'amd64', withDependencies: true } as const;
 const PACKAGES = ['avahi-daemon', 'bind9', 'llmnrd'];
