@@ -11,6 +11,7 @@ import { InFlight } from '../src/lookup/inflight.ts';
 import type { LookupView } from '../src/lookup/view.ts';
 import type { ProcessIdentity } from '../src/model.ts';
 import { LookupRecord } from '../src/records/lookup-record.ts';
+import type { SealedRequest } from '../src/sinks/delivery/request-store.ts';
 import { LookupSeries } from '../src/sinks/metrics/lookup-series.ts';
 import { ProcessSeries } from '../src/sinks/metrics/process-series.ts';
 import { LogsRequestEncoder } from '../src/sinks/otlp/encode-request.ts';
@@ -171,10 +172,11 @@ export class Core {
     this.#counts.remember(view.process);
   }
 
-  #sealed(request: { readonly bytes: Uint8Array } | undefined): void {
+  #sealed(request: SealedRequest | undefined): void {
     if (request === undefined) return;
     this.requests++;
     this.requestBytes += request.bytes.length;
+    this.#encoder.release(request);
   }
 }
 
