@@ -19,6 +19,13 @@ export interface Machine {
   readonly distribution: string;
   /** Tasks that wanted a CPU when the run began (/proc/loadavg, one minute): above 0.5 other work disturbs the times. */
   readonly loadBefore: number;
+  /** ns to come back to a page of memory, at once and after 100 ms (pages.c). Missing in results of before 2026-11-30 14:40. */
+  readonly pages?: Pages;
+}
+
+interface Pages {
+  readonly again: number;
+  readonly afterPause: number;
 }
 
 export function describeMachine(): Machine {
@@ -34,6 +41,7 @@ export function describeMachine(): Machine {
     node: process.versions.node,
     distribution: /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '',
     loadBefore: Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]),
+    pages: JSON.parse(execFileSync(join(PROGRAMS, 'pages'), { encoding: 'utf8' })) as Pages,
   };
 }
 

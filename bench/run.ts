@@ -50,6 +50,12 @@ const QUESTIONS = [
   history,
 ] as unknown as readonly Question<unknown>[];
 
+/** Who sleeps pays for it when it wakes: it decides what little work costs, more than the work. */
+function pagesOf({ pages }: Machine): string {
+  if (pages === undefined) return '';
+  return `; a page of memory touched again: ${pages.again} ns, after 100 ms ${pages.afterPause} ns`;
+}
+
 async function ask(question: Question<unknown>, options: RunOptions): Promise<string[]> {
   console.log(`\n== ${question.title}`);
   const machine = describeMachine();
@@ -81,7 +87,7 @@ function writePage(): void {
     for (const failure of failures) lines.push(`**Not met:** ${failure}`, '');
     lines.push(
       `*${machine.date} UTC, \`npm run bench -- ${question.name}\`, ${seconds} s; commit ${machine.commit}; Linux ${machine.kernel}, ${machine.cpus} × ${machine.cpu}, ` +
-        `${machine.memoryGiB} GiB, ${machine.distribution}, Node ${machine.node}; load before: ${machine.loadBefore}.*`,
+        `${machine.memoryGiB} GiB, ${machine.distribution}, Node ${machine.node}; load before: ${machine.loadBefore}${pagesOf(machine)}.*`,
     );
   }
   writeFileSync(PAGE, `${lines.join('\n')}\n`);
