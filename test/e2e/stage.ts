@@ -25,7 +25,7 @@ export const ACTOR = join(CLIENTS, 'actor');
 const TIMEOUT_S = 2;
 export const PATIENCE_MS = 20_000;
 /** Software emulation on a busy host starts the agent in a minute. */
-const START_MS = 180_000;
+const START_MS = 400_000;
 
 /** What an actor said before a query. `pid` is in its own PID namespace. */
 export interface Claim {
