@@ -1,6 +1,6 @@
+import { TO_PROCESS, TO_WORKLOAD } from '../links.ts';
 import type { Board, Link } from '../panels.ts';
 import {
-  anyOf,
   byWorkload,
   errorShare,
   errorShareByService,
@@ -17,20 +17,6 @@ const METRIC = `${AT_PLACE}, service_name=~"$service"`;
 const MISSING = 'dns_response_code="NXDOMAIN"';
 const SERVICE = [...RECORDS_AT_PLACE, matches('service.name', '$service')];
 const BY_SERVICE = ['service.name', 'k8s.namespace.name'];
-const TO_WORKLOAD: Link = {
-  title: 'This workload',
-  board: 'whodns-workload',
-  set: { namespace: anyOf('k8s.namespace.name'), service: anyOf('service.name') },
-};
-const TO_PROCESS: Link = {
-  title: 'Its processes',
-  board: 'whodns-process',
-  set: {
-    host: anyOf('host.name'),
-    namespace: anyOf('k8s.namespace.name'),
-    executable: anyOf('process.executable.name'),
-  },
-};
 
 /** Of records, which may have no namespace. */
 const TO_SERVICE: Link = { ...TO_WORKLOAD, set: { service: 'service.name' } };

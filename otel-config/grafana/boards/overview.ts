@@ -1,6 +1,6 @@
-import type { Board, Link } from '../panels.ts';
+import { TO_PROCESS, TO_WORKLOAD } from '../links.ts';
+import type { Board } from '../panels.ts';
 import {
-  anyOf,
   byWorkload,
   durationBy,
   errorShare,
@@ -16,21 +16,6 @@ import {
 } from '../queries.ts';
 import { present, records, topRecords } from '../records.ts';
 import { AT_PLACE, ON_HOST, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
-
-const TO_WORKLOAD: Link = {
-  title: 'This workload',
-  board: 'whodns-workload',
-  set: { namespace: anyOf('k8s.namespace.name'), service: anyOf('service.name') },
-};
-const TO_PROCESS: Link = {
-  title: 'Its processes',
-  board: 'whodns-process',
-  set: {
-    host: anyOf('host.name'),
-    namespace: anyOf('k8s.namespace.name'),
-    executable: anyOf('process.executable.name'),
-  },
-};
 
 /** Everything, from far: is DNS well, and who asks most. */
 export const overview: Board = {

@@ -1,19 +1,11 @@
+import { TO_PROCESS } from '../links.ts';
 import type { Board, Link } from '../panels.ts';
-import { anyOf, byWorkload, durationBy, greatest, orNone, rateBy, rateByResult } from '../queries.ts';
+import { byWorkload, durationBy, greatest, orNone, rateBy, rateByResult } from '../queries.ts';
 import { matches, records, topRecords } from '../records.ts';
 import { AT_PLACE, placeVariables, RECORDS_AT_PLACE } from '../variables.ts';
 
 const METRIC = `${AT_PLACE}, service_name=~"$service"`;
 const WORKLOAD = [...RECORDS_AT_PLACE, matches('service.name', '$service')];
-const TO_PROCESS: Link = {
-  title: 'Its processes',
-  board: 'whodns-process',
-  set: {
-    host: anyOf('host.name'),
-    namespace: anyOf('k8s.namespace.name'),
-    executable: anyOf('process.executable.name'),
-  },
-};
 const TO_ONE_PROCESS: Link = {
   title: 'This process',
   board: 'whodns-process',
