@@ -58,13 +58,13 @@ export function insertProcess(database: Database, process: SentProcess, rests: M
   const text = (name: string): string => textOf(resource[name]);
   const number = (name: string): number | null =>
     typeof resource[name] === 'number' ? resource[name] : null;
-  const created = Date.parse(text('process.creation.time'));
+  const created = Date.parse(text('process.creation.time')) * 1000;
   return insert(
     database,
     INSERT,
     processKey(process),
     pid,
-    Number.isNaN(created) ? null : created * 1000,
+    Number.isSafeInteger(created) ? created : null,
     executableName,
     text(COLUMNS.path),
     (text(COMMAND_ARGS) || text('process.command')).slice(0, MAX_COMMAND),

@@ -1,6 +1,6 @@
 /**
  * A log record of OTLP/JSON as an event that a history keeps: what src/records/ writes, read back. Whoever gives the file is a stranger:
- * a value that is not what it should be counts as absent.
+ * a value that is not what it should be counts as absent, and so does a number that SQLite would not give back.
  */
 import { REASONS } from '../history/batch.ts';
 import { questionCode } from '../history/interned.ts';
@@ -17,6 +17,13 @@ const CONNECT = 'whodns.connect';
 const OURS = 'whodns.';
 const SHORT_ID = 12;
 const MAX_RETRIES = 255;
+const MAX_PORT = 65_535;
+/** PID_MAX_LIMIT (include/linux/threads.h). */
+const MAX_PID = 4_194_304;
+/** A message has no more records. */
+const MAX_ANSWERS = 65_535;
+/** OpenTelemetry's logs data model, SeverityNumber. */
+const MAX_SEVERITY = 24;
 const SCOPES: readonly string[] = [
   'process',
   'container',
@@ -44,9 +51,10 @@ class Fields {
     return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
   }
 
-  /** From 0 on. */
-  count(name: string): number {
-    return Math.max(Math.trunc(this.number(name) ?? 0), 0);
+  /** 0 where it is none from 0 to `max`. */
+  count(name: string, max: number): number {
+    const value = Math.trunc(this.number(name) ?? 0);
+    return value >= 0 && value <= max ? value : 0;
   }
 
   texts(name: string): readonly string[] {
@@ -74,7 +82,7 @@ export function eventOf(record: Readonly<Record<string, unknown>>, process: numb
     time,
     process,
     event,
-    severity: typeof severityNumber === 'number' ? severityNumber : 0,
+    severity: isSeverity(severityNumber) ? severityNumber : 0,
     body: textOf(plainValue(body)),
     attributes: Object.fromEntries(values) as Attributes,
   };
@@ -83,7 +91,7 @@ export function eventOf(record: Readonly<Record<string, unknown>>, process: numb
 /** Whose a record is: by the attributes of its resource, and what the record says of how it came to be known. */
 export function processOf(resource: Attributes, attribution: string | undefined): SentProcess {
   const fields = new Fields(new Map(Object.entries(resource)));
-  const pid = fields.count('process.pid');
+  const pid = fields.count('process.pid', MAX_PID);
   const containerId = fields.text('container.id');
   const names = ['k8s.pod.name', 'container.name'].map((name) => fields.text(name));
   const started = Date.parse(fields.text('process.creation.time') ?? '');
@@ -111,7 +119,7 @@ export function valuesOf(attributes: unknown): ReadonlyMap<string, AttributeValu
 }
 
 function lookupOf(fields: Fields, time: number, process: number): SentLookup {
-  const duration = fields.number('dns.lookup.duration');
+  const duration = whole((fields.number('dns.lookup.duration') ?? Number.NaN) * 1e6);
   const lines = fields.texts('whodns.answers').map(answerOf);
   const answers = lines.filter((line) => line !== undefined);
   const ttls = answers.map(({ ttl }) => ttl);
@@ -125,15 +133,15 @@ function lookupOf(fields: Fields, time: number, process: number): SentLookup {
     result: resultOf(fields, duration !== undefined),
     server: {
       address: fields.text('server.address') ?? '',
-      port: fields.count('server.port'),
+      port: fields.count('server.port', MAX_PORT),
       isTcp: fields.text('network.transport') === 'tcp',
     },
-    duration: duration === undefined ? undefined : Math.max(Math.round(duration * 1e6), 0),
-    retries: Math.min(fields.count('whodns.retries'), MAX_RETRIES),
+    duration: duration === undefined ? undefined : Math.max(duration, 0),
+    retries: Math.min(fields.count('whodns.retries', Number.MAX_SAFE_INTEGER), MAX_RETRIES),
     reason: (REASONS as readonly (string | undefined)[]).indexOf(fields.text('whodns.outcome.reason')) + 1,
     isConflicting: fields.isTrue('whodns.answers.conflicting'),
     answers,
-    answerCount: lines.length + fields.count('whodns.answers.omitted'),
+    answerCount: lines.length + fields.count('whodns.answers.omitted', MAX_ANSWERS),
     ttl: ttls.length === 0 ? undefined : Math.min(...ttls),
   };
 }
@@ -159,20 +167,20 @@ function answerOf(
 function connectionOf(fields: Fields, time: number, process: number): SentConnection {
   const names = fields.texts('whodns.connect.names').map((name) => name.replace(LINE_BREAKS, ' '));
   const scope = fields.text('whodns.connect.scope');
-  const age = fields.number('whodns.connect.answer_age');
-  const left = fields.number('whodns.connect.ttl_left');
+  const age = fields.number('whodns.connect.answer_age') ?? Number.NaN;
+  const left = fields.number('whodns.connect.ttl_left') ?? Number.NaN;
   return {
     kind: 'connection',
     time,
     process,
     address: fields.text('network.peer.address') ?? '',
-    port: fields.count('network.peer.port'),
+    port: fields.count('network.peer.port', MAX_PORT),
     local: fields.text('network.local.address') ?? '',
-    localPort: fields.count('network.local.port'),
+    localPort: fields.count('network.local.port', MAX_PORT),
     names,
     scope: scope !== undefined && SCOPES.includes(scope) ? (scope as ResolutionScope) : undefined,
-    answered: age === undefined ? undefined : Math.round(time - age * 1e3),
-    expires: left === undefined ? undefined : Math.round(time + left * 1e6),
+    answered: whole(time - age * 1e3),
+    expires: whole(time + left * 1e6),
   };
 }
 
@@ -180,7 +188,17 @@ function connectionOf(fields: Fields, time: number, process: number): SentConnec
 function microseconds(nanoseconds: unknown): number | undefined {
   const text = typeof nanoseconds === 'number' ? String(nanoseconds) : nanoseconds;
   if (typeof text !== 'string' || !/^\d{1,19}$/.test(text)) return undefined;
-  return Number(BigInt(text) / 1000n);
+  return whole(Number(BigInt(text) / 1000n));
+}
+
+/** Rounded; undefined: no number, or too large a one. */
+function whole(value: number): number | undefined {
+  const rounded = Math.round(value);
+  return Number.isSafeInteger(rounded) ? rounded : undefined;
+}
+
+function isSeverity(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_SEVERITY;
 }
 
 /** An AnyValue, with what attributes of ours hold. */
@@ -192,7 +210,7 @@ function plainValue(value: unknown): AttributeValue | undefined {
   const number = intValue ?? doubleValue;
   if (typeof number === 'number' || typeof number === 'string') {
     const read = Number(number);
-    return Number.isFinite(read) ? read : undefined;
+    return Math.abs(read) <= Number.MAX_SAFE_INTEGER ? read : undefined;
   }
   const { values } = (arrayValue ?? {}) as Readonly<Record<string, unknown>>;
   if (!Array.isArray(values)) return undefined;

@@ -10,6 +10,9 @@ const OPCODE_NAMES = new Map<number, string>(
   Object.entries(OPCODES).map(([name, value]) => [value, name] as const),
 );
 
+/** What a stranger writes is no name of a property. */
+const OPCODE_NUMBERS = new Map<string, number>(Object.entries(OPCODES));
+
 /** Mnemonic of a class, `CLASS7` when IANA lists none (RFC 3597 section 5). */
 export function className(value: number): string {
   return CLASS_NAMES.get(value) ?? `CLASS${value}`;
@@ -20,10 +23,9 @@ export function opcodeName(value: number): string {
   return OPCODE_NAMES.get(value) ?? `OPCODE${value}`;
 }
 
-/** `NOTIFY`, `OPCODE7`; undefined: it is none. */
+/** `NOTIFY`, `OPCODE7`; undefined: it is none (4 bits, RFC 1035 section 4.1.1). */
 export function opcodeNumber(text: string): number | undefined {
   const digits = /^OPCODE(\d{1,2})$/.exec(text)?.[1];
-  return (
-    (OPCODES as Readonly<Record<string, number>>)[text] ?? (digits === undefined ? undefined : Number(digits))
-  );
+  const opcode = digits === undefined ? OPCODE_NUMBERS.get(text) : Number(digits);
+  return opcode === undefined || opcode > 0xf ? undefined : opcode;
 }

@@ -33,11 +33,11 @@ export function rcodeName(rcode: number): string {
   return NAMES.get(rcode) ?? `RCODE${rcode}`;
 }
 
-/** `NXDOMAIN` in any case, `RCODE3841`, `3`; undefined: it is none. */
+/** `NXDOMAIN` in any case, `RCODE3841`, `3`; undefined: it is none (12 bits, RFC 6891 section 6.1.3). */
 export function rcodeNumber(text: string): number | undefined {
   const name = text.toUpperCase();
   const digits = /^(?:RCODE)?(\d{1,4})$/.exec(name)?.[1];
-  return (
-    (RCODES as Readonly<Record<string, number>>)[name] ?? (digits === undefined ? undefined : Number(digits))
-  );
+  const rcode =
+    (RCODES as Readonly<Record<string, number>>)[name] ?? (digits === undefined ? undefined : Number(digits));
+  return rcode === undefined || rcode > 0xfff ? undefined : rcode;
 }

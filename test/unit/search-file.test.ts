@@ -132,13 +132,65 @@ describe('whodns search --in', () => {
     assert.deepEqual(row?.answers, [{ type: 'A', data: '192.0.2.1 A 192.0.2.2' }]);
     assert.deepEqual(
       [row?.outcome, row?.server.port, row?.duration, row?.retries],
-      ['sent', 0, undefined, 255],
+      ['sent', 0, undefined, 0],
     );
     assert.match(json.stderr, /3 lines are no OTLP\/JSON, the first of them line 9/);
     assert.match(json.stderr, /3 records are not of whodns/);
     const table = whodns(['search', '--in', file]);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not reach a terminal
     assert.doesNotMatch(table.stdout, /\u001b/);
+  });
+
+  it('keeps the others where a record has what no number can be', (test) => {
+    const file = join(temporaryDirectory(test), 'numbers.jsonl');
+    const HUGE = 1e17;
+    const of = (event: string, values: Readonly<Record<string, unknown>>, more = {}, resource = {}) => {
+      const list = (all: Readonly<Record<string, unknown>>) =>
+        Object.entries(all).map(([key, value]) => ({
+          key,
+          value: typeof value === 'string' ? { stringValue: value } : { doubleValue: value },
+        }));
+      const record = {
+        eventName: event,
+        timeUnixNano: '1793000000123456789',
+        attributes: list({ 'dns.question.name': 'evil.example', 'dns.question.type': 'A', ...values }),
+        ...more,
+      };
+      return JSON.stringify({
+        resourceLogs: [{ resource: { attributes: list(resource) }, scopeLogs: [{ logRecords: [record] }] }],
+      });
+    };
+    const evil = [
+      of('whodns.query', { 'dns.op_code': 'constructor' }),
+      of('whodns.query', { 'dns.op_code': 'OPCODE99' }),
+      of('whodns.query', { 'dns.response_code': '9999' }),
+      of('whodns.query', { 'server.port': HUGE }),
+      of('whodns.query', { 'dns.lookup.duration': 1e12 }),
+      of('whodns.query', { 'whodns.answers.omitted': HUGE }),
+      of(
+        'whodns.query',
+        {},
+        {},
+        { 'process.pid': HUGE, 'process.parent_pid': HUGE, 'process.user.id': HUGE },
+      ),
+      of('whodns.query', {}, {}, { 'process.creation.time': '+275760-09-13T00:00:00Z' }),
+    ];
+    const others = [
+      of('whodns.query', {}, { timeUnixNano: '9999999999999999999' }),
+      of('whodns.connect', { 'network.peer.port': HUGE, 'whodns.connect.ttl_left': 1e12 }),
+      of('whodns.finding', {}, { severityNumber: HUGE }),
+    ];
+    const good = of('whodns.query', { 'dns.question.name': 'good.example' });
+    writeFileSync(file, [...evil, ...others, good].join('\n'));
+    const { code, stdout, stderr } = whodns(['search', '--in', file, '*.example', '--format', 'json']);
+    assert.equal(code, 0, stderr);
+    const rows = rowsOf(stdout) as (StoredRow & { kind: 'lookup' })[];
+    assert.equal(rows.filter(({ name }) => name === 'evil.example').length, evil.length);
+    assert.equal(rows.filter(({ name }) => name === 'good.example').length, 1);
+    assert.deepEqual([...new Set(rows.map(({ type }) => type))], ['A']);
+    assert.doesNotMatch(stderr, /left out: it cannot be read/);
+    for (const more of [['192.0.2.1'], ['--findings']])
+      assert.doesNotMatch(whodns(['search', '--in', file, ...more]).stderr, /cannot be read/);
   });
 
   it('says what it cannot read', (test) => {
