@@ -211,6 +211,7 @@ function checkWhole(database: Database): void {
   throw Object.assign(new Error(String(said)), { errcode: 11 });
 }
 
+/** In one line, as it is said: what SQLite finds wrong can take several. */
 function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ');
 }
