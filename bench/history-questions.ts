@@ -70,6 +70,16 @@ export function cases(): readonly Case[] {
       ['--process', 'service7', nameOf(RARE)],
       { process: 'service7', name: nameOf(RARE) },
     ],
+    [
+      '`--process` that stays, NAME of others',
+      ['--process', 'service7', nameOf(1)],
+      { process: 'service7', name: nameOf(1) },
+    ],
+    [
+      '`--process` that stays, `--failed`',
+      ['--process', 'service8', '--failed'],
+      { process: 'service8', filter: 'failed' },
+    ],
     ['`--pid` that stays', ['--pid', String(999 + PROCESSES)], { pid: 999 + PROCESSES }],
     ['`--pid` of a job', ['--pid', String(job)], { pid: job }],
     ['`--container`', ['--container', 'web-96'], { container: 'web-96' }],

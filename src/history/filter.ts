@@ -82,17 +82,8 @@ async function processSql(comparison: Comparison, matchers: Matchers, tables: Fi
       others.push(attribute);
       continue;
     }
-    const passed: Value[] = [];
-    await tables.matching(
-      `SELECT min(id) AS id, ${column} AS value FROM processes GROUP BY ${column}`,
-      ({ value }) => {
-        if (value === null || value === undefined || value === '') return false;
-        const passes = test({ ...unknown, attribution: 'kernel', resource: { [attribute]: value } });
-        if (passes) passed.push(value);
-        return false;
-      },
-    );
-    parts.push(`(${known} AND ifnull(p.${column} IN temp.${tables.values(passed)}, 0))`);
+    const values = exactTexts(comparison) ?? (await passing(column, attribute));
+    parts.push(`(${known} AND p.${column} IN temp.${tables.values(values)})`);
   }
   if (others.length > 0) {
     const rests = await tables.matching('SELECT id, json FROM rests', ({ json }) => {
@@ -101,6 +92,27 @@ async function processSql(comparison: Comparison, matchers: Matchers, tables: Fi
     parts.push(`ifnull(p.rest IN temp.${rests}, 0)`);
   }
   return `(${parts.join(' OR ')})`;
+
+  async function passing(column: string, attribute: string): Promise<readonly Value[]> {
+    const passed: Value[] = [];
+    const distinct = `SELECT min(id) AS id, ${column} AS value FROM processes GROUP BY ${column}`;
+    await tables.matching(distinct, ({ value }) => {
+      if (value === null || value === undefined || value === '') return false;
+      if (test({ ...unknown, attribution: 'kernel', resource: { [attribute]: value } })) passed.push(value);
+      return false;
+    });
+    return passed;
+  }
+}
+
+/** undefined: it is more than whether the text is one of these. */
+function exactTexts({ field, operator, values }: Comparison): readonly string[] | undefined {
+  // The start of a container's id stands for it.
+  if (operator !== '=' || field === 'container') return undefined;
+  const texts = values.flatMap((value) =>
+    value.kind === 'text' && !value.isPattern && value.text !== '' ? [value.text] : [],
+  );
+  return texts.length === values.length ? texts : undefined;
 }
 
 async function comparisonSql(

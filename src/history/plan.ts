@@ -18,6 +18,8 @@ import type { Narrowing } from './types.ts';
 
 /** More questions or processes than this are not found first: most lookups are meant. */
 const MAX_DRIVING = 50_000;
+/** Of so many processes it is looked up which questions they asked. */
+const MAX_ASKING = 1000;
 /** Rows of chunks for all of them: with more, most chunks have one. */
 const MAX_CHUNK_ROWS = 20_000;
 
@@ -55,6 +57,8 @@ export class Plan {
   readonly #database: Database;
   readonly #turns: Turns;
   readonly #tables: string[] = [];
+  /** Processes that are meant, where they are few. */
+  #asking: string | undefined;
   /** Of the chunks that are wanted. */
   readonly #chunkParts = new Parts();
   readonly #filterTables: FilterTables = {
@@ -117,6 +121,7 @@ export class Plan {
     this.eventConditions.push(`c.process IN temp.${table}`);
     this.isEmpty = this.isEmptyOfProcesses = !this.#hasMore(table, 0);
     if (!this.#hasMore(table, MAX_DRIVING)) this.#drive('process', `temp.${table}`);
+    if (!this.#hasMore(table, MAX_ASKING)) this.#asking = table;
   }
 
   async #questions(given: Conditions): Promise<void> {
@@ -157,9 +162,11 @@ export class Plan {
     await this.#addFilter(given, 'question', parts);
     if (parts.isEmpty) return;
     const few = `SELECT q.id FROM questions q WHERE ${parts.sql} LIMIT ${MAX_DRIVING + 1}`;
-    const table = this.#table(few, parts.values);
+    const all = this.#table(few, parts.values);
+    const isMost = this.#hasMore(all, MAX_DRIVING);
+    const table = this.#asking === undefined || isMost ? all : this.#askedBy(this.#asking, all);
     this.isEmpty = !this.#hasMore(table, 0);
-    if (this.#hasMore(table, MAX_DRIVING)) {
+    if (isMost) {
       this.#joinQuestions();
       this.conditions.push(parts.sql);
       this.values.push(...parts.values);
@@ -174,6 +181,13 @@ export class Plan {
       const bits = kinds.reduce((sum, row) => sum | chunkBits(row[column]), 0);
       this.#chunkParts.add(`${column}s & ? <> 0`, bits);
     }
+  }
+
+  /** Of the questions those that the processes asked: either can be in every chunk, and both never in one lookup. */
+  #askedBy(processes: string, questions: string): string {
+    return this.#table(
+      `SELECT question FROM asked WHERE process IN temp.${processes} AND +question IN temp.${questions}`,
+    );
   }
 
   async #lookups(given: Conditions): Promise<void> {

@@ -2,7 +2,8 @@
  * The tables of one segment. What repeats is kept once: names, servers, sets of answers, and with them questions (a name, its type, its
  * result, its server and its answers), so that a lookup is six numbers. Which lookups there are of a name or a process is kept by
  * chunks of 1024 ids: a row for each chunk in which there is one costs a fifth of an index over the lookups. A chunk has bits for its
- * results, types and servers, and its longest duration: what is rare in all of a history is in few chunks.
+ * results, types and servers, and its longest duration: what is rare in all of a history is in few chunks. `asked`: which process asked
+ * which question at all.
  */
 import type { Outcome } from '../model.ts';
 
@@ -66,6 +67,7 @@ CREATE INDEX questions_name ON questions(name);
 CREATE TABLE resolved(address INTEGER, question INTEGER, PRIMARY KEY(address, question)) WITHOUT ROWID;
 CREATE TABLE lookups(id INTEGER PRIMARY KEY, time INTEGER, process INTEGER, question INTEGER, duration INTEGER, ttl INTEGER,
   more INTEGER);
+CREATE TABLE asked(process INTEGER, question INTEGER, PRIMARY KEY(process, question)) WITHOUT ROWID;
 CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, first INTEGER, last INTEGER, results INTEGER, types INTEGER, servers INTEGER,
   slowest INTEGER);
 CREATE TABLE name_chunks(name INTEGER, chunk INTEGER, PRIMARY KEY(name, chunk)) WITHOUT ROWID;

@@ -20,6 +20,10 @@ const CHUNK = `INSERT INTO chunks(chunk, first, last, results, types, servers, s
 const LAST_ID =
   'SELECT max((SELECT ifnull(max(id), 0) FROM lookups), (SELECT ifnull(max(id), 0) FROM connections), (SELECT ifnull(max(id), 0) FROM findings))';
 
+/** Pairs remembered; ids of questions are below this, and a pair is one safe integer. */
+const MAX_ASKED = 65_536;
+const MAX_QUESTIONS = 2 ** 26;
+
 export class SegmentWriter {
   readonly database: Database;
   /** Numbers of processes of the sender -> what is known of them. */
@@ -32,6 +36,8 @@ export class SegmentWriter {
   /** Of the chunk at hand: names and processes that are noted, and what is to be noted of its lookups. */
   readonly #names = new Set<number>();
   readonly #seen = new Set<number>();
+  /** Processes and their questions that are in `asked`, for a while. */
+  readonly #asked = new Set<number>();
   #first = Number.POSITIVE_INFINITY;
   #last = Number.NEGATIVE_INFINITY;
   #results = 0;
@@ -77,6 +83,7 @@ export class SegmentWriter {
     this.#interned = this.#createInterned();
     this.#processes.clear();
     this.#rests.clear();
+    this.#asked.clear();
     this.#chunk = -1;
     this.#resetNotes();
   }
@@ -116,7 +123,9 @@ export class SegmentWriter {
     this.#noteLookup(question, process, duration ?? -1);
   }
 
-  #noteLookup({ name, resultBits, typeBits, serverBits }: Question, process: number, duration: number): void {
+  #noteLookup(question: Question, process: number, duration: number): void {
+    const { id, name, resultBits, typeBits, serverBits } = question;
+    this.#noteAsked(process, id);
     this.#results |= resultBits;
     this.#types |= typeBits;
     this.#servers |= serverBits;
@@ -200,6 +209,16 @@ export class SegmentWriter {
     if (this.#seen.has(process)) return;
     this.#seen.add(process);
     this.#note('process', process);
+  }
+
+  #noteAsked(process: number, question: number): void {
+    const pair = process * MAX_QUESTIONS + question;
+    if (this.#asked.has(pair)) return;
+    if (this.#asked.size >= MAX_ASKED) this.#asked.clear();
+    this.#asked.add(pair);
+    this.database
+      .statement('INSERT OR IGNORE INTO asked(process, question) VALUES (?, ?)')
+      .run(process, question);
   }
 
   #process(number: number): number {
