@@ -23,7 +23,18 @@ enum kernel_call {
 };
 #undef KERNEL_CALL
 
-#ifndef __bpf__
+#ifdef __bpf__
+
+#include <linux/bpf.h>
+
+/*
+ * The helpers bpf_probe_read_user and bpf_probe_read_kernel for a size that varies: of 64 bits, since verifiers of 5.8 to 5.12 know of its lower
+ * half nothing of what the whole was compared with.
+ */
+static long (*read_user)(void *to, __u64 size, const void *from) = (void *)BPF_FUNC_probe_read_user;
+static long (*read_kernel)(void *to, __u64 size, const void *from) = (void *)BPF_FUNC_probe_read_kernel;
+
+#else
 
 #include <bpf/btf.h>
 #include <linux/bpf.h>

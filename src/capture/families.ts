@@ -197,9 +197,12 @@ function noFamily(failures: readonly CaptureError[], btf: string | undefined): U
   });
 }
 
-/** A field that is not there makes an instruction that the verifier refuses; one that is elsewhere shows in what is read (op `btf`). */
-export function isOfAnotherKernel({ op, code }: CaptureError): boolean {
-  return op === 'btf' || (op === 'load' && (code === 'EINVAL' || code === 'EACCES' || code === 'ESRCH'));
+/** How the log calls the instruction that libbpf makes of a field that is not there (src/relo_core.c: bpf_core_poison_insn). */
+const POISONED = /invalid func unknown#195896080|<invalid CO-RE relocation>/;
+
+/** Where a field is not there the verifier refuses it; one that is elsewhere shows in what is read (op `btf`). */
+export function isOfAnotherKernel({ op, detail }: CaptureError): boolean {
+  return op === 'btf' || (op === 'load' && POISONED.test(detail));
 }
 
 /** The agent itself, as the kernel knows it: its own lookups (of the collector, say) are left out. */
