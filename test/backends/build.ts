@@ -1,17 +1,23 @@
 /**
- * The backends: VictoriaLogs and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package.
+ * The backends: VictoriaLogs and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package, ClickHouse out of
+ * npm's.
  * `node test/backends/build.ts` makes all of them and prints their paths.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { collectorProgram } from '../collector/build.ts';
 import { cachedProgram, debianProgram, GO_ENVIRONMENT, run } from '../collector/program-cache.ts';
+import { clickHouseProgram } from './clickhouse.ts';
 
 /**
  * Binaries that the user has, by the variables LOKI, TEMPO and GRAFANA. They are AGPL-3.0: this project does not build them.
  */
 export const OWN = { loki: process.env.LOKI, tempo: process.env.TEMPO, grafana: process.env.GRAFANA };
+
+/** The manifest of a collector with exporters that otel-config/builder.yaml has not. */
+export const RECIPES_MANIFEST = join(import.meta.dirname, 'recipes-builder.yaml');
 
 export const victoriaLogsProgram = (): Promise<string> => goProgram('victoria-logs');
 export const composeProgram = (): Promise<string> => goProgram('compose');
@@ -67,6 +73,8 @@ if (import.meta.main) {
     jaegerProgram,
     composeProgram,
     sampleApplication,
+    clickHouseProgram,
+    () => collectorProgram(RECIPES_MANIFEST),
   ]) {
     const started = performance.now();
     console.log(`${await program()} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
