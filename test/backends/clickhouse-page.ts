@@ -1,8 +1,11 @@
 /** The queries of otel-config/clickhouse/README.md, what they are asked with, and what they find in the scenario. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Attributes } from '../../src/model.ts';
+import { lookupRecord } from '../collector/example-lookups.ts';
+import { logsRequest, post } from '../collector/otlp-json.ts';
 import type { Row } from './clickhouse.ts';
-import { CLIENT_SPAN_ID, LOOKUPS, OTHERS, SERIES, TRACE_ID } from './scenario.ts';
+import { CLIENT_SPAN_ID, LOOKUPS, type LookupGroup, OTHERS, SERIES, TRACE_ID } from './scenario.ts';
 
 const PAGE = join(import.meta.dirname, '../../otel-config/clickhouse/README.md');
 
@@ -27,12 +30,52 @@ export interface Question {
 }
 
 const HOST = 'node-7';
-const CHECKOUT = { host: HOST, service: 'checkout', process: 'node' };
-const CURL = { host: HOST, service: 'unknown_service:curl', process: 'curl' };
-const placeOf = ({ process }: { readonly process: Readonly<Record<string, unknown>> }) =>
-  process['service.name'] === 'checkout' ? CHECKOUT : CURL;
-const pidOf = ({ process }: { readonly process: Readonly<Record<string, unknown>> }) =>
-  String(process['process.pid']);
+interface Asker {
+  readonly process: Attributes;
+}
+const placeOf = ({ process }: Asker) => ({
+  host: process['host.name'],
+  service: process['service.name'],
+  process: process['process.executable.name'],
+});
+const pidOf = ({ process }: Asker) => String(process['process.pid']);
+
+const CRAWLER: Attributes = {
+  'service.name': 'crawler',
+  'host.name': 'node-8',
+  'process.pid': 991,
+  'process.executable.name': 'crawl',
+  'process.creation.time': '2026-02-01T00:00:00.000Z',
+};
+const OTHER_SERVER = '192.0.2.54';
+
+/** What the scenario has not: a second host, where a pid of the first comes again, and a second server, which is slower. */
+export const MORE: readonly LookupGroup[] = [
+  { process: CRAWLER, count: 3, lookup: { name: 'a.crawled.example', type: 'A' } },
+  {
+    process: CRAWLER,
+    count: 1,
+    lookup: { name: 'A.crawled.example', type: 'A', rcode: 'REFUSED', duration: 2 },
+  },
+  {
+    process: CRAWLER,
+    count: 1,
+    lookup: { name: 'b.crawled.example', type: 'A', rcode: 'NOERROR', duration: 1 },
+  },
+];
+
+export async function sendMore(endpoint: string): Promise<void> {
+  const time = BigInt(Date.now()) * 1_000_000n;
+  for (const { process, count, lookup } of MORE) {
+    const records = Array.from({ length: count }, () => {
+      const record = lookupRecord(lookup, time);
+      return { ...record, attributes: { ...record.attributes, 'server.address': OTHER_SERVER } };
+    });
+    await post(endpoint, 'logs', logsRequest(process, records));
+  }
+}
+
+const ALL = [...LOOKUPS, ...MORE];
 
 function times<T>(count: number, value: T): T[] {
   return Array.from({ length: count }, () => value);
@@ -40,7 +83,7 @@ function times<T>(count: number, value: T): T[] {
 
 /** As the names below it and the name itself: of `example.com` only what is asked for. */
 function asked(isOf: (name: string) => boolean): Row[] {
-  return LOOKUPS.filter(({ lookup }) => isOf(lookup.name)).flatMap((group) => {
+  return ALL.filter(({ lookup }) => isOf(lookup.name)).flatMap((group) => {
     const { name, type, rcode, answers } = group.lookup;
     return times(group.count, {
       ...placeOf(group),
@@ -61,9 +104,32 @@ function quantile(level: number, values: readonly number[]): number {
   return below + (at - Math.floor(at)) * ((sorted[Math.ceil(at)] ?? 0) - below);
 }
 
-const DURATIONS = LOOKUPS.flatMap(({ count, lookup }) =>
-  lookup.duration === undefined ? [] : times(count, lookup.duration),
-);
+/** Of the lookups that a server was asked for. */
+function serverRow(server: string, groups: readonly LookupGroup[]): Row {
+  const durations = groups.flatMap(({ count, lookup }) =>
+    lookup.duration === undefined ? [] : times(count, lookup.duration),
+  );
+  const lookups = groups.reduce((sum, { count }) => sum + count, 0);
+  return {
+    server,
+    lookups,
+    median: quantile(0.5, durations),
+    p99: quantile(0.99, durations),
+    unanswered: lookups - durations.length,
+  };
+}
+
+function namesOf(groups: readonly LookupGroup[]): Row {
+  const [first] = groups as [LookupGroup, ...LookupGroup[]];
+  return {
+    ...placeOf(first),
+    pid: pidOf(first),
+    names: new Set(groups.map(({ lookup }) => lookup.name.toLowerCase())).size,
+    lookups: groups.reduce((sum, { count }) => sum + count, 0),
+  };
+}
+
+const ofProcess = (service: string) => LOOKUPS.filter(({ process }) => process['service.name'] === service);
 const connects = OTHERS.filter(({ record }) => record.eventName === 'whodns.connect');
 
 /** Counters after `rounds` rounds of growth. */
@@ -85,7 +151,7 @@ export const questions = (rounds: number): Readonly<Record<string, readonly Ques
   ],
   'What fails most, by process': [
     {
-      rows: LOOKUPS.filter(({ lookup }) => lookup.rcode !== 'NOERROR').map((group) => ({
+      rows: ALL.filter(({ lookup }) => lookup.rcode !== 'NOERROR').map((group) => ({
         ...placeOf(group),
         question: group.lookup.name,
         error: group.lookup.rcode ?? 'timeout',
@@ -93,26 +159,9 @@ export const questions = (rounds: number): Readonly<Record<string, readonly Ques
       })),
     },
   ],
-  'Slowest servers': [
-    {
-      rows: [
-        {
-          server: '10.96.0.10',
-          lookups: LOOKUPS.reduce((sum, { count }) => sum + count, 0),
-          median: quantile(0.5, DURATIONS),
-          p99: quantile(0.99, DURATIONS),
-          unanswered: 10,
-        },
-      ],
-    },
-  ],
+  'Slowest servers': [{ rows: [serverRow('10.96.0.10', LOOKUPS), serverRow(OTHER_SERVER, MORE)] }],
   'Different names, by process': [
-    {
-      rows: [
-        { ...CHECKOUT, pid: '4201', names: 8, lookups: 105 },
-        { ...CURL, pid: '991', names: 1, lookups: 5 },
-      ],
-    },
+    { rows: [ofProcess('checkout'), ofProcess('unknown_service:curl'), MORE].map(namesOf) },
   ],
   'All records of a process': [
     {
@@ -134,10 +183,21 @@ export const questions = (rounds: number): Readonly<Record<string, readonly Ques
         ),
       ],
     },
-    { parameters: { host: 'node-8', pid: '991' }, rows: [] },
+    { parameters: { host: 'node-8', pid: '4201' }, rows: [] },
   ],
   'Connections to an address that no lookup led to': [
-    { rows: [{ ...CHECKOUT, address: '198.51.100.9', port: '8443', connections: 2 }] },
+    {
+      rows: [
+        {
+          host: HOST,
+          service: 'checkout',
+          process: 'node',
+          address: '198.51.100.9',
+          port: '8443',
+          connections: 2,
+        },
+      ],
+    },
   ],
   'Which name led to an address': connects.map((group) => ({
     parameters: { address: String(group.record.attributes['network.peer.address']) },

@@ -11,11 +11,11 @@ import { logsRequest, post } from '../collector/otlp-json.ts';
 import { freePorts, type RunningProgram, waitUntil } from '../collector/running-program.ts';
 import { RECIPES_MANIFEST } from './build.ts';
 import { ask, type ClickHousePorts, type Row, startClickHouse } from './clickhouse.ts';
-import { questions, STATEMENTS } from './clickhouse-page.ts';
+import { MORE, questions, STATEMENTS, sendMore } from './clickhouse-page.ts';
 import { feed, LOOKUPS, OTHERS } from './scenario.ts';
 
 const PUSHES = 3;
-const RECORDS = [...LOOKUPS, ...OTHERS].reduce((sum, { count }) => sum + count, 0);
+const RECORDS = [...LOOKUPS, ...MORE, ...OTHERS].reduce((sum, { count }) => sum + count, 0);
 
 const CHECKOUT_RECORDS = [...LOOKUPS, ...OTHERS]
   .filter(({ process }) => process['service.name'] === 'checkout')
@@ -43,6 +43,7 @@ before(async () => {
     { CLICKHOUSE_ENDPOINT: `tcp://127.0.0.1:${native}` },
     RECIPES_MANIFEST,
   );
+  await sendMore(collector.httpEndpoint);
   await feed(collector.httpEndpoint, PUSHES, async () => {});
   const last = `SELECT count() AS n FROM otel_metrics_sum WHERE MetricName = 'whodns.dropped'`;
   const arrived = await waitUntil(
@@ -89,7 +90,7 @@ describe('what is stored', () => {
   test('every record once, each kind of its own', async () => {
     const rows = await query('SELECT EventName AS event, count() AS n FROM otel_logs GROUP BY event');
     assert.deepEqual(Object.fromEntries(rows.map(({ event, n }) => [event, n])), {
-      'whodns.query': 110,
+      'whodns.query': 115,
       'whodns.connect': 9,
       'whodns.finding': 2,
       'whodns.visibility': 1,
