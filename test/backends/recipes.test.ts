@@ -1,14 +1,20 @@
 /** What docs/recipes.md gives to copy into a Collector's configuration is taken by a real one, and by ClickHouse's exporter written. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { parse, stringify } from 'yaml';
+import type { Attributes } from '../../src/model.ts';
 import { collectorProgram } from '../collector/build.ts';
 import { startCollector } from '../collector/collector.ts';
 import { freePorts, waitUntil } from '../collector/running-program.ts';
+import { blockOf, SECTIONS } from '../unit/recipes-page.ts';
 import { RECIPES_MANIFEST } from './build.ts';
 import { ask, startClickHouse } from './clickhouse.ts';
 import { feed, LOOKUPS, OTHERS } from './scenario.ts';
@@ -16,6 +22,7 @@ import { feed, LOOKUPS, OTHERS } from './scenario.ts';
 interface Snippet {
   readonly exporters: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly extensions?: Readonly<Record<string, unknown>>;
+  readonly processors?: Readonly<Record<string, unknown>>;
 }
 
 /** Of these there is no Go module to be had here (recipes-builder.yaml). */
@@ -23,28 +30,28 @@ const NOT_BUILT = { exporters: ['splunk_hec'], extensions: ['googleclientauth'] 
 
 /** Sections whose block is a Collector's configuration, with what is the reader's own filled in. */
 const SNIPPETS: ReadonlyMap<string, Snippet> = new Map(
-  readFileSync(join(import.meta.dirname, '../../docs/recipes.md'), 'utf8')
-    .split(/^## /m)
-    .slice(1)
-    .flatMap((section) => {
-      const block = section.split('\n').filter((line) => line.startsWith('    '));
-      const text = block.join('\n').replaceAll(/<[^>]*>/g, 'host.example');
-      if (!/^ {4}exporters:$/m.test(text)) return [];
-      return [[section.slice(0, section.indexOf('\n')), parse(text) as Snippet] as const];
-    }),
+  [...SECTIONS]
+    .map(([name, section]) => [name, blockOf(section, 'host.example')] as const)
+    .filter(([, block]) => /^exporters:$/m.test(block))
+    .map(([name, block]) => [name, parse(block) as Snippet]),
 );
 
 /** With an input and a pipeline for each signal. */
-function complete({ exporters, extensions }: Snippet, endpoint: string): string {
+function complete({ exporters, extensions, processors = {} }: Snippet, endpoint: string): string {
   const pipeline = { receivers: ['otlp'], exporters: Object.keys(exporters) };
   return stringify({
     receivers: { otlp: { protocols: { http: { endpoint } } } },
     exporters,
+    processors,
     extensions: { ...extensions, health_check: { endpoint: `\${env:COLLECTOR_HEALTH}` } },
     service: {
       extensions: [...Object.keys(extensions ?? {}), 'health_check'],
       telemetry: { metrics: { level: 'none' } },
-      pipelines: { logs: pipeline, metrics: pipeline, traces: pipeline },
+      pipelines: {
+        logs: { ...pipeline, processors: Object.keys(processors) },
+        metrics: pipeline,
+        traces: pipeline,
+      },
     },
   });
 }
@@ -134,3 +141,72 @@ test('ClickHouse: the snippet as it stands writes records, metrics and spans', a
     await clickHouse.stop();
   }
 });
+
+interface Envelope {
+  readonly name: string;
+  readonly data: {
+    readonly baseData: { readonly message: string; readonly properties: Readonly<Record<string, string>> };
+  };
+}
+
+test('Azure Monitor: what is sent has the kind of each record and the process of each', async () => {
+  const envelopes: Envelope[] = [];
+  const receiver = createServer((request, response) => {
+    void buffer(request).then((body) => {
+      const lines = gunzipSync(body).toString().split('\n').filter(Boolean);
+      envelopes.push(...lines.map((line) => JSON.parse(line) as Envelope));
+      const itemsReceived = lines.length;
+      response.end(JSON.stringify({ itemsReceived, itemsAccepted: itemsReceived, errors: [] }));
+    });
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const { port } = receiver.address() as AddressInfo;
+  const work = join(directory, 'azure');
+  mkdirSync(work);
+  const file = join(work, 'azure.yaml');
+  writeFileSync(file, complete(SNIPPETS.get('Azure Monitor') as Snippet, `\${env:OTLP_HTTP_ENDPOINT}`));
+  const connection = `InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:${port}/`;
+  const collector = await startCollector(
+    [file],
+    work,
+    { APPLICATIONINSIGHTS_CONNECTION_STRING: connection },
+    RECIPES_MANIFEST,
+  );
+  try {
+    await feed(collector.httpEndpoint, 1, async () => {});
+    const traces = () => envelopes.filter(({ name }) => name === 'Microsoft.ApplicationInsights.Message');
+    const records = [...LOOKUPS, ...OTHERS].reduce((sum, { count }) => sum + count, 0);
+    assert.ok(await waitUntil(() => traces().length >= records, 30_000), collector.log().slice(-2000));
+    const sent = traces().map(({ data: { baseData } }) => {
+      const { message, properties } = baseData;
+      return [
+        message,
+        properties['event.name'],
+        properties['process.pid'],
+        properties['process.command_args'],
+      ];
+    });
+    const expected = [
+      ...LOOKUPS.flatMap(({ count, process, lookup }) =>
+        Array.from({ length: count }, () => [
+          `${lookup.name} ${lookup.type} ${lookup.rcode ?? 'timeout'}`,
+          'whodns.query',
+          ...ofProcess(process),
+        ]),
+      ),
+      ...OTHERS.flatMap(({ count, process, record }) =>
+        Array.from({ length: count }, () => [record.body, record.eventName, ...ofProcess(process)]),
+      ),
+    ];
+    assert.deepEqual(sent.map(String).sort(), expected.map(String).sort());
+  } finally {
+    await collector.stop();
+    receiver.closeAllConnections();
+    receiver.close();
+  }
+});
+
+function ofProcess(process: Attributes): (string | undefined)[] {
+  const { 'process.pid': pid, 'process.command_args': args } = process;
+  return [pid === undefined ? undefined : String(pid), args === undefined ? undefined : JSON.stringify(args)];
+}
