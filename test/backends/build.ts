@@ -1,5 +1,5 @@
 /**
- * The backends: VictoriaLogs and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package, ClickHouse out of
+ * The backends: VictoriaLogs, VictoriaMetrics and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package, ClickHouse out of
  * npm's.
  * `node test/backends/build.ts` makes all of them and prints their paths.
  */
@@ -20,6 +20,7 @@ export const OWN = { loki: process.env.LOKI, tempo: process.env.TEMPO, grafana: 
 export const RECIPES_MANIFEST = join(import.meta.dirname, 'recipes-builder.yaml');
 
 export const victoriaLogsProgram = (): Promise<string> => goProgram('victoria-logs');
+export const victoriaMetricsProgram = (): Promise<string> => goProgram('victoria-metrics');
 export const composeProgram = (): Promise<string> => goProgram('compose');
 export const jaegerProgram = (): Promise<string> => goProgram('jaeger');
 export const prometheusProgram = (): Promise<string> => debianProgram('prometheus', 'prometheus');
@@ -43,6 +44,7 @@ export async function sampleApplication(): Promise<string> {
 /** Go programs by module version. All are under Apache-2.0. */
 const GO_PROGRAMS = {
   'victoria-logs': 'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.2',
+  'victoria-metrics': 'github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.151.0',
   // The module's v1.76.0 is Jaeger 2.13: its 2.x tags are no valid Go versions (no /v2 in the path).
   jaeger: 'github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0',
   // Loads and prints a compose file: what `docker compose config` calls.
@@ -70,6 +72,7 @@ if (import.meta.main) {
     prometheusProgram,
     promtoolProgram,
     victoriaLogsProgram,
+    victoriaMetricsProgram,
     jaegerProgram,
     composeProgram,
     sampleApplication,
