@@ -190,11 +190,9 @@ describe('ClickHouse, by a Collector', () => {
     const { event, Body } = ofFirst[0] ?? {};
     assert.equal(event, 'whodns.query');
     assert.match(String(Body), /here\.test/);
-    const findings = await query('Findings');
-    assert.ok(
-      findings.some(({ rule, subject }) => rule === 'unknown-binary' && subject === ASKER),
-      'a program outside of where programs are',
-    );
+    const isFound = async () =>
+      (await query('Findings')).some(({ rule, subject }) => rule === 'unknown-binary' && subject === ASKER);
+    assert.ok(await waitUntil(isFound, 20_000), 'a program outside of where programs are');
   });
 
   test('every record has an id of its own', async () => {
