@@ -12,7 +12,7 @@ import { freePorts, type RunningProgram, waitUntil } from '../collector/running-
 import { RECIPES_MANIFEST } from './build.ts';
 import { ask, type ClickHousePorts, type Row, startClickHouse } from './clickhouse.ts';
 import { MORE, questions, STATEMENTS, sendMore } from './clickhouse-page.ts';
-import { feed, LOOKUPS, OTHERS } from './scenario.ts';
+import { feed, HISTOGRAMS, LOOKUPS, OTHERS } from './scenario.ts';
 
 const PUSHES = 3;
 const RECORDS = [...LOOKUPS, ...MORE, ...OTHERS].reduce((sum, { count }) => sum + count, 0);
@@ -45,9 +45,13 @@ before(async () => {
   );
   await sendMore(collector.httpEndpoint);
   await feed(collector.httpEndpoint, PUSHES, async () => {});
-  const last = `SELECT count() AS n FROM otel_metrics_sum WHERE MetricName = 'whodns.dropped'`;
+  const rows = async (table: string) => Number((await query(`SELECT count() AS n FROM ${table}`))[0]?.n);
   const arrived = await waitUntil(
-    async () => (await count('1')) >= RECORDS && Number((await query(last))[0]?.n) >= 2 * PUSHES,
+    async () =>
+      (await rows('otel_logs')) >= RECORDS &&
+      (await rows('otel_metrics_histogram')) >= HISTOGRAMS.length * PUSHES &&
+      (await rows(`otel_metrics_sum WHERE MetricName = 'whodns.dropped'`)) >= 2 * PUSHES &&
+      (await rows('otel_traces')) >= 2,
     30_000,
   );
   assert.ok(arrived, `not all arrived\n${collector.log().slice(-2000)}`);

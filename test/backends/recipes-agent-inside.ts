@@ -1,10 +1,12 @@
 /** Run by recipes-agent.test.ts in its namespaces, where the ports that the recipes name are free. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
+import { BOARDS } from '../../otel-config/grafana/dashboards.ts';
 import { startCollector } from '../collector/collector.ts';
 import { type RunningProgram, startProgram, waitUntil } from '../collector/running-program.ts';
 import { end } from '../matrix/children.ts';
@@ -13,12 +15,14 @@ import { SECTIONS, variablesOf } from '../unit/recipes-page.ts';
 import { RECIPES_MANIFEST, victoriaMetricsProgram } from './build.ts';
 import { ask, type Row, startClickHouse } from './clickhouse.ts';
 import { STATEMENTS } from './clickhouse-page.ts';
+import { interpolate } from './panel-results.ts';
 import { get, instant } from './queries.ts';
 import type { RecordStore } from './stores.ts';
 import { startVictoriaLogs, victoriaLogsStore } from './victorialogs.ts';
 
 const WORK = String(process.env.WORK);
 const ADDRESS = String(process.env.ADDRESS);
+const RULES = join(import.meta.dirname, '../../otel-config/prometheus/rules/whodns.rules.yml');
 const LOOKUPS = 7;
 /** A program with a name that no one else on the host has: the agent sees all of them. */
 const ASKER = join(WORK, 'recipe-asker');
@@ -143,6 +147,27 @@ describe('VictoriaLogs and VictoriaMetrics, without a Collector', () => {
     for (const name of ['whodns_dropped_total', 'whodns_ring_used_bytes', 'whodns_process_queries_total'])
       assert.ok((await instant(api, `count(${name}{host_name!=""})`, Date.now() / 1000)).size > 0, name);
   });
+
+  test('every rule is taken, and no panel of metrics is empty', async () => {
+    const { groups } = parse(readFileSync(RULES, 'utf8')) as {
+      readonly groups: readonly { readonly rules: readonly { readonly expr: string }[] }[];
+    };
+    for (const { expr } of groups.flatMap(({ rules }) => rules)) await instant(api, expr, Date.now() / 1000);
+    const empty: string[] = [];
+    let asked = 0;
+    for (const board of BOARDS) {
+      const variables = Object.fromEntries(board.variables.map(({ name, text }) => [name, text ?? '.*']));
+      for (const panel of board.panels)
+        for (const { expression } of panel.source === 'metrics' ? panel.queries : []) {
+          const query = interpolate(expression, variables, range);
+          const values = await instant(api, query, Date.now() / 1000);
+          asked += 1;
+          if (values.size === 0) empty.push(`${board.uid}/${panel.title}: ${query}`);
+        }
+    }
+    assert.deepEqual(empty, []);
+    assert.ok(asked > 40, `${asked} queries`);
+  });
 });
 
 describe('ClickHouse, by a Collector', () => {
@@ -190,11 +215,9 @@ describe('ClickHouse, by a Collector', () => {
     const { event, Body } = ofFirst[0] ?? {};
     assert.equal(event, 'whodns.query');
     assert.match(String(Body), /here\.test/);
-    const findings = await query('Findings');
-    assert.ok(
-      findings.some(({ rule, subject }) => rule === 'unknown-binary' && subject === ASKER),
-      'a program outside of where programs are',
-    );
+    const isFound = async () =>
+      (await query('Findings')).some(({ rule, subject }) => rule === 'unknown-binary' && subject === ASKER);
+    assert.ok(await waitUntil(isFound, 20_000), 'a program outside of where programs are');
   });
 
   test('every record has an id of its own', async () => {
