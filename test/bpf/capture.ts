@@ -147,7 +147,7 @@ export interface Captured {
 export const LOADS: Readonly<Record<string, string>> = Object.fromEntries(
   ['', '--trace', '--level 1=3', '--trace --level 1=3'].map((knobs) => [
     knobs.replaceAll(/--| 1=3/g, '').replace(' ', '+') || 'plain',
-    `--load --connections --rate 5000 --self 1 --port 53 --port 54 --port 55 --port 56 ${knobs}`.trim(),
+    `--load --connections --limit 4096 --rate 5000 --self 1 --port 53 --port 54 --port 55 --port 56 ${knobs}`.trim(),
   ]),
 );
 
