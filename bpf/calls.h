@@ -280,8 +280,10 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (!account(&message, level, hook))
 		return;
-	if (v6)
+	if (v6) {
+		KEEP_LOADED(name); /* as is_newcomer */
 		fill_zone(&message, sk, name ? name->scope : 0, hook, direct);
+	}
 	if (asked || (any_redirect && !name))
 		fill_asked(&message, address_of(sk), asked);
 	forget_dialed(&message);

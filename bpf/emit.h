@@ -186,9 +186,9 @@ static __always_inline void emit_run(const struct message *message, __u64 addres
 	length = there < wanted ? there : wanted;
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(payload_of(record, head), length, (void *)address);
+		failed = read_user(payload_of(record, head), length, (void *)address);
 	else
-		failed = bpf_probe_read_kernel(payload_of(record, head), length, (void *)address);
+		failed = read_kernel(payload_of(record, head), length, (void *)address);
 	submit(record, head, trace_record_of(message), failed ? 0 : length, wanted);
 }
 
@@ -229,9 +229,9 @@ static __always_inline bool append_piece(struct message_event *record, __u64 hea
 	AT_MOST(offset, room);
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(payload_of(record, head) + offset, length, (void *)walk->piece.address);
+		failed = read_user(payload_of(record, head) + offset, length, (void *)walk->piece.address);
 	else
-		failed = bpf_probe_read_kernel(payload_of(record, head) + offset, length, (void *)walk->piece.address);
+		failed = read_kernel(payload_of(record, head) + offset, length, (void *)walk->piece.address);
 	if (failed)
 		return false;
 	record->header.size += length;
