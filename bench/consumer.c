@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "../bpf/event.h"
+#include "../test/bpf/object.h"
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -152,7 +153,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	bool idle = argc > 3 && strcmp(argv[3], "idle") == 0;
-	struct bpf_object *object = bpf_object__open_file(argv[1], NULL);
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "dns");
+	struct btf *kernel = btf__load_vmlinux_btf();
+	struct bpf_object *object = open_object(argv[1], kernel, &options);
+	btf__free(kernel);
 	if (!object)
 		fail("open");
 	attach(object, argv[2], argc > 4 ? argv[4] : NULL);

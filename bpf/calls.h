@@ -212,14 +212,12 @@ struct segment_control {
 /* Bytes of each of the datagrams of a send (udp(7), UDP_SEGMENT): by the socket, or by a control message, the first alone. 0: it is one. */
 static __always_inline __u32 sent_segment_size(struct sock *sk, struct msghdr *msg, const bool direct)
 {
-	struct segment_control control = {};
 	void *address = LOAD(direct, msg, msg_control);
 
-	if (address && LOAD(direct, msg, msg_controllen) >= offsetof(struct segment_control, size) + 2) {
-		bpf_probe_read_kernel(&control, offsetof(struct segment_control, size) + 2, address);
-		if (control.level == SOL_UDP && control.type == UDP_SEGMENT)
-			return control.size;
-	}
+	/* Word by word: no room on the stack for the whole. */
+	if (address && LOAD(direct, msg, msg_controllen) >= offsetof(struct segment_control, size) + 2 &&
+	    WORD_AT(address + offsetof(struct segment_control, level)) == ((__u64)UDP_SEGMENT << 32 | SOL_UDP))
+		return (__u16)WORD_AT(address + offsetof(struct segment_control, size));
 	if (!bpf_core_field_exists(struct udp_sock, gso_size))
 		return 0;
 	return LOAD(false, (struct udp_sock *)sk, gso_size);
@@ -282,8 +280,10 @@ static __always_inline void send_dns_datagram(struct sock *sk, struct msghdr *ms
 	fill_call(&message, sk, hook, direct, DIRECTION_REQUEST);
 	if (!account(&message, level, hook))
 		return;
-	if (v6)
+	if (v6) {
+		KEEP_LOADED(name); /* as is_newcomer */
 		fill_zone(&message, sk, name ? name->scope : 0, hook, direct);
+	}
 	if (asked || (any_redirect && !name))
 		fill_asked(&message, address_of(sk), asked);
 	forget_dialed(&message);

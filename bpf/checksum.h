@@ -58,7 +58,7 @@ static __always_inline bool sum_chunk(struct checksum_state *state, __u64 addres
 	AT_MOST(length, CHUNK_BYTES);
 	AT_MOST(last, CHUNK_BYTES / BLOCK_BYTES);
 	__builtin_memset(&state->words[last * (BLOCK_BYTES / 4)], 0, BLOCK_BYTES);
-	if (bpf_probe_read_kernel(state->words, length, (void *)address))
+	if (read_kernel(state->words, length, (void *)address))
 		return false;
 	REPEAT(block, CHUNK_BYTES / BLOCK_BYTES + 1)
 	{

@@ -144,7 +144,8 @@ int BPF_KRETPROBE(kprobe_tcp_recvmsg_return)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_free")
+/* Its arguments are plain numbers to the verifier: with tp_btf it would need the kernel's own BTF, with every family. */
+SEC("raw_tp/sched_process_free")
 int BPF_PROG(exit_tracepoint_sched_process_free, struct task_struct *task)
 {
 	trace_exit(task);

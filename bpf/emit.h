@@ -79,10 +79,13 @@ static __always_inline struct message_event *reserve_gather(__u64 head, __u32 wa
 /* What the functions that walk over pieces have to know of a message, in a number: they have little room on the stack. */
 #define SHAPE_DIRECTION 3
 #define SHAPE_ADDRESSES 4
+#define SHAPE_WANTED    16 /* first bit of payload_bytes */
 
 static __always_inline __u32 shape_of(const struct message *message)
 {
-	return message->direction | (has_addresses(message) ? SHAPE_ADDRESSES : 0);
+	__u32 wanted = payload_bytes(message->length, message->protocol);
+
+	return message->direction | (has_addresses(message) ? SHAPE_ADDRESSES : 0) | wanted << SHAPE_WANTED;
 }
 
 static __always_inline __u32 word_of(__u64 address)
@@ -91,17 +94,6 @@ static __always_inline __u32 word_of(__u64 address)
 
 	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
 	return word;
-}
-
-/*
- * How much of a record's payload is copied. The limit is one of messages: a datagram is one, while a piece of a stream holds many, and
- * where each begins is known only by all that is before it. Of a longer piece the rest is a gap.
- */
-static __always_inline __u32 payload_bytes(__u32 length, __u8 protocol)
-{
-	__u32 limit = protocol == PROTOCOL_TCP ? PAYLOAD_MAX : payload_limit;
-
-	return length < limit ? length : limit;
 }
 
 /* A message found no room. */
@@ -194,9 +186,9 @@ static __always_inline void emit_run(const struct message *message, __u64 addres
 	length = there < wanted ? there : wanted;
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(payload_of(record, head), length, (void *)address);
+		failed = read_user(payload_of(record, head), length, (void *)address);
 	else
-		failed = bpf_probe_read_kernel(payload_of(record, head), length, (void *)address);
+		failed = read_kernel(payload_of(record, head), length, (void *)address);
 	submit(record, head, trace_record_of(message), failed ? 0 : length, wanted);
 }
 
@@ -237,9 +229,9 @@ static __always_inline bool append_piece(struct message_event *record, __u64 hea
 	AT_MOST(offset, room);
 	AT_MOST(length, room);
 	if (user)
-		failed = bpf_probe_read_user(payload_of(record, head) + offset, length, (void *)walk->piece.address);
+		failed = read_user(payload_of(record, head) + offset, length, (void *)walk->piece.address);
 	else
-		failed = bpf_probe_read_kernel(payload_of(record, head) + offset, length, (void *)walk->piece.address);
+		failed = read_kernel(payload_of(record, head) + offset, length, (void *)walk->piece.address);
 	if (failed)
 		return false;
 	record->header.size += length;
@@ -258,7 +250,7 @@ __noinline int emit_buffers(__u64 message, __u64 buffers, __u64 trace_record, __
 	__u64 head, room = 0;
 	__u32 i;
 
-	walk.wanted = payload_bytes(MEMBER(message, length), MEMBER(message, protocol));
+	walk.wanted = shape >> SHAPE_WANTED;
 	head = head_bytes(shape & SHAPE_ADDRESSES);
 	record = reserve_gather(head, walk.wanted, &room);
 	if (!record) {
@@ -298,7 +290,7 @@ static __always_inline void emit_buffer(struct message *message, struct buffer *
 	}
 	if (buffer->kind != BUFFER_UNKNOWN && buffer->segments) {
 		first = buffer_segment(buffer, 0);
-		if (first.length < payload_bytes(message->length, message->protocol)) {
+		if (first.length < message->length) {
 			emit_buffers(address_of(message), address_of(buffer), trace_record_of(message),
 				     shape_of(message));
 			return;
@@ -355,7 +347,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start, __u64 tr
 	__u64 head, room = 0, shared_info;
 	__u32 i;
 
-	walk->wanted = payload_bytes(MEMBER(message, length), MEMBER(message, protocol));
+	walk->wanted = shape >> SHAPE_WANTED;
 	head = head_bytes(shape & SHAPE_ADDRESSES);
 	record = reserve_gather(head, walk->wanted, &room);
 	if (!record) {

@@ -9,6 +9,7 @@
 #define WHODNS_EXIT_H
 
 #include "drops.h"
+#include "owner.h"
 
 static __always_inline void gone_add(enum gone what, __u64 count)
 {
@@ -21,11 +22,11 @@ static __always_inline void gone_add(enum gone what, __u64 count)
 
 static __always_inline void trace_exit(struct task_struct *task)
 {
-	struct process_key key = {.start_time = task->start_boottime, .tgid = task->tgid};
+	struct process_key key = {.start_time = LOAD(false, task, start_boottime), .tgid = LOAD(false, task, tgid)};
 	struct process_value *value;
 	struct exit_event *event = NULL;
 
-	if (task->pid != task->tgid) /* a thread */
+	if ((__u32)LOAD(false, task, pid) != key.tgid) /* a thread */
 		return;
 	value = bpf_map_lookup_elem(&processes, &key);
 	if (!value)

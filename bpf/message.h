@@ -3,7 +3,7 @@
 #ifndef WHODNS_MESSAGE_H
 #define WHODNS_MESSAGE_H
 
-#include "event.h"
+#include "packet.h"
 
 /* The members of the first two are members of this (clang: -fms-extensions). */
 struct message {
@@ -25,6 +25,19 @@ struct connection {
 static __always_inline bool has_addresses(const struct message *message)
 {
 	return message->family != 4 || message->flags & MESSAGE_DIALED;
+}
+
+/*
+ * How much of a record's payload is copied. The limit is one of messages: a datagram is one, while a piece of a stream holds many, and
+ * where each begins is known only by all that is before it. Of a longer piece the rest is a gap. Global: the verifier goes through
+ * such a function once and takes any number as its result; with a limit that it knows, it would follow each case through all that comes after
+ * (6.1, fentry_tcp_sendmsg: more than its million instructions).
+ */
+__noinline __u32 payload_bytes(__u32 length, __u32 protocol)
+{
+	__u32 limit = protocol == PROTOCOL_TCP ? PAYLOAD_MAX : payload_limit;
+
+	return length < limit ? length : limit;
 }
 
 #endif

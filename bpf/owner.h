@@ -6,6 +6,7 @@
 #include "config.h"
 #include "event.h"
 #include "kernel.h"
+#include "kernel_calls.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
@@ -22,7 +23,7 @@ enum bpf_func_id___since {
 
 /* Since when a program can take any address for a typed, faulting-safe pointer; verified away, it costs no call. */
 #define CASTS KERNEL_SINCE(BPF_FUNC_cgrp_storage_get___since)
-extern void *bpf_rdonly_cast(const void *obj__ign, __u32 btf_id__k) __ksym __weak;
+static void *(*bpf_rdonly_cast)(const void *pointer, __u32 type) = (void *)KERNEL_CALL_bpf_rdonly_cast;
 
 /* One field, by bpf_probe_read_kernel: some 90 instructions. A pointer so read is a plain number to the verifier. */
 #define PROBE(pointer, field)                                                                                          \

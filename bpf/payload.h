@@ -18,14 +18,15 @@
  * Likewise, of a packet: 64 KB in IP fragments of 1500 bytes, each in two pieces. Verifiers before 6.4 follow each round: with those of
  * 64 KB they would be at their limit of a million instructions.
  */
-#define PACKET_PIECES_MAX (LINUX_KERNEL_VERSION >= KERNEL(6, 4, 0) ? 96 : 32)
+#define PACKET_PIECES_MAX (ITERATORS ? 96 : 32)
 
 /* Where x86_64 maps physical memory, and where its struct pages are (arch/x86/include/asm/page_64.h). */
 extern const void page_offset_base __ksym __weak;
 extern const void vmemmap_base __ksym __weak;
 
 /* Tracing programs may make a dynptr of a packet since 6.12; it reads across fragments. */
-extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr__uninit) __ksym __weak;
+static int (*bpf_dynptr_from_skb)(struct sk_buff *skb, __u64 flags,
+				  struct bpf_dynptr *packet) = (void *)KERNEL_CALL_bpf_dynptr_from_skb;
 
 enum buffer_kind {
 	BUFFER_UNKNOWN = 0,

@@ -76,9 +76,7 @@ enum seen {                    /* beside enum admission */
 /* Bytes in the ring of a message, or of a stream's piece, of `length` payload bytes. */
 static __always_inline __u32 message_bytes(__u32 length, __u32 protocol, bool announces)
 {
-	__u32 payload = length < payload_limit || protocol == PROTOCOL_TCP ? length : payload_limit;
-
-	return MESSAGE_BYTES + payload + (announces ? RECORD_BYTES : 0);
+	return MESSAGE_BYTES + payload_bytes(length, protocol) + (announces ? RECORD_BYTES : 0);
 }
 
 /*

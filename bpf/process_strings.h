@@ -169,11 +169,11 @@ static __noinline int append_arguments(struct process_record *record, struct mm_
 		length = ARGS_BYTES;
 		record->event.flags |= PROCESS_ARGS_CUT;
 	}
-	if (bpf_probe_read_user(record->strings + at, length, (void *)start)) {
+	if (read_user(record->strings + at, length, (void *)start)) {
 		/* The second page is not in memory: take what lies in the first. */
 		length = 4096 - (start & 4095);
 		record->event.flags |= PROCESS_ARGS_CUT;
-		if (length > ARGS_BYTES || bpf_probe_read_user(record->strings + at, length, (void *)start))
+		if (length > ARGS_BYTES || read_user(record->strings + at, length, (void *)start))
 			length = 0;
 	}
 	record->event.args_bytes = length;

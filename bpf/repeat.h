@@ -7,28 +7,32 @@
 #define WHODNS_REPEAT_H
 
 #include "config.h"
-
-#define ITERATORS KERNEL(6, 4, 0)
+#include "kernel_calls.h"
+#include <bpf/bpf_core_read.h>
 
 struct bpf_iter_num___loop {
 	__u64 state;
 } __attribute__((aligned(8)));
 
-extern int bpf_iter_num_new(struct bpf_iter_num___loop *it, int start, int end) __ksym __weak;
-extern int *bpf_iter_num_next(struct bpf_iter_num___loop *it) __ksym __weak;
-extern void bpf_iter_num_destroy(struct bpf_iter_num___loop *it) __ksym __weak;
+/* A constant that the loader puts in. */
+#define ITERATORS bpf_core_type_exists(struct bpf_iter_num___loop)
+
+static int (*bpf_iter_num_new)(struct bpf_iter_num___loop *it, int start,
+			       int end) = (void *)KERNEL_CALL_bpf_iter_num_new;
+static int *(*bpf_iter_num_next)(struct bpf_iter_num___loop *it) = (void *)KERNEL_CALL_bpf_iter_num_next;
+static void (*bpf_iter_num_destroy)(struct bpf_iter_num___loop *it) = (void *)KERNEL_CALL_bpf_iter_num_destroy;
 
 static __always_inline void *loop_begin(struct bpf_iter_num___loop *it, __u32 *index, __u32 most)
 {
 	*index = -1;
-	if (LINUX_KERNEL_VERSION >= ITERATORS)
+	if (ITERATORS)
 		bpf_iter_num_new(it, 0, most);
 	return NULL;
 }
 
 static __always_inline bool loop_next(struct bpf_iter_num___loop *it, __u32 *index, __u32 most)
 {
-	if (LINUX_KERNEL_VERSION >= ITERATORS) {
+	if (ITERATORS) {
 		int *next = bpf_iter_num_next(it);
 
 		if (!next)
@@ -41,7 +45,7 @@ static __always_inline bool loop_next(struct bpf_iter_num___loop *it, __u32 *ind
 
 static __always_inline void loop_end(struct bpf_iter_num___loop *it)
 {
-	if (LINUX_KERNEL_VERSION >= ITERATORS)
+	if (ITERATORS)
 		bpf_iter_num_destroy(it);
 }
 

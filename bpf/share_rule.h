@@ -42,8 +42,10 @@ static __always_inline struct uses *parent_uses(const struct process_value *valu
 	return bpf_map_lookup_elem(&parents, &value->share);
 }
 
+/* Looked at each time: a flag that the compiler keeps on the stack is forgotten by verifiers before 5.16, and with it that `value` is there. */
 static __always_inline bool is_newcomer(const struct process_value *value)
 {
+	asm volatile("" : "+r"(value));
 	return !value || !value->settled;
 }
 

@@ -75,12 +75,16 @@ std::vector<uint64_t> integers(const Napi::Array &numbers)
 	return values;
 }
 
-// {object: Uint8Array, family, besides: string[], ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
+// {object: Uint8Array, btf?: Uint8Array, family, besides: string[], ringBytes, knobs: {name: number[]}}; the types are checked by the TypeScript declaration.
 CaptureOptions capture_options(const Napi::Object &given)
 {
 	CaptureOptions options;
 	const auto object = bytes(given.Get("object"));
 	options.object.assign(object.begin(), object.end());
+	if (const auto btf = given.Get("btf"); btf.IsTypedArray()) {
+		const auto file = bytes(btf);
+		options.btf.assign(file.begin(), file.end());
+	}
 	options.family = given.Get("family").ToString().Utf8Value();
 	auto besides = given.Get("besides").As<Napi::Array>();
 	for (uint32_t i = 0; i < besides.Length(); i++)
@@ -260,7 +264,13 @@ class Opening : public Napi::AsyncWorker
 	Napi::Promise promise() const { return done_.Promise(); }
 
       protected:
-	void Execute() override { opened_.emplace(Capture::open(options_)); }
+	void Execute() override
+	{
+		if (auto checked = check_types(options_, "dns_ports"); !checked)
+			opened_.emplace(checked.error());
+		else
+			opened_.emplace(Capture::open(options_));
+	}
 	void OnOK() override { done_.Resolve(result(Env())); }
 	void OnError(const Napi::Error &error) override { done_.Reject(error.Value()); }
 

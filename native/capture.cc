@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include "../bpf/kernel_calls.h"
 #include "capture.h"
 #include "log.h"
 #include "presence.h"
@@ -110,9 +111,10 @@ uint32_t run_once(const bpf_program *program)
 	return bpf_prog_test_run_opts(bpf_program__fd(program), &run) == 0 ? run.retval : 0;
 }
 
+// Not attached to anything: run once.
 bool is_probe(const bpf_program *program)
 {
-	return bpf_program__type(program) == BPF_PROG_TYPE_RAW_TRACEPOINT;
+	return bpf_program__section_name(program) == std::string_view("raw_tp");
 }
 
 // The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, do_check); libbpf tries five times,
@@ -160,21 +162,31 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 		return Error{"ring", std::to_string(options.ring_bytes), EINVAL,
 			     "the size must be a power of two and at least one page", ""};
 
-	const BtfHandle kernel(btf__load_vmlinux_btf());
-	if (const auto absent = absence(options.family, kernel.get())) {
+	auto loaded = KernelTypes::load(options.btf);
+	if (!loaded)
+		return loaded.error();
+	const KernelTypes &kernel = loaded.value();
+	if (const auto absent = absence(options.family, kernel)) {
 		const bool loads = absent->op == std::string_view("load");
 		return failure(absent->op, loads ? options.family : options.family + "_udp_sendmsg", absent->code,
 			       options.family, log);
 	}
 	std::unique_ptr<Capture> capture(new Capture());
-	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = kObjectName);
-	capture->object_.reset(bpf_object__open_mem(options.object.data(), options.object.size(), &open));
+	const std::string types = kernel.is_of_file() ? kernel.path() : "";
+	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = kObjectName,
+		    .btf_custom_path = types.empty() ? nullptr : types.c_str());
+	std::vector<std::byte> bytes(options.object);
+	if (!kernel.is_of_file())
+		write_kernel_calls(bytes.data(), bytes.size(), kernel.get());
+	capture->object_.reset(bpf_object__open_mem(bytes.data(), bytes.size(), &open));
 	if (!capture->object_)
 		return failure("open", kObjectName, errno, options.family, log);
 	bpf_object *object = capture->object_.get();
 
-	if (capture->select_programs(options, kernel.get()) == 0)
-		return Error{"family", options.family, ENOENT, "use another hook family", ""};
+	if (capture->select_programs(options, kernel) == 0)
+		return Error{
+		    "family", options.family, ENOENT,
+		    kernel.is_of_file() ? "it needs the kernel's own BTF: use kprobe" : "use another hook family", ""};
 
 	capture->ring_ = bpf_object__find_map_by_name(object, "events");
 	if (capture->ring_ == nullptr || bpf_map__type(capture->ring_) != BPF_MAP_TYPE_RINGBUF)
@@ -223,7 +235,7 @@ Status Capture::attach()
 
 // Switches everything off but what is asked for, and of that what this kernel has no target for (a tracepoint or
 // function that other kernel versions have). Returns how many programs of the family are left.
-size_t Capture::select_programs(const CaptureOptions &options, const btf *kernel)
+size_t Capture::select_programs(const CaptureOptions &options, const KernelTypes &kernel)
 {
 	size_t of_family = 0;
 	bpf_program *program;
@@ -234,7 +246,8 @@ size_t Capture::select_programs(const CaptureOptions &options, const btf *kernel
 		bool wanted = in_family;
 		for (const std::string &prefix : options.besides)
 			wanted = wanted || name.starts_with(prefix + "_");
-		if (wanted && kernel && !target_exists(kernel, bpf_program__section_name(program))) {
+		const char *section = bpf_program__section_name(program);
+		if (wanted && kernel.get() && !(kernel.serves(section) && target_exists(kernel.get(), section))) {
 			skipped_.emplace_back(name);
 			wanted = false;
 		}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "handle.h"
+#include "kernel_types.h"
 #include "result.h"
 #include "ring.h"
 
@@ -25,6 +26,7 @@ struct Knob {
 
 struct CaptureOptions {
 	std::vector<std::byte> object;    // content of the BPF object file
+	std::vector<std::byte> btf;       // KernelTypes::load
 	std::string family;               // fentry, kprobe or tracepoint: programs named <family>_* are loaded
 	std::vector<std::string> besides; // prefixes of further programs to load, e.g. connect_tracepoint
 	uint32_t ring_bytes = 0;          // a power of two and a multiple of the page size
@@ -67,7 +69,7 @@ class Capture
       private:
 	Capture() = default;
 	void trim();
-	size_t select_programs(const CaptureOptions &options, const btf *kernel);
+	size_t select_programs(const CaptureOptions &options, const KernelTypes &kernel);
 
 	// Order matters: the links go first, the object with programs and maps last.
 	ObjectHandle object_;

@@ -59,10 +59,10 @@ std::optional<Absence> no_kprobes()
 
 } // namespace
 
-std::optional<Absence> absence(const std::string &family, const btf *kernel)
+std::optional<Absence> absence(const std::string &family, const KernelTypes &kernel)
 {
-	if (family == "fentry" && kernel != nullptr)
-		return no_trampolines(kernel);
+	if (family == "fentry" && kernel.get() != nullptr && !kernel.is_of_file())
+		return no_trampolines(kernel.get());
 	if (family == "kprobe")
 		return no_kprobes();
 	return std::nullopt;

@@ -2,9 +2,9 @@
 // Whether this kernel has what a hook family attaches by. Asked before its programs are loaded, which takes hundreds of milliseconds.
 #pragma once
 
+#include "kernel_types.h"
 #include "result.h"
 
-#include <bpf/btf.h>
 #include <optional>
 #include <string>
 
@@ -17,6 +17,6 @@ struct Absence {
 };
 
 // @param kernel its types; nullptr: unknown, then nothing is absent
-std::optional<Absence> absence(const std::string &family, const btf *kernel);
+std::optional<Absence> absence(const std::string &family, const KernelTypes &kernel);
 
 } // namespace whodns

@@ -4,6 +4,7 @@
 #include "capture.h"
 
 #include <optional>
+#include <string>
 
 namespace whodns
 {
@@ -17,5 +18,9 @@ struct Trial {
 // kernel's counters moved, and takes everything out again. "Attaches" is not "fires". `ports_knob` names the setting
 // that holds the ports to watch: only the trial's own port is watched, so no other traffic is touched.
 Result<Trial> try_family(CaptureOptions options, const std::string &ports_knob);
+
+// Types of a file (`options.btf`), if they are any: whether they are this kernel's. The programs are tried on a datagram of this process, of which it
+// knows what they have to read. Error `btf`: they read something else.
+Status check_types(CaptureOptions options, const std::string &ports_knob);
 
 } // namespace whodns

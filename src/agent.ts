@@ -469,10 +469,20 @@ function createSource(
   asked: { readonly connections: boolean; readonly levels: boolean },
 ): Source {
   if (file !== undefined) return new PcapSource({ file, ports: config.ports });
-  const { hook, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
+  const { hook, btf, ports, maxPayload, ringBytes, traceContext, cgroupRate, cgroupBurst } = config;
   // Who watches wants to see; what is sent in batches can wait.
   const maxDelayMs = config.logs.some(({ kind }) => kind === 'console') ? SHOWN_MS : SENT_MS;
-  const kernel = { hook, ports, maxPayload, ringBytes, maxDelayMs, traceContext, cgroupRate, cgroupBurst };
+  const kernel = {
+    hook,
+    btf,
+    ports,
+    maxPayload,
+    ringBytes,
+    maxDelayMs,
+    traceContext,
+    cgroupRate,
+    cgroupBurst,
+  };
   const source = new KernelSource({ ...kernel, ...asked, stage: ledger.stage('wire') });
   source.prepare();
   return source;

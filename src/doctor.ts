@@ -25,7 +25,7 @@ export async function reportHost(
   write: (text: string) => void,
   log: Log,
 ): Promise<number> {
-  const probed = probe();
+  const probed = probe(config.btf);
   const endpoints = await checkEndpoints(config, { name: 'whodns', version });
   const inspector = Inspector.start({ log });
   // When it answers it has given up what it does not need.
@@ -44,10 +44,9 @@ interface Report extends HostReport {
 
 function describe(report: Report): string {
   const chosen = report.families.find(({ family }) => family === report.chosen);
-  const yes = (has: boolean) => (has ? 'yes' : 'no');
   const lines = [
     `${'kernel'.padEnd(WIDTH)} ${report.kernel} ${report.machine}`,
-    `${'BTF'.padEnd(WIDTH)} ${yes(report.btf)}${report.btf ? '' : '  (CONFIG_DEBUG_INFO_BTF: without it nothing can be captured)'}`,
+    `${'BTF'.padEnd(WIDTH)} ${btf(report)}`,
     `${'capabilities'.padEnd(WIDTH)} ${capabilities(report)}`,
     ...Object.entries(report.settings)
       .filter(([, value]) => value !== undefined)
@@ -65,11 +64,19 @@ function describe(report: Report): string {
   return `${lines.map(forTerminal).join('\n')}\n`;
 }
 
+function btf({ btf: hasOwn, btfFile, kernel }: Report): string {
+  if (hasOwn) return 'yes';
+  if (btfFile === undefined)
+    return `no  (CONFIG_DEBUG_INFO_BTF: without it nothing can be captured, unless --btf FILE gives that of ${kernel})`;
+  return btfFile.problem === undefined ? `no: that of ${btfFile.path} is used` : `no: ${btfFile.problem}`;
+}
+
 /** What this user may not, another may; what this host cannot, no one can. */
-function verdict({ chosen, btf, capabilities: held }: Report): string[] {
+function verdict({ chosen, btf, btfFile, capabilities: held }: Report): string[] {
   if (chosen !== undefined) return [`whodns would use the ${chosen} hooks. What they do not see:`];
   const mayLoad = held['CAP_SYS_ADMIN'] || (held['CAP_BPF'] && held['CAP_PERFMON']);
-  if (!btf || mayLoad) return ['whodns cannot capture on this host.'];
+  const hasBtf = btf || (btfFile !== undefined && btfFile.problem === undefined);
+  if (!hasBtf || mayLoad) return ['whodns cannot capture on this host.'];
   return ['This user may not capture: run whodns as root, or with some of its rights only:', ...WITHOUT_ROOT];
 }
 

@@ -4,7 +4,7 @@ import { UserError } from '../lib/errors.ts';
 import { nativeFile } from '../lib/package-files.ts';
 
 export interface NativeError {
-  /** open, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp, notify */
+  /** open, btf, family, rodata, ring, load, attach, map, wakeup, start, closed, threads, seccomp, notify */
   readonly op: string;
   /** File, program, map or setting that it is about. */
   readonly subject: string;
@@ -21,6 +21,8 @@ export type NativeResult<T> = T | { readonly error: NativeError };
 export interface NativeOptions {
   /** Content of the BPF object. */
   readonly object: Uint8Array;
+  /** Of this kernel, where it has none of its own: checked (btf.ts), since libbpf does not survive every damage. */
+  readonly btf?: Uint8Array;
   /** Programs named `<family>_*` are loaded. */
   readonly family: string;
   /** Prefixes of programs that are loaded whatever the family. No others are. */

@@ -26,6 +26,7 @@ function lackOf({ op, code }: NativeError): Lack {
 
 const WHAT: Readonly<Record<string, (subject: string) => string>> = {
   open: (subject) => `cannot read the BPF object ${subject}`,
+  btf: () => 'the BTF is not that of this kernel',
   family: (subject) => `the BPF object has no ${subject} programs for this kernel`,
   rodata: (subject) => `cannot set ${subject}`,
   ring: (subject) => `cannot make the ring buffer (${subject})`,

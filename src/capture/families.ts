@@ -1,6 +1,6 @@
 /** Hook families: which come first on this kernel, and loading the programs of the first that this kernel takes. */
 import { createHash, randomInt } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Stage } from '../ledger.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -8,6 +8,7 @@ import { UserError } from '../lib/errors.ts';
 import { nativeFile } from '../lib/package-files.ts';
 import { TRACE_CONTEXT } from '../wire/layout.gen.ts';
 import { loadAddon, type NativeAddon, type NativeCapture, type NativeError } from './addon.ts';
+import { btfOfFile, kernelHasBtf } from './btf-file.ts';
 import { CaptureError } from './capture-error.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
 
@@ -17,6 +18,10 @@ export type KernelFamily = 'fentry' | 'kprobe' | 'tracepoint';
 export function familiesInOrder(mode: Preemption): readonly KernelFamily[] {
   return isPreempted(mode) ? ['kprobe', 'tracepoint', 'fentry'] : ['fentry', 'kprobe', 'tracepoint'];
 }
+
+/** Its programs read fields only: where, libbpf tells them by a file. Others the kernel attaches by its own BTF. */
+export const FAMILY_OF_FILE: KernelFamily = 'kprobe';
+export const NEEDS_OWN_BTF = "it needs the kernel's own BTF, and this kernel has none";
 
 /** The first with the BPF ring buffer. 5.10 is the oldest that is tested. */
 const OLDEST_KERNEL = [5, 8] as const;
@@ -45,18 +50,20 @@ export interface KernelOptions {
   readonly clock?: Clock;
   /** BPF object file; default: the package's own. */
   readonly object?: string;
+  /** File with the BTF of this kernel, read where it has none of its own. */
+  readonly btf?: string | undefined;
 }
 
 /** Tries one family: load, attach, one datagram to itself, and out again. Seen by `whodns doctor`. */
 export function tryFamily(
   family: KernelFamily,
-  object: string = nativeFile('dns.bpf.o'),
+  { object = nativeFile('dns.bpf.o'), btf }: { readonly object?: string; readonly btf?: Uint8Array } = {},
 ): { readonly fires: boolean | undefined } | { readonly error: CaptureError } {
   const addon = loadAddon();
   const read = readObject(addon, object);
   if ('error' in read) return read;
   const tried = addon.tryFamily(
-    { object: read.bytes, family, besides: [], ringBytes: 65536, knobs: selfKnobs() },
+    { object: read.bytes, ...given(btf), family, besides: [], ringBytes: 65536, knobs: selfKnobs() },
     'dns_ports',
   );
   return 'error' in tried ? { error: new CaptureError(tried.error) } : { fires: tried.fires };
@@ -78,10 +85,12 @@ export async function loadFirst(
   const read = readObject(addon, options.object ?? nativeFile('dns.bpf.o'));
   if ('error' in read) throw read.error;
   const failures = [...failed];
-  const families = options.hook === 'auto' ? familiesInOrder(currentPreemption()) : [options.hook];
+  const btf = btfOfFile(options.btf);
+  const families = familiesFor(options.hook, btf);
   for (const family of families.slice(failed.length)) {
     const opened = await addon.open({
       object: read.bytes,
+      ...given(btf),
       family,
       besides: [
         'exit',
@@ -107,7 +116,18 @@ export async function loadFirst(
     if ('capture' in opened) return { capture: opened.capture, family, failures };
     failures.push(new CaptureError(opened.error));
   }
-  throw noFamily(failures);
+  throw noFamily(failures, btf === undefined ? undefined : options.btf);
+}
+
+/** @throws UserError: it cannot do without the kernel's own BTF */
+function familiesFor(hook: KernelOptions['hook'], btf: Uint8Array | undefined): readonly KernelFamily[] {
+  if (hook === 'auto') return btf === undefined ? familiesInOrder(currentPreemption()) : [FAMILY_OF_FILE];
+  if (btf === undefined || hook === FAMILY_OF_FILE) return [hook];
+  throw new UserError(`--hook ${hook}: ${NEEDS_OWN_BTF}`, { hint: `use ${FAMILY_OF_FILE}`, lack: 'kernel' });
+}
+
+function given(btf: Uint8Array | undefined): { readonly btf?: Uint8Array } {
+  return btf === undefined ? {} : { btf };
 }
 
 /** The BPF object, if it is the one that the addon was built with: libbpf does not survive every damage. */
@@ -132,12 +152,19 @@ function readObject(
 }
 
 /** One cause for all families: that one. Else each family's. */
-function noFamily(failures: readonly CaptureError[]): UserError {
+function noFamily(failures: readonly CaptureError[], btf: string | undefined): UserError {
   const [first] = failures;
   if (first === undefined) throw new Error('no family was tried');
-  if (!existsSync('/sys/kernel/btf/vmlinux')) {
+  if (btf !== undefined && isOfAnotherKernel(first)) {
+    return new UserError(`--btf ${btf}: is not that of this kernel (${release()})`, {
+      hint: 'its name is that of the kernel: take the one that uname -r tells',
+      lack: 'kernel',
+      cause: first,
+    });
+  }
+  if (btf === undefined && !kernelHasBtf()) {
     return new UserError('this kernel has no BTF (/sys/kernel/btf/vmlinux is not there)', {
-      hint: 'use a kernel built with CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF: those of Debian 11 and later are',
+      hint: 'use a kernel built with CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF: those of Debian 11 and later are; or give it that of this kernel with --btf FILE (docs/operating.md)',
       lack: 'kernel',
       cause: first,
     });
@@ -167,6 +194,14 @@ function noFamily(failures: readonly CaptureError[]): UserError {
     lack: 'kernel',
     cause: first,
   });
+}
+
+/** How the log calls the instruction that libbpf makes of a field that is not there (src/relo_core.c: bpf_core_poison_insn). */
+const POISONED = /invalid func unknown#195896080|<invalid CO-RE relocation>/;
+
+/** Where a field is not there the verifier refuses it; one that is elsewhere shows in what is read (op `btf`). */
+export function isOfAnotherKernel({ op, detail }: CaptureError): boolean {
+  return op === 'btf' || (op === 'load' && POISONED.test(detail));
 }
 
 /** The agent itself, as the kernel knows it: its own lookups (of the collector, say) are left out. */

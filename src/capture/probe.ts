@@ -1,11 +1,19 @@
 /** What this host has for the capture, found by reading and by really loading and attaching each hook family. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { UserError } from '../lib/errors.ts';
 import { missedBy } from '../tables/blind-spots.ts';
 import { HOOK_FAMILIES } from '../tables/hook-families.ts';
+import { btfOfFile, kernelHasBtf } from './btf-file.ts';
 import { CaptureError } from './capture-error.ts';
-import { familiesInOrder, type KernelFamily, tryFamily } from './families.ts';
+import {
+  FAMILY_OF_FILE,
+  familiesInOrder,
+  isOfAnotherKernel,
+  type KernelFamily,
+  NEEDS_OWN_BTF,
+  tryFamily,
+} from './families.ts';
 import { currentPreemption, isPreempted, type Preemption } from './preemption.ts';
 
 export interface FamilyReport {
@@ -26,8 +34,10 @@ export interface FamilyReport {
 export interface HostReport {
   readonly kernel: string;
   readonly machine: string;
-  /** /sys/kernel/btf/vmlinux is there: all families need it. */
+  /** /sys/kernel/btf/vmlinux is there. Without it only `kprobe` can be used, with `btfFile`. */
   readonly btf: boolean;
+  /** What is used instead of it, or why it cannot be; undefined: no file is named, or it is not needed. */
+  readonly btfFile?: { readonly path: string; readonly problem?: string };
   /** Effective capabilities that matter here. */
   readonly capabilities: Readonly<Record<string, boolean>>;
   /** Kernel settings as their files say; undefined = the file is not there or not readable. */
@@ -63,16 +73,20 @@ const SETTINGS = {
   kprobe_pmu: '/sys/bus/event_source/devices/kprobe/type',
 } as const;
 
+const OF_ANOTHER = 'the BTF of --btf is not that of this kernel';
+
 /** Takes about a second; leaves nothing in the kernel. Never throws for what the host lacks: that is the report. */
-export function probe(): HostReport {
+export function probe(btfPath?: string): HostReport {
   const status = read('/proc/self/status') ?? '';
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   const preemption = currentPreemption();
-  const families = familiesInOrder(preemption).map((family) => report(family, preemption));
+  const btf = readBtf(btfPath);
+  const families = familiesInOrder(preemption).map((family) => report(family, preemption, btf.bytes));
   return {
     kernel: release(),
     machine: arch(),
-    btf: existsSync('/sys/kernel/btf/vmlinux'),
+    btf: kernelHasBtf(),
+    ...(btf.file === undefined ? {} : { btfFile: btf.file }),
     capabilities: mapValues(CAPABILITIES, (bit) => ((effective >> BigInt(bit)) & 1n) === 1n),
     settings: mapValues(SETTINGS, read),
     memlock: /^Max locked memory\s+(\S+)/m.exec(read('/proc/self/limits') ?? '')?.[1],
@@ -82,13 +96,34 @@ export function probe(): HostReport {
   };
 }
 
-function report(family: KernelFamily, preemption: Preemption): FamilyReport {
+interface FileBtf {
+  readonly bytes?: Uint8Array;
+  readonly file?: { readonly path: string; readonly problem?: string };
+}
+
+function readBtf(path: string | undefined): FileBtf {
+  try {
+    const bytes = btfOfFile(path);
+    return path === undefined || bytes === undefined ? {} : { bytes, file: { path } };
+  } catch (error) {
+    if (path === undefined || !(error instanceof UserError)) throw error;
+    return { file: { path, problem: error.message } };
+  }
+}
+
+function report(family: KernelFamily, preemption: Preemption, btf: Uint8Array | undefined): FamilyReport {
   const { missedWherePreempted } = HOOK_FAMILIES[family];
   const missed = missedBy(family);
   const base = { family, missed: isPreempted(preemption) ? [...missed, ...missedWherePreempted] : missed };
+  if (btf !== undefined && family !== FAMILY_OF_FILE)
+    return { ...base, ...refused(new UserError(NEEDS_OWN_BTF)) };
   try {
-    const tried = tryFamily(family);
-    if ('error' in tried) return { ...base, ...refused(tried.error) };
+    const tried = tryFamily(family, btf === undefined ? {} : { btf });
+    if ('error' in tried) {
+      const { error } = tried;
+      const isForeign = btf !== undefined && isOfAnotherKernel(error);
+      return { ...base, ...refused(error), ...(isForeign ? { reason: OF_ANOTHER, hint: undefined } : {}) };
+    }
     const silent = tried.fires === false;
     return {
       ...base,

@@ -20,7 +20,6 @@
  *
  * All state is bounded, by workload and process first (lib/fair-bound.ts); see the constants.
  */
-import { AnswerNames, sameQuestions } from '../dns/compare.ts';
 import { Message } from '../dns/message.ts';
 import type { Stage } from '../ledger.ts';
 import { FairBound, Holding } from '../lib/fair-bound.ts';
@@ -29,6 +28,7 @@ import { putUuidV7 } from '../lib/uuid.ts';
 import type { Outcome, ProcessIdentity, UnknownReason } from '../model.ts';
 import { OPCODES } from '../tables/classes.ts';
 import { Attempts } from './attempts.ts';
+import { Awaited, MAX_CANDIDATES } from './awaited.ts';
 import { Envelope, nsBetween } from './envelope.ts';
 import { FIELD, FIELD_BITS } from './fields.ts';
 import { Finished } from './finished.ts';
@@ -41,13 +41,11 @@ import {
   exchangeKey,
   hasNoId,
   isMulticast,
-  isOnSameWay,
   isSameProcess,
   isSameServer,
   isSameWay,
   MDNS_PORT,
   questionHash,
-  readAnswerNames,
   retryKey,
   serverKey,
 } from './keys.ts';
@@ -62,20 +60,12 @@ import { EventView, LookupView } from './view.ts';
 const HOLD_NS = 50_000_000;
 /** Slots for further attempts, as a part of those for lookups. */
 const ATTEMPTS_SHARE = 1 / 4;
-/** Candidates looked at under one key. Keys are seeded hashes, so only identical exchanges share one in number. */
-const MAX_CANDIDATES = 64;
-/** An answer may be stamped this much before its request (clocks of capture queues differ); its duration is then 0. */
-const CLOCK_SLACK_NS = 1_000_000;
 /**
  * Event time going back further than this is a step of the clock. Less is no news: rings of several CPUs, or events that
  * waited while this program did not run. The clock of the time-outs then stands still until time has caught up.
  */
 const STEP_BACK_NS = 60_000_000_000;
 const MAX_IN_FLIGHT = 65_536;
-/** RFC 6762 section 5.4: the top bit of a question's class asks for an answer by unicast. */
-const UNICAST_CLASS = 0x7fff;
-const WHOLE_CLASS = 0xffff;
-
 export interface InFlightOptions {
   readonly timeoutNs: bigint;
   /** Requests waiting for their answer; when full the oldest of who has most is finished as 'unknown' and counted in `evicted`. */
@@ -125,10 +115,7 @@ export class InFlight {
   readonly #open: SlotQueue;
   /** Open lookups by what a retransmission has in common with them. */
   readonly #byRetry: SlotIndex;
-  /** Open attempts by exchange and question. */
-  readonly #byAnswer: SlotIndex;
-  /** Open attempts by exchange alone: answers without a question, answers to another question. */
-  readonly #byExchange: SlotIndex;
+  readonly #awaited: Awaited;
   readonly #groups: Groups;
   /** Lookups that are being answered by many messages; they are not among `#open`. */
   readonly #transfers: Transfers;
@@ -140,11 +127,6 @@ export class InFlight {
   /** What candidates are looked at with. */
   readonly #seen = new Envelope();
   readonly #seenMessage = new Message();
-  /** Of the answer without a question that is being settled, once it is asked for them. */
-  readonly #answerNames = new AnswerNames();
-  #isAnswerRead = false;
-  /** Attempts that an answer without a question is to. */
-  readonly #fitting = new Int32Array(MAX_CANDIDATES);
   readonly #view: LookupView = new LookupView(NO_PROCESS);
   /** ns that event time has advanced since the first event: never goes back, whatever the wall clock does. */
   readonly #time = new Float64Array(1);
@@ -164,12 +146,9 @@ export class InFlight {
     this.#deadlines = new Float64Array(capacity);
     this.#open = new SlotQueue(capacity);
     this.#byRetry = new SlotIndex(capacity);
-    this.#byAnswer = new SlotIndex(capacity);
-    this.#byExchange = new SlotIndex(capacity);
-    this.#groups = new Groups(
-      this.#slab,
-      this.#time,
-      (slot, message) => this.#matchQuestions(slot, message, WHOLE_CLASS) > 0,
+    this.#awaited = new Awaited(this.#slab, capacity);
+    this.#groups = new Groups(this.#slab, this.#time, (slot, message) =>
+      this.#awaited.asksTheSame(slot, message),
     );
     this.#transfers = new Transfers(this.#fairness);
     options.stage.held = () => this.#open.size + this.#transfers.size;
@@ -213,7 +192,7 @@ export class InFlight {
   unreachable(raw: Envelope, message: Message): void {
     if (!this.#isAwaited(raw)) return;
     const { answers } = this.#options;
-    const attempt = this.#unreached(raw, message);
+    const attempt = this.#awaited.unreached(raw, message);
     if (attempt < 0) {
       answers.filter('late');
       return;
@@ -236,20 +215,6 @@ export class InFlight {
     if (emit === 'request') answers.filter('not_awaited');
     else this.#advance(raw.timeNumber);
     return emit !== 'request';
-  }
-
-  /** The attempt that an error is about; -1: none is open. */
-  #unreached(raw: Envelope, message: Message): number {
-    if (message.id < 0) return -1;
-    let looked = 0;
-    const exchange = exchangeKey(raw, message);
-    for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
-      if (looked++ === MAX_CANDIDATES) break;
-      if (this.#slab.words[slot * SLOT_WORDS + SLOT.ID] !== message.id) continue;
-      this.#slab.show(slot, this.#seen);
-      if (isOnSameWay(this.#seen, raw)) return slot;
-    }
-    return -1;
   }
 
   /**
@@ -352,11 +317,7 @@ export class InFlight {
 
   /** An answer to this attempt is expected, or was read before it. */
   #await(slot: number, raw: Envelope, message: Message, question: number): void {
-    const exchange = exchangeKey(raw, message);
-    const key = answerKey(exchange, question);
-    this.#slab.words[slot * SLOT_WORDS + SLOT.ANSWER_KEY] = key;
-    this.#byAnswer.add(key, slot);
-    this.#byExchange.add(exchange, slot);
+    const exchange = this.#awaited.add(slot, raw, message, question);
     if (this.#held.size > 0) this.#takeHeld(slot, exchange);
   }
 
@@ -387,7 +348,7 @@ export class InFlight {
     if (words[at + FIELD.NETWORK_NAMESPACE] !== raw.words[raw.at + FIELD.NETWORK_NAMESPACE]) return false;
     this.#slab.show(lookup, this.#seen);
     if (!isSameServer(this.#seen, raw)) return false;
-    if (this.#matchQuestions(lookup, message, WHOLE_CLASS) === 0) return false;
+    if (!this.#awaited.asksTheSame(lookup, message)) return false;
     if (raw.owner !== undefined && raw.owner.tid === owner?.tid) return true;
     for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot)) {
       this.#slab.show(slot, this.#seen);
@@ -396,29 +357,12 @@ export class InFlight {
     return false;
   }
 
-  /** 2: the same questions byte for byte; 1: but for the case of letters; 0: others. */
-  #matchQuestions(slot: number, message: Message, classMask: number): 0 | 1 | 2 {
-    if (this.#slab.hasQuestions(slot, message)) return 2;
-    this.#slab.parse(slot, this.#seenMessage);
-    return sameQuestions(this.#seenMessage, message, classMask);
-  }
-
   /** Pairs the answer, or tells why it will never be. False: its request may still come. */
   #settle(raw: Envelope, message: Message, exchange: number): boolean {
-    let best = -1;
-    let bestMatch = 0;
-    let looked = 0;
     const key = answerKey(exchange, questionHash(message));
-    for (let slot = this.#byAnswer.first(key); slot >= 0; slot = this.#byAnswer.after(slot)) {
-      if (looked++ === MAX_CANDIDATES) break;
-      const match = this.#match(slot, raw, message);
-      if (match <= bestMatch) continue;
-      best = slot;
-      bestMatch = match;
-      if (match === 2) break;
-    }
-    if (best >= 0) {
-      this.#answer(best, raw, message);
+    const attempt = this.#awaited.withQuestion(key, raw, message);
+    if (attempt >= 0) {
+      this.#answer(attempt, raw, message);
       return true;
     }
     const slot = this.#finished.find(key, raw);
@@ -444,26 +388,11 @@ export class InFlight {
 
   /** Answers without a question (a server that could not read the request leaves it out), or to a request without one. */
   #settleByExchange(raw: Envelope, message: Message, exchange: number): boolean {
-    let only = -1;
-    let fitting = 0;
-    let looked = 0;
-    this.#isAnswerRead = false;
-    for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
-      // A table of more candidates than are looked at may hold another one that fits.
-      if (looked++ === MAX_CANDIDATES) {
-        if (!hasNoId(raw)) fitting = fitting === 0 ? 0 : 2;
-        break;
-      }
-      if (!this.#matchWithoutQuestion(slot, raw, message)) continue;
-      this.#fitting[fitting] = slot;
-      if (fitting++ === 0) only = slot;
-    }
+    const awaited = this.#awaited;
+    const fitting = awaited.withoutQuestion(exchange, raw, message);
     if (fitting === 0) return false;
-    if (hasNoId(raw)) {
-      this.#answerAll(fitting, raw, message);
-      return true;
-    }
-    if (fitting === 1) this.#answer(only, raw, message);
+    if (hasNoId(raw)) this.#answerAll(fitting, raw, message);
+    else if (fitting === 1) this.#answer(awaited.fitting(0), raw, message);
     else this.#options.answers.drop('ambiguous');
     return true;
   }
@@ -472,50 +401,17 @@ export class InFlight {
   #answerAll(count: number, raw: Envelope, message: Message): void {
     this.#options.answers.out++;
     for (let i = 0; i < count; i++) {
-      const attempt = this.#fitting[i] as number;
+      const attempt = this.#awaited.fitting(i);
       // Another attempt of a lookup that has just ended.
       if (this.#slab.processes[attempt] !== undefined) this.#finishAnswered(attempt, raw, message);
     }
-  }
-
-  #match(slot: number, raw: Envelope, message: Message): 0 | 1 | 2 {
-    const { words } = this.#slab;
-    if (words[slot * SLOT_WORDS + SLOT.ID] !== message.id && !hasNoId(raw)) return 0;
-    // The header alone: no question was read.
-    if ((words[slot * SLOT_WORDS + SLOT.QUESTIONS_END] as number) <= HEADER) return 0;
-    if (!this.#isOnWay(slot, raw)) return 0;
-    return this.#matchQuestions(slot, message, isMulticast(this.#seen) ? UNICAST_CLASS : WHOLE_CLASS);
-  }
-
-  /** Whether the answer came back on the way of this attempt, and not before it. Leaves the attempt in `#seen`. */
-  #isOnWay(slot: number, raw: Envelope): boolean {
-    const seen = this.#seen;
-    this.#slab.show(slot, seen);
-    const elapsed = nsBetween(seen.words, seen.at + FIELD.TIME, raw.words, raw.at + FIELD.TIME);
-    return elapsed + CLOCK_SLACK_NS >= 0 && isOnSameWay(seen, raw);
-  }
-
-  #matchWithoutQuestion(slot: number, raw: Envelope, message: Message): boolean {
-    // -1: too short to have an id
-    if (message.id < 0) return false;
-    if (this.#slab.words[slot * SLOT_WORDS + SLOT.ID] !== message.id && !hasNoId(raw)) return false;
-    const request = this.#seenMessage;
-    this.#slab.parse(slot, request);
-    if (request.questionsRead > 0 && message.questionsRead > 0) return false;
-    if (!this.#isOnWay(slot, raw)) return false;
-    if (!isMulticast(this.#seen)) return true;
-    if (!this.#isAnswerRead) readAnswerNames(this.#answerNames, message);
-    this.#isAnswerRead = true;
-    return this.#answerNames.answer(request);
   }
 
   /** An answer that was read before this request. */
   #takeHeld(attempt: number, exchange: number): void {
     for (const held of this.#held.of(exchange, MAX_CANDIDATES)) {
       const { raw, message } = held;
-      this.#isAnswerRead = false;
-      if (this.#match(attempt, raw, message) === 0 && !this.#matchWithoutQuestion(attempt, raw, message))
-        continue;
+      if (!this.#awaited.fits(attempt, raw, message)) continue;
       this.#held.release(held);
       this.#answer(attempt, raw, message);
       return;
@@ -531,14 +427,7 @@ export class InFlight {
   #giveUp(held: HeldAnswer): void {
     this.#held.release(held);
     const { raw, message, exchangeKey: exchange } = held;
-    let isAsked = false;
-    let looked = 0;
-    for (let slot = this.#byExchange.first(exchange); slot >= 0; slot = this.#byExchange.after(slot)) {
-      if (isAsked || looked++ === MAX_CANDIDATES) break;
-      this.#slab.show(slot, this.#seen);
-      const isId = this.#slab.words[slot * SLOT_WORDS + SLOT.ID] === message.id;
-      isAsked = isId && isOnSameWay(this.#seen, raw);
-    }
+    const isAsked = this.#awaited.isAsked(exchange, raw, message);
     this.#options.answers.filter(isAsked ? 'other_question' : 'unmatched');
   }
 
@@ -663,8 +552,7 @@ export class InFlight {
     this.#groups.finish(lookup, view);
     const digest = view.hasResponse ? answerDigest(view.answer.message) : 0;
     for (let slot = lookup; slot >= 0; slot = this.#attempts.next(slot)) {
-      this.#byExchange.remove(slot);
-      this.#byAnswer.remove(slot);
+      this.#awaited.remove(slot);
       this.#remember(slot, digest);
     }
     this.#options.stage.out++;
@@ -701,7 +589,7 @@ export class InFlight {
     const { words } = this.#slab;
     const at = attempt * SLOT_WORDS;
     // An answer cannot be told to be to this one.
-    if ((words[at + SLOT.QUESTIONS_END] as number) <= HEADER) return;
+    if (!this.#slab.isQuestionRead(attempt)) return;
     const seen = this.#seen;
     this.#slab.show(attempt, seen);
     const key = words[at + SLOT.ANSWER_KEY] as number;
@@ -713,9 +601,6 @@ export class InFlight {
       this.#finished.remember(key, serverKey(seen, FIELD.DIALED), this.#view, digest, byMany);
   }
 }
-
-/** Bytes of a message header; a message whose questions end there has none. */
-const HEADER = 12;
 
 /** Until a lookup is shown. */
 const NO_PROCESS: ProcessIdentity = Object.freeze({

@@ -104,6 +104,11 @@ export class Slab {
     return true;
   }
 
+  /** Whether the request has a question that was read. */
+  isQuestionRead(slot: number): boolean {
+    return (this.words[slot * SLOT_WORDS + SLOT.QUESTIONS_END] as number) > HEADER;
+  }
+
   #putBytes(slot: number, { bytes, base, captured }: Message): void {
     if (captured > MESSAGE_BYTES) {
       this.#long.set(slot, bytes.slice(base, base + captured));
@@ -114,4 +119,5 @@ export class Slab {
   }
 }
 
+/** Bytes of a message header. */
 const HEADER = 12;

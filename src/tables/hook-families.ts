@@ -15,7 +15,7 @@ export const HOOK_FAMILIES = {
   },
   kprobe: {
     needs:
-      'BTF and CONFIG_KPROBES; CAP_BPF and CAP_PERFMON, with perf_event_paranoid 3 (Debian) also CAP_SYS_ADMIN',
+      'BTF (or that of a file, --btf) and CONFIG_KPROBES; CAP_BPF and CAP_PERFMON, with perf_event_paranoid 3 (Debian) also CAP_SYS_ADMIN',
     missedWherePreempted: [
       'a message while a preempted task is in a system call on a BPF map on the same CPU (the agent that reads its counters); counted as missed runs',
     ],

@@ -16,7 +16,15 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [
   {
     title: 'Capture:',
     common: ['hook', 'ports', 'durationMs', 'timeoutMs', 'connections', 'scope'],
-    further: ['emit', 'commandArgs', 'processContext', 'traceContext', 'searchFolding', 'nxdomainError'],
+    further: [
+      'btf',
+      'emit',
+      'commandArgs',
+      'processContext',
+      'traceContext',
+      'searchFolding',
+      'nxdomainError',
+    ],
   },
   {
     title: 'Filter:',

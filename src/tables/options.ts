@@ -55,6 +55,16 @@ export const OPTIONS = {
     parse: oneOf('auto', 'fentry', 'kprobe', 'tracepoint'),
     default: 'auto',
   }),
+  btf: option<string | undefined>({
+    flag: '--btf <file>',
+    commands: ['run', 'top', 'doctor'],
+    env: ['WHODNS_BTF'],
+    description:
+      'BTF of this kernel (KERNEL.btf, unpacked), for one that has none of its own (BTFHub has that of many): kprobe hooks only',
+    parse: (text) => (text.includes('\0') ? { problem: 'is not a file name' } : { value: text }),
+    default: undefined,
+    shownDefault: "the kernel's own",
+  }),
   seccomp: option<'enforce' | 'log' | 'off'>({
     flag: '--seccomp <mode>',
     commands: ['run'],

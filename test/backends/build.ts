@@ -1,19 +1,26 @@
 /**
- * The backends: VictoriaLogs and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package.
+ * The backends: VictoriaLogs, VictoriaMetrics and Jaeger built from their Go modules, Prometheus and promtool out of Debian's package, ClickHouse out of
+ * npm's.
  * `node test/backends/build.ts` makes all of them and prints their paths.
  */
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { collectorProgram } from '../collector/build.ts';
 import { cachedProgram, debianProgram, GO_ENVIRONMENT, run } from '../collector/program-cache.ts';
+import { clickHouseProgram } from './clickhouse.ts';
 
 /**
  * Binaries that the user has, by the variables LOKI, TEMPO and GRAFANA. They are AGPL-3.0: this project does not build them.
  */
 export const OWN = { loki: process.env.LOKI, tempo: process.env.TEMPO, grafana: process.env.GRAFANA };
 
+/** The manifest of a collector with exporters that otel-config/builder.yaml has not. */
+export const RECIPES_MANIFEST = join(import.meta.dirname, 'recipes-builder.yaml');
+
 export const victoriaLogsProgram = (): Promise<string> => goProgram('victoria-logs');
+export const victoriaMetricsProgram = (): Promise<string> => goProgram('victoria-metrics');
 export const composeProgram = (): Promise<string> => goProgram('compose');
 export const jaegerProgram = (): Promise<string> => goProgram('jaeger');
 export const prometheusProgram = (): Promise<string> => debianProgram('prometheus', 'prometheus');
@@ -37,6 +44,7 @@ export async function sampleApplication(): Promise<string> {
 /** Go programs by module version. All are under Apache-2.0. */
 const GO_PROGRAMS = {
   'victoria-logs': 'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.2',
+  'victoria-metrics': 'github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.151.0',
   // The module's v1.76.0 is Jaeger 2.13: its 2.x tags are no valid Go versions (no /v2 in the path).
   jaeger: 'github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0',
   // Loads and prints a compose file: what `docker compose config` calls.
@@ -64,9 +72,12 @@ if (import.meta.main) {
     prometheusProgram,
     promtoolProgram,
     victoriaLogsProgram,
+    victoriaMetricsProgram,
     jaegerProgram,
     composeProgram,
     sampleApplication,
+    clickHouseProgram,
+    () => collectorProgram(RECIPES_MANIFEST),
   ]) {
     const started = performance.now();
     console.log(`${await program()} (${((performance.now() - started) / 1000).toFixed(0)} s)`);

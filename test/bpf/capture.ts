@@ -147,7 +147,7 @@ export interface Captured {
 export const LOADS: Readonly<Record<string, string>> = Object.fromEntries(
   ['', '--trace', '--level 1=3', '--trace --level 1=3'].map((knobs) => [
     knobs.replaceAll(/--| 1=3/g, '').replace(' ', '+') || 'plain',
-    `--load --connections --rate 5000 --self 1 --port 53 --port 54 --port 55 --port 56 ${knobs}`.trim(),
+    `--load --connections --limit 4096 --rate 5000 --self 1 --port 53 --port 54 --port 55 --port 56 ${knobs}`.trim(),
   ]),
 );
 
@@ -155,8 +155,9 @@ export const LOADS: Readonly<Record<string, string>> = Object.fromEntries(
 export function buildLoader(): void {
   mkdirSync(join(ROOT, 'build/test'), { recursive: true });
   const source = join(ROOT, 'test/bpf/loader.c');
+  const headers = ['bpf/event.h', 'bpf/kernel_calls.h', 'test/bpf/object.h'].map((path) => join(ROOT, path));
   execFileSync('make', ['-s', '-f', '-', LOADER], {
-    input: `${LOADER}: ${source} ${join(ROOT, 'bpf/event.h')}\n\tgcc -O2 -g -Wall -Wextra -Werror -o $@.part ${source} -lbpf && mv $@.part $@\n`,
+    input: `${LOADER}: ${source} ${headers.join(' ')}\n\tgcc -O2 -g -Wall -Wextra -Werror -o $@.part ${source} -lbpf && mv $@.part $@\n`,
     stdio: ['pipe', 'inherit', 'inherit'],
   });
 }

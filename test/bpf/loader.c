@@ -12,6 +12,7 @@
  * counters, drops and processes as a last line each.
  */
 #include "../../bpf/event.h"
+#include "object.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -439,9 +440,9 @@ int main(int argc, char **argv)
 	/* Until 5.10 maps count against this limit. */
 	setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
 	btf = btf__load_vmlinux_btf();
-	LIBBPF_OPTS(bpf_object_open_opts, options,
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "dns",
 		    .kernel_log_level = verbose ? 4 : 0); /* 4: the verifier's statistics */
-	object = bpf_object__open_file(argv[1], &options);
+	object = open_object(argv[1], btf, &options);
 	if (!object || !btf) {
 		fprintf(stderr, "cannot open %s or the kernel's BTF: %s\n", argv[1], strerror(errno));
 		return 1;
@@ -497,7 +498,7 @@ int main(int argc, char **argv)
 		take_scratches(object, taken);
 	bpf_object__for_each_program(program, object)
 	{
-		if (!bpf_program__autoload(program) || bpf_program__type(program) == BPF_PROG_TYPE_RAW_TRACEPOINT)
+		if (!bpf_program__autoload(program) || strcmp(bpf_program__section_name(program), "raw_tp") == 0)
 			continue;
 		links[attached] = bpf_program__attach(program);
 		if (!links[attached]) {

@@ -30,14 +30,16 @@ export function configArguments(names: ConfigurationNames): string[] {
 /**
  * Starts a collector; `directory` is its storage, so a second start with the same one continues where the first ended.
  * @param env more of the variables that the files name
+ * @param manifest of the collector, by default the shipped one
  */
 export async function startCollector(
   names: ConfigurationNames,
   directory: string,
   env: NodeJS.ProcessEnv = {},
+  manifest?: string,
 ): Promise<Collector> {
   mkdirSync(directory, { recursive: true });
-  const program = await collectorProgram();
+  const program = await collectorProgram(manifest);
   const [health, metrics, grpc, http, prometheus] = await freePorts(5);
   const settings = {
     COLLECTOR_STORAGE: join(directory, 'storage'),

@@ -11,6 +11,8 @@ import { CONFIGURATIONS, configArguments } from './collector.ts';
 const INPUTS = ['agent', 'gateway'];
 const OUTPUTS = ['otlp', 'loki', 'tempo', 'prometheus', 'victorialogs', 'jaeger'];
 const MODIFIERS = ['redact'];
+/** Their exporters are not in builder.yaml: test/backends/ has another collector. */
+const ELSEWHERE = ['clickhouse'];
 /** Only after agent.yaml. */
 const AGENT_MODIFIERS = ['file', 'kubernetes'];
 
@@ -54,7 +56,10 @@ test('every shipped file is in a combination', () => {
   const shipped = readdirSync(CONFIGURATIONS)
     .filter((name) => name.endsWith('.yaml'))
     .map((name) => name.slice(0, -'.yaml'.length));
-  assert.deepEqual(shipped.sort(), [...INPUTS, ...OUTPUTS, ...MODIFIERS, ...AGENT_MODIFIERS].sort());
+  assert.deepEqual(
+    shipped.sort(),
+    [...INPUTS, ...OUTPUTS, ...MODIFIERS, ...AGENT_MODIFIERS, ...ELSEWHERE].sort(),
+  );
 });
 
 test('every shipped file states its minimum version', () => {

@@ -32,7 +32,7 @@ export const ADDRESS = {
 const ZONE_TTL = 300;
 export const SHORT_TTL = 1;
 const PATIENCE_MS = 30_000;
-export const START_MS = 180_000;
+export const START_MS = 400_000;
 
 const SERVER = `
 import socket, threading

@@ -100,23 +100,27 @@ describe('doctor, where records shall go', () => {
 
   it('strange servers: one line each, in time, nothing raw', async (t) => {
     const coloured = 'HTTP/1.1 400 \u001b[31mBad\r\ncontent-type: text/plain\r\n\r\n\u001b]0;title\u0007boom';
-    for (const bytes of [undefined, '', '\u001b[2Jnonsense\n', coloured])
-      for (const protocol of ['grpc', 'http/protobuf']) {
-        const OTEL_EXPORTER_OTLP_ENDPOINT = await strange(t, bytes);
-        const began = performance.now();
-        const { code, otlp, text } = await doctor({
-          OTEL_EXPORTER_OTLP_ENDPOINT,
-          OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
-        });
-        assert.equal(code, 0, text);
-        assert.ok(
-          otlp.length > 0 && otlp.every((line) => line.startsWith('OTLP ') && line.includes('no: ')),
-          text,
-        );
-        assert.ok(performance.now() - began < 60_000);
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are looked for
-        assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
-      }
+    const answers = [undefined, '', '\u001b[2Jnonsense\n', coloured];
+    const cases = answers.flatMap((bytes) =>
+      ['grpc', 'http/protobuf'].map((protocol) => ({ bytes, protocol })),
+    );
+    const ask = async ({ bytes, protocol }: (typeof cases)[number]) => {
+      const OTEL_EXPORTER_OTLP_ENDPOINT = await strange(t, bytes);
+      const { code, otlp, text } = await doctor({
+        OTEL_EXPORTER_OTLP_ENDPOINT,
+        OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+      });
+      assert.equal(code, 0, text);
+      assert.ok(
+        otlp.length > 0 && otlp.every((line) => line.startsWith('OTLP ') && line.includes('no: ')),
+        text,
+      );
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are looked for
+      assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    };
+    const began = performance.now();
+    await Promise.all(cases.map(ask));
+    assert.ok(performance.now() - began < 60_000);
   });
 
   it('without an endpoint nothing is asked', async () => {

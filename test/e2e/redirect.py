@@ -3,6 +3,7 @@
 redirect.py serve ADDRESS...     answers on UDP and TCP at each ADDRESS/PORT until killed; prints `ready`
 redirect.py balance              loads and attaches the programs to this process's control group; prints `ready`, ends with its input
 redirect.py ask WAY ADDRESS ZONE asks ADDRESS at port 53; prints {NAME: from where the answer came}
+redirect.py every ADDRESSES ZONE  all ways to all of the comma-separated addresses; prints {"pid": own, "seen": {NAME: as above}}
 redirect.py direct ADDRESS BACKEND ZONE   asks ADDRESS, then by the same sockets BACKEND/PORT itself
 
 The service is 192.0.2.53 and 2001:db8::53, port 53, the back end that ADDRESS/PORT of the environment's BACKEND4 and BACKEND6. The programs
@@ -246,6 +247,14 @@ def ask(way, address, zone):
     return seen
 
 
+def every(addresses, zone):
+    seen = {}
+    for index, address in enumerate(addresses.split(",")):
+        for way in "connected", "sendto", "sendmsg", "sendmmsg", "tcp":
+            seen |= ask(way, address, f"{index}.{zone}")
+    return {"pid": os.getpid(), "seen": seen}
+
+
 def direct(address, backend, zone):
     """The same sockets go to the back end itself, at a port that is no name server's to anyone."""
     place, port = backend.split("/")
@@ -275,6 +284,8 @@ if sys.argv[1] == "serve":
     serve(*sys.argv[2:])
 elif sys.argv[1] == "balance":
     balance()
+elif sys.argv[1] == "every":
+    print(json.dumps(every(*sys.argv[2:])))
 elif sys.argv[1] == "direct":
     print(json.dumps(direct(*sys.argv[2:])))
 else:

@@ -1,6 +1,6 @@
 /**
  * Gets the kernels of kernels.txt: resolves the current version through the suite's signed index, downloads the package,
- * verifies it, unpacks it without installing. The trust chain is apt's: InRelease (OpenPGP signature by Debian's archive
+ * verifies it, unpacks it without installing. The trust chain is apt's: InRelease (OpenPGP signature by the archive's
  * keys) names the SHA256 of Packages.xz, which names the SHA256 of each .deb.
  *
  * Run as a program (`node test/kernel/kernels.ts [name ...]`) it fills the cache and prints name, version and path.
@@ -19,13 +19,11 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { archiveNamed } from './archives.ts';
 
-/** A suite leaves the first for the second when its support ends. */
-const MIRRORS = ['http://deb.debian.org', 'http://archive.debian.org'] as const;
 /** Below the package's root; from Debian 14 on the kernel image lies with its modules. */
 const IMAGES = ['boot/vmlinuz-*', 'usr/lib/modules/*/vmlinuz'];
 const RELEASE = /(?:vmlinuz-|modules\/)([^/]+)/;
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const LIST = join(import.meta.dirname, 'kernels.txt');
 /** Decompressed Packages of sid is some 60 MB. */
 const INDEX_LIMIT = 512 * 1024 * 1024;
@@ -36,12 +34,17 @@ export interface KernelEntry {
   readonly archive: string;
   readonly suite: string;
   readonly packages: readonly RegExp[];
+  /** Which runs of the tests it is in: all; those with WHODNS_KERNELS=full; of a test that asks for it by name. */
+  readonly runs: Runs;
 }
+
+const RUNS = ['always', 'full', 'named'] as const;
+type Runs = (typeof RUNS)[number];
 
 /** A kernel ready to boot. `root` is where its packages were unpacked. */
 export interface Kernel {
   readonly name: string;
-  /** Debian's package version, e.g. 6.1.176-1. */
+  /** The package's version, e.g. 6.1.176-1. */
   readonly version: string;
   /** As `uname -r` says, e.g. 6.1.0-50-cloud-amd64. */
   readonly release: string;
@@ -64,20 +67,29 @@ export function cacheDirectory(): string {
   return join(base === undefined || base === '' ? join(homedir(), '.cache') : base, 'whodns');
 }
 
-/** The entries of kernels.txt in its order. */
+/** The kernels that this run tests, in the order of kernels.txt. */
 export function kernelList(): KernelEntry[] {
+  const isFull = process.env['WHODNS_KERNELS'] === 'full';
+  return entries().filter(({ runs }) => runs === 'always' || (isFull && runs === 'full'));
+}
+
+function entries(): KernelEntry[] {
   const entries: KernelEntry[] = [];
   for (const line of readFileSync(LIST, 'utf8').split('\n')) {
     const text = line.replace(/#.*/, '').trim();
     if (text === '') continue;
-    const [name, archive, suite, packages, ...rest] = text.split(/\s+/);
-    if (!name || !archive || !suite || !packages || rest.length > 0) {
-      throw new Error(`kernels.txt: not "name archive suite packages": ${line}`);
+    const [name, runs, archive, suite, packages, ...rest] = text.split(/\s+/);
+    if (!name || !isRuns(runs) || !archive || !suite || !packages || rest.length > 0) {
+      throw new Error(`kernels.txt: not "name runs archive suite packages": ${line}`);
     }
     const patterns = packages.split(',').map((pattern) => new RegExp(`^${pattern}$`));
-    entries.push({ name, archive, suite, packages: patterns });
+    entries.push({ name, runs, archive, suite, packages: patterns });
   }
   return entries;
+}
+
+function isRuns(word: string | undefined): word is Runs {
+  return (RUNS as readonly (string | undefined)[]).includes(word);
 }
 
 /** Debian's name of a processor. The packages of kernels.txt are named for the first. */
@@ -85,7 +97,7 @@ export type Architecture = 'amd64' | 'arm64';
 
 /** The kernel of that name from the cache, downloaded first if it is not there. */
 export async function kernel(name: string, architecture: Architecture = 'amd64'): Promise<Kernel> {
-  const listed = kernelList().find((candidate) => candidate.name === name);
+  const listed = entries().find((candidate) => candidate.name === name);
   if (listed === undefined) throw new Error(`kernels.txt has no kernel ${name}`);
   const entry = architecture === 'amd64' ? listed : forArchitecture(listed, architecture);
   const directory = join(cacheDirectory(), 'kernels', entry.name);
@@ -144,9 +156,11 @@ async function resolvePackages(
   architecture: Architecture,
 ): Promise<{ mirror: string; packages: readonly Package[] }> {
   const failures: string[] = [];
-  for (const mirror of MIRRORS) {
+  const { mirrors, keyring } = archiveNamed(entry.archive);
+  const keys = await keyring();
+  for (const mirror of mirrors) {
     try {
-      const index = await packageIndex(`${mirror}/${entry.archive}/dists/${entry.suite}`, architecture);
+      const index = await packageIndex(`${mirror}/${entry.archive}/dists/${entry.suite}`, architecture, keys);
       return { mirror, packages: entry.packages.map((pattern) => newest(index, pattern)) };
     } catch (error) {
       failures.push(`${mirror}: ${error instanceof Error ? error.message : String(error)}`);
@@ -156,8 +170,8 @@ async function resolvePackages(
 }
 
 /** The suite's Packages file of main, its signature and checksum verified. */
-async function packageIndex(suite: string, architecture: Architecture): Promise<string> {
-  const release = execFileSync('gpgv', ['--quiet', '--keyring', KEYRING, '--output', '-', '-'], {
+async function packageIndex(suite: string, architecture: Architecture, keys: string): Promise<string> {
+  const release = execFileSync('gpgv', ['--quiet', '--keyring', keys, '--output', '-', '-'], {
     input: await download(`${suite}/InRelease`),
     stdio: ['pipe', 'pipe', 'pipe'],
   }).toString();
@@ -212,7 +226,7 @@ function verified(bytes: Buffer, sha256: string, what: string): Buffer {
 }
 
 if (import.meta.main) {
-  const wanted = process.argv.length > 2 ? process.argv.slice(2) : kernelList().map((entry) => entry.name);
+  const wanted = process.argv.length > 2 ? process.argv.slice(2) : entries().map((entry) => entry.name);
   for (const name of wanted) {
     const found = await kernel(name);
     console.log(`${found.name}\t${found.version}\t${found.release}\t${found.vmlinuz}`);

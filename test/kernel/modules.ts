@@ -37,13 +37,14 @@ export function modules(kernel: Kernel, names: readonly string[]): Module[] {
 /** As modprobe takes them: file names may have dashes. */
 function nameOf(path: string): string {
   return basename(path.trim())
-    .replace(/\.ko(\.xz)?$/, '')
+    .replace(/\.ko(\.xz|\.zst)?$/, '')
     .replaceAll('-', '_');
 }
 
 function unpacked(file: string): Buffer {
-  if (!file.endsWith('.xz')) return readFileSync(file);
-  return execFileSync('xz', ['-dc', file], { maxBuffer: 64 * 1024 * 1024 });
+  const program = file.endsWith('.xz') ? 'xz' : 'zstd';
+  if (file.endsWith('.ko')) return readFileSync(file);
+  return execFileSync(program, ['-dc', file], { maxBuffer: 64 * 1024 * 1024 });
 }
 
 /** `depends` of the section .modinfo, a list of strings that end with a zero byte. */

@@ -71,7 +71,7 @@ export class Namespace {
   }
 
   /** Runs a program to its end. One that takes longer than `timeoutMs` is killed; its exit code is then -1. */
-  async run(argv: readonly string[], timeoutMs = 60_000): Promise<Finished> {
+  async run(argv: readonly string[], timeoutMs = 180_000): Promise<Finished> {
     return finish(this.spawn(argv), timeoutMs);
   }
 

@@ -20,7 +20,7 @@ const HEAD = `# Resolver matrix
 Each client asks a real server (dnsmasq; unbound where it says so) for names that exist (A and AAAA), for an alias and for a name that does not
 exist, in a network namespace of its own. *n/m*: of *m* requests that the server's own log shows, *n* have exactly one record
 with the right pid, executable, name, type, response code, answers, server, transport and hook family. A record that answers for no logged request
-fails the cell too. Kernels 5.10, 6.1, 6.12 and 7.2 are Debian's, in virtual machines with software emulation (\`npm run test:kernel\`); the other is the
+fails the cell too. Kernels 5.10, 6.1, 6.12 and 7.2 are Debian's, 5.15 and 6.8 Ubuntu's, in virtual machines with software emulation (\`npm run test:kernel\`); the other is the
 development machine's own, which has neither kprobes nor trampolines (\`npm run test:e2e\`).
 `;
 

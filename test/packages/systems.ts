@@ -1,10 +1,7 @@
 /** Systems of apt: where their archives are, and whose signature debootstrap asks for. */
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { MIRROR } from '../../packaging/debian-packages.ts';
-import { cachedProgram, run } from '../collector/program-cache.ts';
+import { run } from '../collector/program-cache.ts';
+import { debianKeyring, UBUNTU, ubuntuKeyring } from '../kernel/archives.ts';
 
 export interface System {
   /** As docs/platforms.md calls it. */
@@ -24,13 +21,8 @@ const debian = (suite: string): System => ({
   mirror: MIRROR,
   components: 'main',
   script: '',
-  keyring: async () => '/usr/share/keyrings/debian-archive-keyring.gpg',
+  keyring: debianKeyring,
 });
-
-const UBUNTU = 'http://archive.ubuntu.com/ubuntu';
-/** Debian 12 has no package of Ubuntu's keys: theirs, by its digest. */
-const UBUNTU_KEYS = 'pool/main/u/ubuntu-keyring/ubuntu-keyring_2021.03.26_all.deb';
-const UBUNTU_KEYS_SHA256 = '0d0e7ed6b112f5d03eabf3c7eb01ebdacf9c57714b279e90495cfc58c8c4520f';
 
 const ubuntu = (suite: string, version: string): System => ({
   title: `Ubuntu ${version}`,
@@ -49,24 +41,6 @@ export function systemOf(suite: string): System {
   const found = [...DEBIAN, ...UBUNTUS].find((system) => system.suite === suite);
   if (found === undefined) throw new Error(`${suite}: no such system`);
   return found;
-}
-
-function ubuntuKeyring(): Promise<string> {
-  return cachedProgram('ubuntu-keyring-2021.03.26.gpg', async (target) => {
-    const response = await fetch(`${UBUNTU}/${UBUNTU_KEYS}`, { signal: AbortSignal.timeout(60_000) });
-    if (!response.ok) throw new Error(`${UBUNTU_KEYS}: HTTP ${response.status}`);
-    const bytes = Buffer.from(await response.arrayBuffer());
-    const sum = createHash('sha256').update(bytes).digest('hex');
-    if (sum !== UBUNTU_KEYS_SHA256) throw new Error(`${UBUNTU_KEYS}: SHA256 is ${sum}`);
-    const work = mkdtempSync(join(tmpdir(), 'whodns-keyring-'));
-    try {
-      writeFileSync(join(work, 'keys.deb'), bytes);
-      await run(['dpkg-deb', '-x', join(work, 'keys.deb'), join(work, 'root')]);
-      writeFileSync(target, readFileSync(join(work, 'root/usr/share/keyrings/ubuntu-archive-keyring.gpg')));
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
-  });
 }
 
 /** A minimal system in a new directory. */

@@ -29,6 +29,7 @@ const BAD: readonly (readonly [RegExp, readonly string[]])[] = [
   ],
   [/^WHODNS_UI$/, ['9053', 'host.test:1', ':65536', 'unix:relative', '127.0.0.1:9053/path', '256.0.0.1:1']],
   [/^WHODNS_HOST_NAME$/, ['a b', '\u001b[2J', 'x'.repeat(254)]],
+  [/^WHODNS_BTF$/, ['a\0b']],
   [/^WHODNS_HOOK$/, ['uprobe', '\u001b]0;x\u0007']],
   [/^WHODNS_CGROUP_RATE$/, [...NUMBER, '10000001']],
   [/^WHODNS_CGROUP_BURST$/, [...NUMBER, '0']],

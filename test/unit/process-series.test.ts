@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ProcessCount } from '../../src/model.ts';
-import { ProcessSeries } from '../../src/sinks/metrics/process-series.ts';
+import type { Attributes, ProcessCount, ProcessIdentity } from '../../src/model.ts';
+import { type ProcessPoint, ProcessSeries } from '../../src/sinks/metrics/process-series.ts';
 
 const process = (pid: number, cgroupId: bigint, requests: number): ProcessCount => ({
   pid,
@@ -34,3 +34,69 @@ for (const temporality of ['cumulative', 'delta'] as const)
       else assert.equal(own.length, round > 1 ? 1 : 0);
     }
   });
+
+const identity = (pid: number, resource: Attributes): ProcessIdentity => ({
+  pid,
+  startTime: 1n,
+  attribution: 'kernel',
+  executableName: 'curl',
+  containerId: undefined,
+  workload: '',
+  resource: { 'process.pid': pid, ...resource },
+});
+
+const countsBy = (points: readonly ProcessPoint[]): Record<string, number> =>
+  Object.fromEntries(
+    points.map(({ attributes, count }) => [String(attributes['service.name'] ?? 'unnamed'), count]),
+  );
+
+test('a process that is named later, and once more: no request in two series', () => {
+  const all = [process(7, 1n, 100)];
+  const series = new ProcessSeries({ processes: () => all, forget: () => {} }, 0n);
+  assert.deepEqual(countsBy(series.collect(10n, 'cumulative')), { unnamed: 100 });
+  all[0] = process(7, 1n, 160);
+  series.remember(identity(7, { 'service.name': 'shop' }));
+  const points = series.collect(20n, 'cumulative');
+  assert.deepEqual(countsBy(points), { unnamed: 100, shop: 60 });
+  // The new series begins where the last collection was: its first point is no rate of before.
+  assert.deepEqual(
+    points.map(({ start }) => start),
+    [0n, 10n],
+  );
+  all[0] = process(7, 1n, 161);
+  assert.deepEqual(countsBy(series.collect(30n, 'cumulative')), { unnamed: 100, shop: 61 });
+  series.remember(identity(7, { 'service.name': 'till' }));
+  all[0] = process(7, 1n, 170);
+  assert.deepEqual(countsBy(series.collect(40n, 'cumulative')), { unnamed: 100, shop: 61, till: 9 });
+});
+
+test('named before anything was exported: one series', () => {
+  const all = [process(7, 1n, 5)];
+  const series = new ProcessSeries({ processes: () => all, forget: () => {} }, 0n);
+  series.remember(identity(7, { 'service.name': 'shop' }));
+  assert.deepEqual(countsBy(series.collect(10n, 'cumulative')), { shop: 5 });
+});
+
+test('a process that renames itself all the time: few series, and the sum stays exact', () => {
+  const all = [process(7, 1n, 0)];
+  const series = new ProcessSeries({ processes: () => all, forget: () => {} }, 0n);
+  for (let round = 1; round <= 50; round++) {
+    all[0] = process(7, 1n, 3 * round);
+    series.remember(identity(7, { 'service.name': `name-${round}` }));
+    const points = series.collect(BigInt(round), 'cumulative');
+    assert.ok(points.length <= 4, String(points.length));
+    assert.equal(
+      points.reduce((sum, { count }) => sum + count, 0),
+      3 * round,
+    );
+  }
+});
+
+test('delta: each point has the name of its time', () => {
+  const all = [process(7, 1n, 100)];
+  const series = new ProcessSeries({ processes: () => all, forget: () => {} }, 0n);
+  assert.deepEqual(countsBy(series.collect(10n, 'delta')), { unnamed: 100 });
+  all[0] = process(7, 1n, 160);
+  series.remember(identity(7, { 'service.name': 'shop' }));
+  assert.deepEqual(countsBy(series.collect(20n, 'delta')), { shop: 60 });
+});

@@ -1,35 +1,15 @@
 /** docs/recipes.md: short, complete, and what it sets is what the agent takes. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseArguments } from '../../src/cli/arguments.ts';
 import { resolveConfig } from '../../src/config/config.ts';
+import { SECTIONS, variablesOf } from './recipes-page.ts';
 
 const MAX_LINES = 20;
 const WANTED = [
   ...['Grafana Cloud', 'Grafana Alloy', 'Datadog', 'Elastic', 'Splunk', 'ClickHouse', 'Honeycomb', 'SigNoz'],
   ...['VictoriaLogs', 'New Relic', 'AWS (ADOT, CloudWatch)', 'Google Cloud', 'Azure Monitor'],
 ];
-const PAGE = readFileSync('docs/recipes.md', 'utf8');
-const SECTIONS = new Map(
-  PAGE.split(/^## /m)
-    .slice(1)
-    .map(
-      (text) =>
-        [
-          text.slice(0, text.indexOf('\n')),
-          text.slice(text.indexOf('\n')).replaceAll(/^\n+|\n+$/g, ''),
-        ] as const,
-    ),
-);
-
-/** Variables of the first block, and those in the text; what is the reader's own filled in. */
-function variablesOf(text: string): Readonly<Record<string, string>> {
-  const pairs = [...text.matchAll(/\b(OTEL_[A-Z_]+)=("[^"]*"|(?:<[^>]*>|[^\s`<])+)/g)].map(
-    ([, name = '', value = '']) => [name, value.replaceAll('"', '').replaceAll(/<[^>]*>/g, 'x')] as const,
-  );
-  return Object.fromEntries(pairs);
-}
 
 describe('recipes', () => {
   it('there is one for each place', () => assert.deepEqual([...SECTIONS.keys()], WANTED));

@@ -3,8 +3,11 @@
  * `idleNs` is exported a last time and forgotten, here and in the kernel: processes come and go without end. At most
  * `limit` processes have series of their own; the requests of the others are summed in overflow series, and so are those of processes
  * that came and went faster than they are told of: the kernel keeps the sum of all. Whose workload has most series gives one up to a
- * process of a workload that has less: what it counted goes to the overflow series.
+ * process of a workload that has less: what it counted goes to the overflow series. What a process is called may be known later than its
+ * first requests, or change: what was counted under the old attributes stays there, and the new series begins with what comes then, so
+ * that no request is in two.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { FairBound, Holding } from '../../lib/fair-bound.ts';
 import type { HolderId } from '../../lib/fairness.ts';
@@ -27,6 +30,8 @@ export interface ProcessLimits {
 
 export const PROCESS_LIMITS: ProcessLimits = { limit: 2000, idleNs: 600_000_000_000n };
 
+/** Times that a cumulative series of a process may get other attributes; then they stay. */
+const MAX_RENAMES = 3;
 /** Identities seen since the last collection, which takes their attributes; beyond it the longest unused is forgotten. */
 const MAX_IDENTITIES = 16_384;
 
@@ -45,12 +50,23 @@ interface OwnPoint extends ProcessPoint {
 type Transport = 'udp' | 'tcp';
 const TRANSPORTS: readonly Transport[] = ['udp', 'tcp'];
 
-class Known extends Holding {
+/** Series under attributes that a process no longer has. */
+interface Earlier {
+  readonly attributes: Attributes;
   readonly start: bigint;
+  readonly counts: Readonly<Record<Transport, number>>;
+}
+
+class Known extends Holding {
+  /** Of the series that it has now. */
+  start: bigint;
   /** It has series of its own. */
   own = false;
   /** What they show; of a process that has none, nothing is kept. */
   attributes: Attributes | undefined = undefined;
+  earlier: Earlier[] = [];
+  /** What is in the earlier series. */
+  base: Record<Transport, number> = { udp: 0, tcp: 0 };
   /** The kernel's counters at the last collection. */
   readonly seen: Record<Transport, number> = { udp: 0, tcp: 0 };
   changed: bigint;
@@ -156,6 +172,7 @@ export class ProcessSeries {
   #disown(known: Known): void {
     known.own = false;
     known.attributes = undefined;
+    known.earlier = [];
     this.#shares.remove(known);
   }
 
@@ -173,31 +190,52 @@ export class ProcessSeries {
     points: OwnPoint[],
   ): void {
     const counts = { udp: process.udpRequests, tcp: process.tcpRequests };
-    const attributes = known.own ? this.#attributes(process, key, known) : undefined;
+    const attributes = known.own ? this.#attributes(process, key, known, temporality) : undefined;
     for (const transport of TRANSPORTS) {
       const more = counts[transport] - known.seen[transport];
       if (more > 0) known.changed = process.lastSeen;
       this.#accounted[transport] += more;
-      const count = temporality === 'delta' ? more : counts[transport];
       if (attributes === undefined) this.#overflow[transport] += more;
-      else if (count > 0) {
-        const start = temporality === 'delta' ? this.#lastCollection : known.start;
-        points.push({
-          attributes: { ...attributes, 'network.transport': transport },
-          start,
-          count,
-          of: known,
-        });
+      else if (temporality === 'delta')
+        put(points, known, { attributes, start: this.#lastCollection }, transport, more);
+      else {
+        for (const earlier of known.earlier)
+          put(points, known, earlier, transport, earlier.counts[transport]);
+        const count = counts[transport] - known.base[transport];
+        put(points, known, { attributes, start: known.start }, transport, count);
       }
       known.seen[transport] = counts[transport];
     }
   }
 
-  #attributes(process: ProcessCount, key: string, known: Known): Attributes {
+  #attributes(
+    process: ProcessCount,
+    key: string,
+    known: Known,
+    temporality: 'cumulative' | 'delta',
+  ): Attributes {
     const identity = this.#identities.get(key);
-    if (identity !== undefined) known.attributes = measuredOf(identity, PROCESS_ATTRIBUTES);
+    const old = known.attributes;
+    if (identity !== undefined) {
+      const attributes = measuredOf(identity, PROCESS_ATTRIBUTES);
+      if (old === undefined || temporality === 'delta') known.attributes = attributes;
+      else if (known.earlier.length < MAX_RENAMES && !isDeepStrictEqual(attributes, old)) {
+        this.#rename(known, old);
+        known.attributes = attributes;
+      }
+    }
     // Every record of it may have been lost: then only the pid is known, and nothing else is made up.
-    return known.attributes ?? { 'process.pid': process.pid };
+    known.attributes ??= { 'process.pid': process.pid };
+    return known.attributes;
+  }
+
+  /** What was exported stays under the attributes that it was exported with. */
+  #rename(known: Known, attributes: Attributes): void {
+    const { seen, base, start } = known;
+    const counts = { udp: seen.udp - base.udp, tcp: seen.tcp - base.tcp };
+    if (counts.udp + counts.tcp > 0) known.earlier.push({ attributes, start, counts });
+    known.base = { ...seen };
+    known.start = this.#lastCollection;
   }
 
   /** @param all requests of those that live or have exited */
@@ -224,6 +262,17 @@ export class ProcessSeries {
     this.#known.delete(key);
     if (known.own) this.#disown(known);
   }
+}
+
+function put(
+  points: OwnPoint[],
+  of: Known,
+  { attributes, start }: { readonly attributes: Attributes; readonly start: bigint },
+  transport: Transport,
+  count: number,
+): void {
+  if (count > 0)
+    points.push({ attributes: { ...attributes, 'network.transport': transport }, start, count, of });
 }
 
 function add(sum: Record<Transport, number>, process: ProcessCount): void {
