@@ -33,9 +33,6 @@ const volatile __u32 visibility_enforced = 0;
  */
 const volatile __u64 trace_bytes = 0;
 
-/* 1: connections are told when their SYN leaves (tracepoint family, connect.h). */
-const volatile __u32 connections_wait = 0;
-
 /* Half of the ring: below it no one has to give way. */
 const volatile __u64 calm_bytes = 8 << 20;
 /* Seven eighths of it: beyond them no exit is told. */

@@ -75,21 +75,89 @@ static __always_inline void emit_connection(struct connection_event *event)
 		drop(DROP_CONNECTION_RING_FULL);
 }
 
+/* Whether `there` of what waits is less than SHARE_TIMES as much as is free, which becomes what is left for those who share in it. */
+static __always_inline bool may_wait(__u32 there, __u32 *room)
+{
+	__u32 most = *room * SHARE_TIMES;
+
+	*room = there < most ? most - there : 0;
+	return there < most;
+}
+
+static __always_inline void one_less(__u32 *count)
+{
+	if (*(volatile __u32 *)count)
+		__sync_fetch_and_add(count, -1);
+}
+
+static __always_inline struct share_value *waiting_share(struct share_key *key)
+{
+	return key->cgroup_id ? bpf_map_lookup_elem(&shares, key) : bpf_map_lookup_elem(&common_shares, &key->user);
+}
+
+/* Takes a place among those that wait. False: its share, or its process, has its part of them. */
+static __noinline int waiting_take(struct connection *event)
+{
+	__u32 zero = 0, room, *all = bpf_map_lookup_elem(&waiting_count, &zero);
+	struct process_value *process;
+	struct share_value *share;
+
+	if (!event || !all)
+		return 0;
+	process = bpf_map_lookup_elem(&processes, &event->process);
+	if (process && process->found && process->share.cgroup_id)
+		event->share = process->share;
+	else
+		event->share.user = COMMON_UNKNOWN;
+	share = waiting_share(&event->share);
+	room = *(volatile __u32 *)all;
+	room = room < WAITING_MAX ? WAITING_MAX - room : 0;
+	if (!share || !may_wait(*(volatile __u32 *)&share->waiting, &room))
+		return 0;
+	if (process && !may_wait(*(volatile __u32 *)&process->waiting, &room))
+		return 0;
+	__sync_fetch_and_add(all, 1);
+	__sync_fetch_and_add(&share->waiting, 1);
+	if (process)
+		__sync_fetch_and_add(&process->waiting, 1);
+	return 1;
+}
+
+static __noinline int waiting_give(struct waiting_connection *waiting)
+{
+	__u32 zero = 0, *all = bpf_map_lookup_elem(&waiting_count, &zero);
+	struct process_value *process;
+	struct share_value *share;
+
+	if (!waiting || !all)
+		return 0;
+	one_less(all);
+	share = waiting_share(&waiting->share);
+	if (share)
+		one_less(&share->waiting);
+	process = bpf_map_lookup_elem(&processes, &waiting->process);
+	if (process)
+		one_less(&process->waiting);
+	return 0;
+}
+
 /* What waits for its source port is told with it, where it is known. */
-static __always_inline void tell_waiting_connection(struct sock *sk)
+static __noinline int tell_waiting_connection(struct sock *sk)
 {
 	__u64 socket = typed_address(sk);
 	struct waiting_connection *waiting = bpf_map_lookup_elem(&waiting_connections, &socket), told;
 
 	if (!waiting)
-		return;
+		return 0;
 	__builtin_memcpy(&told, waiting, sizeof(told));
 	/* Whoever takes it out tells it. */
 	if (bpf_map_delete_elem(&waiting_connections, &socket))
-		return;
+		return 0;
+	waiting_give(&told);
 	/* Of a socket that is closed skc_num is 0 by now (__inet_put_port). */
 	told.event.local_port = bpf_ntohs(LOAD(false, (struct inet_sock *)sk, inet_sport));
 	emit_connection(&told.event);
+	return 0;
 }
 
 /* Of TCP, or of DCCP, of which none waits. */
@@ -102,12 +170,15 @@ static __always_inline bool is_connecting(struct sock *sk)
 static __always_inline bool wait_for_port(struct connection *event, struct sock *sk)
 {
 	__u64 socket = typed_address(sk);
-	struct waiting_connection waiting;
 
-	__builtin_memcpy(&waiting, event, sizeof(waiting));
 	/* Of a socket that was at this address before: the kernel may skip a program (PREEMPT). */
 	tell_waiting_connection(sk);
-	return !bpf_map_update_elem(&waiting_connections, &socket, &waiting, BPF_ANY);
+	if (!waiting_take(event))
+		return false;
+	if (!bpf_map_update_elem(&waiting_connections, &socket, event, BPF_NOEXIST))
+		return true;
+	waiting_give((struct waiting_connection *)event);
+	return false;
 }
 
 static __always_inline void trace_connect(void *context, struct sock *sk, const __u32 hook, const bool direct)
@@ -129,6 +200,8 @@ static __always_inline void trace_connect(void *context, struct sock *sk, const 
 			return;
 		event.flags = CONNECTION_OWNER;
 		owner_read_here(&event.owner);
+		event.process.start_time = event.owner.start_time;
+		event.process.tgid = event.owner.tgid;
 		if (owner_is_self(&event.owner)) {
 			count(COUNTER_SELF);
 			return;

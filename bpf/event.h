@@ -327,7 +327,7 @@ struct share_value {
 	__u32 rate;            /* records a second; 0: no bound */
 	__u32 burst;
 	__u32 generation; /* of the rates, when these were found */
-	__u32 reserved;
+	__u32 waiting;    /* connections whose source port is not chosen yet */
 };
 
 /* Another rate than the general one. Value of the map `rates`, by control group; it holds for all below it together. */
@@ -365,6 +365,8 @@ struct process_value {
 	__u16 found;              /* 1 = `share` was found, in the process's own context */
 	__u16 exited;             /* 1 = the process is gone, and counted in `gone`: user space removes the entry */
 	__u32 settled;            /* 1 = no newcomer any more (share.h) */
+	__u32 waiting;            /* connections whose source port is not chosen yet */
+	__u32 reserved;
 };
 
 /* What processes that are gone had counted, all together. Index of the per-CPU map `gone`. */
@@ -397,6 +399,6 @@ struct trace_place {
 
 _Static_assert(sizeof(struct trace_place) == 24, "trace_place");
 _Static_assert(sizeof(struct share_value) == 56 + 16 + 32 + 16, "share_value");
-_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24 + 8 * TOLD_THREADS, "process_value");
+_Static_assert(sizeof(struct process_value) == 48 + 24 + 8 + 32 + 24 + 8 * TOLD_THREADS + 8, "process_value");
 
 #endif

@@ -242,20 +242,33 @@ struct {
 
 /*
  * Tracepoint family. Connections whose source port is not chosen yet, by the address of their socket (connect.h). Each leaves when its
- * SYN does, or when its socket leaves SYN_SENT. Full: a connection is told at once, without its port.
+ * SYN does, or when its socket leaves SYN_SENT. A share, and each of its processes, has SHARE_TIMES as many as there are free, not more:
+ * who has more, and whoever finds it full, is told at once, without the port.
  */
+#define WAITING_MAX 16384
+
 struct waiting_connection {
 	struct connection_event event;
 	struct connection_addresses addresses;
+	struct process_key process; /* whose it is; tgid 0: not known */
+	struct share_key share;     /* cgroup_id 0: the enum common_share in `user` */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, WAITING_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct waiting_connection);
 } waiting_connections SEC(".maps");
+
+/* How many there are in `waiting_connections`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} waiting_count SEC(".maps");
 
 /*
  * What a program asked for where a program of its control group sent it elsewhere (redirect.h). Key: the socket, and where its request

@@ -13,8 +13,11 @@ struct message {
 };
 
 struct connection {
+	/* As in struct waiting_connection. */
 	struct connection_event;
 	struct connection_addresses;
+	struct process_key process;
+	struct share_key share;
 	struct owner owner;
 };
 

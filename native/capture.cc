@@ -27,6 +27,7 @@ namespace
 constexpr auto kTrimInterval = std::chrono::seconds(20);
 
 constexpr std::string_view kMapsOfCalls[] = {"corked", "receives", "redirect_calls"};
+constexpr std::string_view kMapsOfWaiting[] = {"waiting_connections", "waiting_count"}; // bpf/connect.h
 constexpr uint32_t kSmallRing = 1u << 20;
 constexpr uint32_t kFittedEntries = 8192;  // smaller maps are left as they are
 constexpr const char *kObjectName = "dns"; // libbpf begins the names of data maps with it
@@ -124,18 +125,25 @@ int load(bpf_object *object)
 	return bpf_object__load(object);
 }
 
+bool contains(const auto &range, std::string_view name)
+{
+	return std::ranges::find(range, name) != std::end(range);
+}
+
 // Whoever has a small ring has little memory: what the programs remember is bounded in proportion. All of these are taken
 // whole when the object is loaded, when the verifier takes most as well. What only calls need (bpf/calls.h) is not made for
-// packets: each map is a descriptor too.
+// packets, and what connections need not without them: each map is a descriptor too.
 void fit_maps(bpf_object *object, const CaptureOptions &options)
 {
 	const uint32_t ring_bytes = options.ring_bytes;
+	const bool waits = options.family == "tracepoint" && contains(options.besides, "connect_tracepoint");
 	bpf_map *map;
 	bpf_object__for_each_map(map, object)
 	{
 		const std::string_view name(bpf_map__name(map));
 		const uint32_t entries = bpf_map__max_entries(map);
-		if (options.family == "tracepoint" && std::ranges::find(kMapsOfCalls, name) != std::end(kMapsOfCalls))
+		if ((options.family == "tracepoint" && contains(kMapsOfCalls, name)) ||
+		    (!waits && contains(kMapsOfWaiting, name)))
 			bpf_map__set_autocreate(map, false);
 		else if (name == "asked")
 			bpf_map__set_max_entries(map, std::clamp(ring_bytes / 64, 8192u, entries));

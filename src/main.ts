@@ -3,7 +3,7 @@
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { isSea } from 'node:sea';
 import { setFlagsFromString } from 'node:v8';
-import { Agent } from './agent.ts';
+import type { Agent } from './agent.ts';
 import { connectDatagram } from './capture/notify-socket.ts';
 import { confine, limitToStart } from './capture/rights.ts';
 import { parseArguments } from './cli/arguments.ts';
@@ -14,7 +14,6 @@ import { adaptToMemory } from './config/memory.ts';
 import { COMMANDS, show } from './control/commands.ts';
 import { Readiness, watchdogMicroseconds } from './control/readiness.ts';
 import { blameDetector, currentOrigin } from './detect/origin.ts';
-import { reportHost } from './doctor.ts';
 import { lostRecords } from './ledger.ts';
 import { EXIT, UserError } from './lib/errors.ts';
 import { forTerminal } from './lib/escape.ts';
@@ -70,8 +69,10 @@ async function main(): Promise<number> {
     process.stdout.write(describeConfig(config, origins, invocation.command === 'config' && invocation.all));
     return EXIT.ok;
   }
-  if (config.command === 'doctor')
+  if (config.command === 'doctor') {
+    const { reportHost } = await import('./doctor.ts');
     return reportHost(config, version, (text) => process.stdout.write(text), log);
+  }
 
   if ('query' in invocation) return askAgent(invocation.command, invocation.query, config);
 
@@ -83,6 +84,8 @@ async function main(): Promise<number> {
   const plain = (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb';
   const program = invocation.command === 'run' ? invocation.program : undefined;
   if (config.command === 'run') requireProc();
+  // Half of the program, which only capturing needs.
+  const { Agent: Capturing } = await import('./agent.ts');
   const watch = program === undefined ? undefined : await startProgram(program, config);
   if (config.command === 'run') {
     // First of all: a file that cannot be used without them later is refused now.
@@ -104,7 +107,7 @@ async function main(): Promise<number> {
   const crash = catchStrays(log);
   let agent: Agent | undefined;
   try {
-    agent = await Agent.create({
+    agent = await Capturing.create({
       config: watch?.config ?? config,
       version,
       log,
@@ -156,6 +159,7 @@ async function showTop(config: Config, version: string, log: Log): Promise<numbe
   let agent: Agent | undefined;
   const capture = async () => {
     requireProc();
+    const { Agent: Capturing } = await import('./agent.ts');
     limitToStart();
     const onAttached = () => confine(config.seccomp);
     const own: Config = {
@@ -168,7 +172,7 @@ async function showTop(config: Config, version: string, log: Log): Promise<numbe
     };
     const quiet = createLog('error', stderr);
     const { stdout, env: environment } = process;
-    agent = await Agent.create({
+    agent = await Capturing.create({
       config: { ...own, lookupFilter: undefined },
       version,
       log: quiet,

@@ -109,7 +109,6 @@ export async function loadFirst(
         share_rate: [options.cgroupRate ?? 0],
         share_burst: [options.cgroupBurst ?? 0],
         identity_seed: [randomInt(2 ** 48 - 1)],
-        connections_wait: [options.connections === true && family === 'tracepoint' ? 1 : 0],
         visibility_enforced: [options.levels === true ? 1 : 0],
         trace_bytes: [options.traceContext === true ? TRACE_CONTEXT.SIZEOF : 0],
       },

@@ -40,7 +40,7 @@ export class Suppressions {
         // The kernel keeps the time of the very first; later ones began since the last look at the earliest.
         const since = (each.since > this.#last ? each.since : this.#last) + toUnix;
         found.push({ share: each.share, common: each.common, requests, responses, connections, since });
-      } else if (each.common === undefined && now - each.full > IDLE_NS) {
+      } else if (each.common === undefined && !each.isHeld && now - each.full > IDLE_NS) {
         idle.push(each.key);
         continue;
       }

@@ -9,8 +9,9 @@ const AROUND = 40;
 export function explainProblem(text: string, { message, at, end }: FilterProblem): string {
   const from = Math.max(0, at - AROUND);
   const before = forTerminal(text.slice(from, at));
-  const wrong = forTerminal(text.slice(at, Math.min(end, at + AROUND)));
-  const after = forTerminal(text.slice(Math.min(end, at + AROUND), end + AROUND));
+  const shown = Math.min(end, at + AROUND);
+  const wrong = forTerminal(text.slice(at, shown));
+  const after = forTerminal(text.slice(shown, shown + AROUND));
   const mark = `${' '.repeat(before.length)}${'^'.repeat(Math.max(1, wrong.length))}`;
   return `${forTerminal(message)}\n  ${before}${wrong}${after}\n  ${mark}`;
 }

@@ -11,6 +11,11 @@ export function isProcessField(field: FilterField): boolean {
   return field === 'pid' || definition(field).attributes !== undefined;
 }
 
+/** Of its process: any of them will do. Empty: the field is no attribute. */
+export function processAttributes(field: FilterField): readonly string[] {
+  return definition(field).attributes ?? [];
+}
+
 export function processComparison(comparison: Comparison, matchers: Matchers): Predicate<ProcessIdentity> {
   const { field } = comparison;
   const { kind, attributes = [] } = definition(field);

@@ -7,11 +7,19 @@ type Regex = Extract<FilterValue, { readonly kind: 'regex' }>;
 const MAX_TEXT = 4096;
 /** Instructions: with a name's characters the most steps of one lookup, about 10 ms of them. */
 const MAX_PROGRAM = 2000;
+/** Characters of an error. */
+const MAX_MESSAGE = 200;
 
 /** Loads the engine. @throws Error: RE2 cannot do it, or it is too large; one line */
 export async function compileRegex({ source, ignoreCase }: Regex): Promise<(text: string) => boolean> {
   const { RE2JS } = await import('re2js');
-  const regex = RE2JS.compile(source, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
-  if (regex.programSize() > MAX_PROGRAM) throw new Error(`the regular expression /${source}/ is too large`);
+  let regex: ReturnType<typeof RE2JS.compile>;
+  try {
+    regex = RE2JS.compile(source, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
+  } catch (error) {
+    // Of some errors it is all of the expression.
+    throw new Error((error as Error).message.slice(0, MAX_MESSAGE), { cause: error });
+  }
+  if (regex.programSize() > MAX_PROGRAM) throw new Error('the regular expression is too large');
   return (text) => regex.test(text.length > MAX_TEXT ? text.slice(0, MAX_TEXT) : text);
 }

@@ -5,6 +5,7 @@ import { DatabaseSync, type StatementSync } from './sqlite.ts';
 
 export type Row = Readonly<Record<string, number | string | null>>;
 export type Value = number | string | null;
+export const NO_VALUES: readonly Value[] = [];
 
 /** Bytes of the write-ahead log that stay when it was written back. */
 const WAL_BYTES = 1024 * 1024;

@@ -7,11 +7,10 @@ import { addressText } from '../lib/address-words.ts';
 import { isAddressType, typeName } from '../tables/rrtypes.ts';
 import type { BatchReader } from './batch.ts';
 import type { Database } from './database.ts';
-import { labelsOf, outcomeCode, reversed, UNREADABLE } from './schema.ts';
+import { insert, keep } from './known.ts';
+import { chunkBits, labelsOf, outcomeCode, reversed, UNREADABLE } from './schema.ts';
 import type { SentLookup } from './sent-event.ts';
 
-/** Entries of each map; when it is full it begins again. */
-const MAX_KNOWN = 65_536;
 /** Records kept of one set of answers. */
 export const MAX_ANSWERS = 32;
 /** Characters kept of one record: a TXT record can have 64 KB. */
@@ -140,7 +139,13 @@ export class Interned {
         database
           .statement('INSERT OR IGNORE INTO resolved(address, question) VALUES (?, ?)')
           .run(this.address(data), id);
-    return { id, name: nameId };
+    return {
+      id,
+      name: nameId,
+      resultBits: chunkBits(result),
+      typeBits: chunkBits(type),
+      serverBits: chunkBits(server),
+    };
   }
 }
 
@@ -166,6 +171,10 @@ export interface Question {
   readonly id: number;
   /** Id of its name. */
   readonly name: number;
+  /** Of its chunk. */
+  readonly resultBits: number;
+  readonly typeBits: number;
+  readonly serverBits: number;
 }
 
 /** The lowest TTL of the answer section; null: there is none. */
@@ -184,14 +193,4 @@ function answerLines(answers: readonly AnswerLine[]): readonly AnswerLine[] {
   return [...chain, ...addresses]
     .slice(0, MAX_ANSWERS)
     .map(({ type, data }) => ({ type, data: data.slice(0, MAX_DATA) }));
-}
-
-export function insert(database: Database, sql: string, ...values: (number | string | null)[]): number {
-  return Number(database.statement(sql).run(...values).lastInsertRowid);
-}
-
-export function keep<T>(map: Map<string, T>, key: string, value: T): T {
-  if (map.size >= MAX_KNOWN) map.clear();
-  map.set(key, value);
-  return value;
 }

@@ -1,7 +1,7 @@
 /** A process's identity as columns, and back: what is the same of many processes (host, image, labels) is one text for all of them. */
 import type { Attributes, AttributeValue, ProcessIdentity } from '../model.ts';
 import type { Database, Row, Value } from './database.ts';
-import { insert, keep } from './interned.ts';
+import { insert, keep } from './known.ts';
 import { PROCESS_COLUMNS } from './schema.ts';
 import type { StoredProcess } from './types.ts';
 
@@ -27,7 +27,7 @@ const COLUMNS = {
   service: 'service.name',
   vpid: 'process.vpid',
 } as const;
-const IN_COLUMNS = new Set<string>([...Object.values(COLUMNS), 'process.creation.time', 'process.command']);
+const IN_COLUMNS = new Set<string>([...Object.values(COLUMNS), 'process.creation.time']);
 const COMMAND_ARGS = 'process.command_args';
 const MAX_COMMAND = 1024;
 const INSERT = `INSERT INTO processes(${PROCESS_COLUMNS}) VALUES (${PROCESS_COLUMNS.replace(/\w+/g, '?')})`;
@@ -42,6 +42,11 @@ export const UNKNOWN_PROCESS: SentProcess = {
   workload: '',
   resource: {},
 };
+
+/** Of `processes`; undefined: the attribute is in the text that many share. */
+export function columnOf(attribute: string): string | undefined {
+  return Object.entries(COLUMNS).find(([, name]) => name === attribute)?.[0];
+}
 
 export function processKey({ pid, startTime, attribution }: SentProcess): string {
   return attribution === 'none' ? '0' : `${pid}-${startTime}`;

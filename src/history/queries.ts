@@ -29,6 +29,9 @@ import type {
   Window,
 } from './types.ts';
 
+/** Characters of a regular expression that an error shows. */
+const MAX_SHOWN = 60;
+
 export class Queries implements HistoryQueries {
   readonly #segments: Segments;
   readonly #place: string;
@@ -102,7 +105,8 @@ async function matcherOf(source: string): Promise<(name: string) => boolean> {
   try {
     return await compileRegex({ kind: 'regex', source, ignoreCase: true });
   } catch (error) {
-    throw usageError(`/${source}/ is no regular expression (RE2): ${(error as Error).message}`);
+    const shown = source.length > MAX_SHOWN ? `${source.slice(0, MAX_SHOWN)}...` : source;
+    throw usageError(`/${shown}/ is no regular expression (RE2): ${(error as Error).message}`);
   }
 }
 

@@ -3,6 +3,7 @@ import { UserError } from '../lib/errors.ts';
 import type { Row } from './database.ts';
 import { type Conditions, Plan } from './plan.ts';
 import type { Segment, Span } from './rows.ts';
+import { OutOfTime, type Turns } from './turns.ts';
 
 /** What there is to read, the oldest segment first. */
 export interface Segments {
@@ -10,32 +11,6 @@ export interface Segments {
   all(): readonly Segment[];
   /** What the error of a segment says of it: set aside, or told. @returns whether it was that: then the question goes on without */
   failed(segment: Segment, error: unknown): boolean;
-}
-
-/** ms. */
-export const QUESTION_MS = 4000;
-/** After as long the loop has its turn: what is captured is kept meanwhile. */
-const PIECE_MS = 20;
-
-/** The time that a question has. */
-export class Turns {
-  readonly #end: number;
-  #began = performance.now();
-
-  constructor(ms = QUESTION_MS) {
-    this.#end = this.#began + ms;
-  }
-
-  get isOver(): boolean {
-    return performance.now() > this.#end;
-  }
-
-  /** Leaves the loop to others when it was held for long. */
-  readonly take = async (): Promise<void> => {
-    if (performance.now() - this.#began < PIECE_MS) return;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    this.#began = performance.now();
-  };
 }
 
 /** One segment with what of it is asked for. */
@@ -70,9 +45,10 @@ export async function overSegments(
         fromId - segment.base,
         toId - segment.base,
       );
-      plan = await Plan.make(segment.database, conditions, turns.take);
+      plan = await Plan.make(segment.database, conditions, turns);
       if (await visit({ segment, plan, span: plan.isEmpty ? undefined : span })) return;
     } catch (error) {
+      if (error instanceof OutOfTime) return;
       if (error instanceof UserError || !segments.failed(segment, error)) throw error;
     } finally {
       closePlan(plan);

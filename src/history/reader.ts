@@ -93,7 +93,7 @@ class Directory implements Segments {
     // Being made, or removed, at this moment: it will be asked again.
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
     this.#left.add(path);
-    const { message } = error as Error;
+    const message = (error as Error).message.replaceAll(/\s+/g, ' ');
     this.#warn(
       `${path} is left out: ${error instanceof VersionError ? message : `it cannot be read (${message})`}`,
     );

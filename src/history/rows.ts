@@ -79,11 +79,11 @@ export class Segment {
     const { chunks } = plan;
     if (chunks !== undefined) {
       const wanted = chunks.filter((chunk) => chunk >= low >>> CHUNK_BITS && chunk <= high >>> CHUNK_BITS);
-      if (isNewestFirst) wanted.reverse();
-      for (const chunk of wanted) {
-        const start = chunk << CHUNK_BITS;
-        yield { low: Math.max(start, low), high: Math.min(start + (1 << CHUNK_BITS) - 1, high) };
-      }
+      for (const [first, last] of runsOf(wanted, isNewestFirst))
+        yield {
+          low: Math.max(first << CHUNK_BITS, low),
+          high: Math.min(((last + 1) << CHUNK_BITS) - 1, high),
+        };
       return;
     }
     let size = FIRST_CHUNKS << CHUNK_BITS;
@@ -177,6 +177,22 @@ export class Segment {
     if (map.size >= 20_000) map.clear();
     map.set(id, value);
     return value;
+  }
+}
+
+/** First and last of chunks that follow each other: few in the first of them, more in those that come later. */
+function* runsOf(chunks: readonly number[], isNewestFirst: boolean): Generator<readonly [number, number]> {
+  const ordered = isNewestFirst ? [...chunks].reverse() : chunks;
+  let most = FIRST_CHUNKS;
+  for (let i = 0; i < ordered.length; ) {
+    const begin = ordered[i] as number;
+    let end = begin;
+    let next = i + 1;
+    while (next - i < most && Math.abs((ordered[next] ?? Number.NaN) - end) === 1)
+      end = ordered[next++] as number;
+    yield isNewestFirst ? [end, begin] : [begin, end];
+    most = Math.min(most * 2, MAX_CHUNKS);
+    i = next;
   }
 }
 

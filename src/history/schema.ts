@@ -1,12 +1,14 @@
 /**
  * The tables of one segment. What repeats is kept once: names, servers, sets of answers, and with them questions (a name, its type, its
  * result, its server and its answers), so that a lookup is six numbers. Which lookups there are of a name or a process is kept by
- * chunks of 1024 ids: a row for each chunk in which there is one costs a fifth of an index over the lookups.
+ * chunks of 1024 ids: a row for each chunk in which there is one costs a fifth of an index over the lookups. A chunk has bits for its
+ * results, types and servers, and its longest duration: what is rare in all of a history is in few chunks. `asked`: which process asked
+ * which question at all.
  */
 import type { Outcome } from '../model.ts';
 
 /** `user_version`: of another one nothing is read. */
-export const VERSION = 1;
+export const VERSION = 2;
 /** Ids of one chunk, as bits. */
 export const CHUNK_BITS = 10;
 /** Ids of a segment count from its number times this: they are unique in the whole history. */
@@ -40,6 +42,11 @@ export const NOT_FAILED: readonly number[] = [0, UNREADABLE, outcomeCode('unknow
 /** `more` of a lookup: retries, index of REASONS + 1 << 8, MORE_CONFLICTING. */
 export const MORE_CONFLICTING = 1 << 12;
 
+/** Of a chunk's `results`, `types` and `servers`: the bit of a value. Several share one, which costs time and changes no answer. */
+export function chunkBits(value: unknown): number {
+  return typeof value === 'number' ? 1 << Math.abs(value % 31) : 0;
+}
+
 /** Columns of a process that are also attributes of its resource. */
 export const PROCESS_COLUMNS =
   'key, pid, started, executable, path, command, parent_pid, parent, user_id, user, container_id, container, pod, namespace, workload, service, attribution, vpid, rest';
@@ -60,13 +67,15 @@ CREATE INDEX questions_name ON questions(name);
 CREATE TABLE resolved(address INTEGER, question INTEGER, PRIMARY KEY(address, question)) WITHOUT ROWID;
 CREATE TABLE lookups(id INTEGER PRIMARY KEY, time INTEGER, process INTEGER, question INTEGER, duration INTEGER, ttl INTEGER,
   more INTEGER);
-CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, first INTEGER, last INTEGER);
+CREATE TABLE asked(process INTEGER, question INTEGER, PRIMARY KEY(process, question)) WITHOUT ROWID;
+CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, first INTEGER, last INTEGER, results INTEGER, types INTEGER, servers INTEGER,
+  slowest INTEGER);
 CREATE TABLE name_chunks(name INTEGER, chunk INTEGER, PRIMARY KEY(name, chunk)) WITHOUT ROWID;
 CREATE TABLE process_chunks(process INTEGER, chunk INTEGER, PRIMARY KEY(process, chunk)) WITHOUT ROWID;
 CREATE TABLE connections(id INTEGER PRIMARY KEY, time INTEGER, process INTEGER, address INTEGER, port INTEGER, local TEXT,
   local_port INTEGER, names TEXT, scope TEXT, answered INTEGER, expires INTEGER);
 CREATE INDEX connections_address ON connections(address);
-CREATE INDEX connections_process ON connections(process);
+CREATE INDEX connections_process ON connections(process, address, time);
 CREATE TABLE findings(id INTEGER PRIMARY KEY, time INTEGER, process INTEGER, event TEXT, severity INTEGER, body TEXT,
   attributes TEXT);
 PRAGMA user_version = ${VERSION};

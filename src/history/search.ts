@@ -2,9 +2,10 @@
 import type { ConnectionEvent } from '../model.ts';
 import type { Row, Value } from './database.ts';
 import { addressOf, type Conditions, nameOf, plainGlob } from './plan.ts';
-import { lookupRows, overSegments, type Part, type Segments, Turns } from './read.ts';
+import { lookupRows, overSegments, type Part, type Segments } from './read.ts';
 import { CONNECTION_ROWS } from './rows.ts';
 import { SEGMENT_IDS } from './schema.ts';
+import { Turns } from './turns.ts';
 import type {
   CountQuery,
   SearchAnswer,
@@ -224,16 +225,23 @@ function eventRows(
   );
 }
 
-/** What the process connected to, or another of its container, soon after, by an address of the answer. */
+/** What the process connected to soon after, by an address of the answer. */
 function connectedAfter({ segment }: Part, lookup: StoredLookup): readonly StoredConnection[] {
-  const addresses = lookup.answers
-    .filter(({ type }) => type === 'A' || type === 'AAAA')
-    .map(({ data }) => data);
+  const addresses = lookup.answers.flatMap(({ type, data }) =>
+    type === 'A' || type === 'AAAA' ? [data] : [],
+  );
   if (addresses.length === 0) return [];
-  const rows = segment.database.once(
-    `${CONNECTION_ROWS} WHERE c.address IN (SELECT id FROM addresses WHERE address IN (${addresses.map(() => '?').join(', ')}))
-      AND c.process IN (SELECT id FROM processes WHERE key = ?) AND c.time >= ? AND c.time < ? ORDER BY c.id LIMIT ?`,
-    [...addresses, lookup.process.key, lookup.time, lookup.time + CONNECTED_WITHIN, MAX_CONNECTED],
+  const { pid, key } = lookup.process;
+  const rows = segment.database.all(
+    `${CONNECTION_ROWS} WHERE c.process IN (SELECT id FROM processes WHERE pid = ? AND key = ?)
+      AND c.address IN (SELECT d.id FROM json_each(?) j JOIN addresses d ON d.address = j.value)
+      AND c.time >= ? AND c.time < ? ORDER BY c.id LIMIT ?`,
+    pid,
+    key,
+    JSON.stringify(addresses),
+    lookup.time,
+    lookup.time + CONNECTED_WITHIN,
+    MAX_CONNECTED,
   );
   return rows.map((row) => segment.connection(row));
 }

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { BatchReader } from './batch.ts';
 import type { Database } from './database.ts';
-import { Interned, minTtl } from './interned.ts';
+import { Interned, minTtl, type Question } from './interned.ts';
 import { insertProcess, type SentProcess, UNKNOWN_PROCESS } from './process-rows.ts';
 import { CHUNK_BITS, MORE_CONFLICTING } from './schema.ts';
 import type { SentEvent, SentLookup } from './sent-event.ts';
@@ -13,10 +13,16 @@ const CONNECTION = `INSERT INTO connections(id, time, process, address, port, lo
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 const FINDING =
   'INSERT INTO findings(id, time, process, event, severity, body, attributes) VALUES (?, ?, ?, ?, ?, ?, ?)';
-const CHUNK = `INSERT INTO chunks(chunk, first, last) VALUES (?, ?, ?)
-  ON CONFLICT(chunk) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)`;
+const CHUNK = `INSERT INTO chunks(chunk, first, last, results, types, servers, slowest) VALUES (?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT(chunk) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
+  results = results | excluded.results, types = types | excluded.types, servers = servers | excluded.servers,
+  slowest = max(slowest, excluded.slowest)`;
 const LAST_ID =
   'SELECT max((SELECT ifnull(max(id), 0) FROM lookups), (SELECT ifnull(max(id), 0) FROM connections), (SELECT ifnull(max(id), 0) FROM findings))';
+
+/** Pairs remembered; ids of questions are below this, and a pair is one safe integer. */
+const MAX_ASKED = 65_536;
+const MAX_QUESTIONS = 2 ** 26;
 
 export class SegmentWriter {
   readonly database: Database;
@@ -27,11 +33,18 @@ export class SegmentWriter {
   #interned: Interned;
   #next: number;
   #chunk = -1;
-  /** Of the chunk at hand: names and processes that are noted, and its first and last time. */
+  /** Of the chunk at hand: names and processes that are noted, and what is to be noted of its lookups. */
   readonly #names = new Set<number>();
   readonly #seen = new Set<number>();
+  /** Processes and their questions that are in `asked`, for a while. */
+  readonly #asked = new Set<number>();
   #first = Number.POSITIVE_INFINITY;
   #last = Number.NEGATIVE_INFINITY;
+  #results = 0;
+  #types = 0;
+  #servers = 0;
+  /** -1: none has a duration. */
+  #slowest = -1;
 
   constructor(database: Database, sent: ReadonlyMap<number, SentProcess>) {
     this.database = database;
@@ -56,7 +69,7 @@ export class SegmentWriter {
           this.#lookup(insert, lookups);
         }
         for (const event of events) this.#event(event);
-        this.#noteTimes();
+        this.#noteChunk();
       });
     } catch (error) {
       this.forget();
@@ -70,8 +83,9 @@ export class SegmentWriter {
     this.#interned = this.#createInterned();
     this.#processes.clear();
     this.#rests.clear();
+    this.#asked.clear();
     this.#chunk = -1;
-    this.#resetTimes();
+    this.#resetNotes();
   }
 
   /** The sender begins to count its processes again. */
@@ -84,24 +98,38 @@ export class SegmentWriter {
   }
 
   #lookup(insert: ReturnType<Database['statement']>, lookup: BatchReader): void {
-    const { id, name } = this.#interned.question(lookup);
+    const question = this.#interned.question(lookup);
     const process = this.#process(lookup.process);
     const { time, duration, hasResponse } = lookup;
     const ttl = hasResponse ? minTtl(lookup.answer) : null;
-    insert.run(this.#id(time), time, process, id, duration < 0 ? null : duration, ttl, moreOf(lookup));
-    this.#noteLookup(name, process);
+    insert.run(
+      this.#id(time),
+      time,
+      process,
+      question.id,
+      duration < 0 ? null : duration,
+      ttl,
+      moreOf(lookup),
+    );
+    this.#noteLookup(question, process, duration);
   }
 
   #toldLookup(lookup: SentLookup): void {
-    const { id, name } = this.#interned.toldQuestion(lookup);
+    const question = this.#interned.toldQuestion(lookup);
     const process = this.#process(lookup.process);
     const { time, duration = null, ttl = null } = lookup;
     const insert = this.database.statement(LOOKUP);
-    insert.run(this.#id(time), time, process, id, duration, ttl, moreOf(lookup));
-    this.#noteLookup(name, process);
+    insert.run(this.#id(time), time, process, question.id, duration, ttl, moreOf(lookup));
+    this.#noteLookup(question, process, duration ?? -1);
   }
 
-  #noteLookup(name: number, process: number): void {
+  #noteLookup(question: Question, process: number, duration: number): void {
+    const { id, name, resultBits, typeBits, serverBits } = question;
+    this.#noteAsked(process, id);
+    this.#results |= resultBits;
+    this.#types |= typeBits;
+    this.#servers |= serverBits;
+    if (duration > this.#slowest) this.#slowest = duration;
     if (!this.#names.has(name)) {
       this.#names.add(name);
       this.#note('name', name);
@@ -150,21 +178,25 @@ export class SegmentWriter {
   }
 
   #beginChunk(chunk: number): void {
-    this.#noteTimes();
+    this.#noteChunk();
     this.#chunk = chunk;
     this.#names.clear();
     this.#seen.clear();
   }
 
-  #noteTimes(): void {
+  #noteChunk(): void {
     if (this.#first > this.#last) return;
-    this.database.statement(CHUNK).run(this.#chunk, this.#first, this.#last);
-    this.#resetTimes();
+    this.database
+      .statement(CHUNK)
+      .run(this.#chunk, this.#first, this.#last, this.#results, this.#types, this.#servers, this.#slowest);
+    this.#resetNotes();
   }
 
-  #resetTimes(): void {
+  #resetNotes(): void {
     this.#first = Number.POSITIVE_INFINITY;
     this.#last = Number.NEGATIVE_INFINITY;
+    this.#results = this.#types = this.#servers = 0;
+    this.#slowest = -1;
   }
 
   #note(of: 'name' | 'process', id: number): void {
@@ -177,6 +209,16 @@ export class SegmentWriter {
     if (this.#seen.has(process)) return;
     this.#seen.add(process);
     this.#note('process', process);
+  }
+
+  #noteAsked(process: number, question: number): void {
+    const pair = process * MAX_QUESTIONS + question;
+    if (this.#asked.has(pair)) return;
+    if (this.#asked.size >= MAX_ASKED) this.#asked.clear();
+    this.#asked.add(pair);
+    this.database
+      .statement('INSERT OR IGNORE INTO asked(process, question) VALUES (?, ?)')
+      .run(process, question);
   }
 
   #process(number: number): number {

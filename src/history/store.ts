@@ -52,6 +52,8 @@ export class Store implements Segments {
   readonly #options: StoreOptions;
   readonly #processes = new Map<number, SentProcess>();
   #kept: Kept[] = [];
+  /** Of another version, the oldest first: left alone until their age or the bytes end them. */
+  readonly #foreign: string[] = [];
   #writer: SegmentWriter;
   #lastLook = Number.NEGATIVE_INFINITY;
 
@@ -121,8 +123,10 @@ export class Store implements Segments {
         if (isNewest) checkWhole(database);
         this.#kept.push({ segment: new Segment(number, database), path });
       } catch (error) {
-        if (error instanceof VersionError) warn(`${path} ${error.message}: it is left alone`);
-        else if (isDamage(error)) warn(`${path} is damaged (${text(error)}): ${setAside(place, path)}`);
+        if (error instanceof VersionError) {
+          this.#foreign.push(path);
+          warn(`${path} ${error.message}: it is left alone until its room is needed`);
+        } else if (isDamage(error)) warn(`${path} is damaged (${text(error)}): ${setAside(place, path)}`);
         else throw error;
       }
   }
@@ -171,8 +175,9 @@ export class Store implements Segments {
     if (this.#isFull() || isOld) this.#next();
     for (const kept of this.#kept.slice(0, -1))
       if (kept.path !== undefined && idleMs(kept.path) > maxAgeMs) this.#remove(kept);
+    while (this.#foreign.length > 0 && idleMs(this.#foreign[0] as string) > maxAgeMs) this.#removeForeign();
     while (historyBytes(place) > maxBytes) {
-      if (removeDamaged(place)) continue;
+      if (removeDamaged(place) || this.#removeForeign()) continue;
       const [oldest] = this.#kept;
       if (oldest === undefined || this.#kept.length === 1) return;
       this.#remove(oldest);
@@ -183,6 +188,13 @@ export class Store implements Segments {
     const newest = this.#kept.at(-1);
     if (newest?.path !== undefined) newest.segment.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#writer = this.#begin((newest?.segment.number ?? 0) + 1);
+  }
+
+  /** @returns whether there was one to remove */
+  #removeForeign(): boolean {
+    const path = this.#foreign.shift();
+    if (path !== undefined) removeSegment(path);
+    return path !== undefined;
   }
 
   #remove(kept: Kept): void {
@@ -211,6 +223,7 @@ function checkWhole(database: Database): void {
   throw Object.assign(new Error(String(said)), { errcode: 11 });
 }
 
+/** In one line, as it is said: what SQLite finds wrong can take several. */
 function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ');
 }

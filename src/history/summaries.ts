@@ -1,9 +1,10 @@
 /** Rates over time, and who asked for what and got which address. */
 import type { Conditions } from './plan.ts';
-import { lookupRows, overSegments, type Segments, Turns } from './read.ts';
+import { lookupRows, overSegments, type Segments } from './read.ts';
 import { numberOf } from './rows.ts';
 import { NOT_FAILED } from './schema.ts';
 import { eachLookup } from './top.ts';
+import { Turns } from './turns.ts';
 import type { Edge, EdgesAnswer, EdgesQuery, TimelineAnswer, TimelineQuery } from './types.ts';
 
 const DEFAULT_BUCKETS = 120;

@@ -2,8 +2,9 @@
 
 import { Histogram } from './histogram.ts';
 import type { Conditions } from './plan.ts';
-import { lookupRows, overSegments, type Segments, Turns } from './read.ts';
+import { lookupRows, overSegments, type Segments } from './read.ts';
 import { numberOf, type QuestionRow, resultText } from './rows.ts';
+import { Turns } from './turns.ts';
 import type { StoredProcess, TopAnswer, TopBy, TopQuery, TopRow } from './types.ts';
 
 const DEFAULT_LIMIT = 20;

@@ -137,7 +137,7 @@ export const PROCESS_KEY = {
 
 /** struct process_value: size and byte offsets. */
 export const PROCESS_VALUE = {
-  SIZEOF: 168,
+  SIZEOF: 176,
   udp_requests: 0,
   tcp_requests: 8,
   request_bytes: 16,
@@ -157,11 +157,13 @@ export const PROCESS_VALUE = {
   found: 160,
   exited: 162,
   settled: 164,
+  waiting: 168,
+  reserved: 172,
 } as const;
 
 /** struct exit_event: size and byte offsets. */
 export const EXIT_EVENT = {
-  SIZEOF: 200,
+  SIZEOF: 208,
   header: 0,
   process: 16,
   counted: 32,
@@ -190,7 +192,7 @@ export const SHARE_VALUE = {
   rate: 104,
   burst: 108,
   generation: 112,
-  reserved: 116,
+  waiting: 116,
 } as const;
 
 /** struct share_rate: size and byte offsets. */

@@ -23,6 +23,8 @@ export interface Share {
   readonly since: bigint;
   /** When its budget is full again if nothing more is asked for. */
   readonly full: bigint;
+  /** Something of it is counted that is still there (connections that wait for their port). */
+  readonly isHeld: boolean;
 }
 
 export function shareKeyAt(view: DataView, at: number): ShareKey {
@@ -65,6 +67,7 @@ function countsAt(view: DataView, at: number): Omit<Share, 'key' | 'share' | 'co
     connections: count(V.suppressed_connections),
     since: view.getBigUint64(at + V.since, LITTLE),
     full: view.getBigUint64(at + V.time, LITTLE) + refillNs(view, at),
+    isHeld: view.getUint32(at + V.waiting, LITTLE) > 0,
   };
 }
 

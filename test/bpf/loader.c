@@ -467,11 +467,6 @@ int main(int argc, char **argv)
 	set_knob(object, "share_rate", &rate, sizeof(rate));
 	set_knob(object, "payload_limit", &limit, sizeof(limit));
 	set_knob(object, "trace_bytes", &trace, sizeof(trace));
-	if (connections && strcmp(argv[2], "tracepoint") == 0) {
-		__u32 one = 1;
-
-		set_knob(object, "connections_wait", &one, sizeof(one));
-	}
 	wakeup = ring_bytes / 4;
 	set_knob(object, "wakeup_bytes", &wakeup, sizeof(wakeup));
 	if (level_count) {

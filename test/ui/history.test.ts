@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
-import { fillHistory } from '../../bench/history.ts';
+import { fillHistory } from '../../bench/history-fill.ts';
 import { Browser, type Look } from './browser.ts';
 import { Stage } from './stage.ts';
 

@@ -1,9 +1,11 @@
 /** A history on disk: bounded, for one agent, and not ended by damage. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { segmentPath } from '../../src/history/files.ts';
 import { readHistory } from '../../src/history/reader.ts';
+import { DatabaseSync } from '../../src/history/sqlite.ts';
 import { csvCell } from '../../src/search/formats.ts';
 import { openTestHistory, temporaryDirectory } from './history-store.ts';
 import { identity } from './sink-events.ts';
@@ -44,6 +46,26 @@ describe('history: files', () => {
     const { queries } = history.sink;
     assert.equal((await queries.search({ name: 'r11-1499.zone1.example' })).rows.length, 1);
     assert.equal((await queries.search({ name: 'r0-1.zone1.example' })).rows.length, 0);
+  });
+
+  it('leaves a file of another version alone until its room is needed', async (test) => {
+    const place = temporaryDirectory(test);
+    const maxBytes = 2 * 1024 * 1024;
+    const first = await openTestHistory(test, { place, maxBytes });
+    await first.add(...many(500));
+    await first.sink.close(5000);
+    const old = segmentPath(place, 1);
+    const database = new DatabaseSync(old);
+    database.exec('PRAGMA user_version = 1');
+    database.close();
+    const second = await openTestHistory(test, { place, maxBytes });
+    await second.add(...many(10, 'm'));
+    assert.match(second.notices.join('\n'), /is of version 1, .*left alone/);
+    assert.ok(existsSync(old));
+    assert.equal((await second.sink.queries.status()).lookups, 10);
+    for (let round = 0; round < 10; round++) await second.add(...many(1500, `r${round}-`));
+    assert.ok(!existsSync(old));
+    assert.ok((await second.sink.queries.status()).bytes <= maxBytes + 1024 * 1024);
   });
 
   it('sets a damaged file aside, says so, and goes on; no region of it ends a search', async (test) => {

@@ -18,7 +18,7 @@ function share(cgroupId: bigint, requests: number, change: Partial<Share> = {}):
     key: new Uint8Array(16),
     share: { cgroupId, user: 1000 },
     common: undefined,
-    ...{ requests, responses: 0, connections: 0, since: 0n, full: 0n },
+    ...{ requests, responses: 0, connections: 0, since: 0n, full: 0n, isHeld: false },
     ...change,
   };
 }
