@@ -84,10 +84,29 @@ test('a process that renames itself all the time: few series, and the sum stays 
     all[0] = process(7, 1n, 3 * round);
     series.remember(identity(7, { 'service.name': `name-${round}` }));
     const points = series.collect(BigInt(round), 'cumulative');
-    assert.ok(points.length <= 4, String(points.length));
+    // Its own, three earlier ones, and what all others went to.
+    assert.ok(points.length <= 5, String(points.length));
     assert.equal(
       points.reduce((sum, { count }) => sum + count, 0),
       3 * round,
+    );
+  }
+});
+
+test('earlier series are series: without room what they counted goes to the overflow series', () => {
+  const all = [process(7, 1n, 0), process(8, 1n, 0)];
+  const limits = { limit: 2, idleNs: 1000n };
+  const series = new ProcessSeries({ processes: () => all, forget: () => {} }, 0n, limits);
+  for (let round = 1; round <= 20; round++) {
+    for (const pid of [7, 8]) {
+      all[pid - 7] = process(pid, 1n, 5 * round);
+      series.remember(identity(pid, { 'service.name': `name-${round}` }));
+    }
+    const points = series.collect(BigInt(round), 'cumulative');
+    assert.ok(points.length <= 3, String(points.length));
+    assert.equal(
+      points.reduce((sum, { count }) => sum + count, 0),
+      10 * round,
     );
   }
 });

@@ -4,8 +4,8 @@
  * `limit` processes have series of their own; the requests of the others are summed in overflow series, and so are those of processes
  * that came and went faster than they are told of: the kernel keeps the sum of all. Whose workload has most series gives one up to a
  * process of a workload that has less: what it counted goes to the overflow series. What a process is called may be known later than its
- * first requests, or change: what was counted under the old attributes stays there, and the new series begins with what comes then, so
- * that no request is in two.
+ * first requests, or change: what was counted under the old attributes stays there, or goes to the overflow series where there is no room,
+ * and the new series begins with what comes then, so that no request is in two.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { LRUCache } from 'lru-cache';
@@ -30,8 +30,8 @@ export interface ProcessLimits {
 
 export const PROCESS_LIMITS: ProcessLimits = { limit: 2000, idleNs: 600_000_000_000n };
 
-/** Times that a cumulative series of a process may get other attributes; then they stay. */
-const MAX_RENAMES = 3;
+/** Series that a process keeps under attributes it no longer has. */
+const MAX_EARLIER = 3;
 /** Identities seen since the last collection, which takes their attributes; beyond it the longest unused is forgotten. */
 const MAX_IDENTITIES = 16_384;
 
@@ -88,6 +88,8 @@ export class ProcessSeries {
   #told = new WeakSet<ProcessIdentity>();
   readonly #overflow: Record<Transport, number> = { udp: 0, tcp: 0 };
   readonly #shares: FairBound<Known>;
+  /** Earlier series of all processes. One is made only while these and the ones that they have now are fewer than `limit`. */
+  #earlier = 0;
   /** Requests that are in some series. */
   readonly #accounted: Record<Transport, number> = { udp: 0, tcp: 0 };
   /** Counts of processes that live and were forgotten: in no sum of the kernel's. */
@@ -172,6 +174,7 @@ export class ProcessSeries {
   #disown(known: Known): void {
     known.own = false;
     known.attributes = undefined;
+    this.#earlier -= known.earlier.length;
     known.earlier = [];
     this.#shares.remove(known);
   }
@@ -219,7 +222,7 @@ export class ProcessSeries {
     if (identity !== undefined) {
       const attributes = measuredOf(identity, PROCESS_ATTRIBUTES);
       if (old === undefined || temporality === 'delta') known.attributes = attributes;
-      else if (known.earlier.length < MAX_RENAMES && !isDeepStrictEqual(attributes, old)) {
+      else if (!isDeepStrictEqual(attributes, old)) {
         this.#rename(known, old);
         known.attributes = attributes;
       }
@@ -229,11 +232,15 @@ export class ProcessSeries {
     return known.attributes;
   }
 
-  /** What was exported stays under the attributes that it was exported with. */
+  /** What was exported stays under the attributes that it was exported with, where there is room. */
   #rename(known: Known, attributes: Attributes): void {
-    const { seen, base, start } = known;
+    const { seen, base, start, earlier } = known;
     const counts = { udp: seen.udp - base.udp, tcp: seen.tcp - base.tcp };
-    if (counts.udp + counts.tcp > 0) known.earlier.push({ attributes, start, counts });
+    const hasRoom = this.#shares.weight + this.#earlier < this.#limits.limit;
+    if (counts.udp + counts.tcp > 0 && hasRoom && earlier.length < MAX_EARLIER) {
+      earlier.push({ attributes, start, counts });
+      this.#earlier++;
+    } else for (const transport of TRANSPORTS) this.#overflow[transport] += counts[transport];
     known.base = { ...seen };
     known.start = this.#lastCollection;
   }
