@@ -86,11 +86,14 @@ Result<Trial> try_family(CaptureOptions options, const std::string &ports_knob)
 	return Trial{values[COUNTER_REQUESTS] + values[COUNTER_SELF] != 0};
 }
 
-Status check_types(CaptureOptions options, const std::string &ports_knob)
+Status check_types(const CaptureOptions &given, const std::string &ports_knob)
 {
-	std::optional<Loopback> loopback = listen_on_loopback();
-	if (options.btf.empty() || !loopback)
+	if (given.btf.empty())
 		return Unit{};
+	std::optional<Loopback> loopback = listen_on_loopback();
+	if (!loopback)
+		return Unit{};
+	CaptureOptions options = given;
 	options.knobs.clear();
 	options.besides.clear();
 	options.ring_bytes = kRecords;

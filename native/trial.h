@@ -21,6 +21,6 @@ Result<Trial> try_family(CaptureOptions options, const std::string &ports_knob);
 
 // Types of a file (`options.btf`), if they are any: whether they are this kernel's. The programs are tried on a datagram of this process, of which it
 // knows what they have to read. Error `btf`: they read something else.
-Status check_types(CaptureOptions options, const std::string &ports_knob);
+Status check_types(const CaptureOptions &given, const std::string &ports_knob);
 
 } // namespace whodns

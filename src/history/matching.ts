@@ -7,10 +7,16 @@ export type NameTest = (name: string) => boolean;
 
 /** As many rows are tested between two turns of the loop. */
 const ROWS_AT_ONCE = 5000;
-/** Names whose result is remembered of one test: segments have most of them in common. */
-const MAX_REMEMBERED = 200_000;
+/** Characters of the names whose result is remembered of one test: segments have most of them in common. Names are of strangers. */
+const MAX_REMEMBERED = 4_000_000;
 
-const remembered = new WeakMap<object, Map<string, boolean>>();
+interface Remembered {
+  readonly results: Map<string, boolean>;
+  /** Characters. */
+  room: number;
+}
+
+const remembered = new WeakMap<object, Remembered>();
 
 /** @param table takes the ids @param select gives `id` and what is tested @throws OutOfTime */
 export async function matchingIds(
@@ -47,7 +53,7 @@ export async function matchingNames(
   test: NameTest,
   turns: Turns,
 ): Promise<void> {
-  const known = remembered.get(key) ?? new Map<string, boolean>();
+  const known = remembered.get(key) ?? { results: new Map(), room: MAX_REMEMBERED };
   remembered.set(key, known);
   const insert = database.connection.prepare(
     `INSERT OR IGNORE INTO temp.${table}(id) SELECT value FROM json_each(?)`,
@@ -68,10 +74,13 @@ export async function matchingNames(
   }
 
   function passes(name: string): boolean {
-    const before = known.get(name);
+    const before = known.results.get(name);
     if (before !== undefined) return before;
     const result = test(reversed(name));
-    if (known.size < MAX_REMEMBERED) known.set(name, result);
+    if (name.length <= known.room) {
+      known.results.set(name, result);
+      known.room -= name.length;
+    }
     return result;
   }
 }
