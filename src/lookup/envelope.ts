@@ -155,11 +155,11 @@ export class Envelope implements RawMessage {
 
   /** Of requests to addresses of link-local scope: the link, by its device's name or index. */
   get zone(): string | undefined {
-    if (this.interface === 0 || !this.#needsZone) return undefined;
+    if (this.interface === 0 || !this.#needsZone()) return undefined;
     return zoneText(this.networkNamespace, this.interface);
   }
 
-  get #needsZone(): boolean {
+  #needsZone(): boolean {
     const { words, at } = this;
     return this.has(FIELD_BITS.IPV6) && !this.has(FIELD_BITS.RESPONSE) && needsZone(words, at + FIELD.REMOTE);
   }
@@ -249,9 +249,9 @@ export class Envelope implements RawMessage {
       length: this.length,
     };
     // Few have one: the others keep their shape.
-    if (this.trace === undefined && !this.#needsZone) return head;
+    if (this.trace === undefined && !this.#needsZone()) return head;
     const trace = this.trace === undefined ? {} : { trace: this.trace };
-    return { ...head, ...trace, ...(this.#needsZone ? { interface: this.interface } : {}) };
+    return { ...head, ...trace, ...(this.#needsZone() ? { interface: this.interface } : {}) };
   }
 
   #big(field: number): bigint {

@@ -90,7 +90,7 @@ export class Groups {
    * @param question hash of the first question
    */
   begin(slot: number, raw: Envelope, message: Message, question: number): void {
-    const now = this.#now;
+    const now = this.#now();
     const key = mix(question, askerOf(raw));
     const server = serverKey(raw, raw.has(FIELD_BITS.DIALED) ? FIELD.DIALED : FIELD.REMOTE);
     this.#bits[slot] = 0;
@@ -120,13 +120,13 @@ export class Groups {
     else if (isFailed) this.#remember(slot, view);
   }
 
-  get #now(): number {
+  #now(): number {
     return this.#clock[0] as number;
   }
 
   /** The youngest open lookup of the same look-up at another server; -1: none. */
   #openOther(slot: number, raw: Envelope, message: Message): number {
-    const now = this.#now;
+    const now = this.#now();
     const { words, owners } = this.#slab;
     const id = words[slot * SLOT_WORDS + SLOT.ID];
     const key = this.#keys[slot] as number;
@@ -160,7 +160,7 @@ export class Groups {
   }
 
   #joinFailed(slot: number, raw: Envelope): void {
-    const now = this.#now;
+    const now = this.#now();
     const failed = this.#find(slot, raw);
     if (failed < 0 || now - (this.#failedAt[failed] as number) >= FAILED_NS) return;
     if (now - (this.#failedBegan[failed] as number) >= LOOK_UP_NS) return;
@@ -186,7 +186,7 @@ export class Groups {
   }
 
   #remember(slot: number, { request, answer, hasResponse }: LookupView): void {
-    const now = this.#now;
+    const now = this.#now();
     const key = this.#keys[slot] as number;
     const { owner } = request.raw;
     const workload = owner === undefined ? 0 : Number(owner.cgroupId & 0xffffn) << 16;

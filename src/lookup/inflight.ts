@@ -109,7 +109,7 @@ export class InFlight {
   readonly #timeout: number;
   readonly #slab: Slab;
   readonly #holdings: SlotHolding[] = [];
-  /** Of `#clock`. */
+  /** Of `#clock()`. */
   readonly #deadlines: Float64Array;
   /** Open lookups; the time-out is the same for all, so the oldest is always the next to expire. */
   readonly #open: SlotQueue;
@@ -235,29 +235,29 @@ export class InFlight {
       this.#finish(slot, slot, 'sent', undefined);
   }
 
-  get #clock(): number {
+  #clock(): number {
     return this.#time[0] as number;
   }
 
   #advance(now: number): void {
     const elapsed = now - (this.#lastTime ?? now);
     if (elapsed >= 0 || elapsed < -STEP_BACK_NS) this.#lastTime = now;
-    if (elapsed > 0) this.#time[0] = this.#clock + elapsed;
+    if (elapsed > 0) this.#time[0] = this.#clock() + elapsed;
     for (
       let slot = this.#open.oldest;
-      slot >= 0 && (this.#deadlines[slot] as number) <= this.#clock;
+      slot >= 0 && (this.#deadlines[slot] as number) <= this.#clock();
       slot = this.#open.oldest
     )
       this.#timeOut(slot);
     for (
       let quiet = this.#transfers.oldest;
-      quiet !== undefined && quiet.deadline <= this.#clock;
+      quiet !== undefined && quiet.deadline <= this.#clock();
       quiet = this.#transfers.oldest
     )
       this.#endTransfer(quiet);
     for (
       let due = this.#held.oldest;
-      due !== undefined && due.deadline <= this.#clock;
+      due !== undefined && due.deadline <= this.#clock();
       due = this.#held.oldest
     )
       this.#giveUp(due);
@@ -276,7 +276,7 @@ export class InFlight {
     while (this.#openShares.isFull) this.#evict();
     const slot = this.#slab.take(raw, message, process);
     const holding = this.#holdings[slot] ?? this.#newHolding(slot);
-    this.#deadlines[slot] = this.#clock + this.#timeout;
+    this.#deadlines[slot] = this.#clock() + this.#timeout;
     this.#open.push(slot);
     this.#openShares.add(holding, this.#openShares.holderOf(this.#ownerOf(raw)));
     this.#byRetry.add(retry, slot);
@@ -421,7 +421,7 @@ export class InFlight {
   #hold(raw: Envelope, message: Message, exchange: number): void {
     const { inTheWay } = this.#held;
     if (inTheWay !== undefined) this.#giveWay(inTheWay);
-    this.#held.hold(new HeldAnswer(raw, message, exchange, this.#clock + HOLD_NS));
+    this.#held.hold(new HeldAnswer(raw, message, exchange, this.#clock() + HOLD_NS));
   }
 
   #giveUp(held: HeldAnswer): void {
@@ -457,9 +457,9 @@ export class InFlight {
   #isTransferred(lookup: number, attempt: number, raw: Envelope, message: Message): boolean {
     const transfer = this.#transfers.of(lookup) ?? this.#beginTransfer(lookup, attempt, message);
     if (transfer === undefined) return false;
-    transfer.add(raw, message, this.#clock);
+    transfer.add(raw, message, this.#clock());
     if (transfer.isComplete) this.#endTransfer(transfer);
-    else this.#transfers.renew(transfer, this.#clock + this.#timeout);
+    else this.#transfers.renew(transfer, this.#clock() + this.#timeout);
     return true;
   }
 
@@ -468,7 +468,7 @@ export class InFlight {
     const request = this.#seenMessage;
     this.#slab.parse(attempt, request);
     if (!asksTransfer(request)) return undefined;
-    const transfer = new Transfer(lookup, attempt, request, this.#clock);
+    const transfer = new Transfer(lookup, attempt, request, this.#clock());
     const inTheWay = this.#transfers.inTheWay;
     if (inTheWay !== undefined) this.#endTransfer(inTheWay);
     this.#slab.show(lookup, this.#seen);
