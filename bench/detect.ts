@@ -23,7 +23,7 @@ const LOOKUPS = 50_000;
 /** Made and then looked at in turns, so that they are in the processor's cache as they are in the agent, where they were just made. */
 const CHUNK = 500;
 /** The bound. */
-const MAX_NS = 2000;
+const MAX_NS = 1500;
 const HOST = parseResolvConf('nameserver 192.0.2.53\n');
 const POD = parseResolvConf(
   'search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 192.0.2.53\noptions ndots:5\n',

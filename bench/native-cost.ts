@@ -12,6 +12,8 @@ import { type Spread, show, spread } from './statistics.ts';
 const DNS_PORT = 53;
 const OTHER_PORT = 5300;
 const CPU = '0';
+/** ns more of a DNS send, as asked. */
+const ASKED_NS = 600;
 
 interface Case {
   readonly label: string;
@@ -64,7 +66,11 @@ export const nativeCost: Question<NativeCostResult> = {
     });
     return { rows };
   },
-  failures: () => [],
+  failures: ({ rows }) =>
+    rows
+      .map((row) => ({ label: row.label, over: row.with.min - row.without.min }))
+      .filter(({ label, over }) => label.endsWith('DNS') && over > ASKED_NS)
+      .map(({ label, over }) => `${label}: +${over.toFixed(0)} ns, asked at most ${ASKED_NS}`),
   page: ({ rows }) => [
     'The `tracepoint` family, natively: mean of a loop of calls, best of three loops a round, rounds with and without in turn. Median',
     '(minimum to maximum) of the rounds, ns. The receiving socket is never read.',

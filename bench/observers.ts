@@ -9,7 +9,15 @@ import type { Received } from '../test/clients/counting-receiver.ts';
 import { BPF_OBJECT, PROGRAMS, REPOSITORY } from './machine.ts';
 import { pause, type Running, start } from './processes.ts';
 
-export type ObserverName = 'nothing' | 'whodns' | 'consumer' | 'floor' | 'tcpdump' | 'tshark' | 'bpftrace';
+export type ObserverName =
+  | 'nothing'
+  | 'whodns'
+  | 'consumer'
+  | 'floor'
+  | 'tcpdump'
+  | 'tshark'
+  | 'dnscap'
+  | 'bpftrace';
 
 export interface Observation {
   /** Lookups it reported of the load's process where it knows the process, else of all; undefined = it cannot tell. */
@@ -53,6 +61,8 @@ export interface ObserverOptions {
   readonly sinkCpus?: string;
   /** Further flags of whodns. */
   readonly flags?: readonly string[];
+  /** whodns: its sources, not the bundle: a profile then names the modules. */
+  readonly sources?: boolean;
   /** whodns: options of node, e.g. --cpu-prof. */
   readonly nodeFlags?: readonly string[];
 }
@@ -66,11 +76,13 @@ export const COMMANDS: Readonly<Record<ObserverName, string>> = {
   tcpdump: 'tcpdump -i lo -nn -l udp port 53 > FILE',
   tshark:
     'tshark -i lo -l -n -f "udp port 53" -T fields -e frame.time_epoch -e ip.src -e ip.dst -e dns.id -e dns.qry.name -e dns.a > FILE',
+  dnscap: 'dnscap -i lo -N -g -1 2> FILE',
   bpftrace:
     "bpftrace -e 'tracepoint:net:net_dev_queue { ... udphdr->dest == 53 ... printf comm, pid }' > FILE",
 };
 
 const AGENT = join(REPOSITORY, 'dist/main.js');
+const SOURCES = join(REPOSITORY, 'src/main.ts');
 /** Debian's bpftrace prints when it attaches, not when it has attached. */
 const BPFTRACE_ATTACH_MS = 1500;
 const READY_LIMIT_MS = 30_000;
@@ -126,6 +138,16 @@ export async function observe(name: ObserverName, options: ObserverOptions = {})
         stats: undefined,
       }));
     }
+    case 'dnscap':
+      // It writes to stderr, and says nothing when it is ready.
+      return startPeer(
+        name,
+        ['-c', 'exec dnscap -i lo -N -g -1 2>&1'],
+        /(?:)/,
+        options,
+        (output) => ({ lookups: count(output, /,qr\|/g), lost: undefined, stats: undefined }),
+        'sh',
+      );
     case 'bpftrace':
       return startPeer(name, ['-e', BPFTRACE_PROGRAM], /Attaching/, options, (output, errors, loadPid) => ({
         lookups: count(output, new RegExp(`^\\S+ ${loadPid}$`, 'gm')),
@@ -149,11 +171,12 @@ async function startPeer(
   ready: RegExp,
   options: ObserverOptions,
   read: Reading,
+  command: string = name,
 ): Promise<Observer> {
   const directory = mkdtempSync(join('/dev/shm', 'whodns-bench-'));
   const file = join(directory, 'output');
   const stdout = openSync(file, 'w');
-  const program = await start(name, words, {
+  const program = await start(command, words, {
     stdout,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
   });
@@ -212,7 +235,7 @@ async function startAgent(options: ObserverOptions): Promise<Observer> {
   const statsFile = join(directory, 'stats.json');
   const words = [
     ...(options.nodeFlags ?? []),
-    AGENT,
+    options.sources === true ? SOURCES : AGENT,
     'run',
     '--exporter',
     'otlp',

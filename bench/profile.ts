@@ -46,12 +46,12 @@ export const profile: Question<ProfileResult> = {
   async measure({ quick }) {
     const seconds = quick ? 5 : 20;
     const server = await startResponder();
-    const agent = await observe('whodns', { nodeFlags: ['--inspect=127.0.0.1:0'] });
+    const agent = await observe('whodns', { sources: true, nodeFlags: ['--inspect=127.0.0.1:0'] });
     const program = agent.program;
     if (program === undefined) throw new Error('no process');
     const url = (await program.says(/Debugger listening on (ws:\S+)/))[1] ?? '';
     const inspector = await connect(url);
-    await offer({ perSecond: RATE, seconds: 2 });
+    await offer({ perSecond: RATE, seconds: quick ? 2 : 15 });
     await inspector.send('Profiler.enable');
     await inspector.send('Profiler.setSamplingInterval', { interval: INTERVAL_US });
     await inspector.send('Profiler.start');

@@ -7,12 +7,12 @@ import { type Observation, type ObserverName, observe } from './observers.ts';
 import type { Question } from './question.ts';
 import { thousands } from './statistics.ts';
 
-const OBSERVERS: readonly ObserverName[] = ['whodns', 'consumer', 'tcpdump', 'tshark', 'bpftrace'];
+const OBSERVERS: readonly ObserverName[] = ['whodns', 'consumer', 'tcpdump', 'tshark', 'dnscap', 'bpftrace'];
 const LADDER = [1_000, 5_000, 10_000, 20_000, 30_000, 40_000, 50_000, 75_000, 100_000, 150_000, 200_000];
 const QUICK_LADDER = [5_000, 20_000, 50_000];
 const OBSERVER_CPU = '1';
 const LOAD_CPU = '0';
-const ASKED = 20_000;
+const ASKED = 150_000;
 /** A generator that did not reach this share of the rate measured something else. */
 const REACHED = 0.95;
 /** The ladder ends after so many steps with loss. */
@@ -85,6 +85,9 @@ export const rate: Question<RateResult> = {
     const found = ours
       .filter((step) => step.asked <= ASKED && step.missing !== 0)
       .map((step) => `${step.asked}/s: ${step.missing} of ${step.sent} lookups missing`);
+    const reached = Math.max(...ours.map((step) => step.offered));
+    if (reached < REACHED * ASKED)
+      found.push(`no more than ${thousands(reached)}/s were tried, asked are ${thousands(ASKED)}`);
     for (const step of ours)
       if (step.balanced === false) found.push(`${step.asked}/s: the ledger does not balance`);
     return found;

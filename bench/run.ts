@@ -12,6 +12,7 @@ import { core } from './core.ts';
 import { cpu } from './cpu.ts';
 import { detect } from './detect.ts';
 import { dnsCache } from './dnscache.ts';
+import { growth } from './growth.ts';
 import { history } from './history.ts';
 import { instructions } from './instructions.ts';
 import { latency } from './latency.ts';
@@ -22,7 +23,9 @@ import { parse } from './parse.ts';
 import { profile } from './profile.ts';
 import type { Question, RunOptions } from './question.ts';
 import { rate } from './rate.ts';
+import { replay } from './replay.ts';
 import { startTime } from './start-time.ts';
+import { table } from './table.ts';
 
 const RESULTS = join(import.meta.dirname, 'results');
 const PAGE = join(REPOSITORY, 'docs/benchmarks.md');
@@ -39,7 +42,10 @@ const QUESTIONS = [
   cpu,
   latency,
   memory,
+  growth,
   startTime,
+  table,
+  replay,
   nativeCost,
   instructions,
   profile,

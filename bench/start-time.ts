@@ -42,6 +42,7 @@ const PROGRAMS: readonly Program[] = [
   },
 ];
 const LIMIT_MS = 20_000;
+const ASKED_MS = 450;
 
 export interface StartResult {
   readonly rows: readonly { readonly name: string; readonly ms: Spread }[];
@@ -70,7 +71,10 @@ export const startTime: Question<StartResult> = {
     await server.stop();
     return { rows: [...found].map(([name, ms]) => ({ name, ms: spread(ms) })) };
   },
-  failures: () => [],
+  failures: ({ rows }) =>
+    rows
+      .filter(({ name, ms }) => name.startsWith('whodns') && ms.median > ASKED_MS)
+      .map(({ ms }) => `${show(ms)} ms, asked at most ${ASKED_MS}`),
   page: ({ rows }) => [
     'Wall time from `exec` to the first line about a lookup on stdout, ms: median (minimum to maximum), all in turn in each round. The lookup may be up to 2 ms old; ',
     'whodns shows it when its answer is there, and looks at the ring every 5 to 100 ms.',

@@ -14,6 +14,8 @@ NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-ho
  musl-tools tcpdump tshark dnsperf liburing-dev strace python3 curl ca-certificates openjdk-17-jdk-headless|default-jdk-headless libcap2-bin
  binutils file openssl nftables"
 OBSERVERS="bpftrace"
+# Only measured beside.
+PEERS="dnscap"
 MACHINES="qemu-system-x86 cpio xz-utils zstd"
 BROWSER="chromium fonts-dejavu-core"
 ARM64="qemu-system-arm cpio xz-utils binutils file python3 python3-pip"
@@ -78,7 +80,7 @@ packages_for() {
   case $1 in
     build) ;;
     check) echo "$CHECK" ;;
-    bench) echo "$CHECK $NETWORK $OBSERVERS $MACHINES" ;;
+    bench) echo "$CHECK $NETWORK $OBSERVERS $PEERS $MACHINES" ;;
     test) echo "$CHECK $NETWORK $OBSERVERS $MACHINES $CONTAINERS $BROWSER" ;;
     ui) echo "$CHECK $NETWORK $BROWSER" ;;
     kernel | machines) echo "$CHECK $NETWORK $MACHINES" ;;
