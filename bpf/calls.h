@@ -19,6 +19,7 @@
 #define TCP_SYN_SENT 2      /* include/net/tcp_states.h */
 #define TCP_CLOSE    7
 #define TCP_LISTEN   10
+#define SOCK_DONE    1 /* include/net/sock.h: enum sock_flags; a FIN has come */
 
 /* struct sockaddr_in and sockaddr_in6 (uapi) in one. */
 struct socket_name {
@@ -623,10 +624,17 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 	remember_receive(sk, msg, direct);
 }
 
+/* Whether all was read, up to the end that the other side has sent: a FIN takes the last place (net/ipv4/tcp_input.c: tcp_fin). */
+static __always_inline bool is_read_to_end(struct sock *sk, struct tcp_sock *tcp)
+{
+	return LOAD(false, sk, __sk_common.skc_flags) & 1ul << SOCK_DONE &&
+	       LOAD(false, tcp, copied_seq) == LOAD(false, tcp, rcv_nxt);
+}
+
 /*
- * tcp_recvmsg returns. What the program consumed is what copied_seq moved on by (nothing with MSG_PEEK), what was copied
- * is what the iterator moved on by (nothing with MSG_TRUNC): so the returned value is not needed, whose place differs
- * between kernels.
+ * tcp_recvmsg returns. What the program consumed is what copied_seq moved on by (nothing with MSG_PEEK; one more where that was the end,
+ * which is no byte), what was copied is what the iterator moved on by (nothing with MSG_TRUNC): so the returned value is not needed, whose
+ * place differs between kernels.
  */
 static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, const __u32 hook,
 						  const bool direct)
@@ -639,6 +647,8 @@ static __always_inline void receive_stream_return(struct sock *sk, const struct 
 	int result;
 
 	message.length = LOAD(false, tcp, copied_seq) - state->sequence;
+	if (message.length && is_read_to_end(sk, tcp))
+		message.length--;
 	if (!message.length || message.length > 1u << 30)
 		return;
 	fill_stream(&message, sk, bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)), direct);

@@ -133,8 +133,11 @@ function isSameField(a: Envelope, aField: number, b: Envelope, bField: number): 
 export function isOnSameWay(request: Envelope, response: Envelope): boolean {
   if (!isSamePlace(request, response)) return false;
   const areSocketsKnown = hasSocket(request) && hasSocket(response);
-  if (areSocketsKnown && !isSameSocket(request, response)) return false;
-  if (isMulticast(request)) return isOnGroupWay(request, response);
+  const isToGroup = isMulticast(request);
+  // All sockets at the port of mDNS get what comes there, and programs ask by one and listen by another.
+  const isPortShared = isToGroup && request.localPort === MDNS_PORT;
+  if (areSocketsKnown && !isPortShared && !isSameSocket(request, response)) return false;
+  if (isToGroup) return isOnGroupWay(request, response);
   const isLocal =
     areSocketsKnown || request.localAny || isSameField(request, FIELD.LOCAL, response, FIELD.LOCAL);
   if (!isLocal) return false;

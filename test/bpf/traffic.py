@@ -56,6 +56,8 @@ def serve():
                 reply = answer(data[2 : 2 + size])
                 data = data[2 + size :]
                 stream.sendall(struct.pack("!H", len(reply)) + reply)
+                if reply[13:17] == b"last":
+                    return stream.close()
         stream.close()
 
     def tcp(family, address):
@@ -270,6 +272,17 @@ def tcp_ways():
     reply = read_exactly(client, len(message))
     client.close()
     expect("tcp-peek", "tcp", 4, [message], [reply])
+
+    # The end comes with the same call as the answer, and by a call of its own.
+    for is_together in True, False:
+        message = prefixed(query("last"))
+        client = stream()
+        client.sendall(message)
+        time.sleep(0.3)
+        reply = client.recv(65535 if is_together else len(message))
+        client.recv(65535)
+        client.close()
+        expect(f"tcp and its end, {'together' if is_together else 'apart'}", "tcp", 4, [message], [reply])
 
 
 TCP_FASTOPEN_CONNECT = 30  # include/uapi/linux/tcp.h

@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import { globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fetchPackages, unpackPackages } from '../../packaging/debian-packages.ts';
 import { cachedProgram } from '../collector/program-cache.ts';
 
 const RELEASE = { suite: 'bookworm', architecture: 'amd64', withDependencies: true } as const;
@@ -33,6 +32,8 @@ export class DebianServers {
     const hash = createHash('sha256').update(JSON.stringify([RELEASE, PACKAGES, MODULES, LEFT_OUT]));
     return new DebianServers(
       await cachedProgram(`name-servers-${hash.digest('hex').slice(0, 16)}`, async (target) => {
+        // In a test machine they are in the cache, and packaging/ is not there.
+        const { fetchPackages, unpackPackages } = await import('../../packaging/debian-packages.ts');
         const work = mkdtempSync(join(tmpdir(), 'whodns-servers-'));
         try {
           await unpackPackages(await fetchPackages(join(work, 'servers'), RELEASE, PACKAGES), target);

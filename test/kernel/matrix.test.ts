@@ -13,6 +13,7 @@ import { unexpectedFaults } from '../matrix/limits.ts';
 import type { FamilyResult } from '../matrix/matrix.ts';
 import { saveResults } from '../matrix/table.ts';
 import { type KernelEntry, kernelList } from './kernels.ts';
+import { failuresOf } from './tap.ts';
 import { MACHINES, runInVm } from './vm.ts';
 
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
@@ -104,9 +105,3 @@ describe('kernels', { concurrency: MACHINES }, () => {
       });
     });
 });
-
-/** The failed tests of a TAP report with their diagnostics; everything if none can be told apart. */
-function failuresOf(tap: string): string {
-  const failed = [...tap.matchAll(/^not ok \d+ - .*\n(?: {2}.*\n)*/gm)].map((match) => match[0]);
-  return failed.length > 0 ? failed.join('\n').slice(0, 8000) : tap.slice(-4000);
-}

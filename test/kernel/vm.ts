@@ -61,6 +61,8 @@ export interface VmRequest {
   readonly timeoutS: number;
   /** Further qemu arguments, e.g. `-icount shift=0,sleep=off`. */
   readonly qemu?: readonly string[];
+  /** MB of memory instead of the machine's; half of it holds the files. */
+  readonly memoryMb?: number;
   /** Number of virtual processors, 2 unless told. */
   readonly processors?: number;
   /** x86-64 unless told. */
@@ -182,7 +184,9 @@ async function boot(
 }
 
 function qemuCommand(request: VmRequest, vmlinuz: string, initrd: string, resultFile: string): string[] {
-  const { command, memoryMb, kernelArguments, architecture } = request.machine ?? X64;
+  const machine = request.machine ?? X64;
+  const { command, kernelArguments, architecture } = machine;
+  const memoryMb = request.memoryMb ?? machine.memoryMb;
   return [
     ...[...command, '-smp', String(request.processors ?? 2), '-m', String(memoryMb)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-monitor', 'none'],

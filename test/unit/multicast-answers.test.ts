@@ -159,3 +159,29 @@ test('a flood of answers to the group costs a bounded time each', () => {
   assert.equal(lookups.length, 0);
   assert.ok(request(asked('x')).raw.remotePort === 5353);
 });
+
+test('asked by one socket and read by another, where the port is shared', () => {
+  const { ask, reply, lookups, answers } = setUp();
+  ask(asked('a.local', { socket: 1n }));
+  reply(toGroup('a.local', { socket: 2n }));
+  reply(toGroup('a.local', { socket: 3n }));
+  assert.deepEqual(
+    lookups.map(({ outcome }) => outcome),
+    ['answered'],
+  );
+  assert.equal(answers.snapshot().missing, 0);
+  assert.equal(answers.out, 1);
+});
+
+test('of a port of its own only the socket that asked is answered', () => {
+  for (const group of [MDNS, LLMNR]) {
+    const { ask, reply, lookups } = setUp();
+    const local = { address: HOST, port: 40_000 };
+    ask({ name: 'a', id: 7, local, remote: group, socket: 1n });
+    const from = { id: 7, local, remote: { address: PEER, port: group.port }, message: told('a') };
+    reply({ ...from, socket: 2n });
+    assert.equal(lookups.length, 0);
+    reply({ ...from, socket: 1n });
+    assert.equal(lookups[0]?.outcome, 'answered');
+  }
+});
