@@ -1,6 +1,6 @@
 """fan_out.py: name servers for a resolver that asks several. Prints `ready`; answers until killed.
 
-127.0.0.2 refuses; 127.0.0.3 says another address, half a second late; 127.0.0.4 takes all and says nothing.
+127.0.0.2 refuses; 127.0.0.5 gives an address after a while; 127.0.0.3 says another one, later; 127.0.0.4 takes all and says nothing.
 """
 
 import select
@@ -8,8 +8,8 @@ import socket
 import struct
 import time
 
-LATE = 0.5
-LIE = bytes([203, 0, 113, 66])
+TRUTH, TRUTH_AFTER = bytes([192, 0, 2, 1]), 0.3
+LIE, LIE_AFTER = bytes([203, 0, 113, 66]), 1
 A = 1
 
 
@@ -33,18 +33,21 @@ def bound(address):
     return server
 
 
-refusing, lying, silent = (bound(f"127.0.0.{last}") for last in (2, 3, 4))
+refusing, lying, silent, truthful = (bound(f"127.0.0.{last}") for last in (2, 3, 4, 5))
+later = {lying: (LIE, LIE_AFTER), truthful: (TRUTH, TRUTH_AFTER)}
 print("ready", flush=True)
 waiting = []
 while True:
-    readable, _, _ = select.select([refusing, lying], [], [], 0.05)
+    readable, _, _ = select.select([refusing, *later], [], [], 0.05)
     for server in readable:
         query, client = server.recvfrom(65536)
         if server is refusing:
             server.sendto(reply(query, 5), client)
         else:
             kind = struct.unpack("!H", query[question_end(query) - 4 : question_end(query) - 2])[0]
-            waiting.append((time.monotonic() + LATE, reply(query, 0, LIE if kind == A else None), client))
-    while waiting and waiting[0][0] <= time.monotonic():
-        _, message, client = waiting.pop(0)
-        lying.sendto(message, client)
+            data, after = later[server]
+            waiting.append((time.monotonic() + after, server, reply(query, 0, data if kind == A else None), client))
+    for each in [each for each in waiting if each[0] <= time.monotonic()]:
+        waiting.remove(each)
+        _, server, message, client = each
+        server.sendto(message, client)

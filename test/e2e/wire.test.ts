@@ -10,7 +10,7 @@ import { type ChildProcess, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +21,8 @@ import { PRELUDE, SERVER4, SERVER6 } from './paths.ts';
 import { nameOf } from './stage.ts';
 
 const HOOK = process.env['WHODNS_TEST_HOOK'] ?? 'auto';
+/** Before 6.5 pages went into a socket by a way of their own. */
+const isUnseen = HOOK !== 'auto' && HOOK !== 'tracepoint' && /^(5\.|6\.[0-4]\.)/.test(release());
 const WIRE = join(import.meta.dirname, 'wire.py');
 const ZONE = `w${randomBytes(4).toString('hex')}.test`;
 const START_MS = 180_000;
@@ -141,7 +143,9 @@ describe('on the wire', () => {
       assert.equal(records.size, 12);
     });
 
-    test(`sendfile(2) and splice(2), ${address}`, async () => {
+    test(`sendfile(2) and splice(2), ${address}`, {
+      skip: isUnseen && 'no record: blind-spots.ts',
+    }, async () => {
       const records = await playAnswered('pages', address);
       assert.equal(records.size, 4);
     });

@@ -6,9 +6,10 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { buildClients } from '../clients/build.ts';
 import { DebianServers } from '../e2e/debian-servers.ts';
+import { saveScenes } from '../matrix/table.ts';
 import { kernel, kernelList } from './kernels.ts';
 import { modules } from './modules.ts';
-import { failuresOf } from './tap.ts';
+import { failuresOf, testsOf } from './tap.ts';
 import { MACHINES, runInVm } from './vm.ts';
 
 const TESTS = ['wire', 'fan-out', 'transfers', 'multicast'] as const;
@@ -39,6 +40,8 @@ describe('kernels', { concurrency: MACHINES, skip: needsFull }, () => {
     describe(`kernel ${name}`, () => {
       const families = familiesOf(name);
       let results: ReadonlyMap<string, Buffer>;
+      const report = (file: string, family: string): string =>
+        results.get(`${file}-${family}.tap`)?.toString() ?? '';
 
       before(async () => {
         const wanted = modules(await kernel(name), MODULES);
@@ -52,12 +55,19 @@ describe('kernels', { concurrency: MACHINES, skip: needsFull }, () => {
           files: { ...Object.fromEntries(files), ...MUSL, [servers.root]: servers.root },
           programs: ['nsupdate'],
         }));
+        for (const family of families) {
+          const scenes: Record<string, boolean> = {};
+          for (const file of TESTS)
+            for (const [title, isOk] of Object.entries(testsOf(report(file, family))))
+              scenes[`${file}: ${title}`] = isOk;
+          saveScenes({ kernel: name, family, scenes });
+        }
       });
 
       for (const family of families)
         for (const file of TESTS)
           test(`${file}, ${family}`, () => {
-            const tap = results.get(`${file}-${family}.tap`)?.toString() ?? '';
+            const tap = report(file, family);
             assert.match(tap, /^# pass [1-9]/m, tap.slice(-4000));
             assert.match(tap, /^# fail 0$/m, failuresOf(tap));
           });

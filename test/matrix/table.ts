@@ -11,6 +11,7 @@ import type { FamilyResult } from './matrix.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const RESULTS = join(REPOSITORY, 'build/matrix');
+const SCENES = join(RESULTS, 'scenes');
 const FAMILIES = ['fentry', 'kprobe', 'tracepoint'];
 
 const HEAD = `# Resolver matrix
@@ -23,6 +24,43 @@ with the right pid, executable, name, type, response code, answers, server, tran
 fails the cell too. Kernels 5.10, 6.1, 6.12 and 7.2 are Debian's, 5.15 and 6.8 Ubuntu's, in virtual machines with software emulation (\`npm run test:kernel\`); the other is the
 development machine's own, which has neither kprobes nor trampolines (\`npm run test:e2e\`).
 `;
+
+const SCENES_HEAD = `## Beyond a question and its answer
+
+What test/e2e/wire, fan-out, transfers and multicast play between namespaces on one link, in the same machines (\`test/kernel/wire.test.ts\`): *ok*, each
+lookup is one record with all that it was told.`;
+
+/** Tests of a kernel and a family that are no clients of the matrix. */
+export interface Scenes {
+  readonly kernel: string;
+  readonly family: string;
+  /** Title -> whether it passed. */
+  readonly scenes: Readonly<Record<string, boolean>>;
+}
+
+export function saveScenes(result: Scenes): void {
+  mkdirSync(SCENES, { recursive: true });
+  writeFileSync(join(SCENES, `${result.kernel}-${result.family}.json`), JSON.stringify(result, undefined, 1));
+}
+
+/** The page's second table; '' without results. */
+export function renderScenes(unsorted: readonly Scenes[]): string {
+  const results = [...unsorted].sort(
+    (a, b) =>
+      a.kernel.localeCompare(b.kernel, 'en', { numeric: true }) ||
+      FAMILIES.indexOf(a.family) - FAMILIES.indexOf(b.family),
+  );
+  if (results.length === 0) return '';
+  const titles = [...new Set(results.flatMap(({ scenes }) => Object.keys(scenes)))];
+  const cell = ({ scenes }: Scenes, title: string) =>
+    scenes[title] === undefined ? '-' : scenes[title] ? 'ok' : '**fault**';
+  return [
+    `${SCENES_HEAD}\n`,
+    `| scene | ${results.map(({ kernel, family }) => `${kernel} ${family}`).join(' | ')} |`,
+    `|---|${results.map(() => '---').join('|')}|`,
+    ...titles.map((title) => `| ${title} | ${results.map((result) => cell(result, title)).join(' | ')} |`),
+  ].join('\n');
+}
 
 /** Keeps a run's results for the table, a file for each kernel and family. */
 export function saveResults(results: readonly FamilyResult[]): void {
@@ -94,9 +132,13 @@ function sum(cells: readonly Cell[], key: 'right' | 'requests'): number {
 }
 
 if (import.meta.main) {
-  const results = globSync('*.json', { cwd: RESULTS }).map(
-    (file) => JSON.parse(readFileSync(join(RESULTS, file), 'utf8')) as FamilyResult,
-  );
+  const read = <T>(directory: string): T[] =>
+    globSync('*.json', { cwd: directory }).map(
+      (file) => JSON.parse(readFileSync(join(directory, file), 'utf8')) as T,
+    );
+  const results = read<FamilyResult>(RESULTS);
   if (results.length === 0) throw new Error('no results in build/matrix: run the matrix tests first');
-  writeFileSync(join(REPOSITORY, 'docs/resolver-matrix.md'), renderTable(results));
+  const page = [renderTable(results), renderScenes(read<Scenes>(SCENES))];
+  const text = page.filter((part) => part !== '').join('\n');
+  writeFileSync(join(REPOSITORY, 'docs/resolver-matrix.md'), `${text.trimEnd()}\n`);
 }
