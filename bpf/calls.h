@@ -19,7 +19,6 @@
 #define TCP_SYN_SENT 2      /* include/net/tcp_states.h */
 #define TCP_CLOSE    7
 #define TCP_LISTEN   10
-#define SOCK_DONE    1 /* include/net/sock.h: enum sock_flags; a FIN has come */
 
 /* struct sockaddr_in and sockaddr_in6 (uapi) in one. */
 struct socket_name {
@@ -592,24 +591,31 @@ static __always_inline void receive_datagram(struct sock *sk, struct sk_buff *sk
 	receive_dns_datagram(sk, skb, head, hook, direct);
 }
 
+/* What the call that a task is in will put its bytes into, from here on. */
+static __always_inline void note_receive(struct receive_state *state, struct sock *sk, struct msghdr *msg,
+					 const bool direct)
+{
+	struct buffer buffer = buffer_of(msg, direct);
+
+	state->socket = address_of(sk);
+	state->message = address_of(msg);
+	state->segment = buffer.segment;
+	state->offset = buffer.offset;
+	state->segments = buffer.segments;
+	state->kind = buffer.kind;
+	state->sequence = LOAD(false, (struct tcp_sock *)sk, copied_seq);
+	state->room = LOAD(false, msg, msg_iter.count);
+}
+
 /* tcp_recvmsg is entered: remember where the bytes will go, for the iterator moves on. */
 static __always_inline void remember_receive(struct sock *sk, struct msghdr *msg, const bool direct)
 {
 	struct receive_state state = {};
-	struct buffer buffer;
 	__u64 task = bpf_get_current_pid_tgid();
 
 	if (current_is_self())
 		return;
-	buffer = buffer_of(msg, direct);
-	state.socket = address_of(sk);
-	state.message = address_of(msg);
-	state.segment = buffer.segment;
-	state.offset = buffer.offset;
-	state.segments = buffer.segments;
-	state.kind = buffer.kind;
-	state.sequence = LOAD(false, (struct tcp_sock *)sk, copied_seq);
-	state.room = LOAD(false, msg, msg_iter.count);
+	note_receive(&state, sk, msg, direct);
 	bpf_map_update_elem(&receives, &task, &state, BPF_ANY);
 }
 
@@ -624,51 +630,69 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 	remember_receive(sk, msg, direct);
 }
 
-/* Whether all was read, up to the end that the other side has sent: a FIN takes the last place (net/ipv4/tcp_input.c: tcp_fin). */
-static __always_inline bool is_read_to_end(struct sock *sk, struct tcp_sock *tcp)
-{
-	return LOAD(false, sk, __sk_common.skc_flags) & 1ul << SOCK_DONE &&
-	       LOAD(false, tcp, copied_seq) == LOAD(false, tcp, rcv_nxt);
-}
-
 /*
- * tcp_recvmsg returns. What the program consumed is what copied_seq moved on by (nothing with MSG_PEEK; one more where that was the end,
- * which is no byte), what was copied is what the iterator moved on by (nothing with MSG_TRUNC): so the returned value is not needed, whose
- * place differs between kernels.
+ * `length` bytes of a stream that the program was given. What was copied to where `state` says is what the iterator moved on by: not as much
+ * with MSG_TRUNC, and where the state is of a call that is over, for these bytes go another way (splice).
  */
-static __always_inline void receive_stream_return(struct sock *sk, const struct receive_state *state, const __u32 hook,
-						  const bool direct)
+static __always_inline void emit_received(struct sock *sk, const struct receive_state *state, __u32 first, __u32 length,
+					  const __u32 hook, const bool direct)
 {
 	struct message message = {};
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-	struct msghdr *msg = (struct msghdr *)state->message;
+	struct msghdr *msg = state ? (struct msghdr *)state->message : NULL;
 	struct buffer buffer = {};
 	__u32 received;
 	int result;
 
-	message.length = LOAD(false, tcp, copied_seq) - state->sequence;
-	if (message.length && is_read_to_end(sk, tcp))
-		message.length--;
-	if (!message.length || message.length > 1u << 30)
-		return;
+	message.length = length;
 	fill_stream(&message, sk, bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport)), direct);
 	fill_call(&message, sk, hook, direct, DIRECTION_RESPONSE);
-	message.sequence = state->sequence;
+	message.sequence = first;
 	/* bytes_received counts up to rcv_nxt, without the SYN (net/ipv4/tcp_input.c: tcp_rcv_nxt_update). */
 	received = LOAD(false, tcp, bytes_received);
-	if (received == LOAD(false, tcp, rcv_nxt) - state->sequence)
+	if (received == LOAD(false, tcp, rcv_nxt) - first)
 		message.flags |= MESSAGE_STREAM_START;
 	result = account_response(message.length, message.protocol);
 	if (!result)
 		return;
 	message.header.reserved = result & ADMITTED_WAKE;
-	if (state->room - LOAD(false, msg, msg_iter.count) >= message.length) {
+	if (state && state->room - LOAD(false, msg, msg_iter.count) == length) {
 		buffer.segment = state->segment;
 		buffer.offset = state->offset;
 		buffer.segments = state->segments;
 		buffer.kind = state->kind;
 	}
 	emit_buffer(&message, &buffer);
+}
+
+/*
+ * tcp_rcv_space_adjust: a receive has copied what it takes of one packet, and copied_seq is behind it (net/ipv4/tcp.c: tcp_recvmsg_locked).
+ * With MSG_PEEK it is where it was. Not where tcp_recvmsg returns: a kretprobe is skipped while more receives wait anywhere on the host than
+ * the kernel has places for (kernel/kprobes.c: register_kretprobe, maxactive), ten or so.
+ */
+static __always_inline void receive_stream(struct sock *sk, const __u32 hook, const bool direct)
+{
+	__u64 task = bpf_get_current_pid_tgid();
+	struct receive_state *state;
+	__u32 first, end;
+
+	if (!is_dns_stream(sk, bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport))))
+		return;
+	if (current_level() != VISIBILITY_ON || current_is_self())
+		return;
+	state = bpf_map_lookup_elem(&receives, &task);
+	if (state && state->socket != address_of(sk))
+		state = NULL;
+	end = LOAD(false, (struct tcp_sock *)sk, copied_seq);
+	if (!state)
+		drop(DROP_RECEIVE_STATE);
+	/* Of what no state tells of, one byte that cannot be read: this connection has a gap. */
+	first = state ? state->sequence : end - 1;
+	if (first == end || end - first > 1u << 30)
+		return;
+	emit_received(sk, state, first, end - first, hook, direct);
+	if (state)
+		note_receive(state, sk, (struct msghdr *)state->message, false);
 }
 
 /*

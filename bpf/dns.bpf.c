@@ -91,6 +91,7 @@ CALLED(skb_consume_udp, receive_datagram(sk, skb, length, hook, direct), struct 
 CALLED(udp_err, receive_unreachable(skb, hook, direct, false), struct sk_buff *skb)
 CALLED(icmpv6_notify, receive_unreachable(skb, hook, direct, true), struct sk_buff *skb)
 CALLED(tcp_recvmsg, receive_stream_entry(sk, msg, direct), struct sock *sk, struct msghdr *msg)
+CALLED(tcp_rcv_space_adjust, receive_stream(sk, hook, direct), struct sock *sk)
 
 /* Since 6.7 the length of the address comes before what the programs are attached to. */
 #define ATTACHED_TO(third, fourth) (LINUX_KERNEL_VERSION >= KERNEL(6, 7, 0) ? (__u32)(fourth) : (__u32)(third))
@@ -109,38 +110,6 @@ SEC("kretprobe/__cgroup_bpf_run_filter_sock_addr")
 int BPF_KRETPROBE(kprobe_redirected)
 {
 	leave_group_program(NULL, HOOK_KPROBE, false);
-	return 0;
-}
-
-SEC("fexit/tcp_recvmsg")
-int BPF_PROG(fentry_tcp_recvmsg_return, struct sock *sk)
-{
-	__u64 task = bpf_get_current_pid_tgid();
-	struct receive_state *state;
-
-	if (!is_answer_port(bpf_ntohs(sk->__sk_common.skc_dport)) || current_is_self())
-		return 0;
-	state = bpf_map_lookup_elem(&receives, &task);
-	if (!state) {
-		if (is_dns_port(bpf_ntohs(sk->__sk_common.skc_dport)) && current_level() == VISIBILITY_ON)
-			drop(DROP_RECEIVE_STATE);
-		return 0;
-	}
-	receive_stream_return(sk, state, HOOK_FENTRY, true);
-	bpf_map_delete_elem(&receives, &task);
-	return 0;
-}
-
-SEC("kretprobe/tcp_recvmsg")
-int BPF_KRETPROBE(kprobe_tcp_recvmsg_return)
-{
-	__u64 task = bpf_get_current_pid_tgid();
-	struct receive_state *state = bpf_map_lookup_elem(&receives, &task);
-
-	if (!state)
-		return 0;
-	receive_stream_return((struct sock *)state->socket, state, HOOK_KPROBE, false);
-	bpf_map_delete_elem(&receives, &task);
 	return 0;
 }
 

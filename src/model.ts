@@ -254,7 +254,6 @@ export type Outcome = 'answered' | 'timeout' | 'unknown' | 'sent' | Unreachable;
 export type UnknownReason =
   | 'ring_full'
   | 'kernel_budget'
-  | 'receive_state'
   | 'missed_run'
   | 'unreadable'
   | 'stream_gap'

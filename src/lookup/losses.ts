@@ -139,7 +139,6 @@ export function lossCounts(source: LossSource): readonly LossCount[] {
   const bySharer = suppressed === 0 ? [] : (source.suppressedAnswers?.(suppressed) ?? []);
   return [
     { reason: 'ring_full', count: drops['response_ring_full'] ?? 0 },
-    { reason: 'receive_state', count: drops['receive_state'] ?? 0 },
     { reason: 'missed_run', count: missedRuns },
     ...bySharer.map((each) => ({ reason: 'kernel_budget' as const, ...each })),
   ];

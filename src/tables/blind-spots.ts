@@ -97,7 +97,7 @@ export const BLIND_SPOTS: readonly BlindSpot[] = [
   {
     what: 'answers that are spliced out of a TCP socket, received by mapping (TCP_ZEROCOPY_RECEIVE) or by io_uring zero-copy receive',
     families: SOCKETS,
-    seenAs: 'a lookup without an answer',
+    seenAs: 'a lookup whose outcome is unknown (`stream_gap`)',
   },
   {
     what: 'bytes in pages (io_uring with registered buffers, sendfile, splice) on machines other than x86-64 before kernel 6.12',

@@ -44,8 +44,10 @@ export const KERNEL_DROPS = {
   },
   receive_state: {
     cost: 'answer',
-    description: 'The state of a receive was gone when it ended: the bytes of an answer were not seen.',
-    action: 'More threads receive at once than the table holds. Nothing to set; report it where it goes on.',
+    description:
+      'Bytes of a TCP connection went to a program by no receive that was seen: its lookups are `unknown`, `stream_gap`.',
+    action:
+      'A program splices out of its connection to a name server, or more threads receive at once than the table holds. Nothing to set.',
   },
   request_suppressed: {
     cost: 'record',

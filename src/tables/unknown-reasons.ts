@@ -4,7 +4,6 @@ import type { UnknownReason } from '../model.ts';
 export const UNKNOWN_REASONS = {
   ring_full: "the kernel's ring was full: answers were lost while this one was waited for",
   kernel_budget: 'its workload was over its budget of records: answers were left out in the kernel',
-  receive_state: 'the kernel program lost the state of a receive',
   missed_run: 'the kernel did not run a program of the agent: messages may be unseen',
   unreadable: 'its answer was seen, but could not be read',
   stream_gap: 'bytes of its TCP connection were not seen',

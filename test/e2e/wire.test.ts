@@ -150,6 +150,17 @@ describe('on the wire', () => {
       assert.equal(records.size, 4);
     });
 
+    test(`an answer that is spliced out of its connection, ${address}`, async () => {
+      const records = [...(await play('spliced', address))].toSorted(([a], [b]) => a.localeCompare(b));
+      const [received, spliced] = records.map(([, { attributes }]) => attributes);
+      assert.equal(received?.['dns.response_code'], 'NOERROR');
+      // Whoever sees packets sees it; at the socket it is known that bytes went another way, and of which connection.
+      const isSeen = /capturing with the tracepoint hooks/.test(agent.errors);
+      assert.equal(spliced?.['dns.response_code'], isSeen ? 'NOERROR' : undefined);
+      assert.equal(spliced?.['whodns.outcome'], isSeen ? undefined : 'unknown', JSON.stringify(spliced));
+      assert.equal(spliced?.['error.type'], undefined);
+    });
+
     test(`forged ICMP errors change nothing, ${address}`, async () => {
       const [record] = (await playAnswered('forged', address)).values();
       assert.equal(record?.attributes['error.type'], undefined);

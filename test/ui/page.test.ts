@@ -230,6 +230,7 @@ describe('the page in a browser', { timeout: 400_000 }, () => {
     await page.keyboard.press('/');
     assert.equal(await page.locator(':focus').getAttribute('name'), 'filter');
     await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: /^Pause/ }).waitFor();
     await page.keyboard.press('Space');
     const pause = page.getByRole('button', { name: /^Resume/ });
     await pause.waitFor();

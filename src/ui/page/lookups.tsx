@@ -1,6 +1,6 @@
 /** The table of lookups: live, or what the history has of a span of time. */
 import { useComputed, useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { SearchAnswer, StoredLookup } from '../../history/types.ts';
 import { type Asked, ask, connection, useAsk } from './ask.ts';
 import { count, latency, millis, moment } from './format.ts';
@@ -40,7 +40,8 @@ function Live() {
     frozen.value = isFrozen ? live.rows.slice() : undefined;
     if (!isFrozen) scroller.current?.scrollTo({ top: 0 });
   };
-  useEffect(() => {
+  // With the rows on the page, not after the next paint: who is quick presses the key before it.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== ' ' || isTyping(event.target)) return;
       event.preventDefault();
