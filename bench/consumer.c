@@ -80,14 +80,15 @@ static unsigned long long sum(struct bpf_object *object, const char *name, __u32
 	return total;
 }
 
-/* Switches visibility on: `visibility_enforced` is a 32-bit variable of .rodata. */
-static void enforce(struct bpf_object *object)
+/* Sets a 32-bit variable of .rodata, where the object has it. */
+static void set_number(struct bpf_object *object, const char *variable_name, __u32 number)
 {
 	const struct btf *types = bpf_object__btf(object);
-	const struct btf_type *section =
-	    btf__type_by_id(types, btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC));
+	int id = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+	if (id < 0)
+		return;
+	const struct btf_type *section = btf__type_by_id(types, id);
 	const struct btf_var_secinfo *variable = btf_var_secinfos(section);
-	__u32 one = 1;
 	struct bpf_map *map;
 	char *data = NULL;
 	size_t size;
@@ -101,8 +102,8 @@ static void enforce(struct bpf_object *object)
 	}
 	for (int i = 0; data && i < btf_vlen(section); i++) {
 		const struct btf_type *type = btf__type_by_id(types, variable[i].type);
-		if (strcmp(btf__name_by_offset(types, type->name_off), "visibility_enforced") == 0)
-			memcpy(data + variable[i].offset, &one, sizeof one);
+		if (strcmp(btf__name_by_offset(types, type->name_off), variable_name) == 0)
+			memcpy(data + variable[i].offset, &number, sizeof number);
 	}
 }
 
@@ -136,7 +137,7 @@ static void attach(struct bpf_object *object, const char *family, const char *le
 		exit(1);
 	}
 	if (level)
-		enforce(object);
+		set_number(object, "visibility_enforced", 1);
 	if (bpf_object__load(object) != 0)
 		fail("load");
 	if (level)
@@ -159,6 +160,8 @@ int main(int argc, char **argv)
 	btf__free(kernel);
 	if (!object)
 		fail("open");
+	if (!idle) /* what it can do, not what one workload may */
+		set_number(object, "share_rate", 0);
 	attach(object, argv[2], argc > 4 ? argv[4] : NULL);
 	struct ring_buffer *ring =
 	    ring_buffer__new(bpf_object__find_map_fd_by_name(object, "events"), take, NULL, NULL);
