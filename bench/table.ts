@@ -1,4 +1,5 @@
 /** What does the live table cost? One agent that writes its table to a file in memory, beside tcpdump that writes its lines. */
+import { join } from 'node:path';
 import { offer, startResponder } from './load.ts';
 import { REPOSITORY } from './machine.ts';
 import { pause } from './processes.ts';
@@ -9,32 +10,18 @@ import { type Spread, show, spread } from './statistics.ts';
 const RATE = 5000;
 const SECONDS = 10;
 const ASKED_S = 1;
+const AGENT = [
+  ...[process.execPath, join(REPOSITORY, 'dist/main.js'), 'run'],
+  ...['--exporter', 'console', '--cgroup-rate', '0'],
+];
+const CAPTURING = /^whodns: capturing with /m;
 const PROGRAMS: readonly {
   readonly name: string;
   readonly command: readonly string[];
   readonly ready: RegExp;
 }[] = [
-  {
-    name: 'whodns run',
-    command: [
-      process.execPath,
-      `${REPOSITORY}/dist/main.js`,
-      'run',
-      '--exporter',
-      'console',
-      '--cgroup-rate',
-      '0',
-    ],
-    ready: /^whodns: capturing with /m,
-  },
-  {
-    name: 'whodns run --format json',
-    command: [
-      ...[process.execPath, `${REPOSITORY}/dist/main.js`, 'run', '--exporter', 'console'],
-      ...['--format', 'json', '--cgroup-rate', '0'],
-    ],
-    ready: /^whodns: capturing with /m,
-  },
+  { name: 'whodns run', command: AGENT, ready: CAPTURING },
+  { name: 'whodns run --format json', command: [...AGENT, '--format', 'json'], ready: CAPTURING },
   {
     name: 'tcpdump',
     command: ['tcpdump', '-i', 'lo', '-nn', '-l', 'udp', 'port', '53'],

@@ -630,16 +630,12 @@ static __always_inline void receive_stream_entry(struct sock *sk, struct msghdr 
 	remember_receive(sk, msg, direct);
 }
 
-/*
- * `length` bytes of a stream that the program was given. What was copied to where `state` says is what the iterator moved on by: not as much
- * with MSG_TRUNC, and where the state is of a call that is over, for these bytes go another way (splice).
- */
+/* `length` bytes of a stream that the program was given, to where `state` says; NULL: they cannot be read. */
 static __always_inline void emit_received(struct sock *sk, const struct receive_state *state, __u32 first, __u32 length,
 					  const __u32 hook, const bool direct)
 {
 	struct message message = {};
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-	struct msghdr *msg = state ? (struct msghdr *)state->message : NULL;
 	struct buffer buffer = {};
 	__u32 received;
 	int result;
@@ -656,7 +652,7 @@ static __always_inline void emit_received(struct sock *sk, const struct receive_
 	if (!result)
 		return;
 	message.header.reserved = result & ADMITTED_WAKE;
-	if (state && state->room - LOAD(false, msg, msg_iter.count) == length) {
+	if (state) {
 		buffer.segment = state->segment;
 		buffer.offset = state->offset;
 		buffer.segments = state->segments;
@@ -674,6 +670,7 @@ static __always_inline void receive_stream(struct sock *sk, const __u32 hook, co
 {
 	__u64 task = bpf_get_current_pid_tgid();
 	struct receive_state *state;
+	struct msghdr *msg;
 	__u32 first, end;
 
 	if (!is_dns_stream(sk, bpf_ntohs(LOAD(direct, sk, __sk_common.skc_dport))))
@@ -690,9 +687,18 @@ static __always_inline void receive_stream(struct sock *sk, const __u32 hook, co
 	first = state ? state->sequence : end - 1;
 	if (first == end || end - first > 1u << 30)
 		return;
+	msg = state ? (struct msghdr *)state->message : NULL;
+	/*
+	 * What was copied is what the iterator moved on by. It is not as much with MSG_TRUNC, and where the call that the state is of is over:
+	 * these bytes go another way (splice), and what was its iterator is anything now.
+	 */
+	if (msg && state->room - LOAD(false, msg, msg_iter.count) != end - first) {
+		bpf_map_delete_elem(&receives, &task);
+		state = NULL;
+	}
 	emit_received(sk, state, first, end - first, hook, direct);
 	if (state)
-		note_receive(state, sk, (struct msghdr *)state->message, false);
+		note_receive(state, sk, msg, false);
 }
 
 /*
