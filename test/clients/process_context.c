@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #define PAYLOAD_MAX 65536
-/* Long enough to be read now and then, short enough to change during most reads. */
-#define STABLE_NS 30000
+/* How long a state stays: long enough to be read now and then, short enough to change during many reads. */
+#define STATE_NS 30000
 
 struct bytes {
 	uint8_t data[PAYLOAD_MAX];
@@ -62,7 +62,16 @@ static void spoil(struct header *header, const char *how)
 	}
 }
 
-/* One payload in place, torn all the time: a reader without care sees half of each. */
+static void stay(uint64_t since)
+{
+	while (now() - since < STATE_NS)
+		;
+}
+
+/*
+ * One payload in place, torn all the time: a reader without care sees half of each. It stays torn as long as whole, for a
+ * reader that shares its processor sees it only where it was interrupted.
+ */
 static void change_for_ever(struct header *header)
 {
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -73,12 +82,14 @@ static void change_for_ever(struct header *header)
 		__atomic_store_n(&header->published_at, 0, __ATOMIC_SEQ_CST);
 		header->payload = (uintptr_t)shown->data;
 		header->payload_size = next->length;
-		for (size_t k = 0; k < next->length; k++)
+		for (size_t k = 0; k < next->length; k++) {
+			if (k == next->length / 2)
+				stay(now());
 			((volatile uint8_t *)shown->data)[k] = next->data[k];
+		}
 		uint64_t published = now();
 		__atomic_store_n(&header->published_at, published, __ATOMIC_SEQ_CST);
-		while (now() - published < STABLE_NS)
-			;
+		stay(published);
 		if (i % 1024 == 0 && poll(&input, 1, 0) > 0)
 			return;
 	}

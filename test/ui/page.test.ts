@@ -127,6 +127,8 @@ describe('the page in a browser', { timeout: 400_000 }, () => {
     assert.equal(page.url(), before);
     await page.getByRole('button', { name: 'Remove the filter' }).click();
     await page.waitForURL((url) => !url.hash.includes('filter='));
+    // The address changes at once, what is drawn with the next frame.
+    await page.locator('input[name=filter][aria-invalid=false]').waitFor();
     assert.equal(await input.inputValue(), '');
   });
 
