@@ -40,7 +40,7 @@ static __always_inline void process_count(struct process_value *value, __u64 tim
 }
 
 #define STREAM_ANSWERS 4    /* pieces of an answer over TCP that its request pays for */
-#define MESSAGE_BYTES  512u /* what a message and its answer take in the ring, but for the payload */
+#define MESSAGE_BYTES  256u /* what a message and its answer take in the ring, but for the payload */
 
 static const struct process_value no_process = {};
 

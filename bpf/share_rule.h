@@ -11,15 +11,21 @@
 /* The start of an entry; on the stack there is no room for it. */
 static const struct uses no_uses = {};
 
-/* At most: what was put there before `mark` is gone once so much has left. */
+/*
+ * At most: what was put there before `mark` is gone once so much has left. That may be twice what is there and more (the bytes of a
+ * record are estimated), but no one has more in a place than is in it.
+ */
 static __always_inline __u64 still_there(struct use *use, __u64 left, __u64 put)
 {
+	__u64 there;
+
 	if (use->mark <= left) {
 		use->before = left < put ? use->now : 0;
 		use->now = 0;
 		use->mark = put;
 	}
-	return (__u64)use->before + use->now;
+	there = (__u64)use->before + use->now;
+	return there < put - left ? there : put - left;
 }
 
 /* Whether `use` is below its share of a place with `room` left, which becomes what is left for those who share in it. */

@@ -30,6 +30,8 @@ const TRUE_ANSWER = '10.1.2.3';
 const LIMIT_MS = patient(60_000);
 /** Servers are ended with their test. */
 const SERVED_S = String(patient(90));
+/** The program reads one answer and closes its socket: families at the socket see no more than it. */
+const SEES_RECEIVED_ONLY = ['fentry', 'kprobe'].includes(process.env['WHODNS_TEST_HOOK'] ?? '');
 /** More than the agent keeps streams. */
 const HALF_SENT = 6000;
 
@@ -211,6 +213,40 @@ describe('fair shares', { timeout: patient(120_000) }, () => {
     });
   });
 
+  it('an agent that cannot keep up has room for who asks little', async () => {
+    const zone = `v${randomBytes(4).toString('hex')}.test`;
+    await serve([...UDP, 'serve', VICTIMS_SERVER, '0', SERVED_S]);
+    await serve([join(REPOSITORY, 'bench', RESPONDER), OTHER_SERVER, '53', 'silent']);
+    const running = await startAgent(zone);
+    const flooded = attack([join(REPOSITORY, 'bench', FLOOD), OTHER_SERVER, '53', '100000', '14', '1']);
+    const slowed = setInterval(() => {
+      process.kill(running.pid, 'SIGSTOP');
+      setTimeout(() => process.kill(running.pid, 'SIGCONT'), 300);
+    }, 330);
+    try {
+      const isPressed = async () => (await statsOf()).source.drops['request_suppressed'] !== 0;
+      for (const deadline = performance.now() + LIMIT_MS; !(await isPressed()); await sleep(200))
+        assert.ok(performance.now() < deadline, 'the ring never fills');
+      assert.equal(
+        await victim([...UDP, 'ask', VICTIMS_SERVER, '100', '0.05', String(patient(3)), zone]),
+        100,
+      );
+      await flooded;
+    } finally {
+      clearInterval(slowed);
+      await sleep(400);
+    }
+    await assertTrue(zone, 100, 'u');
+    const leftOut = (await statsOf()).source.drops['request_suppressed'];
+    assert.ok(Number(leftOut) > scaled(100_000), `the ring had room: ${leftOut} left out`);
+    reportAttack({
+      attack: '100 000 queries a second while the agent runs a tenth of the time, one user, one control group',
+      stranger: 'user',
+      holds: 'the ring keeps room: no lookup of another process is lost',
+      figure: `100 of 100 lookups right, ${leftOut} of the flood left out and counted`,
+    });
+  });
+
   it('an agent that was stopped for longer than the time-out calls nothing a time-out that was answered', async () => {
     const zone = `v${randomBytes(4).toString('hex')}.test`;
     await serve([...UDP, 'serve', VICTIMS_SERVER, '0.5', SERVED_S]);
@@ -249,6 +285,10 @@ describe('fair shares', { timeout: patient(120_000) }, () => {
     assert.equal(more.length, 0);
     assert.deepEqual(first?.attributes['dns.answers'], ['6.6.6.6']);
     assert.equal(first?.attributes['whodns.answers.conflicting'], undefined);
+    if (SEES_RECEIVED_ONLY) {
+      assert.equal(second, undefined);
+      return;
+    }
     assert.deepEqual(second?.attributes['dns.answers'], [TRUE_ANSWER]);
     assert.equal(second?.attributes['whodns.answers.conflicting'], true);
     assert.equal(second?.attributes['whodns.answers.conflicts_with'], first?.attributes['log.record.uid']);
