@@ -17,23 +17,22 @@ struct bpf_iter_num___loop {
 /* A constant that the loader puts in. */
 #define ITERATORS bpf_core_type_exists(struct bpf_iter_num___loop)
 
-static int (*bpf_iter_num_new)(struct bpf_iter_num___loop *it, int start,
-			       int end) = (void *)KERNEL_CALL_bpf_iter_num_new;
-static int *(*bpf_iter_num_next)(struct bpf_iter_num___loop *it) = (void *)KERNEL_CALL_bpf_iter_num_next;
-static void (*bpf_iter_num_destroy)(struct bpf_iter_num___loop *it) = (void *)KERNEL_CALL_bpf_iter_num_destroy;
+static int (*iter_num_new)(struct bpf_iter_num___loop *it, int start, int end) = (void *)KERNEL_CALL_bpf_iter_num_new;
+static int *(*iter_num_next)(struct bpf_iter_num___loop *it) = (void *)KERNEL_CALL_bpf_iter_num_next;
+static void (*iter_num_destroy)(struct bpf_iter_num___loop *it) = (void *)KERNEL_CALL_bpf_iter_num_destroy;
 
 static __always_inline void *loop_begin(struct bpf_iter_num___loop *it, __u32 *index, __u32 most)
 {
 	*index = -1;
 	if (ITERATORS)
-		bpf_iter_num_new(it, 0, most);
+		iter_num_new(it, 0, most);
 	return NULL;
 }
 
 static __always_inline bool loop_next(struct bpf_iter_num___loop *it, __u32 *index, __u32 most)
 {
 	if (ITERATORS) {
-		int *next = bpf_iter_num_next(it);
+		int *next = iter_num_next(it);
 
 		if (!next)
 			return false;
@@ -46,7 +45,7 @@ static __always_inline bool loop_next(struct bpf_iter_num___loop *it, __u32 *ind
 static __always_inline void loop_end(struct bpf_iter_num___loop *it)
 {
 	if (ITERATORS)
-		bpf_iter_num_destroy(it);
+		iter_num_destroy(it);
 }
 
 /*

@@ -16,7 +16,7 @@
 /* Bytes of a thread context record that are read: ids, valid, flags. */
 #define TRACE_RECORD_BYTES 26
 
-_Static_assert(offsetof(struct trace_context, reserved) == TRACE_RECORD_BYTES, "as in the OTEP");
+_Static_assert(__builtin_offsetof(struct trace_context, reserved) == TRACE_RECORD_BYTES, "as in the OTEP");
 
 static __always_inline __u64 thread_pointer(void)
 {

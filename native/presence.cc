@@ -21,7 +21,7 @@ constexpr std::array<bpf_insn, 2> kEmptyProgram{{
     {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
 }};
 
-Fd load_empty(bpf_prog_type type, const bpf_prog_load_opts *options)
+Fd load_empty(bpf_prog_type type, bpf_prog_load_opts *options)
 {
 	const SignalsBlocked quiet;
 	return Fd(bpf_prog_load(type, "whodns_presence", "Dual BSD/GPL", kEmptyProgram.data(), kEmptyProgram.size(),

@@ -8,7 +8,11 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # Packages of each purpose. `a|b`: the first that is installed or that this release has.
-BUILD="make g++ libbpf-dev libelf-dev zlib1g-dev"
+BUILD="make g++ libelf-dev zlib1g-dev"
+# libbpf before 1.0 has not what the addon needs (Ubuntu 22.04: 0.5): then that of Debian 12 is built, with which all kernels are tested.
+LIBBPF_MIN=1.0
+LIBBPF=libbpf_1.1.2.orig.tar.gz
+LIBBPF_SHA256=b50ab60637fb713db78aa98e6ca911ddf13c0799d498a1f6ec03ebffc7dca588
 CHECK="clang-format-14|clang-format bpftool|linux-tools-generic"
 NETWORK="iproute2 util-linux procps dnsmasq-base unbound bind9-dnsutils bind9-host ldnsutils knot-dnsutils busybox-static
  musl-tools tcpdump tshark dnsperf liburing-dev strace python3 curl ca-certificates openjdk-17-jdk-headless|default-jdk-headless libcap2-bin
@@ -50,8 +54,6 @@ agreed() {
 }
 
 install_packages() {
-  # apt-cache knows no package before the first update.
-  [ -n "$(apt-cache policy make 2>/dev/null)" ] || apt-get update -qq >/dev/null 2>&1 || true
   missing=$(missing_packages "$@")
   [ -z "$missing" ] && return 0
   if [ "$(id -u)" != 0 ]; then
@@ -73,8 +75,31 @@ install_packages() {
   rm -f "$log"
 }
 
+# By the package that is installed, or would be.
+libbpf_is_old() {
+  version=$(apt-cache policy libbpf-dev 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}//p')
+  [ -n "$version" ] && dpkg --compare-versions "$version" lt "$LIBBPF_MIN"
+}
+
+build_libbpf() {
+  [ -e build/libbpf/built ] && return 0
+  say "building libbpf: this system's is older than $LIBBPF_MIN"
+  folder=$PWD/build/libbpf
+  mkdir -p "$folder/objects"
+  /usr/lib/apt/apt-helper -qq download-file "http://deb.debian.org/debian/pool/main/libb/libbpf/$LIBBPF" "$folder/$LIBBPF" \
+    "SHA256:$LIBBPF_SHA256" >&2
+  tar -xzf "$folder/$LIBBPF" -C "$folder"
+  make -s -C "$folder"/libbpf-*/src BUILD_STATIC_ONLY=1 NO_PKG_CONFIG=1 CFLAGS='-O2 -fPIC -w' OBJDIR="$folder/objects" \
+    INCLUDEDIR="$folder/include" LIBDIR="$folder" UAPIDIR="$folder/include" install install_uapi_headers >"$folder/log" 2>&1 || {
+    cat "$folder/log" >&2
+    exit 1
+  }
+  touch "$folder/built"
+}
+
 packages_for() {
   echo "$BUILD"
+  libbpf_is_old || echo libbpf-dev
   native/tool.sh clang >/dev/null || echo 'clang-14|clang'
   native/tool.sh llvm-strip >/dev/null || echo 'llvm-14|llvm'
   case $1 in
@@ -92,8 +117,11 @@ packages_for() {
 
 what=${1:-build}
 if command -v dpkg-query >/dev/null 2>&1; then
+  # apt-cache knows no package before the first update.
+  [ -n "$(apt-cache policy make 2>/dev/null)" ] || apt-get update -qq >/dev/null 2>&1 || true
   # shellcheck disable=SC2046
   install_packages $(packages_for "$what")
+  if libbpf_is_old; then build_libbpf; fi
 else
   say "not a Debian system: make, g++, clang (14 or later), llvm-strip and the headers of libbpf, libelf and zlib are expected"
 fi

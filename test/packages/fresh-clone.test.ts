@@ -38,7 +38,8 @@ for (const suite of ['bookworm', 'trixie', 'jammy', 'noble'])
       assert.match(await online('npm start -- --version'), new RegExp(`^${MANIFEST.version}$`, 'm'));
       // What `npm start` installs is for running, not for tests.
       const installed = await online('dpkg --get-selections');
-      assert.match(installed, /^libbpf-dev\b/m);
+      // Ubuntu 22.04's libbpf is too old: a later one is built.
+      (suite === 'jammy' ? assert.doesNotMatch : assert.match)(installed, /^libbpf-dev\b/m);
       assert.doesNotMatch(installed, /^(qemu-system-x86|docker\.io|default-jdk-headless|bpftool)\b/m);
     });
 
