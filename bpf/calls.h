@@ -336,11 +336,12 @@ static __noinline int remember_send(__u64 socket, __u64 address, __u64 message, 
  * being put together, which has its address.
  */
 static __always_inline bool send_is_redirected(struct sock *sk, struct msghdr *msg, __u64 length,
-					       const struct socket_name *name, void *address, const bool v6)
+					       const struct socket_name *name, void *address, const bool direct,
+					       const bool v6)
 {
 	if (v6 && (name->family != AF_INET6 || is_v4_mapped(name->address6))) /* handed to udp_sendmsg */
 		return false;
-	if (!socket_has_program(sk, v6 ? ATTACH_TYPE(UDP6_SENDMSG) : ATTACH_TYPE(UDP4_SENDMSG)))
+	if (!socket_has_program(sk, v6 ? ATTACH_TYPE(UDP6_SENDMSG) : ATTACH_TYPE(UDP4_SENDMSG), direct))
 		return false;
 	if (bpf_core_field_exists(struct udp_sock, pending) && LOAD(false, (struct udp_sock *)sk, pending))
 		return false;
@@ -381,7 +382,7 @@ static __always_inline void send_datagram(struct sock *sk, struct msghdr *msg, _
 	}
 	if (named && v6)
 		name_address(&name, address);
-	if (named && send_is_redirected(sk, msg, length, &name, address, v6))
+	if (named && send_is_redirected(sk, msg, length, &name, address, direct, v6))
 		return;
 	send_dns_datagram(sk, msg, length, hook, named ? &name : NULL, port, level, NULL, direct, direct, v6);
 }
@@ -597,8 +598,8 @@ static __always_inline void note_receive(struct receive_state *state, struct soc
 {
 	struct buffer buffer = buffer_of(msg, direct);
 
-	state->socket = address_of(sk);
-	state->message = address_of(msg);
+	state->socket = ADDRESS(direct, sk);
+	state->message = ADDRESS(direct, msg);
 	state->segment = buffer.segment;
 	state->offset = buffer.offset;
 	state->segments = buffer.segments;
@@ -678,7 +679,7 @@ static __always_inline void receive_stream(struct sock *sk, const __u32 hook, co
 	if (current_level() != VISIBILITY_ON || current_is_self())
 		return;
 	state = bpf_map_lookup_elem(&receives, &task);
-	if (state && state->socket != address_of(sk))
+	if (state && state->socket != ADDRESS(direct, sk))
 		state = NULL;
 	end = LOAD(false, (struct tcp_sock *)sk, copied_seq);
 	if (!state)

@@ -33,6 +33,9 @@ const volatile __u32 visibility_enforced = 0;
  */
 const volatile __u64 trace_bytes = 0;
 
+/* Of a page of memory. */
+const volatile __u32 page_bytes = 4096;
+
 /* Half of the ring: below it no one has to give way. */
 const volatile __u64 calm_bytes = 8 << 20;
 /* Seven eighths of it: beyond them no exit is told. */

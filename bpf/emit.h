@@ -205,7 +205,7 @@ struct walk {
 
 static __always_inline void forget(struct walk *walk)
 {
-	bpf_probe_read_kernel(walk, sizeof(*walk), walk);
+	forget_words(walk, sizeof(*walk) / 8);
 }
 
 static __always_inline __u64 gathered(const struct message_event *record)
@@ -363,7 +363,7 @@ __noinline int emit_fragments(__u64 message, __u64 packet, __u32 start, __u64 tr
 	{
 		__u64 passed;
 
-		bpf_probe_read_kernel(&at, sizeof(at), &at);
+		forget_words(&at, sizeof(at) / 8);
 		passed = walk->skip < walk->piece.length ? walk->skip : walk->piece.length;
 		if (walk->piece.address)
 			walk->piece.address += passed;
@@ -398,7 +398,7 @@ static __always_inline void emit_dynptr(struct message *message, struct sk_buff 
 	}
 	write_head(record, head, message);
 	length = there < wanted ? there : wanted;
-	failed = bpf_dynptr_from_skb(skb, 0, &packet);
+	failed = dynptr_from_skb(skb, 0, &packet);
 	if (!failed) {
 		AT_MOST(length, room);
 		failed = bpf_dynptr_read(payload_of(record, head), length, &packet, start, 0);

@@ -47,6 +47,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 fragment; /* enum packet_fragment */
 };
+_Static_assert(sizeof(struct packet) % 8 == 0, "forget_packet");
 
 static __always_inline struct net_device *device_of(struct sk_buff *skb)
 {
@@ -145,7 +146,7 @@ static __always_inline bool parse_later(__u32 identification, __u32 place, __u32
 static __always_inline bool parse_ipv4(const __u8 *header, const void *address, __u32 available, struct packet *packet)
 {
 	__u32 length = (header[0] & 15) * 4, total = be16_at(header + 2), fragment = be16_at(header + 6);
-	__u8 transport[20];
+	__u64 transport[3];
 
 	if (length < 20)
 		return false;
@@ -169,22 +170,21 @@ static __always_inline bool parse_ipv4(const __u8 *header, const void *address, 
 	packet->payload = length;
 	if (packet->protocol != PROTOCOL_UDP && packet->protocol != PROTOCOL_TCP)
 		return false;
-	if (bpf_probe_read_kernel(transport, sizeof(transport), address + length))
+	if (!read_words(transport, address + length, 3))
 		return false;
-	return parse_transport(transport, length, total, packet);
+	return parse_transport((const __u8 *)transport, length, total, packet);
 }
 
 static __always_inline bool parse_ipv6(const __u8 *header, const void *address, __u32 available, struct packet *packet)
 {
 	__u32 offset = 40, total = be16_at(header + 4) + 40, next = header[6];
-	__u8 transport[20];
+	__u64 transport[3];
 
 	if (total == 40 || total > available)
 		total = available;
 	packet->family = 6;
 	__builtin_memcpy(packet->source, header + 8, 16);
-	if (bpf_probe_read_kernel(packet->destination, 16, address + 24))
-		return false;
+	__builtin_memcpy(packet->destination, header + 24, 16);
 	for (int i = 0; i < EXTENSIONS_MAX && next != PROTOCOL_UDP && next != PROTOCOL_TCP; i++) {
 		__u8 extension[8];
 		__u32 place;
@@ -214,24 +214,26 @@ static __always_inline bool parse_ipv6(const __u8 *header, const void *address, 
 		next = extension[0];
 		/* Verifiers before 6.4 would follow each length apart: 3 to the power of the headers. */
 		if (LINUX_KERNEL_VERSION < KERNEL(6, 4, 0))
-			bpf_probe_read_kernel(&offset, sizeof(offset), &offset);
+			offset ^= *(volatile __u64 *)&unknown_zero;
 		offset &= 0x3fff;
 	}
 	packet->protocol = next;
-	if (bpf_probe_read_kernel(transport, sizeof(transport), address + offset))
+	if (!read_words(transport, address + offset, 3))
 		return false;
-	return parse_transport(transport, offset, total, packet);
+	return parse_transport((const __u8 *)transport, offset, total, packet);
 }
 
-/* Reads the headers at `address`; `available` bytes of packet follow there. False: not a UDP or TCP packet to look at. */
+/*
+ * Reads the headers at `address`; `available` bytes of packet follow there. False: not a UDP or TCP packet to look at. `packet` is not asked
+ * whether it is NULL: verifiers before 6.4 would follow that way too, and find that nothing is in it.
+ */
 static __noinline bool parse_packet(const void *address, __u32 available, struct packet *packet)
 {
-	__u8 header[40];
+	__u64 words[5];
+	const __u8 *header = (const __u8 *)words;
 
-	if (!packet)
-		return false;
 	__builtin_memset(packet, 0, sizeof(*packet));
-	if (bpf_probe_read_kernel(header, sizeof(header), address))
+	if (!read_words(words, address, 5))
 		return false;
 	if (header[0] >> 4 == 4)
 		return parse_ipv4(header, address, available, packet);
@@ -247,7 +249,7 @@ static __noinline bool parse_packet(const void *address, __u32 available, struct
 static __always_inline void forget_packet(struct packet *packet)
 {
 	if (LINUX_KERNEL_VERSION < KERNEL(6, 4, 0))
-		bpf_probe_read_kernel(packet, sizeof(*packet), packet);
+		forget_words(packet, sizeof(*packet) / 8);
 }
 
 #endif

@@ -20,13 +20,15 @@
  */
 #define PACKET_PIECES_MAX (ITERATORS ? 96 : 32)
 
-/* Where x86_64 maps physical memory, and where its struct pages are (arch/x86/include/asm/page_64.h). */
+#ifdef __TARGET_ARCH_x86
+/* Where it maps physical memory, and where its struct pages are (arch/x86/include/asm/page_64.h). */
 extern const void page_offset_base __ksym __weak;
 extern const void vmemmap_base __ksym __weak;
+#endif
 
 /* Tracing programs may make a dynptr of a packet since 6.12; it reads across fragments. */
-static int (*bpf_dynptr_from_skb)(struct sk_buff *skb, __u64 flags,
-				  struct bpf_dynptr *packet) = (void *)KERNEL_CALL_bpf_dynptr_from_skb;
+static int (*dynptr_from_skb)(struct sk_buff *skb, __u64 flags,
+			      struct bpf_dynptr *packet) = (void *)KERNEL_CALL_bpf_dynptr_from_skb;
 
 enum buffer_kind {
 	BUFFER_UNKNOWN = 0,
@@ -53,7 +55,14 @@ struct piece {
 #define AT_MOST(value, most)                                                                                           \
 	asm volatile("if %[v] <= %[m] goto +1\n\t%[v] = %[m]" : [v] "+r"(value) : [m] "r"((__u64)(most)))
 
-/* Kernel address of a byte in a page; 0 where the mapping is not known (other architectures, kallsyms hidden). */
+/* Kernel address of a byte of physical memory: `memory` is where that is mapped, `pages` where its struct pages are. */
+static __always_inline __u64 mapped_byte(__u64 memory, __u64 pages, __u64 page, __u32 offset)
+{
+	return memory + (((page - pages) / bpf_core_type_size(struct page)) << 12) + offset;
+}
+
+/* Kernel address of a byte in a page; 0 where the mapping is not known (kallsyms hidden). */
+#ifdef __TARGET_ARCH_x86
 static __always_inline __u64 page_byte(__u64 page, __u32 offset)
 {
 	__u64 pages = 0, memory = 0;
@@ -64,8 +73,28 @@ static __always_inline __u64 page_byte(__u64 page, __u32 offset)
 	bpf_probe_read_kernel(&memory, sizeof(memory), &page_offset_base);
 	if (!pages || !memory || page < pages)
 		return 0;
-	return memory + (((page - pages) / bpf_core_type_size(struct page)) << 12) + offset;
+	return mapped_byte(memory, pages, page, offset);
 }
+#else
+/*
+ * Both are constants of arm64 (arch/arm64/include/asm/memory.h), by the bits of its addresses: with pages of 4 KiB, from 5.11 to 6.8, memory is
+ * at -2^bits and the struct pages, of 64 bytes each, are in the half of 2^(bits - 6) bytes behind -2^(bits - 6). So a struct page's
+ * address tells which of the two that distributions have it is: 48 bits or 39.
+ */
+static __always_inline __u64 page_byte(__u64 page, __u32 offset)
+{
+	const __u64 pages48 = -(1ull << 42), pages39 = -(1ull << 33);
+
+	if (LINUX_KERNEL_VERSION < KERNEL(5, 11, 0) || LINUX_KERNEL_VERSION >= KERNEL(6, 9, 0) ||
+	    bpf_core_type_size(struct page) != 64 || page_bytes != 4096 || (page & 1))
+		return 0;
+	if (page - pages48 < 1ull << 41)
+		return mapped_byte(-(1ull << 48), pages48, page, offset);
+	if (page - pages39 < 1ull << 32)
+		return mapped_byte(-(1ull << 39), pages39, page, offset);
+	return 0;
+}
+#endif
 
 /* Fragment `index` of a packet (skb_shinfo(skb)->frags). */
 static __always_inline struct piece packet_fragment(__u64 shared_info, __u32 index)

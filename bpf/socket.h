@@ -38,7 +38,7 @@ static __always_inline __u64 socket_identity(struct sock *sk, __u16 port, const 
 {
 	if (typed && LINUX_KERNEL_VERSION >= KERNEL(5, 12, 0))
 		return bpf_get_socket_cookie(sk);
-	return identity_at(address_of(sk), port);
+	return identity_at(ADDRESS(typed, sk), port);
 }
 
 #define DESCRIPTORS_MAX  512

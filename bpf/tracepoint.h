@@ -25,14 +25,14 @@
 
 static __always_inline bool sent_before(struct sk_buff *skb, __u64 head, __u64 fingerprint)
 {
-	return seen_on_other_device(head, fingerprint, address_of(device_of(skb)), BPF_CORE_READ_BITFIELD(skb, cloned),
-				    skb->skb_iif);
+	return seen_on_other_device(head, fingerprint, typed_address(device_of(skb)),
+				    BPF_CORE_READ_BITFIELD(skb, cloned), skb->skb_iif);
 }
 
 /* A bridge's cable to another bridge of the host tells nothing of where a packet has been; and an answer that comes twice says no more. */
 static __always_inline bool received_before(struct sk_buff *skb, __u64 head, __u64 fingerprint)
 {
-	return seen_on_other_device(head, fingerprint, address_of(device_of(skb)), false, true);
+	return seen_on_other_device(head, fingerprint, typed_address(device_of(skb)), false, true);
 }
 
 static __always_inline void message_from_packet(struct message *message, const struct packet *packet,
@@ -95,9 +95,10 @@ static __always_inline bool may_be_sent_elsewhere(struct sock *sk, const struct 
 
 	if (packet->protocol != PROTOCOL_UDP)
 		return false;
-	if (bpf_core_field_exists(net->ipvs) && LOAD(false, net, ipvs))
+	if (bpf_core_field_exists(net->ipvs) && UNTRUSTED(net, ipvs))
 		return true;
-	return socket_has_program(sk, packet->family == 4 ? ATTACH_TYPE(UDP4_SENDMSG) : ATTACH_TYPE(UDP6_SENDMSG));
+	return socket_has_program(sk, packet->family == 4 ? ATTACH_TYPE(UDP4_SENDMSG) : ATTACH_TYPE(UDP6_SENDMSG),
+				  true);
 }
 
 /* Headers of a packet that leaves by a socket of this host for a name server, as the program knows it; false: it does not. */
@@ -369,13 +370,13 @@ static __always_inline void trace_dns_response(struct sk_buff *skb, const struct
 	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
 	message.interface = device_of(skb)->ifindex;
 	asked_from_message(&key, &message);
-	question = bpf_map_lookup_elem(&asked, &key);
+	question = find_asked(&key);
 	if (!question && any_below && rise_from_below(&message, &key))
-		question = bpf_map_lookup_elem(&asked, &key);
+		question = find_asked(&key);
 	if (!question && any_translation && undo_translation(&message, &key))
-		question = bpf_map_lookup_elem(&asked, &key);
+		question = find_asked(&key);
 	if (!question && packet->protocol == PROTOCOL_UDP && asked_of_group(&message, packet->family, &key))
-		question = bpf_map_lookup_elem(&asked, &key);
+		question = find_asked(&key);
 	if (!question) {
 		if (is_message(packet))
 			count(COUNTER_UNMATCHED);
@@ -485,9 +486,9 @@ static __always_inline int trace_unreachable(struct sk_buff *skb, struct packet 
 	message.header.hook = HOOK_TRACEPOINT;
 	message.net_ns = device_of(skb)->nd_net.net->ns.inum;
 	asked_from_message(&key, &message);
-	question = bpf_map_lookup_elem(&asked, &key);
+	question = find_asked(&key);
 	if (!question && any_below && rise_from_below(&message, &key))
-		question = bpf_map_lookup_elem(&asked, &key);
+		question = find_asked(&key);
 	if (!question)
 		return 0;
 	count(COUNTER_RESPONSES);
@@ -503,23 +504,25 @@ static __always_inline void trace_response(struct sk_buff *skb)
 {
 	__u32 tags = vlan_tags(skb), length = skb->len;
 	struct packet packet;
-
 	bool has_ports;
 
-	if (!is_ip(skb) || length <= tags) {
-		count(COUNTER_SKIPPED);
-		return;
-	}
+	if (!is_ip(skb) || length <= tags)
+		goto skip;
 	has_ports = parse_packet(skb->data + tags, length - tags, &packet);
+	if (has_ports ? !is_answer_port(packet.source_port)
+		      : packet.fragment != FRAGMENT_LATER && packet.protocol != PROTOCOL_ICMP &&
+			    packet.protocol != PROTOCOL_ICMPV6)
+		goto skip;
 	forget_packet(&packet);
-	if (has_ports && is_answer_port(packet.source_port))
+	if (has_ports)
 		trace_dns_response(skb, &packet, tags);
 	else if (packet.fragment == FRAGMENT_LATER)
 		trace_later_fragment(skb, &packet, tags);
-	else if (packet.protocol == PROTOCOL_ICMP || packet.protocol == PROTOCOL_ICMPV6)
-		trace_unreachable(skb, &packet, tags);
 	else
-		count(COUNTER_SKIPPED);
+		trace_unreachable(skb, &packet, tags);
+	return;
+skip:
+	count(COUNTER_SKIPPED);
 }
 
 #endif

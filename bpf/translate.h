@@ -29,19 +29,41 @@ static __always_inline void asked_from_message(struct asked_key *key, const stru
 	key->protocol = message->protocol;
 }
 
+/* A key in one number: without the seed no one can make two that have the same. */
+static __always_inline __u64 asked_sum(const struct asked_key *key)
+{
+	__u64 remote[2];
+
+	__builtin_memcpy(remote, key->remote_address, sizeof(remote));
+	return stirred(stirred(stirred(identity_seed ^ key->protocol, remote[0]), remote[1]),
+		       (__u64)key->net_ns << 32 | (__u32)key->local_port << 16 | key->remote_port);
+}
+
 /* The functions here are not inlined for the sake of the stack. */
+static __noinline struct asked_value *find_asked(const struct asked_key *key)
+{
+	__u64 sum;
+
+	if (!key)
+		return NULL;
+	sum = asked_sum(key);
+	return bpf_map_lookup_elem(&asked, &sum);
+}
+
 static __noinline int remember_asked(const struct message *message, __u64 socket)
 {
 	const __u32 answers = message && message->protocol == PROTOCOL_TCP ? STREAM_ANSWERS : 1;
 	struct asked_key key = {};
 	struct asked_value fresh = {.socket = socket}, *known;
+	__u64 sum;
 
 	if (!message)
 		return 0;
 	asked_from_message(&key, message);
+	sum = asked_sum(&key);
 	if (message->protocol == PROTOCOL_UDP)
 		remember_server(message->remote_address, message->net_ns);
-	known = bpf_map_lookup_elem(&asked, &key);
+	known = bpf_map_lookup_elem(&asked, &sum);
 	if (known) {
 		known->socket = socket;
 		known->process.start_time = message->owner.start_time;
@@ -52,7 +74,7 @@ static __noinline int remember_asked(const struct message *message, __u64 socket
 	fresh.process.start_time = message->owner.start_time;
 	fresh.process.tgid = message->owner.tgid;
 	fresh.owed = answers;
-	bpf_map_update_elem(&asked, &key, &fresh, BPF_ANY);
+	bpf_map_update_elem(&asked, &sum, &fresh, BPF_ANY);
 	return 0;
 }
 
@@ -68,7 +90,7 @@ static __noinline int remember_skipped(const struct message *message)
 	if (!message)
 		return 0;
 	asked_from_message(&key, message);
-	known = bpf_map_lookup_elem(&asked, &key);
+	known = find_asked(&key);
 	if (known)
 		__sync_fetch_and_add(&known->skipped, 1);
 	return 0;
@@ -203,7 +225,7 @@ static __noinline int remember_below(const struct packet *packet, __u32 device_n
 	key.asked.local_port = packet->source_port;
 	key.asked.remote_port = packet->destination_port;
 	key.asked.protocol = packet->protocol;
-	if (!bpf_map_lookup_elem(&asked, &key.asked)) /* left out on its own device */
+	if (!find_asked(&key.asked)) /* left out on its own device */
 		return 0;
 	key.asked.net_ns = device_ns;
 	__builtin_memcpy(key.local_address, packet->source, 16);

@@ -195,7 +195,9 @@ Result<std::unique_ptr<Capture>> Capture::open(const CaptureOptions &options)
 	if (int error = bpf_map__set_max_entries(capture->ring_, options.ring_bytes); error != 0)
 		return failure("ring", "events", -error, options.family, log);
 
-	if (auto set = set_knobs(object, options.knobs); !set)
+	std::vector<Knob> knobs(options.knobs);
+	knobs.push_back({"page_bytes", {static_cast<uint64_t>(sysconf(_SC_PAGESIZE))}});
+	if (auto set = set_knobs(object, knobs); !set)
 		return set.error();
 	if (int error = load(object); error != 0)
 		return failure("load", options.family, -error, options.family, log);

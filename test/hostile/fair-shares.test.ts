@@ -240,7 +240,8 @@ describe('fair shares', { timeout: patient(120_000) }, () => {
     const leftOut = (await statsOf()).source.drops['request_suppressed'];
     assert.ok(Number(leftOut) > scaled(100_000), `the ring had room: ${leftOut} left out`);
     reportAttack({
-      attack: '100 000 queries a second while the agent runs a tenth of the time, one user, one control group',
+      attack:
+        '100 000 queries a second while the agent runs a tenth of the time, one user, one control group',
       stranger: 'user',
       holds: 'the ring keeps room: no lookup of another process is lost',
       figure: `100 of 100 lookups right, ${leftOut} of the flood left out and counted`,
