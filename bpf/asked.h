@@ -56,24 +56,6 @@ static __always_inline __u32 call_number(const void *registers)
 	return call_register(registers, CALL_NUMBER);
 }
 
-enum bpf_func_id___task_pt_regs {
-	BPF_FUNC_task_pt_regs___task_pt_regs, /* 5.15 */
-};
-
-/* Registers of the current task as it entered the kernel. NULL: not known. */
-static __always_inline const void *current_registers(void)
-{
-	if (bpf_core_enum_value_exists(enum bpf_func_id___task_pt_regs, BPF_FUNC_task_pt_regs___task_pt_regs))
-		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-#ifdef __TARGET_ARCH_x86
-	/* At the top of its stack (arch/x86/include/asm/processor.h: task_pt_regs). */
-	return (void *)((__u64)PROBE((struct task_struct *)bpf_get_current_task(), stack) + THREAD_SIZE -
-			sizeof(struct pt_regs));
-#else
-	return NULL;
-#endif
-}
-
 /* Reads a struct sockaddr that a program has given. What it says is a claim. */
 static __always_inline bool read_user_place(struct place *place, __u64 address)
 {

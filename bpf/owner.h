@@ -7,6 +7,7 @@
 #include "event.h"
 #include "kernel.h"
 #include "kernel_calls.h"
+#include <asm/ptrace.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
@@ -23,7 +24,7 @@ enum bpf_func_id___since {
 
 /* Since when a program can take any address for a typed, faulting-safe pointer; verified away, it costs no call. */
 #define CASTS KERNEL_SINCE(BPF_FUNC_cgrp_storage_get___since)
-static void *(*bpf_rdonly_cast)(const void *pointer, __u32 type) = (void *)KERNEL_CALL_bpf_rdonly_cast;
+static void *(*rdonly_cast)(const void *pointer, __u32 type) = (void *)KERNEL_CALL_bpf_rdonly_cast;
 
 /* One field, by bpf_probe_read_kernel: some 90 instructions. A pointer so read is a plain number to the verifier. */
 #define PROBE(pointer, field)                                                                                          \
@@ -43,8 +44,7 @@ static void *(*bpf_rdonly_cast)(const void *pointer, __u32 type) = (void *)KERNE
 		if (direct) {                                                                                          \
 			value_ = (pointer)->field;                                                                     \
 		} else if (CASTS) {                                                                                    \
-			typeof(pointer) typed_ =                                                                       \
-			    bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(typeof(*(pointer))));                     \
+			typeof(pointer) typed_ = rdonly_cast(pointer, bpf_core_type_id_kernel(typeof(*(pointer))));    \
 			value_ = typed_->field;                                                                        \
 		} else {                                                                                               \
 			bpf_core_read(&value_, sizeof(value_), &(pointer)->field);                                     \
@@ -91,6 +91,36 @@ static __always_inline __u64 typed_address(const void *pointer)
 	return address + own_address;
 }
 
+/* The same of an argument: with kprobes (`direct` false) it is a number already. */
+#define ADDRESS(direct, pointer) ((direct) ? typed_address(pointer) : (__u64)(pointer))
+
+/* State: 0, which no verifier knows. */
+__u64 unknown_zero;
+
+/*
+ * After this the verifier knows nothing of so many words, which stay what they are: the ways that lead here look the same to it, and what
+ * comes behind is followed once.
+ */
+static __always_inline void forget_words(void *words, const __u32 count)
+{
+	__u64 zero = *(volatile __u64 *)&unknown_zero;
+
+#pragma unroll
+	for (int i = 0; i < (int)count; i++)
+		((volatile __u64 *)words)[i] ^= zero;
+}
+
+/* So many words at any address, at once where that is allowed. False: they cannot be read (a cast reads 0 there). */
+static __always_inline bool read_words(void *to, const void *from, const __u32 count)
+{
+	if (!CASTS)
+		return !bpf_probe_read_kernel(to, count * 8, from);
+#pragma unroll
+	for (int i = 0; i < (int)count; i++)
+		((__u64 *)to)[i] = WORD_AT(from + i * 8);
+	return true;
+}
+
 #define TASK_BTF KERNEL_SINCE(BPF_FUNC_get_current_task_btf___since) /* 5.11 */
 
 #define SOFTIRQ_OFFSET   0x100 /* include/linux/preempt.h: set while a softirq is served */
@@ -98,14 +128,33 @@ static __always_inline __u64 typed_address(const void *pointer)
 #define PF_KTHREAD       0x00200000 /* include/linux/sched.h */
 #define THREAD_SIZE      16384      /* x86_64; larger only with KASAN, whose owners are then unknown, not wrong */
 
+enum bpf_func_id___task_pt_regs {
+	BPF_FUNC_task_pt_regs___task_pt_regs, /* 5.15 */
+};
+
+/* Registers of the current task as it entered the kernel. NULL: not known. */
+static __always_inline const void *current_registers(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id___task_pt_regs, BPF_FUNC_task_pt_regs___task_pt_regs))
+		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+#ifdef __TARGET_ARCH_x86
+	/* At the top of its stack (arch/x86/include/asm/processor.h: task_pt_regs). */
+	return (void *)((__u64)PROBE((struct task_struct *)bpf_get_current_task(), stack) + THREAD_SIZE -
+			sizeof(struct pt_regs));
+#else
+	return NULL;
+#endif
+}
+
 /*
  * Does `current` run on its own behalf? Not in an interrupt, and not as a kernel thread, which sends packets that others
  * left behind (ksoftirqd, threaded NAPI, work queues).
  *
  * x86_64 serves interrupts and softirqs on stacks of their own (arch/x86/include/asm/irq_stack.h), and the program's
- * context lies on the stack of whoever runs into the tracepoint: so its address tells. The preempt count would too, but
- * it is a per-CPU variable, which a program finds only on kernels with CONFIG_KALLSYMS_ALL. PREEMPT_RT serves softirqs on
- * the task's stack and counts them in the task; arm64 keeps the preempt count in the task.
+ * context lies on the stack of whoever runs into the tracepoint: so its address tells. But an interrupt of user code, and the softirqs
+ * after it, are served on the task's stack, where nothing else is then: where a system call has its number, an interrupt has -1. The
+ * preempt count would tell both, but it is a per-CPU variable, which a program finds only on kernels with CONFIG_KALLSYMS_ALL.
+ * PREEMPT_RT serves softirqs on the task's stack and counts them in the task; arm64 keeps the preempt count in the task.
  */
 static __always_inline bool in_task_context(void *context)
 {
@@ -131,7 +180,9 @@ static __always_inline bool in_task_context(void *context)
 		return !(PROBE((struct task_struct___arm64 *)task, thread_info.preempt.count) &
 			 (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
 #ifdef __TARGET_ARCH_x86
-	return typed_address(context) - stack < THREAD_SIZE;
+	if (typed_address(context) - stack >= THREAD_SIZE)
+		return false;
+	return (long)WORD_AT(current_registers() + offsetof(struct pt_regs, orig_rax)) >= 0;
 #else
 	return false;
 #endif

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import {
@@ -190,6 +190,20 @@ describe('tracepoint family between two hosts', { skip: missing }, () => {
     assert.equal((requests[0]?.flags ?? 0) & (FLAG.owner | FLAG.ownerCached), FLAG.owner | FLAG.ownerCached);
     const record = captured.processes.find((process) => process.owner.tgid === said.pid);
     assert.deepEqual(record?.args.slice(1), ['test/bpf/packets.py', 'parked-late']);
+  });
+
+  test('a packet that leaves in an interrupt of a program that computes', async () => {
+    // On every processor: an interrupt of user code is served on the program's own stack, and with it the timer that sends.
+    const computing = Array.from({ length: availableParallelism() }, () =>
+      spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }),
+    );
+    try {
+      const { said, requests } = await scene('parked-late');
+      assert.deepEqual(payloads(requests), said.requests);
+      assert.equal(requests[0]?.owner.tgid, said.pid);
+    } finally {
+      for (const each of computing) each.kill('SIGKILL');
+    }
   });
 
   test('a stream whose SYN waits for its neighbour', async () => {
