@@ -146,15 +146,26 @@ static __always_inline const void *current_registers(void)
 #endif
 }
 
+#ifdef __TARGET_ARCH_x86
+/*
+ * Has the current task entered the kernel by a system call? Where that has its number, an interrupt or a fault has -1
+ * (arch/x86/entry/entry_64.S). Not inlined for the sake of the stack.
+ */
+static __noinline bool in_system_call(void)
+{
+	return (long)WORD_AT(current_registers() + offsetof(struct pt_regs, orig_rax)) >= 0;
+}
+#endif
+
 /*
  * Does `current` run on its own behalf? Not in an interrupt, and not as a kernel thread, which sends packets that others
  * left behind (ksoftirqd, threaded NAPI, work queues).
  *
  * x86_64 serves interrupts and softirqs on stacks of their own (arch/x86/include/asm/irq_stack.h), and the program's
  * context lies on the stack of whoever runs into the tracepoint: so its address tells. But an interrupt of user code, and the softirqs
- * after it, are served on the task's stack, where nothing else is then: where a system call has its number, an interrupt has -1. The
- * preempt count would tell both, but it is a per-CPU variable, which a program finds only on kernels with CONFIG_KALLSYMS_ALL.
- * PREEMPT_RT serves softirqs on the task's stack and counts them in the task; arm64 keeps the preempt count in the task.
+ * after it, are served on the task's stack, where nothing else is then. The preempt count would tell both, but it is a per-CPU variable,
+ * which a program finds only on kernels with CONFIG_KALLSYMS_ALL. PREEMPT_RT serves softirqs on the task's stack and counts them in the
+ * task; arm64 keeps the preempt count in the task.
  */
 static __always_inline bool in_task_context(void *context)
 {
@@ -180,9 +191,7 @@ static __always_inline bool in_task_context(void *context)
 		return !(PROBE((struct task_struct___arm64 *)task, thread_info.preempt.count) &
 			 (HARDIRQ_NMI_MASK | SOFTIRQ_OFFSET));
 #ifdef __TARGET_ARCH_x86
-	if (typed_address(context) - stack >= THREAD_SIZE)
-		return false;
-	return (long)WORD_AT(current_registers() + offsetof(struct pt_regs, orig_rax)) >= 0;
+	return typed_address(context) - stack < THREAD_SIZE && in_system_call();
 #else
 	return false;
 #endif

@@ -32,6 +32,8 @@ const MORE_LOADS = Object.entries(LOADS).filter(
 const TIMEOUT_S = 400;
 /* The loader ends at the end of its input: descriptor 9 keeps the fifo open. */
 const JOB = `
+programs() { bpftool prog show | grep '^[0-9]*:' | cut -d: -f1 | sort; }
+programs >/tmp/before # Ubuntu's kernel has one of its own
 ip link set lo up
 for family in ${FAMILIES.join(' ')}; do
 	mkfifo /tmp/$family
@@ -50,8 +52,8 @@ ${MORE_LOADS.map(
 ).join('\n')}
 done
 # the kernel frees programs some time after the last reference is gone
-for i in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(bpftool prog show)" ] && break; sleep 0.5; done
-bpftool prog show >/results/left-over
+for i in 1 2 3 4 5 6 7 8 9 10; do programs >/tmp/after; cmp -s /tmp/before /tmp/after && break; sleep 0.5; done
+diff /tmp/before /tmp/after >/results/left-over
 `;
 
 before(buildLoader);
