@@ -26,10 +26,11 @@ const CLIENTS = [
   'busybox nslookup a.test 127.0.0.1',
 ];
 /** The rest is what the traffic test loads. All at once is the longest way through the programs; WHODNS_KERNELS=full: each combination. */
+const IS_FULL = process.env['WHODNS_KERNELS'] === 'full';
 const MORE_LOADS = Object.entries(LOADS).filter(
-  ([name]) => name !== 'plain' && (process.env['WHODNS_KERNELS'] === 'full' || name === 'trace+level'),
+  ([name]) => name !== 'plain' && (IS_FULL || name === 'trace+level'),
 );
-const TIMEOUT_S = 400;
+const TIMEOUT_S = IS_FULL ? 900 : 400;
 /* The loader ends at the end of its input: descriptor 9 keeps the fifo open. */
 const JOB = `
 programs() { bpftool prog show | grep '^[0-9]*:' | cut -d: -f1 | sort; }
