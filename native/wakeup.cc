@@ -53,8 +53,8 @@ void Wakeup::wait(uint64_t ms, uint64_t max_ms)
 		return;
 	interval_ = ms;
 	max_interval_ = max_ms;
-	(void)uv_timer_start(
-	    &timer_, [](uv_timer_t *handle) { static_cast<Wakeup *>(handle->data)->look(); }, ms, 0);
+	const uv_timer_cb look = [](uv_timer_t *handle) { static_cast<Wakeup *>(handle->data)->look(); };
+	(void)uv_timer_start(&timer_, look, ms, 0);
 }
 
 void Wakeup::look()

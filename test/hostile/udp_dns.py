@@ -35,6 +35,17 @@ def serve(address, delay, seconds):
     return {"served": count}
 
 
+def read_until(end, sockets, stays):
+    """Reads what comes until `end`; not `stays`: or until all have their answer."""
+    answered = 0
+    while (sockets or stays) and time.time() < end:
+        for client in select.select(sockets, [], [], max(0, min(0.2, end - time.time())))[0]:
+            client.recv(4096)
+            answered += 1
+            sockets.remove(client)
+    return answered
+
+
 def ask(address, count, gap, wait, zone):
     sockets, answered = [], 0
     for number in range(int(count)):
@@ -44,13 +55,8 @@ def ask(address, count, gap, wait, zone):
         question = b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0\0\1\0\1"
         client.send(struct.pack(">HHHHHH", random.randrange(65536), 0x100, 1, 0, 0, 0) + question)
         sockets.append(client)
-        time.sleep(float(gap))
-    end = time.time() + float(wait)
-    while sockets and time.time() < end:
-        for client in select.select(sockets, [], [], 0.2)[0]:
-            client.recv(4096)
-            answered += 1
-            sockets.remove(client)
+        answered += read_until(time.time() + float(gap), sockets, True)
+    answered += read_until(time.time() + float(wait), sockets, False)
     return {"answered": answered}
 
 

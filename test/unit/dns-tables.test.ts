@@ -32,11 +32,11 @@ test('numbers with a name', () => {
 
 const noTshark = spawnSync('tshark', ['--version']).error !== undefined && 'tshark is not installed';
 
-/** Names that tshark has otherwise: it says `*` for ANY, shortens NULL, and has types that IANA does not list. */
+/** Names that tshark has otherwise: it says `*` for ANY, `NULL RR` before 4.4, and has types that IANA does not list. */
 const OTHERWISE = new Map([
   [0, 'Unused'],
   [255, '*'],
-  [10, 'NULL RR'],
+  [10, 'NULL'],
   [65_281, 'WINS'],
   [65_282, 'WINS-R'],
   [65_422, 'XPF'],
