@@ -7,6 +7,7 @@
 #include "connect.h"
 #include "exit.h"
 #include "redirect_calls.h"
+#include "stream_calls.h"
 #include "tracepoint.h"
 
 #include <asm/ptrace.h>

@@ -11,6 +11,10 @@
 #define AF_INET  2
 #define AF_INET6 10
 
+#define TCP_SYN_SENT 2 /* include/net/tcp_states.h */
+#define TCP_CLOSE    7
+#define TCP_LISTEN   10
+
 /* Well mixed and one to one (the finalizer of MurmurHash3): equal sockets stay equal, no address can be read from it. */
 static __always_inline __u64 mixed(__u64 value)
 {
