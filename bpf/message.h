@@ -30,24 +30,14 @@ static __always_inline bool has_addresses(const struct message *message)
 /*
  * How much of a record's payload is copied. The limit is one of messages: a datagram is one, while a piece of a stream holds many, and
  * where each begins is known only by all that is before it. Of a longer piece the rest is a gap. Global: the verifier goes through
- * such a function once and takes any number as its result; with a limit that it knows, verifiers before 6.4 would follow each case through all that comes after
- * (6.1, fentry_tcp_sendmsg: more than its million instructions).
+ * such a function once and takes any number as its result; with a limit that it knows, it would follow each case through all that comes after
+ * (6.1, fentry_tcp_sendmsg: more than its million instructions; 6.18: more memory than 100 MB leave).
  */
-static __always_inline __u32 limited(__u32 length, __u32 protocol)
+__noinline __u32 payload_bytes(__u32 length, __u32 protocol)
 {
 	__u32 limit = protocol == PROTOCOL_TCP ? PAYLOAD_MAX : payload_limit;
 
 	return length < limit ? length : limit;
-}
-
-__noinline __u32 limited_once(__u32 length, __u32 protocol)
-{
-	return limited(length, protocol);
-}
-
-static __always_inline __u32 payload_bytes(__u32 length, __u32 protocol)
-{
-	return LINUX_KERNEL_VERSION < KERNEL(6, 4, 0) ? limited_once(length, protocol) : limited(length, protocol);
 }
 
 #endif
