@@ -216,7 +216,7 @@ struct asked_value {
 	struct process_key process; /* who asked last */
 };
 
-/* Keyed by asked_sum: the kernel takes some 100 instructions more, and before 5.11 250, for a key of 28 bytes. */
+/* Keyed by asked_sum: the kernel hashes and compares a key whole, on some kernels byte by byte. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536); /* as --max-in-flight */
